@@ -1,0 +1,129 @@
+"""Checks of what users pass in. Each error names the argument, what came and what is accepted."""
+
+import difflib
+import math
+import numbers
+
+import numpy as np
+
+
+def choice(argument, value, known):
+    """`value` if it is one of the names `known`; else a ValueError with the nearest of them."""
+    known = list(known)
+    if isinstance(value, str) and value in known:
+        return value
+    near = difflib.get_close_matches(str(value), known, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ValueError(f"{argument} is {value!r}{hint}; accepted: {', '.join(known)}")
+
+
+def count(argument, value, least=1):
+    """`value` as an int of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{argument} is {value!r}; accepted: a whole number from {least} on")
+    if value < least:
+        raise ValueError(f"{argument} is {value}; accepted: a whole number from {least} on")
+    return int(value)
+
+
+def number(argument, value, least=0.0, below=math.inf, open_start=False):
+    """`value` as a finite float in [least, below), or (least, below) with `open_start`."""
+    accepted = f"a number in {'(' if open_start else '['}{least:g}, {below:g})"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{argument} is {value!r}; accepted: {accepted}")
+    if not least <= value < below or (open_start and value == least):
+        raise ValueError(f"{argument} is {value}; accepted: {accepted}")
+    return float(value)
+
+
+def matrix(argument, values, columns, dtype):
+    """`values` as a (rows, columns) array of `dtype` that kernels can take: aligned, row-major, nominally writable.
+
+    No copy is made of an array that is like that already, be it read-only or mapped from a file; kernels only read it.
+    """
+    array = _numeric(argument, values, dtype)
+    if array.ndim != 2 or array.shape[1] != columns:
+        hint = " (a single column needs reshape(-1, 1))" if array.ndim == 1 and columns == 1 else ""
+        raise ValueError(f"{argument} has shape {array.shape}; accepted: (rows, {columns}){hint}")
+    if not len(array):
+        raise ValueError(f"{argument} has no rows; accepted: at least one")
+    return _writable(array)
+
+
+def targets(argument, y, rows, outputs, dtype, loss):
+    """Targets as (y, labels): a matrix (rows, outputs) and no labels, or a matrix without rows and integer labels.
+
+    Integer labels stand for one-hot rows; they are taken with cross-entropy. Vectors are taken as one column.
+    """
+    labels = np.empty(0, np.int64)
+    array = np.asarray(y)
+    if loss == "cross_entropy" and array.ndim == 1 and array.dtype.kind in "iub":
+        _same_rows(argument, array, rows)
+        outside = np.flatnonzero((array < 0) | (array >= outputs))
+        if outside.size:
+            raise ValueError(
+                f"{argument} has label {array[outside[0]]} at position {outside[0]}; accepted: 0 to {outputs - 1}"
+            )
+        return np.empty((0, outputs), dtype), array.astype(np.int64)
+    if array.ndim == 1 and outputs == 1:
+        array = array.reshape(-1, 1)
+    elif array.ndim == 1 and loss == "cross_entropy":
+        raise ValueError(
+            f"{argument} has shape {array.shape} and dtype {array.dtype}; accepted: integer labels (rows,), "
+            f"or one-hot rows (rows, {outputs})"
+        )
+    _same_rows(argument, array, rows)
+    array = matrix(argument, array, outputs, dtype)
+    finite(argument, array)
+    if loss == "binary_cross_entropy" and not (array.min() >= 0 and array.max() <= 1):
+        i, j = np.argwhere((array < 0) | (array > 1))[0]
+        raise ValueError(f"{argument} is {array[i, j]} at row {i}, column {j}; accepted with {loss}: 0 to 1")
+    if loss == "cross_entropy":
+        wrong = np.flatnonzero((abs(array.sum(axis=1) - 1) > 1e-3) | (array.min(axis=1) < 0))
+        if wrong.size:
+            raise ValueError(
+                f"{argument} has row {wrong[0]} adding up to {array[wrong[0]].sum():g}; accepted with {loss}: "
+                "integer labels, or rows of probabilities that add up to 1"
+            )
+    return array, labels
+
+
+def finite(argument, array):
+    """Raise a ValueError with the position of the first value of a matrix that is not finite, if there is one."""
+    step = max(1, (1 << 20) // array.shape[1])  # a few megabytes at a time
+    for start in range(0, len(array), step):
+        wrong = ~np.isfinite(array[start : start + step])
+        if wrong.any():
+            i, j = np.argwhere(wrong)[0]
+            raise ValueError(
+                f"{argument} is {array[start + i, j]} at row {start + i}, column {j}; "
+                f"accepted: finite {array.dtype} values"
+            )
+
+
+def _same_rows(argument, array, rows):
+    if array.ndim == 0 or len(array) != rows:
+        raise ValueError(f"{argument} has shape {array.shape}; accepted: {rows} rows, as many as X")
+
+
+def _numeric(argument, values, dtype):
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub" and array.dtype.kind != "O":
+        raise TypeError(f"{argument} has dtype {array.dtype}; accepted: numbers that convert to {dtype}")
+    try:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is reported with its position
+            return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED", "ENSUREARRAY"])
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{argument} does not convert to {dtype}: {error}; accepted: an array of numbers") from None
+
+
+class _Writable:
+    """The same memory with the read-only flag off: the flag is part of the type that Numba compiles for."""
+
+    def __init__(self, array):
+        self.array = array  # keeps the memory alive
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
+
+
+def _writable(array):
+    return array if array.flags.writeable else np.asarray(_Writable(array))

@@ -1,0 +1,39 @@
+"""`fastmlp evaluate`: how well a saved model predicts a table that holds the true target."""
+
+from pathlib import Path
+
+from fastmlp import datasets
+from fastmlp.cli import text
+from fastmlp.cli.models import arrays, load
+from fastmlp.cli.scores import confusion_matrix, precision_recall_f1, score
+
+
+def run(args):
+    """Carry out the command."""
+    net, preprocessing = load(args.model)
+    training = net.metadata["training"]
+    table = datasets.load(args.data, args.target or preprocessing.target_name, preprocessing.task)
+    X, y = arrays(preprocessing, table, training["loss"], net.dtype)
+    outputs = net.predict(X)
+
+    print(f"{args.data}: {table.n_rows:,} rows")
+    if Path(args.data).name == Path(training["source"]).name:
+        print("These may include the rows it was trained on; its score on rows held out is in `fastmlp info`.")
+    print()
+    named = score(preprocessing, table, outputs)
+    named[training["loss"]] = net.evaluate(X, y, loss=training["loss"])
+    text.facts((name, f"{value:.5g}") for name, value in named.items())
+    if preprocessing.task == "classification":
+        _by_class(preprocessing, preprocessing.encode_target(table), outputs.argmax(1))
+
+
+def _by_class(preprocessing, truth, predicted):
+    names = preprocessing.classes
+    confusion = confusion_matrix(truth, predicted, len(names))
+    print()
+    lines = zip(names, *precision_recall_f1(confusion), confusion.sum(1), strict=True)
+    shares = [(name, *(f"{share:.4f}" for share in shares), str(rows)) for name, *shares, rows in lines]
+    text.table(("class", "precision", "recall", "F1", "rows"), shares)
+    print("\nconfusion: a row for each true class, a column for each predicted")
+    counts = [(name, *(str(count or ".") for count in row)) for name, row in zip(names, confusion, strict=True)]
+    text.table(("", *names), counts)

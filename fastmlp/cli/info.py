@@ -1,0 +1,79 @@
+"""`fastmlp info`: what a saved model is and how it was trained, or what this machine offers."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import numba
+from fastmlp_kernels import compile, cpu, peak
+
+import fastmlp
+from fastmlp import MLP
+from fastmlp.cli import text
+from fastmlp.datasets import listed
+from fastmlp.preprocessing import Preprocessing
+
+
+def run(args):
+    """Carry out the command."""
+    if args.model is None:
+        text.facts(_machine())
+    else:
+        _model(MLP.load(args.model))
+
+
+def _model(net):
+    text.facts(_network(net))
+    if "preprocessing" in net.metadata:
+        print()
+        text.facts(_data(Preprocessing.from_dict(net.metadata["preprocessing"])))
+    if "training" in net.metadata:
+        print()
+        text.facts((name.replace("_", " "), _value(value)) for name, value in net.metadata["training"].items())
+
+
+def _network(net):
+    yield "network", text.network(net)
+    for layer, (weights, activation) in enumerate(zip(net.weights, net.activations, strict=True), 1):
+        n_in, n_out = weights.shape
+        biases = f" + {n_out:,} biases" if net.bias else ""
+        yield f"layer {layer}", f"{n_in:>5} -> {n_out:<5} {activation:<10} {weights.size:,} weights{biases}"
+
+
+def _data(preprocessing):
+    yield "target", f"{preprocessing.target_name} ({preprocessing.task})"
+    if preprocessing.classes:
+        yield "classes", listed(preprocessing.classes)
+    categorical = sum("categories" in column for column in preprocessing.columns.values())
+    numeric = len(preprocessing.columns) - categorical
+    yield "features", f"{numeric} numeric (standardised), {categorical} categorical (one-hot)"
+    yield "", listed(preprocessing.columns)
+
+
+def _value(value):
+    if isinstance(value, dict):
+        return text.scores(value) or "none"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "none" if value is None else value
+
+
+def _machine():
+    shape, threads = cpu.SHAPE, numba.get_num_threads()
+    yield "CPU", _cpu_name()
+    yield "instructions", f"{shape.name}, vectors of {shape.lanes(4)} float32 or {shape.lanes(8)} float64"
+    yield "register tile", f"{shape.rows} rows of {shape.vecs} vectors, for gradients {shape.gradient_rows} rows"
+    for dtype in ("float32", "float64"):
+        yield "FMA peak", f"{peak.fma_peak(dtype, threads) / 1e9:,.0f} GFLOP/s in {dtype}, measured now"
+    yield "threads", f"{threads}, Numba's {numba.threading_layer()} layer"
+    yield "kernel cache", compile.CACHE_FOLDER or "none: no folder can be written"
+    yield "versions", f"fastmlp {fastmlp.__version__}, Python {platform.python_version()}"
+    yield "", ", ".join(f"{name} {version(name)}" for name in ("numba", "llvmlite", "numpy", "safetensors"))
+
+
+def _cpu_name():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):  # not Linux, or an ARM kernel that gives no name
+        return platform.processor() or platform.machine()

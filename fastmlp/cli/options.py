@@ -1,0 +1,123 @@
+"""The commands and their options, declared with argparse. Imports nothing slow: `--help` is instant.
+
+Names that the library checks itself (activations, losses, ...) are passed on as they are; its errors name the nearest.
+"""
+
+import argparse
+from pathlib import Path
+
+from fastmlp import __version__
+
+DATA = "a .csv, .tsv, .parquet, .npy or .npz file, or a bundled set: digits, iris, wine, breast_cancer, diabetes"
+MODEL = "a file that `fastmlp train --save` wrote"
+ACTIVATIONS = "sigmoid, tanh, relu, leaky_relu, elu, selu, softplus, silu, gelu, identity"
+
+
+def parser():
+    """Return the parser of the whole command line; `args.command` names the module that carries the command out."""
+    root = argparse.ArgumentParser(prog="fastmlp", description="Train and use multilayer perceptrons on the CPU.")
+    root.add_argument("--version", action="version", version=f"fastmlp {__version__}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for declare in (_train, _predict, _evaluate, _info, _trace):
+        declare(commands)
+    return root
+
+
+def _train(commands):
+    command = _command(commands, "train", "train a network on a table, and score it on rows held out")
+    command.epilog = (
+        "Text columns are one-hot encoded and numbers standardised, as learnt from the training rows alone; both are "
+        "saved with the model. Example: fastmlp train iris --hidden 32 --save iris.safetensors"
+    )
+    command.add_argument("source", metavar="SOURCE", help=DATA)
+
+    data = command.add_argument_group("data")
+    _option(data, "--target", str, None, "the column to predict, by name or position; needed for CSV and Parquet files")
+    _option(data, "--task", str, None, "classification or regression; by default, what the target looks like")
+    _option(data, "--test-fraction", float, 0.2, "rows held out for the test score")
+    _option(data, "--validation-fraction", float, 0.1, "of the other rows, those that only watch the training")
+
+    network = command.add_argument_group("network")
+    _option(network, "--hidden", _widths, "256", "units of each hidden layer, or none")
+    _option(network, "--activation", _names, "relu", f"of all hidden layers, or one for each: {ACTIVATIONS}")
+    _option(network, "--dtype", str, "float32", "float32 or float64")
+
+    training = command.add_argument_group("training")
+    _option(training, "--loss", str, None, "cross_entropy (default for classes), binary_cross_entropy, squared_error")
+    _option(training, "--optimizer", str, "adam", "sgd, momentum, nesterov, adam, adamw")
+    _option(training, "--learning-rate", float, None, "by default, one that suits the optimizer")
+    _option(training, "--schedule", str, "cosine", "of the rate: constant, step, cosine, inverse_scaling, plateau")
+    _option(training, "--warmup", int, 0, "epochs in which the rate rises from 0")
+    _option(training, "--batch-size", int, None, "rows per update; by default, about a 32nd of them")
+    _option(training, "--epochs", int, 60, "passes over the training rows, at most")
+    _option(training, "--l2", float, 0.0, "weight decay")
+    _option(training, "--clip-norm", float, None, "scale larger gradients down to this norm")
+    _option(training, "--patience", int, None, "stop after so many epochs without improvement")
+    _option(training, "--target-loss", float, None, "stop once the loss is this low")
+    _option(training, "--threads", int, None, "by default, one for each core")
+    _option(training, "--seed", int, 0, "of the split, the first weights and the order of rows")
+    _option(training, "--seeds", _positive, 1, "train with so many seeds; print mean and spread, keep the first model")
+
+    output = command.add_argument_group("output")
+    _option(output, "--save", Path, None, "write the model to this file, say model.safetensors")
+    pictures = (
+        "draw loss, error signals and, of two features, decision regions into this folder (by default, the current)"
+    )
+    output.add_argument("--plot", type=Path, nargs="?", const=Path(), metavar="FOLDER", help=pictures)
+
+
+def _predict(commands):
+    command = _command(commands, "predict", "predict the target of every row of a table, as CSV")
+    command.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
+    command.add_argument("data", metavar="DATA", help=DATA)
+    _option(command, "--output", Path, None, "write to this file instead of standard output")
+    command.add_argument("--probabilities", action="store_true", help="add a column for each class")
+
+
+def _evaluate(commands):
+    command = _command(commands, "evaluate", "score a model on a table that holds the true target")
+    command.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
+    command.add_argument("data", metavar="DATA", help=DATA)
+    _option(command, "--target", str, None, "the column of true values; by default, named as in training")
+
+
+def _info(commands):
+    command = _command(commands, "info", "describe a saved model or, without one, this machine")
+    command.add_argument("model", type=Path, nargs="?", metavar="MODEL", help="a saved model")
+
+
+def _trace(commands):
+    command = _command(commands, "trace", "tell backpropagation through a small network number by number")
+    example = "a, a-biases, b, c, or a JSON file with a network, its data and how to train it"
+    command.add_argument("example", metavar="EXAMPLE", help=example)
+    _option(command, "--steps", _positive, None, "updates to make; by default, as the example says")
+    _option(command, "--plot", Path, None, "draw the network with its activations and error signals")
+
+
+def _command(commands, name, summary):
+    return commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+
+
+def _option(group, flag, kind, default, text):
+    shown = "" if default is None else " (default: %(default)s)"
+    group.add_argument(flag, type=kind, default=default, metavar=METAVARS[kind], help=text + shown)
+
+
+def _widths(text):
+    """Return `128,64` as [128, 64] and `none` as []."""
+    return [] if text == "none" else [_positive(width) for width in text.split(",")]
+
+
+def _names(text):
+    """Return `relu` as it is, and `relu,tanh` as a list."""
+    return text.split(",") if "," in text else text
+
+
+def _positive(text):
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return int(text)
+
+
+METAVARS = {int: "N", _positive: "N", _widths: "N,N,...", float: "X", str: "NAME", _names: "NAME,...", Path: "FILE"}
+_widths.__name__, _positive.__name__ = "list of widths", "number"  # what argparse calls a value that does not convert

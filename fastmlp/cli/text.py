@@ -1,0 +1,39 @@
+"""How the commands write: aligned columns, networks and scores in one line, and a look at the folder beforehand."""
+
+import os
+
+
+def facts(pairs):
+    """Print (name, value) pairs as two columns."""
+    for name, value in pairs:
+        print(f"{name:<14} {value}", flush=True)
+
+
+def table(header, rows):
+    """Print rows of text under a header, the first column aligned to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        cells = [f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)]
+        print(f"{row[0]:<{widths[0]}}", *cells[1:], sep="  ")
+
+
+def network(net):
+    """Return a network in one line: widths, activations, parameters, dtype."""
+    sizes, hidden = "-".join(map(str, net.sizes)), dict.fromkeys(net.activations[:-1])
+    activations = ", ".join([*hidden, f"{net.output_activation} output"])
+    return f"{sizes}, {activations}, {net.n_params:,} parameters, {net.dtype}"
+
+
+def scores(named):
+    """Return scores by name in one line: `R2 0.4512, RMSE 54.1, MAE 43`."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in named.items())
+
+
+def check_writable(path):
+    """Raise OSError now where writing a file to `path` could not succeed after all the work."""
+    if path.is_dir():
+        raise IsADirectoryError(None, "is a folder, not a file", str(path))
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(None, "no such folder", str(path.absolute().parent))
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise PermissionError(None, "this folder is not writable", str(path.absolute().parent))

@@ -1,0 +1,15 @@
+"""`fastmlp trace`: backpropagation on a small example, number by number."""
+
+from fastmlp import plots
+from fastmlp.examples import load_example
+from fastmlp.trace import trace
+
+
+def run(args):
+    """Carry out the command."""
+    example = load_example(args.example)
+    if args.plot:
+        net = example.network()
+        plots.network(net, example.backpropagate(net), args.plot)
+    for line in trace(example, args.steps):
+        print(line)

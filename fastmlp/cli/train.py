@@ -1,0 +1,192 @@
+"""`fastmlp train`: a network trained on a table, scored on rows held out, saved with all it needs to predict."""
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from fastmlp_kernels.peak import fma_peak
+
+from fastmlp import MLP, Trainer, datasets, plots
+from fastmlp.checks import choice, count
+from fastmlp.cli import text
+from fastmlp.cli.models import LOSSES, arrays
+from fastmlp.cli.scores import score
+from fastmlp.preprocessing import Preprocessing, split
+from fastmlp.schedules import SCHEDULES, Cosine, Warmup
+
+LEARNING_RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02}  # which do not scale their own steps
+LEARNING_RATE = 2e-3  # of all other optimizers
+UPDATES_PER_EPOCH = 32  # what the default batch size aims at,
+BATCH_SIZES = (16, 4096)  # between these: smaller steps cost more than their arithmetic, larger ones are too few
+
+
+class Run(NamedTuple):
+    """One training, before it starts and, its network trained and its history filled, after."""
+
+    net: MLP
+    trainer: Trainer
+    preprocessing: Preprocessing
+    train: datasets.Table
+    test: datasets.Table
+
+
+def run(args):
+    """Carry out the command."""
+    table = datasets.load(args.source, args.target, args.task)
+    losses = LOSSES[table.task]
+    args.loss = choice("--loss", args.loss or next(iter(losses)), losses)
+    if args.learning_rate is None:
+        args.learning_rate = LEARNING_RATES.get(args.optimizer, LEARNING_RATE)
+    if args.save:
+        text.check_writable(args.save)
+    if args.plot:
+        plots.check(_picture(args, "loss"))
+        text.check_writable(_picture(args, "loss"))
+
+    runs = [_prepare(args, table, seed) for seed in range(args.seed, args.seed + args.seeds)]
+    text.facts(_setting(args, runs[0]))
+    scores = []
+    for one in runs:
+        scores.append(_fit(args, one))
+        if len(runs) > 1:
+            text.facts([(f"seed {args.seed + len(scores) - 1}", f"test {text.scores(scores[-1])}")])
+    text.facts(_results(args, runs, scores))
+    if args.save:
+        _save(args, runs[0], scores[0])
+    if args.plot:
+        _plot(args, runs[0])
+
+
+def _prepare(args, table, seed):
+    """Return the `Run` of one seed, which decides the split, the first weights and the order of the rows."""
+    labels = table.target if table.task == "classification" else None
+    train, test = (table.rows(rows) for rows in split(table.n_rows, args.test_fraction, seed, labels))
+    preprocessing = Preprocessing.fit(train)
+    sizes = [preprocessing.n_inputs, *args.hidden, preprocessing.n_outputs]
+    net = MLP(sizes, args.activation, LOSSES[table.task][args.loss], dtype=args.dtype, seed=seed)
+    batch_size = args.batch_size
+    if batch_size is None:
+        batch_size = int(np.clip(train.n_rows // UPDATES_PER_EPOCH, *BATCH_SIZES))
+    trainer = Trainer(
+        net,
+        loss=args.loss,
+        optimizer=args.optimizer,
+        learning_rate=_schedule(args),
+        batch_size=batch_size,
+        l2=args.l2,
+        seed=seed,
+        threads=args.threads,
+        clip_norm=args.clip_norm,
+    )
+    return Run(net, trainer, preprocessing, train, test)
+
+
+def _schedule(args):
+    kind = SCHEDULES[choice("--schedule", args.schedule, SCHEDULES)]
+    warmup = count("--warmup", args.warmup, least=0)
+    settings = {"epochs": max(args.epochs - warmup, 1)} if kind is Cosine else {}
+    schedule = kind(args.learning_rate, **settings)
+    return Warmup(schedule, warmup) if warmup else schedule
+
+
+def _fit(args, one):
+    """Train, and return the scores of the test part by name: none where it is empty."""
+    one.trainer.fit(
+        *arrays(one.preprocessing, one.train, args.loss, one.net.dtype),
+        epochs=args.epochs,
+        validation_fraction=args.validation_fraction,
+        patience=args.patience,
+        target_loss=args.target_loss,
+        progress=sys.stderr.isatty(),
+    )
+    if not one.test.n_rows:
+        return {}
+    return score(one.preprocessing, one.test, one.net.predict(one.preprocessing.transform(one.test, one.net.dtype)))
+
+
+def _setting(args, first):
+    target = first.preprocessing.target_name
+    kind = f"{len(first.preprocessing.classes)} classes" if first.preprocessing.classes else "a number"
+    yield "data", f"{args.source}: {len(first.train.features)} features to predict {target} ({kind})"
+    validation = f" ({args.validation_fraction:.0%} of them to validate)" if args.validation_fraction else ""
+    yield "rows", f"{first.train.n_rows:,} to train{validation}, {first.test.n_rows:,} to test"
+    yield "network", text.network(first.net)
+    rate = f"{args.optimizer} at {args.learning_rate:g}, {args.schedule}"
+    yield "training", f"{args.loss}, {rate}, batches of {first.trainer.batch_size:,}"
+
+
+def _results(args, runs, scores):
+    history = runs[0].trainer.history
+    of_seed = f" of seed {args.seed}" if len(runs) > 1 else ""
+    yield "last losses", f"{text.scores(_last_losses(history))}, after {len(history.loss)} epochs{of_seed}"
+    for name in scores[0]:
+        values = np.array([named[name] for named in scores])
+        spread = f" ± {values.std(ddof=1):.4f} over {len(runs)} seeds" if len(runs) > 1 else ""
+        yield f"test {name}", f"{values.mean():.4f}{spread}"
+
+    speed = np.median([rate for one in runs for rate in one.trainer.history.samples_per_second])
+    flops, threads = speed * runs[0].net.training_flops, args.threads or numba.get_num_threads()
+    peak = fma_peak(args.dtype, threads)
+    yield "trained in", f"{sum(sum(one.trainer.history.seconds) for one in runs):.2f} s"
+    yield "speed", f"{speed:,.0f} samples/s, {flops / 1e9:.1f} GFLOP/s"
+    measured = f"FMA peak of {peak / 1e9:,.0f} GFLOP/s, measured now ({args.dtype}, {threads} threads)"
+    yield "of peak", f"{flops / peak:.1%} of this CPU's {measured}"
+
+
+def _last_losses(history):
+    both = {"training": history.loss, "validation": history.val_loss}
+    return {name: losses[-1] for name, losses in both.items() if losses}
+
+
+def _save(args, one, scores):
+    history = one.trainer.history
+    one.net.metadata["preprocessing"] = one.preprocessing.to_dict()
+    one.net.metadata["training"] = {
+        "source": args.source,
+        "train_rows": one.train.n_rows,
+        "test_rows": one.test.n_rows,
+        "seed": args.seed,
+        "loss": args.loss,
+        "optimizer": args.optimizer,
+        "learning_rate": args.learning_rate,
+        "schedule": args.schedule,
+        "warmup": args.warmup,
+        "batch_size": one.trainer.batch_size,
+        "l2": args.l2,
+        "clip_norm": args.clip_norm,
+        "epochs": len(history.loss),
+        "seconds": sum(history.seconds),
+        "last_losses": _last_losses(history),
+        "test_scores": scores,
+    }
+    one.net.save(args.save)
+    text.facts([("saved", args.save)])
+
+
+def _plot(args, one):
+    plots.loss_curves(one.trainer.history, _picture(args, "loss"))
+    plots.error_signals(one.trainer.history, _picture(args, "error-signals"))
+    if len(one.train.features) == one.preprocessing.n_inputs == 2:
+        _plot_regions(one, _picture(args, "decision-regions"))
+    text.facts([("drawn", _picture(args, "*"))])
+
+
+def _plot_regions(one, path):
+    """Draw what is predicted over the plane of the two features, in their own units, and the training rows."""
+    first, second = one.train.features
+    classes = one.preprocessing.classes
+
+    def predict(plane):
+        table = one.train._replace(features={first: plane[:, 0], second: plane[:, 1]})
+        outputs = one.net.predict(one.preprocessing.transform(table, one.net.dtype))
+        return outputs if classes else one.preprocessing.decode_prediction(outputs)[:, None]
+
+    X = np.column_stack(list(one.train.features.values())).astype(np.float64)
+    y = one.preprocessing.encode_target(one.train) if classes else one.train.target
+    plots.decision_regions(predict, X, y, classes or None, (first, second), path)
+
+
+def _picture(args, kind):
+    return args.plot / f"{Path(args.source).stem}-{kind}.png"

@@ -1,0 +1,148 @@
+"""Saving and loading networks as safetensors files: parameters as tensors, everything else as JSON in the header."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+FORMAT = "fastmlp"
+VERSION = 1  # raised when older versions of fastmlp could not read what is written now
+DTYPES = {"F32": "float32", "F64": "float64"}  # safetensors' names for the dtypes of networks
+
+
+def save(net, path):
+    """Write a network to a safetensors file; the file at `path` is replaced whole, or on an error left as it was.
+
+    The tensors are ``weights.0``, ``biases.0``, ``weights.1``, ... with the shapes (n_in, n_out) and (n_out,). A
+    symbolic link at `path` is replaced, not followed.
+
+    Parameters
+    ----------
+    net : MLP
+    path : str or path
+
+    Raises
+    ------
+    TypeError
+        If ``net.metadata`` cannot be written as JSON.
+    ValueError
+        If `path` is a directory or another thing that is not a file.
+    OSError
+        If the folder is missing or the file cannot be written.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"path must be that of a file; got {path}, which is none")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} to save {path.name} in")
+    try:
+        metadata = json.dumps(net.metadata)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"net.metadata must hold what JSON can (dict, list, str, numbers, bool, None): {error}"
+        ) from None
+    header = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "architecture": json.dumps(net.config()),
+        "metadata": metadata,
+    }
+    tensors = {f"weights.{layer}": weights for layer, weights in enumerate(net.weights)}
+    tensors |= {f"biases.{layer}": biases for layer, biases in enumerate(net.biases)}
+    _replace(path, safetensors.numpy.save(tensors, header))
+
+
+def load(path):
+    """Read a network that `save` wrote; its parameters come back bit by bit.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    MLP
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not a whole safetensors file, not a fastmlp model, of a newer version, or its tensors do not fit its
+        architecture.
+    """
+    from fastmlp.network import MLP  # network.py imports this module
+
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no model file {path}")
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file; a model saved by fastmlp is needed")
+    try:
+        file = safetensors.safe_open(path, "numpy")
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as a safetensors file: {error}") from None
+    with file:
+        config, metadata = _read_header(path, file.metadata() or {})
+        _check_tensors(path, file, config)
+        try:
+            net = MLP(**config)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path} holds an architecture that is not accepted: {error}") from None
+        for name, views in (("weights", net.weights), ("biases", net.biases)):
+            for layer, view in enumerate(views):
+                view[...] = file.get_tensor(f"{name}.{layer}")
+    net.metadata = metadata
+    return net
+
+
+def _replace(path, data):
+    """Write bytes beside `path` and put them in its place once they are on the disk."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:  # Ctrl-C too
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _read_header(path, header):
+    """Return the constructor arguments of the network and its metadata."""
+    if header.get("format") != FORMAT:
+        raise ValueError(f"{path} is a safetensors file, but not a model saved by fastmlp")
+    try:
+        version = int(header["version"])
+        if version <= VERSION:
+            return json.loads(header["architecture"]), json.loads(header["metadata"])
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} has a damaged header: {type(error).__name__} {error}") from None
+    raise ValueError(f"{path} has format version {version}; this fastmlp reads up to {VERSION}, a newer one is needed")
+
+
+def _check_tensors(path, file, config):
+    """Compare the file's tensors with those of the architecture, before anything is allocated."""
+    try:
+        layers = list(zip(config["sizes"], config["sizes"][1:], strict=False))
+        dtype, bias = np.dtype(config["dtype"]).name, config["bias"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} has a damaged architecture: {type(error).__name__} {error}") from None
+    needed = {f"weights.{layer}": (dtype, shape) for layer, shape in enumerate(layers)}
+    if bias:
+        needed |= {f"biases.{layer}": (dtype, (n_out,)) for layer, (_, n_out) in enumerate(layers)}
+    found = {}
+    for name in file.keys():  # noqa: SIM118  a file is no dict
+        tensor = file.get_slice(name)
+        found[name] = (DTYPES.get(tensor.get_dtype(), tensor.get_dtype()), tuple(tensor.get_shape()))
+    for name in sorted(needed.keys() | found.keys()):
+        if needed.get(name) != found.get(name):
+            raise ValueError(
+                f"{path}: tensor {name} does not fit the architecture; got {found.get(name)}, needed {needed.get(name)}"
+            )

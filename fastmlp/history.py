@@ -1,0 +1,44 @@
+"""What happened in training, epoch by epoch."""
+
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass
+class History:
+    """The course of a fit: lists with one entry per epoch.
+
+    Attributes
+    ----------
+    loss : list of float
+        Training loss, averaged (or summed) over the epoch's samples, each before the update of its batch.
+    val_loss : list of float
+        Validation loss after the epoch; empty without validation data.
+    rms : list of float
+        Root of the mean squared error per output, for the squared error; else empty.
+    delta_rms : list of list of float
+        Root mean square of the error signal dE/dz of each layer, over samples and units.
+    learning_rate : list of float
+    seconds : list of float
+        Time of the epoch's training, without validation.
+    samples_per_second : list of float
+    best_epoch : int or None
+        Index of the epoch with the lowest loss that was watched, where training stops early; its weights are kept.
+    """
+
+    loss: list = field(default_factory=list)
+    val_loss: list = field(default_factory=list)
+    rms: list = field(default_factory=list)
+    delta_rms: list = field(default_factory=list)
+    learning_rate: list = field(default_factory=list)
+    seconds: list = field(default_factory=list)
+    samples_per_second: list = field(default_factory=list)
+    best_epoch: int | None = None
+
+    @property
+    def watched(self):
+        """The losses that decide: validation losses if there are any, else training losses."""
+        return self.val_loss or self.loss
+
+    def to_dict(self):
+        """The history as JSON can hold it."""
+        return asdict(self)

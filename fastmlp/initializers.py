@@ -1,0 +1,44 @@
+"""Weight initialisers: how far from zero the weights of a layer start."""
+
+import numpy as np
+
+
+def _uniform(variance):
+    def draw(rng, n_in, n_out):
+        limit = np.sqrt(3 * variance(n_in, n_out))
+        return rng.uniform(-limit, limit, (n_in, n_out))
+
+    return draw
+
+
+def _normal(variance):
+    def draw(rng, n_in, n_out):
+        return rng.normal(0, np.sqrt(variance(n_in, n_out)), (n_in, n_out))
+
+    return draw
+
+
+def _glorot(n_in, n_out):
+    """X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward networks (2010), eq. 16."""
+    return 2 / (n_in + n_out)
+
+
+def _he(n_in, n_out):
+    """K. He et al., Delving deep into rectifiers (2015), eq. 10."""
+    return 2 / n_in
+
+
+def _lecun(n_in, n_out):
+    """Y. LeCun et al., Efficient backprop (1998), eq. 16."""
+    return 1 / n_in
+
+
+# By name: draw(rng, n_in, n_out) -> (n_in, n_out) float64 weights.
+INITIALIZERS = {
+    "glorot_uniform": _uniform(_glorot),
+    "glorot_normal": _normal(_glorot),
+    "he_uniform": _uniform(_he),
+    "he_normal": _normal(_he),
+    "lecun_uniform": _uniform(_lecun),
+    "lecun_normal": _normal(_lecun),
+}

@@ -1,0 +1,320 @@
+"""The multilayer perceptron: its parameters, and everything that can be asked of it short of training."""
+
+from typing import NamedTuple
+
+import fastmlp_kernels.network as packed
+import numba
+import numpy as np
+from fastmlp_kernels import plan, prediction, training
+from fastmlp_kernels.activations import ACTIVATIONS
+from fastmlp_kernels.elementwise import slopes_address, values_address
+from fastmlp_kernels.losses import LOSSES, loss_address
+from fastmlp_kernels.panels import unpack_rows
+from numba.np.numpy_support import from_dtype
+
+from . import checks, files
+from .initializers import INITIALIZERS
+
+NO_LABELS = AS_THEY_COME = np.empty(0, np.int64)
+
+
+class Backpropagation(NamedTuple):
+    """Every intermediate of one forward and backward pass.
+
+    Attributes
+    ----------
+    loss : float
+    net_inputs : list of (N, n) arrays; z of layers 1 to L
+    activations : list of (N, n) arrays; a of layers 0 (the inputs) to L
+    deltas : list of (N, n) arrays; error signals dE/dz of layers 1 to L, of each sample's own error
+    gradient : (n_params,) array; of the loss
+    """
+
+    loss: float
+    net_inputs: list
+    activations: list
+    deltas: list
+    gradient: np.ndarray
+
+
+class MLP:
+    """A multilayer perceptron.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Units of each layer, inputs first.
+    activation : str or sequence of str
+        Of the hidden layers: one name for all, or one for each.
+    output_activation : str
+        Of the last layer; besides those of hidden layers, "softmax".
+    dtype : {"float32", "float64"}
+    bias : bool
+        Whether units have biases.
+    init : str
+        Weight initialiser (see `fastmlp.initializers`); "auto" takes for each layer the one that suits its activation.
+        Biases start at zero.
+    seed : int
+        Of the initial weights.
+
+    Attributes
+    ----------
+    params : (n_params,) array
+        All parameters: layer after layer, its biases first, then its weights row by row.
+    weights, biases : list of (n_in, n_out) and of (n_out,) arrays
+        Writable views of `params`; `biases` is empty without biases.
+    metadata : dict
+        Anything JSON can hold; saved and loaded with the network.
+    """
+
+    def __init__(
+        self,
+        sizes,
+        activation="relu",
+        output_activation="identity",
+        dtype="float32",
+        bias=True,
+        init="auto",
+        seed=0,
+    ):
+        self.sizes = tuple(checks.count("sizes", n) for n in sizes)
+        if len(self.sizes) < 2:
+            raise ValueError(f"sizes is {self.sizes}; accepted: at least an input and an output layer")
+        hidden = len(self.sizes) - 2
+        names = [activation] * hidden if isinstance(activation, str) else list(activation)
+        if len(names) != hidden:
+            raise ValueError(
+                f"activation has {len(names)} names; accepted: one, or one for each of {hidden} hidden layers"
+            )
+        if isinstance(activation, str):
+            checks.choice("activation", activation, ACTIVATIONS)
+        names = [checks.choice("activation", name, ACTIVATIONS) for name in names]
+        names.append(checks.choice("output_activation", output_activation, [*ACTIVATIONS, "softmax"]))
+        self.activations = tuple(names)
+        self.activation, self.output_activation = activation, output_activation
+        self.dtype = np.dtype(checks.choice("dtype", _dtype_name(dtype), ["float32", "float64"]))
+        self.bias = bool(bias)
+        checks.choice("init", init, ["auto", *INITIALIZERS])
+        self.metadata = {}
+        self._allocate()
+        rng = np.random.default_rng(seed)
+        for weights, name in zip(self.weights, names, strict=True):
+            suited = "glorot_uniform" if name == "softmax" else ACTIVATIONS[name].init
+            weights[...] = INITIALIZERS[suited if init == "auto" else init](rng, *weights.shape)
+
+    def _allocate(self):
+        shapes = list(zip(self.sizes, self.sizes[1:], strict=False))
+        self.params = np.zeros(sum((n_in + self.bias) * n_out for n_in, n_out in shapes), self.dtype)
+        self.weights, self.biases, start = [], [], 0
+        for n_in, n_out in shapes:
+            matrix = self.params[start : start + (n_in + self.bias) * n_out].reshape(n_in + self.bias, n_out)
+            start += matrix.size
+            self.weights.append(matrix[self.bias :])
+            if self.bias:
+                self.biases.append(matrix[0])
+
+    def __repr__(self):
+        layers = "-".join(map(str, self.sizes))
+        return f"<MLP {layers}, {', '.join(self.activations)}, {self.dtype}, {self.n_params} parameters>"
+
+    def __call__(self, X):
+        return self.predict(X)
+
+    @property
+    def n_params(self):
+        """Number of parameters."""
+        return self.params.size
+
+    @property
+    def training_flops(self):
+        """Floating-point operations of a training step, per sample (see `fastmlp_kernels.plan.training_flops`)."""
+        return plan.training_flops(self.sizes)
+
+    def config(self):
+        """The arguments that make a network like this one, as JSON can hold them."""
+        return {
+            "sizes": list(self.sizes),
+            "activation": list(self.activations[:-1]),
+            "output_activation": self.output_activation,
+            "dtype": self.dtype.name,
+            "bias": self.bias,
+        }
+
+    def save(self, path):
+        """Write the network to a safetensors file (see `fastmlp.files.save`)."""
+        files.save(self, path)
+
+    @classmethod
+    def load(cls, path):
+        """Read a network from a file (see `fastmlp.files.load`)."""
+        return files.load(path)
+
+    def predict(self, X):
+        """The network's outputs.
+
+        Parameters
+        ----------
+        X : (N, n_in) array-like
+            Numbers of any dtype and memory order.
+
+        Returns
+        -------
+        (N, n_out) array of the network's dtype
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `X` has another shape, or does not convert to finite numbers.
+        """
+        x = checks.matrix("X", X, self.sizes[0], self.dtype)
+        network = self.compiled()
+        outputs = np.empty((len(x), self.sizes[-1]), self.dtype)
+        serial = plan.is_serial(self.sizes, len(x))
+        activations, block = plan.scratch(network, len(x), 1 if serial else numba.get_num_threads())
+        run = prediction.predict_serial if serial else prediction.predict
+        run(outputs, network, activations, x, AS_THEY_COME, block)
+        if not np.isfinite(outputs).all():
+            checks.finite("X", x)
+        return outputs
+
+    def evaluate(self, X, y, loss="auto", reduction="mean"):
+        """The loss of the network's outputs for `X` against `y` (see `gradient`)."""
+        data, loss = self.data(X, y, loss)
+        network = self.compiled(loss)
+        rows = len(data.x)
+        workspace = plan.workspace(network, min(rows, plan.EVALUATION_ROWS), rows)
+        run = training.evaluate_serial if plan.is_serial(self.sizes, rows) else training.evaluate
+        total = run(network, workspace, data, self.loss_address(loss))
+        if not np.isfinite(total):
+            checks.finite("X", data.x)
+        return total * self._scale(reduction, rows)
+
+    def gradient(self, X, y, loss="auto", reduction="mean"):
+        """The loss and its gradient; nothing is updated.
+
+        Parameters
+        ----------
+        X : (N, n_in) array-like
+        y : (N, n_out) array-like
+            Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy.
+        loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"}
+            "auto" is the cross-entropy that goes with a softmax or sigmoid output, squared error with others.
+        reduction : {"mean", "sum"}
+            Over samples; over outputs, losses are always summed.
+
+        Returns
+        -------
+        loss : float
+        gradient : (n_params,) array, laid out like `params`
+        """
+        loss, workspace, network, scale = self._differentiate(X, y, loss, reduction)
+        return loss, self._unpacked(network, workspace.gradients[0]) * scale
+
+    def input_gradient(self, X, y, loss="auto", reduction="mean"):
+        """The gradient of the loss with respect to the inputs, delta[1] W[1]^T: (N, n_in). Arguments as `gradient`."""
+        passed = self.backpropagate(X, y, loss, reduction)
+        return passed.deltas[0] @ self.weights[0].T * self._scale(reduction, len(passed.deltas[0]))
+
+    def backpropagate(self, X, y, loss="auto", reduction="mean"):
+        """One forward and backward pass, with every intermediate: a `Backpropagation`. Arguments as `gradient`."""
+        rows = len(X)
+        total, workspace, network, scale = self._differentiate(X, y, loss, reduction, block=rows)
+        activations, deltas = [], []
+        for n, start in zip(self.sizes, [0, *network.layers.outputs], strict=True):
+            activations.append(self._rows(workspace.activations[0], start, n, rows, workspace.block))
+        for n, start in zip(self.sizes[1:], network.layers.deltas, strict=True):
+            deltas.append(self._rows(workspace.deltas[0], start, n, rows, workspace.block))
+        biases = self.biases or [0] * len(self.weights)
+        net_inputs = [a @ w + b for a, w, b in zip(activations, self.weights, biases, strict=False)]
+        gradient = self._unpacked(network, workspace.gradients[0]) * scale
+        return Backpropagation(total, net_inputs, activations, deltas, gradient)
+
+    def compiled(self, loss=None):
+        """The network as the kernels take it, with its present parameters: to predict, or to train with `loss`."""
+        dtype, softmax = from_dtype(self.dtype), self.output_activation == "softmax"
+        elementwise = [name for name in self.activations if name != "softmax"]
+        if loss is None:
+            addresses = {"values": [values_address(name, dtype) for name in elementwise] + [0] * softmax}
+        else:
+            bare = LOSSES[self.loss_key(loss)].from_net_inputs
+            hidden = elementwise if not bare else self.activations[:-1]
+            addresses = {"slopes": [slopes_address(name, dtype) for name in hidden] + [0] * bare}
+        network = packed.build(self.sizes, self.dtype, self.bias, softmax=softmax and loss is None, **addresses)
+        packed.pack(network, self.params)
+        return network
+
+    def loss_key(self, loss):
+        """The entry of the table of losses for `loss` with this network's outputs."""
+        checks.choice("loss", loss, {name for name, _ in LOSSES})
+        for output in (self.output_activation, "elementwise"):
+            if (loss, output) in LOSSES and not (output == "elementwise" and self.output_activation == "softmax"):
+                return loss, output
+        fitting = sorted(output for name, output in LOSSES if name == loss)
+        raise ValueError(
+            f"loss is {loss!r} with output_activation {self.output_activation!r}; accepted: {', '.join(fitting)}"
+        )
+
+    def loss_address(self, loss):
+        """The address of a loss for the kernels."""
+        return loss_address(self.loss_key(loss), from_dtype(self.dtype))
+
+    def resolve_loss(self, loss):
+        """The name of the loss, with "auto" resolved; an error where the network can not be trained with it."""
+        if loss == "auto":
+            loss = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}.get(
+                self.output_activation, "squared_error"
+            )
+        self.loss_key(loss)
+        return loss
+
+    def check_trainable(self):
+        """Raise a ValueError if an activation has no usable derivative."""
+        for l, name in enumerate(self.activations, 1):
+            if name != "softmax" and not ACTIVATIONS[name].differentiable:
+                raise ValueError(
+                    f"activation of layer {l} is {name!r}, which has no usable derivative to train through; "
+                    f"accepted: {', '.join(name for name, entry in ACTIVATIONS.items() if entry.differentiable)}"
+                )
+
+    def data(self, X, y, loss):
+        """(Data, loss name) from what users pass in."""
+        loss = self.resolve_loss(loss)
+        x = checks.matrix("X", X, self.sizes[0], self.dtype)
+        y, labels = checks.targets("y", y, len(x), self.sizes[-1], self.dtype, loss)
+        return training.Data(x, y, labels, AS_THEY_COME), loss
+
+    def _differentiate(self, X, y, loss, reduction, block=None):
+        """The gradient of a batch left in a workspace: (loss, workspace, network, factor of the reduction)."""
+        self.check_trainable()
+        data, loss = self.data(X, y, loss)
+        network, rows = self.compiled(loss), len(data.x)
+        scale = self._scale(reduction, rows)
+        workspace = plan.workspace(network, rows, block=block)
+        progress = training.Progress(np.zeros(1), np.zeros(len(self.weights)), np.zeros(1, np.int64))
+        serial = plan.is_serial(self.sizes, rows)
+        run = training.gradient_serial if serial else training.gradient
+        if not run(network, workspace, data, self.loss_address(loss), progress, 0, rows):
+            checks.finite("X", data.x)
+        return progress.loss[0] * scale, workspace, network, scale
+
+    @staticmethod
+    def _scale(reduction, rows):
+        return 1 / rows if checks.choice("reduction", reduction, ["mean", "sum"]) == "mean" else 1.0
+
+    def _unpacked(self, network, gradient):
+        flat = np.empty_like(self.params)
+        packed.unpack(flat, network, gradient)
+        return flat
+
+    def _rows(self, buffer, panel, n, rows, block):
+        matrix = np.empty((rows, n), self.dtype)
+        size = plan.SHAPE.width(self.dtype.itemsize)
+        unpack_rows(matrix, 0, buffer[panel * size * block :], rows, block)
+        return matrix
+
+
+def _dtype_name(dtype):
+    try:
+        return np.dtype(dtype).name
+    except TypeError:
+        return dtype

@@ -1,0 +1,92 @@
+"""Optimisers and their settings. The formulas stand with the kernels, in `fastmlp_kernels.updates`."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastmlp_kernels import updates
+
+from . import checks
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Plain gradient descent."""
+
+    kind: ClassVar[int] = updates.SGD
+    moments: ClassVar[int] = 0  # arrays of the size of the weights that it remembers
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """Gradient descent with momentum: the velocity keeps a share `momentum` of itself and gains the gradient."""
+
+    momentum: float = 0.9
+
+    kind: ClassVar[int] = updates.MOMENTUM
+    moments: ClassVar[int] = 1
+
+    def __post_init__(self):
+        checks.number("momentum", self.momentum, 0, 1)
+
+
+@dataclass(frozen=True)
+class Nesterov(Momentum):
+    """Nesterov's accelerated gradient: momentum that looks one step ahead."""
+
+    kind: ClassVar[int] = updates.NESTEROV
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam: steps scaled by running means of the gradient and of its square (Kingma & Ba 2015)."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    kind: ClassVar[int] = updates.ADAM
+    moments: ClassVar[int] = 2
+
+    def __post_init__(self):
+        checks.number("beta1", self.beta1, 0, 1)
+        checks.number("beta2", self.beta2, 0, 1)
+        checks.number("epsilon", self.epsilon, 0, open_start=True)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled decay: a step shrinks weights by learning_rate * weight_decay (Loshchilov & Hutter 2019)."""
+
+    weight_decay: float = 0.01
+
+    kind: ClassVar[int] = updates.ADAMW
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.number("weight_decay", self.weight_decay)
+
+
+OPTIMIZERS = {"sgd": SGD, "momentum": Momentum, "nesterov": Nesterov, "adam": Adam, "adamw": AdamW}
+
+
+def resolve(optimizer):
+    """An optimiser from its name or from itself."""
+    if isinstance(optimizer, tuple(OPTIMIZERS.values())):
+        return optimizer
+    return OPTIMIZERS[checks.choice("optimizer", optimizer, OPTIMIZERS)]()
+
+
+def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases):
+    """The settings as the kernels take them."""
+    return updates.Optimizer(
+        kind=optimizer.kind,
+        learning_rate=learning_rate,
+        l2=l2,
+        momentum=getattr(optimizer, "momentum", getattr(optimizer, "beta1", 0.0)),
+        beta2=getattr(optimizer, "beta2", 0.0),
+        epsilon=getattr(optimizer, "epsilon", 0.0),
+        weight_decay=getattr(optimizer, "weight_decay", 0.0),
+        clip_norm=clip_norm or 0.0,
+        mean=mean,
+        update_biases=update_biases,
+    )

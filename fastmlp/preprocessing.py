@@ -1,0 +1,207 @@
+"""From a table to network inputs and targets, and from network outputs back to classes or quantities."""
+
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from fastmlp.datasets import checked, class_names, is_number, listed, nearest, numbers
+
+MAX_CATEGORIES = 1000  # one input each; a text column with more is a name or an identifier, and would only be memorised
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What was learnt from the training rows, and is saved with the model.
+
+    A numeric column becomes one input, standardised to mean 0 and standard deviation 1 over the training rows. A
+    categorical column becomes one input per category, 1 for the category at hand and 0 for the others; a category that
+    was not seen in training gives zeros only. Classes are numbered in their order; a regression target is standardised.
+
+    Attributes
+    ----------
+    columns : dict[str, dict]
+        Feature name to {"mean": float, "scale": float} or {"categories": list[str]}, in the order of the inputs.
+    target_name, task : str
+        Name of the target column; "classification" or "regression".
+    classes : tuple[str]
+        Class names in the order of the outputs, so that ``softmax_outputs[:, k]`` is the probability of ``classes[k]``;
+        empty for regression.
+    target_mean, target_scale : float
+        Regression: prediction = mean + scale * output, hence its RMS error = scale * RMS error of the output.
+    """
+
+    columns: dict
+    target_name: str
+    task: str
+    classes: tuple = ()
+    target_mean: float = 0.0
+    target_scale: float = 1.0
+
+    @classmethod
+    def fit(cls, table):
+        """Learn from the training rows, a `fastmlp.datasets.Table` with a target.
+
+        Raises
+        ------
+        ValueError
+            If the target has a single class or value, or a text column more than `MAX_CATEGORIES` different texts.
+        """
+        columns = {name: _learn(table.source, name, values) for name, values in table.features.items()}
+        learnt = cls(columns, table.target_name, table.task)
+        distinct = np.unique(table.target)
+        if len(distinct) < 2:
+            raise ValueError(f"{table.source}: target {table.target_name!r} has the single value {distinct[0]}")
+        if table.task == "classification":
+            return replace(learnt, classes=tuple(_in_order(distinct)))
+        mean, scale = _mean_and_scale(table.target)
+        return replace(learnt, target_mean=mean, target_scale=scale)
+
+    @property
+    def n_inputs(self):
+        """Number of network inputs."""
+        return sum(len(column.get("categories", [0])) for column in self.columns.values())
+
+    @property
+    def n_outputs(self):
+        """Number of network outputs: one per class, or one for regression."""
+        return len(self.classes) or 1
+
+    def transform(self, table, dtype="float32"):
+        """Return the network inputs (N, n_inputs) of a table's rows.
+
+        Columns are found by name, in any order, and others are ignored. Where names are missing and the table is an
+        array, its columns named by position, with as many of them as there are features, they are taken in order.
+
+        Raises
+        ------
+        ValueError
+            If a feature is missing, incomplete, or holds text where training had numbers.
+        """
+        inputs = np.zeros((table.n_rows, self.n_inputs), dtype)
+        at = 0
+        for (name, learnt), found in zip(self.columns.items(), self._find(table), strict=True):
+            values = checked(table.source, found, table.features[found])
+            if "categories" in learnt:
+                category = _index(values, learnt["categories"])
+                known = np.flatnonzero(category >= 0)
+                inputs[known, at + category[known]] = 1
+                at += len(learnt["categories"])
+            else:
+                values = numbers(table.source, name, values).astype(np.float64)
+                inputs[:, at] = (values - learnt["mean"]) / learnt["scale"]
+                at += 1
+        return inputs
+
+    def encode_target(self, table, dtype="float32"):
+        """Return what the network is trained on: (N,) int64 labels, or the standardised target (N, 1).
+
+        Raises
+        ------
+        ValueError
+            If the table has a class that was not seen in training.
+        """
+        if self.task == "regression":
+            return ((table.target - self.target_mean) / self.target_scale).astype(dtype)[:, None]
+        labels = _index(table.target, self.classes)
+        if labels.min() < 0:
+            unknown = table.target[labels.argmin()]
+            raise ValueError(
+                f"{table.source}: class {unknown!r} was not seen in training; known are {listed(self.classes)}"
+            )
+        return labels
+
+    def decode_prediction(self, outputs):
+        """Return (N,) predictions from outputs (N, n_outputs): class names (object array) or float64 quantities."""
+        if self.task == "regression":
+            return self.target_mean + self.target_scale * np.asarray(outputs, np.float64)[:, 0]
+        return np.array(self.classes, dtype=object)[np.argmax(outputs, axis=1)]
+
+    def _find(self, table):
+        """Return the table's column name for every feature, in the order of the inputs."""
+        missing = [name for name in self.columns if name not in table.features]
+        positions = [name for name in table.features if name.isdigit()]
+        if not missing:
+            return list(self.columns)
+        if len(positions) == len(self.columns):
+            return positions
+        near = nearest(missing[0], table.features)
+        raise ValueError(f"{table.source}: no column {missing[0]!r}{near}; the model needs {listed(self.columns)}")
+
+    def to_dict(self):
+        """Return the whole as a dict of JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values):
+        """Return the `Preprocessing` that `to_dict` was called on."""
+        return cls(**{**values, "classes": tuple(values["classes"])})
+
+
+def split(n, test_fraction, seed=0, labels=None):
+    """Split rows 0..n-1 at random into a training and a test part, the same for the same seed.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    test_fraction : float
+        Part of the rows that is kept for the test, 0 <= test_fraction < 1; rounded to whole rows.
+    seed : int
+    labels : (n,) array, optional
+        Classes. Each gives its share to the test part, to within one row, and keeps at least one row for training.
+
+    Returns
+    -------
+    train, test : numpy.ndarray of int64
+        Row numbers in rising order.
+
+    Raises
+    ------
+    ValueError
+        If the fraction is out of range, or leaves no row for the test although it is not 0.
+    """
+    if not 0 <= test_fraction < 1:
+        raise ValueError(f"test_fraction must be at least 0 and below 1; got {test_fraction}")
+    group = np.zeros(n, np.int64) if labels is None else np.unique(labels, return_inverse=True)[1]
+    counts = np.bincount(group)
+    # Rounding the running total, not each class, keeps the whole test part at its size and each class within one row.
+    ends = np.rint(np.cumsum(counts) * test_fraction).astype(np.int64)
+    test_counts = np.minimum(np.diff(ends, prepend=0), counts - 1)
+    if test_fraction > 0 and test_counts.sum() == 0:
+        raise ValueError(f"test_fraction {test_fraction} of {n} rows leaves no row for the test")
+    shuffled = np.random.default_rng(seed).permutation(n)
+    by_group = shuffled[np.argsort(group[shuffled], kind="stable")]
+    rank = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
+    is_test = rank < np.repeat(test_counts, counts)
+    return np.sort(by_group[~is_test]), np.sort(by_group[is_test])
+
+
+def _learn(source, name, values):
+    if values.dtype.kind == "O":
+        categories = _in_order(set(values))
+        if len(categories) > MAX_CATEGORIES:
+            raise ValueError(
+                f"{source}: column {name!r} has {len(categories)} different texts, accepted are {MAX_CATEGORIES}; "
+                "remove columns of names or identifiers"
+            )
+        return {"categories": categories}
+    mean, scale = _mean_and_scale(values)
+    return {"mean": mean, "scale": scale}
+
+
+def _mean_and_scale(values):
+    """Return mean and standard deviation, which is set to 1 for a constant (where rounding can leave a tiny one)."""
+    values = values.astype(np.float64)
+    scale = float(values.std()) if np.ptp(values) > 0 else 0.0
+    return float(values.mean()), scale or 1.0
+
+
+def _in_order(names):
+    """Return names sorted as numbers if all of them are, else as text."""
+    return sorted(sorted(names), key=float if all(map(is_number, names)) else None)
+
+
+def _index(values, names):
+    """Return (N,) positions of the values in `names`, -1 where unknown."""
+    position = {name: i for i, name in enumerate(names)}
+    return np.array([position.get(value, -1) for value in class_names(values)], np.int64)

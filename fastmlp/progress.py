@@ -1,0 +1,87 @@
+"""Progress of training on the terminal: a tqdm bar if tqdm is there, else a line now and then."""
+
+import sys
+import time
+
+SECONDS_BETWEEN_LINES = 2.0
+
+
+class Silent:
+    """No progress at all."""
+
+    def __init__(self, epochs, samples):
+        pass
+
+    def update(self, samples, loss):
+        """Note that `samples` more samples were trained on; `loss` is the epoch's so far."""
+
+    def end_epoch(self, val_loss):
+        """Note the end of an epoch, with its validation loss or None."""
+
+    def close(self):
+        """Leave the terminal tidy."""
+
+
+class Bar(Silent):
+    """A tqdm bar over the samples of all epochs."""
+
+    def __init__(self, epochs, samples):
+        from tqdm.auto import tqdm
+
+        self.bar = tqdm(total=epochs * samples, unit=" samples", unit_scale=True, dynamic_ncols=True)
+        self.epochs, self.epoch, self.fields = epochs, 1, {}
+
+    def update(self, samples, loss):
+        self.fields["loss"] = f"{loss:.4g}"
+        self.bar.set_description(f"epoch {self.epoch}/{self.epochs}", refresh=False)
+        self.bar.set_postfix(self.fields, refresh=False)
+        self.bar.update(samples)
+
+    def end_epoch(self, val_loss):
+        if val_loss is not None:
+            self.fields["val_loss"] = f"{val_loss:.4g}"
+        self.epoch += 1
+
+    def close(self):
+        self.bar.close()
+
+
+class Lines(Silent):
+    """Plain lines, at most one every SECONDS_BETWEEN_LINES, and one at the end."""
+
+    def __init__(self, epochs, samples):
+        self.epochs, self.total, self.done, self.epoch = epochs, epochs * samples, 0, 1
+        self.start = self.last = time.perf_counter()
+        self.loss = self.val_loss = None
+
+    def update(self, samples, loss):
+        self.done, self.loss = self.done + samples, loss
+        if time.perf_counter() - self.last >= SECONDS_BETWEEN_LINES:
+            self._print()
+
+    def end_epoch(self, val_loss):
+        self.val_loss = val_loss
+        self.epoch = min(self.epoch + 1, self.epochs)
+
+    def close(self):
+        if self.done:
+            self._print()
+
+    def _print(self):
+        self.last = time.perf_counter()
+        rate = self.done / (self.last - self.start)
+        validation = "" if self.val_loss is None else f"  val_loss {self.val_loss:.4g}"
+        left = (self.total - self.done) / rate
+        losses = f"loss {self.loss:.4g}{validation}"
+        text = f"epoch {self.epoch}/{self.epochs}  {losses}  {rate:.3g} samples/s  {left:.0f} s left"
+        print(text, file=sys.stderr, flush=True)
+
+
+def start(show, epochs, samples):
+    """The progress display for a fit: silent, a bar or lines."""
+    if not show:
+        return Silent(epochs, samples)
+    try:
+        return Bar(epochs, samples)
+    except ImportError:
+        return Lines(epochs, samples)

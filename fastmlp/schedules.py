@@ -1,0 +1,124 @@
+"""Learning-rate schedules: the rate of each epoch, from its number and the losses so far.
+
+A schedule is anything with `rate(epoch, losses)`, where `epoch` counts from 0 and `losses` holds the loss that is
+watched (validation loss, if there is one) of every epoch before.
+"""
+
+import math
+from dataclasses import dataclass
+
+from . import checks
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same rate throughout."""
+
+    initial: float = 1e-3
+
+    def __post_init__(self):
+        checks.number("learning_rate", self.initial, open_start=True)
+
+    def rate(self, epoch, losses):
+        return self.initial
+
+
+@dataclass(frozen=True)
+class Step(Constant):
+    """The rate times `factor` after every `every` epochs."""
+
+    every: int = 10
+    factor: float = 0.5
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.count("every", self.every)
+        checks.number("factor", self.factor, open_start=True)
+
+    def rate(self, epoch, losses):
+        return self.initial * self.factor ** (epoch // self.every)
+
+
+@dataclass(frozen=True)
+class Cosine(Constant):
+    """Half a cosine from the initial rate down to `final` over `epochs` epochs (Loshchilov & Hutter 2017, eq. 5)."""
+
+    epochs: int = 20
+    final: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.count("epochs", self.epochs)
+        checks.number("final", self.final)
+
+    def rate(self, epoch, losses):
+        done = min(epoch / self.epochs, 1.0)
+        return self.final + (self.initial - self.final) * (1 + math.cos(math.pi * done)) / 2
+
+
+@dataclass(frozen=True)
+class InverseScaling(Constant):
+    """The initial rate over (epoch + 1) to the `power`."""
+
+    power: float = 0.5
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.number("power", self.power)
+
+    def rate(self, epoch, losses):
+        return self.initial / (epoch + 1) ** self.power
+
+
+@dataclass(frozen=True)
+class Plateau(Constant):
+    """The rate times `factor` whenever the loss has not come down by `tol` for `patience` epochs."""
+
+    factor: float = 0.2
+    patience: int = 5
+    tol: float = 1e-4
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.number("factor", self.factor, 0, 1, open_start=True)
+        checks.count("patience", self.patience)
+        checks.number("tol", self.tol)
+
+    def rate(self, epoch, losses):
+        rate, best, waited = self.initial, math.inf, 0
+        for loss in losses:
+            waited = 0 if loss < best - self.tol else waited + 1
+            best = min(best, loss)
+            if waited == self.patience:
+                rate, waited = rate * self.factor, 0
+        return rate
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """A linear rise over `epochs` epochs to the first rate of another schedule, which then takes over."""
+
+    schedule: Constant
+    epochs: int = 5
+
+    def __post_init__(self):
+        checks.count("epochs", self.epochs)
+
+    def rate(self, epoch, losses):
+        if epoch < self.epochs:
+            return self.schedule.rate(0, []) * (epoch + 1) / (self.epochs + 1)
+        return self.schedule.rate(epoch - self.epochs, losses[self.epochs :])
+
+
+SCHEDULES = {
+    "constant": Constant,
+    "step": Step,
+    "cosine": Cosine,
+    "inverse_scaling": InverseScaling,
+    "plateau": Plateau,
+}
+
+
+def resolve(learning_rate):
+    """A schedule from a number or from itself."""
+    return learning_rate if hasattr(learning_rate, "rate") else Constant(learning_rate)

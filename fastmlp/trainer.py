@@ -1,0 +1,311 @@
+"""Training: batches, epochs, stopping, and what is remembered between them."""
+
+import contextlib
+import math
+import time
+
+import fastmlp_kernels.network as packed
+import numba
+import numpy as np
+from fastmlp_kernels import plan, training, updates
+
+from . import checks, optimizers, schedules
+from . import progress as displays
+from .history import History
+
+SLICE_SECONDS = 0.1  # of compiled code at a stretch; between slices Python looks at progress and Ctrl-C
+GUESSED_FLOPS = 20e9  # a second, for the length of the first slice
+
+
+class DivergenceError(ArithmeticError):
+    """Training reached values that are not finite. The network holds the last finite weights."""
+
+
+class Trainer:
+    """Trains a network by backpropagation.
+
+    Parameters
+    ----------
+    net : MLP
+    loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"}
+        "auto" is the cross-entropy that goes with a softmax or sigmoid output, squared error with others.
+    optimizer : {"sgd", "momentum", "nesterov", "adam", "adamw"} or an object of `fastmlp.optimizers`
+    learning_rate : float or a schedule of `fastmlp.schedules`
+    batch_size : int
+        Samples to an update; the last batch of an epoch holds what is left. 1 is on-line learning, the number of
+        samples or more is batch learning.
+    reduction : {"mean", "sum"}
+        Of losses and gradients over the samples of a batch.
+    l2 : float
+        Coefficient of the penalty l2 / 2 |W|^2 on the weights. It takes part in the gradient, not in the loss reported.
+    update_biases : bool
+        Whether biases learn, or stay as they are.
+    shuffle : bool
+        Whether each epoch takes the samples in a new random order.
+    seed : int
+        Of the shuffling, and of the choice of validation samples.
+    threads : int, optional
+        Threads to use: 1 to all of Numba's, the default. Results are the same to the bit for any number.
+    clip_norm : float, optional
+        Scale gradients down to this Euclidean norm where they exceed it (before the L2 term).
+
+    Attributes
+    ----------
+    history : History
+        Of the last call to `fit`.
+    """
+
+    def __init__(
+        self,
+        net,
+        loss="auto",
+        optimizer="adam",
+        learning_rate=1e-3,
+        batch_size=4096,
+        reduction="mean",
+        l2=0.0,
+        update_biases=True,
+        shuffle=True,
+        seed=0,
+        threads=None,
+        clip_norm=None,
+    ):
+        net.check_trainable()
+        self.net = net
+        self.loss = net.resolve_loss(loss)
+        self.optimizer = optimizers.resolve(optimizer)
+        self.learning_rate, self.schedule = learning_rate, schedules.resolve(learning_rate)
+        self.batch_size = checks.count("batch_size", batch_size)
+        self.reduction = checks.choice("reduction", reduction, ["mean", "sum"])
+        self.l2 = checks.number("l2", l2)
+        self.update_biases, self.shuffle = bool(update_biases), bool(shuffle)
+        self.clip_norm = None if clip_norm is None else checks.number("clip_norm", clip_norm, open_start=True)
+        self.threads = None if threads is None else checks.count("threads", threads)
+        if threads and threads > numba.config.NUMBA_NUM_THREADS:
+            raise ValueError(
+                f"threads is {threads}; accepted: 1 to {numba.config.NUMBA_NUM_THREADS}, all that Numba has"
+            )
+        self.history = History()
+        self._rng = np.random.default_rng(seed)
+        self._loss_address = net.loss_address(self.loss)
+        self._network = net.compiled(self.loss)
+        self._reset()
+        self._progress = training.Progress(np.zeros(1), np.zeros(len(net.weights)), np.zeros(1, np.int64))
+        self._workspaces = {}
+
+    def fit(
+        self,
+        X,
+        y,
+        epochs=20,
+        validation_data=None,
+        validation_fraction=None,
+        tol=None,
+        patience=None,
+        target_loss=None,
+        progress=True,
+    ):
+        """Train for a number of epochs, or until a criterion is met.
+
+        Parameters
+        ----------
+        X : (N, n_in) array-like
+            Numbers of any dtype and memory order; an array of the network's dtype, row-major, is used where it lies.
+        y : (N, n_out) array-like
+            Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy.
+        epochs : int
+        validation_data : (X, y), optional
+            Samples to evaluate after each epoch.
+        validation_fraction : float, optional
+            Share of the samples to hold out for that instead, chosen at random if `shuffle`, else the last.
+        tol, patience : float and int, optional
+            Stop when the validation loss (without validation data: the training loss) has not come down by more than
+            `tol` (default 0) for `patience` epochs (default 1), and restore the weights of the best epoch.
+        target_loss : float, optional
+            Stop when that loss is at most this.
+        progress : bool
+            Whether to show progress on standard error.
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not accepted. Network and history are as they were.
+        DivergenceError
+            If values stop being finite. The network holds the last finite weights.
+        """
+        epochs = checks.count("epochs", epochs)
+        data, validation = self._data(X, y, validation_data, validation_fraction)
+        stop = _Stopping(self.net, tol, patience, target_loss)
+        kept = self.net.params.copy(), self.history
+        self.history = history = History()
+        packed.pack(self._network, self.net.params)
+        samples = training.samples.py_func(data) if hasattr(training.samples, "py_func") else training.samples(data)
+        display = displays.start(progress, epochs, samples)
+        try:
+            with self._threads():
+                for epoch in range(epochs):
+                    self._epoch(data, samples, epoch, display)
+                    if validation:
+                        history.val_loss.append(self._evaluate(validation))
+                    display.end_epoch(history.val_loss[-1] if validation else None)
+                    if stop(history):
+                        break
+            stop.restore(history)
+        except ValueError:
+            self.net.params[:], self.history = kept
+            raise
+        finally:
+            display.close()
+        return history
+
+    def step(self, X, y):
+        """Make one update on one batch, of any number of samples.
+
+        Returns
+        -------
+        float
+            The loss before the update.
+        """
+        data, _ = self.net.data(X, y, self.loss)
+        packed.pack(self._network, self.net.params)
+        rows = len(data.x)
+        with self._threads():
+            self._run(data, rows, self.schedule.rate(0, []), 0, 1, "in a step")
+        return self._progress.loss[0] * self._scale(rows)
+
+    def _epoch(self, data, samples, epoch, display):
+        """Train for an epoch, a slice at a time, and note what happened."""
+        if self.shuffle:
+            self._rng.shuffle(data.order)
+        history, rate = self.history, self.schedule.rate(epoch, self.history.watched)
+        batch_size = min(self.batch_size, samples)
+        batches = -(-samples // batch_size)
+        seconds = self.net.training_flops * batch_size / GUESSED_FLOPS  # of a batch
+        first, loss, begin = 0, 0.0, time.perf_counter()
+        squares = np.zeros(len(self.net.weights))
+        while first < batches:
+            last = min(batches, first + max(1, round(SLICE_SECONDS / seconds)))
+            start = time.perf_counter()
+            self._run(data, batch_size, rate, first, last, f"in epoch {epoch + 1}")
+            seconds = (time.perf_counter() - start) / (last - first)
+            loss, squares = loss + self._progress.loss[0], squares + self._progress.squares
+            done = min(last * batch_size, samples)
+            display.update(done - first * batch_size, loss * self._scale(done))
+            first = last
+        elapsed = time.perf_counter() - begin
+        history.loss.append(loss * self._scale(samples))
+        if self.loss == "squared_error":
+            history.rms.append(math.sqrt(2 * loss / (samples * self.net.sizes[-1])))
+        history.delta_rms.append(np.sqrt(squares / (samples * np.array(self.net.sizes[1:]))).tolist())
+        history.learning_rate.append(rate)
+        history.seconds.append(elapsed)
+        history.samples_per_second.append(samples / elapsed)
+
+    def _run(self, data, batch_size, rate, first, last, when):
+        """Make the updates of batches first..last, then show the new weights to the network."""
+        mean = self.reduction == "mean"
+        optimizer = optimizers.compiled(self.optimizer, rate, self.l2, self.clip_norm, mean, self.update_biases)
+        self._progress.loss[0], self._progress.squares[:], self._progress.diverged[0] = 0, 0, 0
+        serial = plan.is_serial(self.net.sizes, batch_size) or numba.get_num_threads() == 1
+        run = training.train_serial if serial else training.train
+        workspace, state, progress = self._workspace(batch_size), self._state, self._progress
+        run(self._network, workspace, data, self._loss_address, optimizer, state, progress, batch_size, first, last)
+        diverged = packed.nonfinite_layer(self._network) or progress.diverged[0]
+        if diverged:
+            self._reset()
+            checks.finite("X", data.x)
+            raise DivergenceError(
+                f"training diverged {when}: layer {diverged} has values that are not finite; "
+                f"the last finite weights are kept (learning rate {rate:g})"
+            )
+        packed.unpack(self.net.params, self._network, self._network.weights)
+
+    def _reset(self):
+        """Forget what the optimiser remembers."""
+        weights, moments = self._network.weights, self.optimizer.moments
+        first, second = (packed.aligned(weights.size if moments > m else 0, weights.dtype, 0) for m in (0, 1))
+        self._state = updates.State(first, second, np.zeros(1, np.int64))
+
+    def _workspace(self, batch_size):
+        """Scratch memory for batches of a size; that of the last size is kept."""
+        if batch_size not in self._workspaces:
+            self._workspaces = {batch_size: plan.workspace(self._network, batch_size)}
+        return self._workspaces[batch_size]
+
+    def _data(self, X, y, validation_data, validation_fraction):
+        """(training data, validation data or None)."""
+        data, _ = self.net.data(X, y, self.loss)
+        rows = len(data.x)
+        order = np.arange(rows) if self.shuffle or validation_fraction is not None else data.order
+        if validation_data is not None:
+            if validation_fraction is not None:
+                raise ValueError("validation_data and validation_fraction are both given; accepted: one of them")
+            if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
+                raise TypeError("validation_data is no pair; accepted: (X, y)")
+            x = checks.matrix("validation_data[0]", validation_data[0], self.net.sizes[0], self.net.dtype)
+            checks.finite("validation_data[0]", x)
+            outputs = self.net.sizes[-1]
+            targets = checks.targets(
+                "validation_data[1]", validation_data[1], len(x), outputs, self.net.dtype, self.loss
+            )
+            return data._replace(order=order), training.Data(x, *targets, np.empty(0, np.int64))
+        if validation_fraction is None:
+            return data._replace(order=order), None
+        held = math.ceil(checks.number("validation_fraction", validation_fraction, 0, 1, open_start=True) * rows)
+        if held >= rows:
+            raise ValueError(
+                f"validation_fraction is {validation_fraction} of {rows} rows; accepted: one that leaves rows"
+            )
+        if self.shuffle:
+            self._rng.shuffle(order)
+        return data._replace(order=order[: rows - held].copy()), data._replace(order=order[rows - held :].copy())
+
+    def _evaluate(self, data):
+        samples = len(data.order) or len(data.x)
+        workspace = plan.workspace(self._network, min(samples, plan.EVALUATION_ROWS), samples)
+        serial = plan.is_serial(self.net.sizes, samples) or numba.get_num_threads() == 1
+        run = training.evaluate_serial if serial else training.evaluate
+        return run(self._network, workspace, data, self._loss_address) * self._scale(samples)
+
+    def _scale(self, rows):
+        return 1 / rows if self.reduction == "mean" else 1.0
+
+    @contextlib.contextmanager
+    def _threads(self):
+        """Numba's thread count set to ours."""
+        previous = numba.get_num_threads()
+        numba.set_num_threads(self.threads or previous)
+        try:
+            yield
+        finally:
+            numba.set_num_threads(previous)
+
+
+class _Stopping:
+    """Decides when to stop, and keeps the best weights where that depends on improvement."""
+
+    def __init__(self, net, tol, patience, target_loss):
+        self.net, self.target, self.early = net, target_loss, tol is not None or patience is not None
+        self.tol = 0.0 if tol is None else checks.number("tol", tol)
+        self.patience = 1 if patience is None else checks.count("patience", patience)
+        if target_loss is not None:
+            checks.number("target_loss", target_loss, -math.inf)
+        self.best, self.params, self.waited = math.inf, None, 0
+
+    def __call__(self, history):
+        """Whether to stop after the last epoch of a history."""
+        loss = history.watched[-1]
+        if self.early:
+            self.waited = 0 if loss < self.best - self.tol else self.waited + 1
+            if loss < self.best:
+                self.best, self.params, history.best_epoch = loss, self.net.params.copy(), len(history.loss) - 1
+        return (self.target is not None and loss <= self.target) or (self.early and self.waited >= self.patience)
+
+    def restore(self, history):
+        """Give the network its best weights back."""
+        if self.params is not None:
+            self.net.params[:] = self.params

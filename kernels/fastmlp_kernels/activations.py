@@ -1,0 +1,143 @@
+"""The elementwise activations: each a scalar function of the net input z that gives the pair (g(z), g'(z)).
+
+Value and slope come together because they share their exponential; where a loop uses only one of them, the compiler
+drops the other. Both stay in the dtype of z, are finite for |z| up to 1e38 and right to 3 epsilon · max(|g|, 1), and
+have no branches, so that loops over them become vector code. NaN gives the value NaN. Softmax is not elementwise: it is
+found with the losses.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from .compile import njit
+from .scalar import fma, like
+from .vectormath import clip, erfcx, exp, expm1, log1p
+from .vectormath import tanh as _tanh
+
+LEAKY_SLOPE = 0.01
+# G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, Self-normalizing neural networks (2017), equation 14.
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+FAR = 1000.0  # beyond it exp(-|z|) and exp(-z²/2) are 0 in either dtype
+
+
+@njit
+def identity(z):
+    """The net input itself."""
+    return z, like(1.0, z)
+
+
+@njit
+def threshold(z):
+    """The Heaviside step: 1 for z >= 0, else 0. Its slope is 0 everywhere, so it can not be trained."""
+    zero, one = like(0.0, z), like(1.0, z)
+    return one if z >= zero else (zero if z < zero else z), zero
+
+
+@njit
+def sigmoid(z):
+    """1 / (1 + e⁻ᶻ), from exp(-|z|), which can not overflow; the slope a (1 - a) is the same on both sides of 0."""
+    zero, one = like(0.0, z), like(1.0, z)
+    e = exp(-abs(z))
+    right = one / (one + e)
+    left = e * right
+    return left if z < zero else right, left * right
+
+
+@njit
+def tanh(z):
+    """The hyperbolic tangent a, slope 1 - a²."""
+    a = _tanh(z)
+    return a, fma(-a, a, like(1.0, z))
+
+
+@njit
+def relu(z):
+    """The larger of z and 0, slope 0 at 0."""
+    zero, one = like(0.0, z), like(1.0, z)
+    off = z <= zero  # so put, NaN comes out NaN
+    return zero if off else z, zero if off else one
+
+
+@njit
+def leaky_relu(z):
+    """The net input above 0, z / 100 below; slope 1/100 at 0."""
+    off, slope = z <= like(0.0, z), like(LEAKY_SLOPE, z)
+    return slope * z if off else z, slope if off else like(1.0, z)
+
+
+@njit
+def elu(z):
+    """The net input above 0, eᶻ - 1 below (D.-A. Clevert, T. Unterthiner, S. Hochreiter 2016, with alpha = 1)."""
+    zero, one = like(0.0, z), like(1.0, z)
+    off = z <= zero
+    below = expm1(z if off else zero)
+    return below if off else z, below + one if off else one
+
+
+@njit
+def selu(z):
+    """SELU_SCALE times (z above 0, SELU_ALPHA (eᶻ - 1) below); at 0 the slope from below."""
+    zero, scale, limit = like(0.0, z), like(SELU_SCALE, z), like(SELU_SCALE * SELU_ALPHA, z)
+    off = z <= zero
+    below = limit * expm1(z if off else zero)
+    return below if off else scale * z, below + limit if off else scale
+
+
+@njit
+def softplus(z):
+    """log(1 + eᶻ) as max(z, 0) + log(1 + exp(-|z|)); its slope is the sigmoid."""
+    zero, one = like(0.0, z), like(1.0, z)
+    off = z <= zero
+    e = exp(-abs(z))
+    return (zero if off else z) + log1p(e), (e if off else one) / (one + e)
+
+
+@njit
+def silu(z):
+    """z·sigmoid(z) (S. Elfwing, E. Uchibe, K. Doya 2018)."""
+    far = like(FAR, z)
+    raised = clip(z, -far, like(np.inf, z))  # -FAR·0 for -inf·0, which is NaN
+    s, slope = sigmoid(z)
+    return raised * s, fma(clip(z, -far, far), slope, s)
+
+
+@njit
+def gelu(z):
+    """z·Φ(z) with Φ the normal distribution function (D. Hendrycks, K. Gimpel 2016): the exact form, not tanh.
+
+    Φ(-|z|) = exp(-z²/2) erfcx(|z|/√2) / 2 shares its exponential with the slope Φ + z·exp(-z²/2) / √(2π), and keeps
+    digits that 1 + erf(z/√2) would cancel.
+    """
+    zero, one, half, far = like(0.0, z), like(1.0, z), like(0.5, z), like(FAR, z)
+    raised = clip(z, -far, like(np.inf, z))  # as in silu
+    near = clip(z, -far, far)
+    e = exp(-half * near * near)
+    tail = half * e * erfcx(abs(near) * like(math.sqrt(0.5), z))
+    phi = one - tail if near > zero else tail
+    return raised * phi, fma(near * e, like(1.0 / math.sqrt(2.0 * math.pi), z), phi)
+
+
+class Activation(NamedTuple):
+    """An activation as networks know it: its function, the initialiser that suits it, whether it can be trained."""
+
+    function: Callable
+    init: str
+    differentiable: bool = True
+
+
+ACTIVATIONS = {
+    "identity": Activation(identity, "glorot_uniform"),
+    "threshold": Activation(threshold, "glorot_uniform", differentiable=False),
+    "sigmoid": Activation(sigmoid, "glorot_uniform"),
+    "tanh": Activation(tanh, "glorot_uniform"),
+    "relu": Activation(relu, "he_uniform"),
+    "leaky_relu": Activation(leaky_relu, "he_uniform"),
+    "elu": Activation(elu, "he_uniform"),
+    "selu": Activation(selu, "lecun_normal"),
+    "softplus": Activation(softplus, "glorot_uniform"),
+    "silu": Activation(silu, "he_uniform"),
+    "gelu": Activation(gelu, "he_uniform"),
+}

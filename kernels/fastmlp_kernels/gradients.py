@@ -1,0 +1,57 @@
+"""Gradients of a stretch of a panel of weights: dE/dW = a^T delta, and dE/db = the sum of delta over samples."""
+
+from .compile import njit
+from .panels import padded
+from .tile import GRADIENT_ROWS, ROWS, add, load, load_rows, rank1, store, store_rows, sum_rows, width, zero
+
+SUM_ROWS = 2  # of the tile that sums biases; divides ROWS of every CPU
+
+
+@njit
+def bias_gradient(gradient, offset, deltas, d, rows, fresh):
+    """gradient[offset : ... + width] = (or +=, unless `fresh`) the sum over rows of the panel of deltas at `d`."""
+    size = width(deltas)
+    acc = zero(deltas, SUM_ROWS)
+    for s in range(d, d + padded(rows, ROWS) * size, SUM_ROWS * size):
+        acc = add(acc, load(deltas, s, size, SUM_ROWS))
+    sums = sum_rows(acc)
+    if not fresh:
+        sums = add(sums, load(gradient, offset, size, 1))
+    store(sums, gradient, offset, size)
+
+
+@njit
+def weight_gradient(gradient, offset, activations, a, deltas, d, first, last, rows, block, fresh):
+    """Weight rows first..last of one panel of the gradient, from `rows` samples.
+
+    Parameters
+    ----------
+    gradient : 1-D array; weight row i of the panel is at offset + i * width
+    activations, deltas : 1-D arrays in panels of `block` rows; the layer's inputs from `a` on, the panel of deltas at `d`
+    first, last : int; `first` a multiple of the panel width
+    fresh : bool; whether to start from zero rather than to add
+    """
+    size = width(deltas)
+    for i in range(first, last, GRADIENT_ROWS):
+        count = min(GRADIENT_ROWS, last - i)
+        acc = zero(gradient, GRADIENT_ROWS)
+        if not fresh:
+            acc = load_rows(gradient, offset + i * size, size, GRADIENT_ROWS, count)
+        inputs = a + i // size * size * block + i % size
+        for s in range(0, rows * size, size):
+            acc = rank1(acc, activations, inputs + s, 1, deltas, d + s)
+        if count == GRADIENT_ROWS:
+            store(acc, gradient, offset + i * size, size)
+        else:
+            store_rows(acc, gradient, offset + i * size, size, count)
+
+
+@njit
+def panel_gradient(gradient, layer, column, first, last, activations, deltas, rows, block, fresh):
+    """The stretch of `layer`'s gradient in the panel at `column`, weight rows first..last; biases come with row 0."""
+    size = width(deltas)
+    offset = layer.weights + column // size * (layer.n_in + 1) * size
+    inputs, signals = layer.inputs * size * block, layer.deltas * size * block + column * block
+    if first == 0:
+        bias_gradient(gradient, offset, deltas, signals, rows, fresh)
+    weight_gradient(gradient, offset + size, activations, inputs, deltas, signals, first, last, rows, block, fresh)

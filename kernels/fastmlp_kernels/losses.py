@@ -1,0 +1,183 @@
+"""Losses: the error of a block of samples and, in the same pass, its error signal at the output layer.
+
+Each loss is a function loss(deltas, outputs, targets, rows, n, block) over panels (see `panels`) that returns the sum
+of the errors of `rows` samples with `n` outputs, in float64. On entry `deltas` holds what the forward pass left there:
+the slopes g'(z) of the output activation where that is applied element by element, or else the net inputs z. On return
+it holds dE/dz of each sample, and `outputs` the activations. The padding of the panels is set to zero, so that padded
+samples and units count for nothing.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+from numba import types
+
+from .compile import njit, specialise
+from .panels import padded
+from .pointers import address, as_array
+from .tile import ROWS, width
+from .vectormath import exp, log1p
+
+
+@njit
+def _clear_padding(deltas, rows, n, block):
+    """Zero the columns from `n` on and the rows from `rows` on."""
+    size = width(deltas)
+    for q in range(0, n, size):
+        for s in range(padded(rows, ROWS)):
+            for c in range(min(size, n - q) if s < rows else 0, size):
+                deltas[q * block + s * size + c] = 0
+
+
+@njit
+def squared_error(deltas, outputs, targets, rows, n, block):
+    """E = 1/2 sum_k (a_k - y_k)^2 and delta = (a - y) g'(z), for activations applied element by element."""
+    size, total = width(deltas), 0.0
+    for q in range(0, n, size):
+        for s in range(rows):
+            for c in range(min(size, n - q)):
+                i = q * block + s * size + c
+                error = outputs[i] - targets[i]
+                deltas[i] *= error
+                total += error * error
+    _clear_padding(deltas, rows, n, block)
+    return total / 2
+
+
+@njit
+def softmax(outputs, rows, n, block):
+    """Turn the net inputs in `outputs` into softmax activations, exp(z_k - max z) / sum_j exp(z_j - max z)."""
+    size = width(outputs)
+    for s in range(rows):
+        peak = outputs[s * size]
+        for q in range(0, n, size):
+            for c in range(min(size, n - q)):
+                peak = max(peak, outputs[q * block + s * size + c])
+        total = 0.0
+        for q in range(0, n, size):
+            for c in range(min(size, n - q)):
+                i = q * block + s * size + c
+                outputs[i] = exp(outputs[i] - peak)
+                total += outputs[i]
+        scale = outputs.dtype.type(1 / total)
+        for q in range(0, n, size):
+            for c in range(min(size, n - q)):
+                outputs[q * block + s * size + c] *= scale
+
+
+@njit
+def squared_error_softmax(deltas, outputs, targets, rows, n, block):
+    """The squared error of softmax outputs: delta_k = a_k (e_k - sum_j e_j a_j) with e = a - y."""
+    softmax(deltas, rows, n, block)
+    size, total = width(deltas), 0.0
+    for s in range(rows):
+        mean = 0.0
+        for q in range(0, n, size):
+            for c in range(min(size, n - q)):
+                i = q * block + s * size + c
+                outputs[i] = deltas[i]
+                error = outputs[i] - targets[i]
+                total += error * error
+                mean += error * outputs[i]
+        mean = deltas.dtype.type(mean)
+        for q in range(0, n, size):
+            for c in range(min(size, n - q)):
+                i = q * block + s * size + c
+                deltas[i] = outputs[i] * (outputs[i] - targets[i] - mean)
+    _clear_padding(deltas, rows, n, block)
+    return total / 2
+
+
+@njit
+def cross_entropy(deltas, outputs, targets, rows, n, block):
+    """E = -sum_k y_k log a_k for softmax outputs, from the net inputs: log a_k = z_k - log sum_j exp z_j.
+
+    The product of the two derivatives collapses to delta = a - y (for targets that add up to one).
+    """
+    size, loss = width(deltas), 0.0
+    for s in range(rows):
+        for q in range(0, n, size):
+            for c in range(min(size, n - q)):
+                i = q * block + s * size + c
+                outputs[i] = deltas[i]
+    softmax(deltas, rows, n, block)
+    for s in range(rows):
+        # log sum_j exp z_j = z_m - log a_m, taken at the largest output m: a_m >= 1 / n is safe to take the log of
+        peak, top = outputs[s * size], deltas[s * size]
+        for q in range(0, n, size):
+            for c in range(min(size, n - q)):
+                i = q * block + s * size + c
+                peak, top = max(peak, outputs[i]), max(top, deltas[i])
+        log_top = math.log(top)
+        for q in range(0, n, size):
+            for c in range(min(size, n - q)):
+                i = q * block + s * size + c
+                loss += targets[i] * (peak - outputs[i] - log_top)
+                outputs[i] = deltas[i]
+                deltas[i] -= targets[i]
+    _clear_padding(deltas, rows, n, block)
+    return loss
+
+
+@njit
+def binary_cross_entropy(deltas, outputs, targets, rows, n, block):
+    """E = -sum_k (y_k log a_k + (1 - y_k) log(1 - a_k)) for sigmoid outputs, from the net inputs.
+
+    In the stable form max(z, 0) - z y + log(1 + exp(-|z|)); the derivatives collapse to delta = a - y.
+    """
+    size, loss, one = width(deltas), 0.0, deltas.dtype.type(1)
+    for q in range(0, n, size):
+        for s in range(rows):
+            for c in range(min(size, n - q)):
+                i = q * block + s * size + c
+                z, y = deltas[i], targets[i]
+                decay = exp(-abs(z))
+                loss += (z if z > 0 else 0 * z) - z * y + log1p(decay)
+                outputs[i] = (decay if z < 0 else one) / (one + decay)
+                deltas[i] = outputs[i] - y
+    _clear_padding(deltas, rows, n, block)
+    return loss
+
+
+class Loss(NamedTuple):
+    """A loss for one kind of output activation.
+
+    Attributes
+    ----------
+    function : the compiled function
+    from_net_inputs : bool
+        Whether it takes the output layer's net inputs and applies the activation itself.
+    """
+
+    function: Callable
+    from_net_inputs: bool
+
+
+# By loss and output activation; "elementwise" stands for every activation that is applied element by element.
+LOSSES = {
+    ("squared_error", "elementwise"): Loss(squared_error, False),
+    ("squared_error", "softmax"): Loss(squared_error_softmax, True),
+    ("cross_entropy", "softmax"): Loss(cross_entropy, True),
+    ("binary_cross_entropy", "sigmoid"): Loss(binary_cross_entropy, True),
+}
+
+
+@njit
+def _panels(pointer, n, block):
+    """The panels of a block with `n` columns as an array."""
+    return as_array(pointer, padded(n, width(as_array(pointer, 1))) * block)
+
+
+def _entry(deltas, outputs, targets, rows, n, block):
+    buffers = _panels(deltas, n, block), _panels(outputs, n, block), _panels(targets, n, block)
+    return function(*buffers, rows, n, block)  # noqa: F821
+
+
+@cache
+def loss_address(key, dtype):
+    """Address of the loss LOSSES[key] in the Numba type `dtype`."""
+    array, size = types.CPointer(dtype), types.int64
+    entry = specialise(_entry, "_".join(key), function=LOSSES[key].function)
+    return address(entry, types.float64(array, array, array, size, size, size))

@@ -1,0 +1,151 @@
+"""A network as plain arrays: the table of its layers, and its weights packed for the products."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .compile import njit
+from .cpu import SHAPE
+from .tile import width
+
+# One record a layer. Packed weights are the layer's augmented matrix: row 0 the biases, the rest the weights.
+LAYER = np.dtype(
+    [
+        ("n_in", np.int64),
+        ("n_out", np.int64),
+        ("bias", np.int64),  # rows of biases in the flat parameters: 1 or 0
+        ("params", np.int64),  # offset of the first row in the flat parameters
+        ("weights", np.int64),  # offset of the augmented matrix in `weights`: panels of n_in + 1 rows
+        (
+            "transposed",
+            np.int64,
+        ),  # offset of the transposed weights in `transposed`: panels of n_out rows; -1: not kept
+        ("inputs", np.int64),  # first panel of the layer's inputs in a block's activations
+        ("outputs", np.int64),  # first panel of its outputs there
+        ("deltas", np.int64),  # first panel of its error signal in a block's deltas
+        ("values", np.int64),  # address of the activation for prediction; 0: none
+        ("slopes", np.int64),  # address of the activation with its derivative, for training; 0: none
+    ],
+    align=True,
+)
+
+
+class Network(NamedTuple):
+    """What the kernels know of a network.
+
+    Attributes
+    ----------
+    layers : (L,) record array of LAYER
+    weights : 1-D array
+        Every layer's augmented matrix in panels, columns padded with zeros.
+    transposed : 1-D array
+        The transposed weights, in panels, of every layer but the first, for the way back.
+    softmax : bool
+        Whether predictions go through softmax.
+    """
+
+    layers: np.ndarray
+    weights: np.ndarray
+    transposed: np.ndarray
+    softmax: bool
+
+
+def aligned(shape, dtype, fill=None):
+    """A new array that starts on a cache line, so that no vector of a panel straddles two."""
+    dtype, line = np.dtype(dtype), 64
+    buffer = np.empty(int(np.prod(shape)) * dtype.itemsize + line, np.uint8)
+    start = -buffer.ctypes.data % line
+    array = buffer[start : start + int(np.prod(shape)) * dtype.itemsize].view(dtype).reshape(shape)
+    if fill is not None:
+        array[...] = fill
+    return array
+
+
+def build(sizes, dtype, bias=True, values=None, slopes=None, softmax=False):
+    """An empty network.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Units of each layer, inputs first.
+    dtype : float32 or float64
+    bias : bool
+        Whether the flat parameters hold a row of biases for each layer.
+    values, slopes : sequence of int, optional
+        Addresses of each layer's activation (see `activations`); none by default, which leaves net inputs.
+    softmax : bool
+        Whether predictions go through softmax.
+
+    Returns
+    -------
+    Network
+        All weights zero. Flat parameters hold layer after layer, row-major: biases first, then weights.
+    """
+    size = SHAPE.width(np.dtype(dtype).itemsize)
+    panels = [-(-n // size) for n in sizes]
+    layers = np.recarray(len(sizes) - 1, LAYER)
+    params = weights = transposed = 0
+    for l, layer in enumerate(layers):
+        layer.n_in, layer.n_out, layer.bias = sizes[l], sizes[l + 1], bias
+        layer.params, layer.weights, layer.transposed = params, weights, transposed if l else -1
+        layer.inputs, layer.outputs, layer.deltas = sum(panels[:l]), sum(panels[: l + 1]), sum(panels[1 : l + 1])
+        layer.values, layer.slopes = (values or [0] * l + [0])[l], (slopes or [0] * l + [0])[l]
+        params += (layer.n_in + bias) * layer.n_out
+        weights += (layer.n_in + 1) * panels[l + 1] * size
+        transposed += layer.n_out * panels[l] * size if l else 0
+    return Network(layers, aligned(weights, dtype, 0), aligned(transposed, dtype, 0), softmax)
+
+
+@njit
+def transpose(network, l, column, first, last):
+    """Copy weight rows first..last of the panel at `column` of layer `l` to the transposed weights."""
+    layer, size = network.layers[l], width(network.weights)
+    start = layer.weights + (column // size * (layer.n_in + 1) + 1) * size
+    for q in range(first // size * size, last, size):
+        for c in range(min(size, layer.n_out - column)):
+            target = layer.transposed + (q // size * layer.n_out + column + c) * size
+            for i in range(max(first - q, 0), min(size, last - q)):
+                network.transposed[target + i] = network.weights[start + (q + i) * size + c]
+
+
+@njit
+def pack(network, params):
+    """Copy flat parameters into the packed weights, and their transposes."""
+    size = width(network.weights)
+    for l in range(len(network.layers)):
+        layer = network.layers[l]
+        for column in range(0, layer.n_out, size):
+            columns = min(size, layer.n_out - column)
+            for row in range(1 - layer.bias, layer.n_in + 1):
+                source = layer.params + (row - 1 + layer.bias) * layer.n_out + column
+                target = layer.weights + (column // size * (layer.n_in + 1) + row) * size
+                for c in range(columns):
+                    network.weights[target + c] = params[source + c]
+            if layer.transposed >= 0:
+                transpose(network, l, column, 0, layer.n_in)
+
+
+@njit
+def unpack(params, network, weights):
+    """Copy `weights`, packed like those of `network` (weights, gradients, an optimiser's state), to flat parameters."""
+    size = width(weights)
+    for l in range(len(network.layers)):
+        layer = network.layers[l]
+        for column in range(0, layer.n_out, size):
+            for row in range(1 - layer.bias, layer.n_in + 1):
+                target = layer.params + (row - 1 + layer.bias) * layer.n_out + column
+                source = layer.weights + (column // size * (layer.n_in + 1) + row) * size
+                for c in range(min(size, layer.n_out - column)):
+                    params[target + c] = weights[source + c]
+
+
+@njit
+def nonfinite_layer(network):
+    """The first layer, counted from 1, that has a weight or bias which is not finite; 0 if there is none."""
+    for l in range(len(network.layers)):
+        layer = network.layers[l]
+        last = network.layers[l + 1].weights if l + 1 < len(network.layers) else network.weights.size
+        for i in range(layer.weights, last):
+            if not np.isfinite(network.weights[i]):
+                return l + 1
+    return 0

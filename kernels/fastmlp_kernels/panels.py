@@ -1,0 +1,66 @@
+"""The one memory layout of all matrices in the kernels: panels.
+
+A matrix of `rows` x `columns` is kept as a row of panels, each `width` columns wide (one tile) and stored row by row,
+one behind the other: element (r, c) of a matrix that starts at `offset`, with room for `block` rows, is at
+
+    offset + (c // width) * width * block + r * width + c % width
+
+A product then reads all its operands in steps of one constant stride whatever the size of the matrix, and matrices
+whose row length is a power of two do not fall into the same few cache sets. The last panel is padded to full width.
+"""
+
+from .compile import njit
+from .tile import ROWS, width
+
+
+@njit
+def padded(count, multiple):
+    """`count` rounded up to a multiple of `multiple`."""
+    return (count + multiple - 1) // multiple * multiple
+
+
+@njit
+def pack_rows(panels, source, order, first, rows, block):
+    """Copy `rows` rows of the row-major matrix `source` into panels, adding rows of zeros to make up whole tiles.
+
+    Parameters
+    ----------
+    panels : (>= padded(columns, width) * block,) array, written
+    source : (n, columns) array
+    order : (n,) or (0,) int64 array
+        Row s of the panels is row order[first + s] of `source`; where `order` is empty, row first + s.
+    """
+    size, columns = width(panels), source.shape[1]
+    for s in range(rows):
+        row = order[first + s] if order.size else first + s
+        for q in range(0, columns - size + 1, size):
+            for c in range(size):
+                panels[q * block + s * size + c] = source[row, q + c]
+        q = columns // size * size
+        for c in range(columns - q):
+            panels[q * block + s * size + c] = source[row, q + c]
+    for q in range(0, columns, size):
+        for i in range(q * block + rows * size, q * block + padded(rows, ROWS) * size):
+            panels[i] = 0
+
+
+@njit
+def pack_labels(panels, labels, order, first, rows, columns, block):
+    """Like `pack_rows`, for a source whose row i is zero but for a one in column labels[i] (one-hot)."""
+    size = width(panels)
+    for q in range(0, columns, size):
+        for i in range(q * block, q * block + padded(rows, ROWS) * size):
+            panels[i] = 0
+    for s in range(rows):
+        label = labels[order[first + s]] if order.size else labels[first + s]
+        panels[label // size * size * block + s * size + label % size] = 1
+
+
+@njit
+def unpack_rows(target, first, panels, rows, block):
+    """Copy `rows` rows of panels to target[first : first + rows], a row-major matrix."""
+    size, columns = width(panels), target.shape[1]
+    for s in range(rows):
+        for q in range(0, columns, size):
+            for c in range(min(size, columns - q)):
+                target[first + s, q + c] = panels[q * block + s * size + c]

@@ -1,0 +1,111 @@
+"""How a batch is cut up: rows to a block, groups of blocks, stretches of weights. All of it follows from shapes alone.
+
+Nothing here depends on the number of threads, which is why results do not either.
+"""
+
+import itertools
+
+import numpy as np
+
+from .cpu import SHAPE
+from .network import aligned
+from .training import STRETCH, Workspace
+
+BLOCK_BYTES = 256 * 1024  # of activations and deltas of a block: half of a common L2 cache
+MAX_BLOCK = 252  # rows; more gain nothing once a weight is used this often per load
+MIN_BLOCK = 96  # rows; fewer leave the products waiting for weights
+GROUPS = 16  # of blocks, at most; each has its own gradient
+SAMPLES_PER_GROUP = 512  # at least, so that adding up the groups' gradients stays below 2 % of the work
+STRETCH_ROWS = 128  # weight rows of a stretch
+EVALUATION_ROWS = 8192  # for which an evaluation takes scratch memory
+SERIAL_FLOPS = 400_000  # work below which one thread is faster than waking others
+
+
+def training_flops(sizes):
+    """Floating-point operations of one training step, per sample.
+
+    Two for each weight in the forward product and in the gradient, and two more in the error signal of all but the
+    first layer's inputs.
+    """
+    products = [n_in * n_out for n_in, n_out in itertools.pairwise(sizes)]
+    return 4 * products[0] + 6 * sum(products[1:])
+
+
+def is_serial(sizes, rows):
+    """Whether a step over `rows` samples is too small to share between threads."""
+    return training_flops(sizes) * rows < SERIAL_FLOPS
+
+
+def _block(sizes, rows, itemsize):
+    """Rows of a block: whole tiles, small enough for the L2 cache, and at least four blocks where work is shared."""
+    tiles_in_cache = BLOCK_BYTES // (2 * sum(sizes) * itemsize * SHAPE.rows)
+    wanted = min(max(tiles_in_cache * SHAPE.rows, MIN_BLOCK), MAX_BLOCK)
+    if not is_serial(sizes, rows):
+        wanted = min(wanted, max(rows // 4, MIN_BLOCK))
+    return -(-min(wanted, rows) // SHAPE.rows) * SHAPE.rows
+
+
+def _stretches(network):
+    size = SHAPE.width(network.weights.itemsize)
+    found = [
+        (l, column, first, min(first + STRETCH_ROWS, layer.n_in))
+        for l, layer in enumerate(network.layers)
+        for column in range(0, layer.n_out, size)
+        for first in range(0, layer.n_in, STRETCH_ROWS)
+    ]
+    return np.array(found, STRETCH).view(np.recarray)
+
+
+def workspace(network, batch_size, samples=0, block=None):
+    """Scratch memory for training with batches of up to `batch_size` rows, and evaluating up to `samples` rows.
+
+    Parameters
+    ----------
+    network : Network
+    batch_size, samples : int
+    block : int, optional
+        Rows of a block, if the choice is not to be made here.
+
+    Returns
+    -------
+    Workspace
+    """
+    dtype = network.weights.dtype
+    layers, size = network.layers, SHAPE.width(dtype.itemsize)
+    sizes = [layers[0].n_in, *layers.n_out]
+    block = -(-block // SHAPE.rows) * SHAPE.rows if block else _block(sizes, batch_size, dtype.itemsize)
+    blocks = -(-batch_size // block)
+    groups = min(GROUPS, max(1, batch_size // SAMPLES_PER_GROUP))
+    keep = groups < min(4, blocks)
+    slots = blocks if keep else min(groups, blocks)
+    panels = [-(-n // size) for n in sizes]
+    stretches = _stretches(network)
+    rows = max(blocks, -(-samples // block))
+    return Workspace(
+        block=block,
+        keep=keep,
+        activations=aligned((slots, sum(panels) * size * block), dtype),
+        deltas=aligned((slots, sum(panels[1:]) * size * block), dtype),
+        targets=aligned((slots, panels[-1] * size * block), dtype),
+        gradients=aligned((1 if keep else slots, network.weights.size), dtype),
+        stretches=stretches,
+        losses=np.zeros(rows),
+        squares=np.zeros((blocks, len(layers))),
+        overflows=np.zeros(blocks, np.int64),
+        norms=np.zeros(len(stretches)),
+    )
+
+
+def scratch(network, rows, shares):
+    """Scratch memory for predicting `rows` rows in `shares` shares.
+
+    Returns
+    -------
+    activations : (shares, size) array
+    block : int; rows of a block
+    """
+    dtype, layers = network.weights.dtype, network.layers
+    size = SHAPE.width(dtype.itemsize)
+    block = -(-min(MAX_BLOCK, rows) // SHAPE.rows) * SHAPE.rows
+    panels = sum(-(-n // size) for n in (layers[0].n_in, *layers.n_out))
+    return aligned((min(shares, -(-rows // block)), panels * size * block), dtype), block

@@ -1,0 +1,79 @@
+"""Calls through function pointers: how the one compiled driver reaches any activation and any loss.
+
+An activation or loss is compiled once for a dtype, as a C function over a stretch of memory, and is known to the
+kernels by its address, an integer in a table. A call covers hundreds of elements, so the indirection costs nothing, and
+a new activation does not compile the drivers anew. Run as plain Python, the address is an index into a list.
+"""
+
+from functools import partial
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.core import config
+from numba.extending import intrinsic
+
+from .compile import OPTIONS, _cached
+
+# C memory as an array inside a C function; when run as plain Python, the callers below hand over an array already.
+as_array = (lambda array, count: array[:count]) if config.DISABLE_JIT else numba.carray
+
+_kept = []  # C functions in use, which must not be collected; when run as plain Python, the functions themselves
+
+
+def address(function, signature):
+    """The address (a non-zero int) of `function` compiled for the Numba `signature`, whose arrays are C pointers."""
+    if config.DISABLE_JIT:
+        _kept.append(function)
+        return len(_kept)
+    options = {key: OPTIONS[key] for key in ("error_model", "boundscheck")}
+    _kept.append(_cached(lambda cache: numba.cfunc(signature, cache=cache, **options)(function)))
+    return _kept[-1].address
+
+
+def _emit(result, arrays, context, builder, signature, args):
+    """Call address args[0] with `arrays` (array, offset) pairs turned to pointers, then the integers that follow."""
+    pointers = []
+    for index in range(1, 1 + 2 * arrays, 2):
+        array = context.make_array(signature.args[index])(context, builder, args[index])
+        pointers.append(builder.gep(array.data, [args[index + 1]]))
+    values = pointers + list(args[1 + 2 * arrays :])
+    returns = ir.VoidType() if result == types.void else context.get_value_type(result)
+    function = ir.FunctionType(returns, [value.type for value in values])
+    called = builder.call(builder.inttoptr(args[0], function.as_pointer()), values)
+    return context.get_dummy_value() if result == types.void else called
+
+
+@intrinsic
+def call_values(typing, pointer, values, values_offset, count):
+    """Replace values[values_offset : ... + count], net inputs, by the activation."""
+    signature = types.void(types.intp, values, types.intp, types.intp)
+    return signature, partial(_emit, types.void, 1)
+
+
+@intrinsic
+def call_slopes(typing, pointer, values, values_offset, slopes, slopes_offset, count):
+    """Replace `count` net inputs in `slopes` by the activation's derivative, and write its values to `values`."""
+    signature = types.void(types.intp, values, types.intp, slopes, types.intp, types.intp)
+    return signature, partial(_emit, types.void, 2)
+
+
+@intrinsic
+def call_loss(typing, pointer, deltas, deltas_offset, outputs, outputs_offset, targets, targets_offset, rows, n, block):
+    """Sum of the losses of `rows` samples; `deltas` becomes their error signal (see `losses`)."""
+    array, size = (deltas, types.intp), types.intp
+    signature = types.float64(types.intp, *array, outputs, types.intp, targets, types.intp, size, size, size)
+    return signature, partial(_emit, types.float64, 3)
+
+
+if config.DISABLE_JIT:
+
+    def call_values(pointer, values, values_offset, count):
+        _kept[pointer - 1](values[values_offset:], count)
+
+    def call_slopes(pointer, values, values_offset, slopes, slopes_offset, count):
+        _kept[pointer - 1](values[values_offset:], slopes[slopes_offset:], count)
+
+    def call_loss(pointer, deltas, deltas_offset, outputs, outputs_offset, targets, targets_offset, rows, n, block):
+        buffers = deltas[deltas_offset:], outputs[outputs_offset:], targets[targets_offset:]
+        return _kept[pointer - 1](*buffers, rows, n, block)

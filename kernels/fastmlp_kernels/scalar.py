@@ -1,0 +1,155 @@
+"""Scalar operations Numba has no name for: fused multiply-add, polynomials, powers of two, constants of a given dtype.
+
+All take float32 or float64 scalars, stay in the dtype of their argument, and become vector instructions in a loop over
+a contiguous array. With the JIT disabled the same names are plain functions of NumPy scalars.
+"""
+
+import numpy as np
+from numba.core import config
+
+# Of an IEEE number: the integer of its size, the bits its mantissa is stored in, the bias of its exponent.
+_LAYOUT = {np.float32: (np.uint32, 23, 127), np.float64: (np.uint64, 52, 1023)}
+
+
+def _bits(value, dtype):
+    """The bit pattern of `value` as a `dtype` number, read as an integer."""
+    return int(dtype(value).view(_LAYOUT[dtype][0]))
+
+
+if config.DISABLE_JIT:
+
+    def like(constant, x):
+        """See the compiled `like`."""
+        return type(x)(constant)
+
+    def by_precision(x, single, double):
+        """See the compiled `by_precision`."""
+        return type(x)(single if isinstance(x, np.float32) else double)
+
+    def fma(a, b, c):
+        """See the compiled `fma`: a wider type holds the product, exactly for float32, to 64 bits for float64."""
+        wide = np.float64 if isinstance(a, np.float32) else np.longdouble
+        return type(a)(wide(a) * wide(b) + wide(c))
+
+    def polynomial(x, single, double):
+        """See the compiled `polynomial`."""
+        coefficients = single if isinstance(x, np.float32) else double
+        total = type(x)(coefficients[-1])
+        for coefficient in coefficients[-2::-1]:
+            total = fma(total, x, type(x)(coefficient))
+        return total
+
+    def power_of_two(n):
+        """See the compiled `power_of_two`."""
+        dtype = type(n)
+        integer, mantissa, bias = _LAYOUT[dtype]
+        shifted = _bits(n + dtype(1.5 * 2.0**mantissa + bias), dtype) << mantissa
+        return integer(shifted & np.iinfo(integer).max).view(dtype)
+
+    def split_power(x):
+        """See the compiled `split_power`."""
+        dtype = type(x)
+        integer, mantissa, bias = _LAYOUT[dtype]
+        lowest = _bits(0.5**0.5, dtype)
+        shifted = (_bits(x, dtype) + _bits(1, dtype) - lowest) & np.iinfo(integer).max
+        m = integer((shifted & ((1 << mantissa) - 1)) + lowest).view(dtype)
+        return m, dtype((shifted >> mantissa) - bias)
+
+else:
+    from llvmlite import ir
+    from numba.core import types
+    from numba.extending import intrinsic
+
+    def _dtype(number_type):
+        return {types.float32: np.float32, types.float64: np.float64}[number_type]
+
+    def _constant(context, builder, value, value_type, x_type):
+        return context.cast(builder, value, types.unliteral(value_type), x_type)
+
+    def _fma(builder, a, b, c):
+        return builder.fma(a, b, c)
+
+    @intrinsic
+    def like(typing_context, constant, x):
+        """Cast the number `constant` to the dtype of `x`; free where it is a constant to the compiler."""
+
+        def build(context, builder, signature, arguments):
+            return _constant(context, builder, arguments[0], constant, x)
+
+        return x(constant, x), build
+
+    @intrinsic
+    def by_precision(typing_context, x, single, double):
+        """Choose the number `single` where `x` is float32 and `double` where it is float64, in the dtype of `x`."""
+        choice = 1 if x == types.float32 else 2
+
+        def build(context, builder, signature, arguments):
+            return _constant(context, builder, arguments[choice], signature.args[choice], x)
+
+        return x(x, single, double), build
+
+    @intrinsic
+    def fma(typing_context, a, b, c):
+        """`a * b + c` of three numbers of one dtype, rounded once."""
+
+        def build(context, builder, signature, arguments):
+            return _fma(builder, *arguments)
+
+        return a(a, a, a), build
+
+    @intrinsic
+    def polynomial(typing_context, x, single, double):
+        """`c[0] + c[1] x + c[2] x² + ...` by Horner's rule, c being `single` where x is float32, else `double`."""
+        choice = 1 if x == types.float32 else 2
+
+        def build(context, builder, signature, arguments):
+            coefficients = [
+                _constant(context, builder, builder.extract_value(arguments[choice], i), types.float64, x)
+                for i in range(len(signature.args[choice]))
+            ]
+            total = coefficients.pop()
+            while coefficients:
+                total = _fma(builder, total, arguments[0], coefficients.pop())
+            return total
+
+        return x(x, single, double), build
+
+    @intrinsic
+    def power_of_two(typing_context, n):
+        """2ⁿ for a whole number n (a float) from -126 to 127 (float64: -1022 to 1023), 0 for the one below.
+
+        Adding 1.5·2²³ (float64: 1.5·2⁵²) leaves n in the lowest bits, whence a shift puts it into the exponent.
+        """
+        integer, mantissa, bias = _LAYOUT[_dtype(n)]
+        word = ir.IntType(8 * integer().itemsize)
+
+        def build(context, builder, signature, arguments):
+            shifter = ir.Constant(arguments[0].type, 1.5 * 2.0**mantissa + bias)
+            bits = builder.bitcast(builder.fadd(arguments[0], shifter), word)
+            return builder.bitcast(builder.shl(bits, word(mantissa)), shifter.type)
+
+        return n(n), build
+
+    @intrinsic
+    def split_power(typing_context, x):
+        """The pair (m, k) of floats with x = m·2ᵏ and m from √½ to √2, for a positive normal x; any pair for other x.
+
+        Bit patterns of positive floats are in the order of their values, so counting them from that of √½ makes the
+        exponent field count powers of two from √½ (FreeBSD msun, e_logf.c). The field becomes a float by being put in
+        the lowest bits of 2²³ (float64: 2⁵²), because AVX2 can not convert 64-bit integers.
+        """
+        dtype = _dtype(x)
+        integer, mantissa, bias = _LAYOUT[dtype]
+        word = ir.IntType(8 * integer().itemsize)
+        lowest, one, base = (word(_bits(value, dtype)) for value in (0.5**0.5, 1.0, 2.0**mantissa))
+
+        def build(context, builder, signature, arguments):
+            float_type = arguments[0].type
+            shifted = builder.add(builder.bitcast(arguments[0], word), builder.sub(one, lowest))
+            fraction = builder.and_(shifted, word((1 << mantissa) - 1))
+            m = builder.bitcast(builder.add(fraction, lowest), float_type)
+            exponent = builder.bitcast(builder.or_(builder.lshr(shifted, word(mantissa)), base), float_type)
+            k = builder.fsub(exponent, ir.Constant(float_type, 2.0**mantissa + bias))
+            return context.make_tuple(builder, signature.return_type, (m, k))
+
+        return types.UniTuple(x, 2)(x), build

@@ -1,0 +1,280 @@
+"""The register tile: a small matrix of accumulators held in SIMD registers, as a Numba type.
+
+A tile has `rows` rows and `WIDTH` columns, kept as an LLVM array of rows x vecs vectors. As a value it can sit in a
+variable, be carried through a loop and be returned from a function, and LLVM keeps it in registers. The loops around it
+are ordinary compiled Python. This is the only file that writes LLVM instructions for the products.
+
+All operations address flat, contiguous arrays by element offset; `stride` is the number of elements between the starts
+of two rows. `rows` must be a literal or a global constant. Offsets are not checked.
+"""
+
+import itertools
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils, config
+from numba.extending import intrinsic, models, register_model
+
+from .compile import njit
+from .cpu import HAS_FMA, SHAPE
+
+ROWS = SHAPE.rows  # of the tile of a product
+GRADIENT_ROWS = SHAPE.gradient_rows  # of the tile of a gradient
+WIDTH_BYTES = SHAPE.vecs * SHAPE.vector_bytes  # of a tile row
+
+I32, I64 = ir.IntType(32), ir.IntType(64)
+
+
+@njit
+def width(array):
+    """Columns of a tile of `array`'s dtype, which is also the width of a panel; a constant once compiled."""
+    return WIDTH_BYTES // array.itemsize
+
+
+class Tile(types.Type):
+    """Numba type of a tile: `rows` rows of `SHAPE.vecs` vectors of `dtype`."""
+
+    def __init__(self, dtype, rows):
+        self.dtype, self.rows = dtype, rows
+        self.lanes = SHAPE.lanes(dtype.bitwidth // 8)
+        self.align = dtype.bitwidth // 8
+        super().__init__(f"Tile({dtype}, {rows} x {SHAPE.vecs} x {self.lanes})")
+
+    @property
+    def vector(self):
+        return ir.VectorType(ir.FloatType() if self.dtype == types.float32 else ir.DoubleType(), self.lanes)
+
+    @property
+    def registers(self):
+        return ir.ArrayType(self.vector, self.rows * SHAPE.vecs)
+
+
+@register_model(Tile)
+class TileModel(models.PrimitiveModel):
+    def __init__(self, dmm, fe_type):
+        super().__init__(dmm, fe_type, fe_type.registers)
+
+
+class Emitter:
+    """Writes the instructions of one operation on a tile."""
+
+    def __init__(self, tile, context, builder):
+        self.tile, self.context, self.builder = tile, context, builder
+
+    def element(self, array_type, array, offset):
+        """Pointer to `array[offset]`."""
+        return self.builder.gep(self.context.make_array(array_type)(self.context, self.builder, array).data, [offset])
+
+    def row(self, pointer, stride, r, count=None):
+        """Pointer to the start of row `r`, or of the last of `count` rows if there are fewer."""
+        index = ir.Constant(I64, r)
+        if count is not None:
+            last = self.builder.sub(count, ir.Constant(I64, 1))
+            index = self.builder.select(self.builder.icmp_signed("<", index, count), index, last)
+        return self.builder.gep(pointer, [self.builder.mul(stride, index)])
+
+    def vector(self, pointer, v):
+        """Pointer to the `v`-th vector from `pointer` on."""
+        start = self.builder.gep(pointer, [ir.Constant(I64, v * self.tile.lanes)])
+        return self.builder.bitcast(start, self.tile.vector.as_pointer())
+
+    def load_vector(self, pointer, v):
+        return self.builder.load(self.vector(pointer, v), align=self.tile.align)
+
+    def store_vector(self, value, pointer, v):
+        self.builder.store(value, self.vector(pointer, v), align=self.tile.align)
+
+    def splat(self, scalar):
+        """A vector with `scalar` in every lane."""
+        undefined = ir.Constant(self.tile.vector, ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
+        zeros = ir.Constant(ir.VectorType(I32, self.tile.lanes), [0] * self.tile.lanes)
+        return self.builder.shuffle_vector(first, undefined, zeros)
+
+    def multiply_add(self, a, b, c):
+        """a * b + c, rounded once where the CPU can."""
+        if not HAS_FMA:
+            return self.builder.fadd(self.builder.fmul(a, b), c)
+        vector = self.tile.vector
+        name = f"llvm.fma.v{self.tile.lanes}f{self.tile.dtype.bitwidth}"
+        fma = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(vector, [vector] * 3), name)
+        return self.builder.call(fma, [a, b, c])
+
+    def map(self, function):
+        """A tile whose register (r, v) is `function(r, v)`."""
+        registers = ir.Constant(self.tile.registers, ir.Undefined)
+        for r, v in self.indices():
+            registers = self.builder.insert_value(registers, function(r, v), r * SHAPE.vecs + v)
+        return registers
+
+    def indices(self):
+        """All (row, vector) pairs."""
+        return itertools.product(range(self.tile.rows), range(SHAPE.vecs))
+
+    def register(self, registers, r, v):
+        return self.builder.extract_value(registers, r * SHAPE.vecs + v)
+
+
+def _array_tile(array, rows):
+    """The tile that `rows` rows of `array` make; None, so that Numba reports a typing error, where they make none."""
+    if (
+        isinstance(array, types.Array)
+        and array.dtype in (types.float32, types.float64)
+        and hasattr(rows, "literal_value")
+    ):
+        return Tile(array.dtype, rows.literal_value)
+    return None
+
+
+@intrinsic(prefer_literal=True)
+def zero(typing, array, rows):
+    """A tile of zeros, of `rows` rows and of `array`'s dtype."""
+    tile = _array_tile(array, rows)
+
+    def generate(context, builder, signature, args):
+        return ir.Constant(tile.registers, None)
+
+    return tile(array, rows), generate
+
+
+@intrinsic(prefer_literal=True)
+def load(typing, array, offset, stride, rows):
+    """The tile whose row r is array[offset + r * stride : ... + width]. A stride of 0 repeats one row."""
+    tile = _array_tile(array, rows)
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(tile, context, builder)
+        pointer = emit.element(signature.args[0], args[0], args[1])
+        return emit.map(lambda r, v: emit.load_vector(emit.row(pointer, args[2], r), v))
+
+    return tile(array, types.intp, types.intp, rows), generate
+
+
+@intrinsic(prefer_literal=True)
+def load_rows(typing, array, offset, stride, rows, count):
+    """Like `load`, touching only the first `count` rows (1 <= count); the rows from `count` on repeat the last."""
+    tile = _array_tile(array, rows)
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(tile, context, builder)
+        pointer = emit.element(signature.args[0], args[0], args[1])
+        return emit.map(lambda r, v: emit.load_vector(emit.row(pointer, args[2], r, args[4]), v))
+
+    return tile(array, types.intp, types.intp, rows, types.intp), generate
+
+
+@intrinsic
+def store(typing, acc, array, offset, stride):
+    """array[offset + r * stride + c] = acc[r, c]."""
+
+    def generate(context, builder, signature, args):
+        acc, array, offset, stride = args
+        emit = Emitter(signature.args[0], context, builder)
+        pointer = emit.element(signature.args[1], array, offset)
+        for r, v in emit.indices():
+            emit.store_vector(emit.register(acc, r, v), emit.row(pointer, stride, r), v)
+        return context.get_dummy_value()
+
+    return types.void(acc, array, types.intp, types.intp), generate
+
+
+@intrinsic
+def store_rows(typing, acc, array, offset, stride, count):
+    """Like `store`, for the first `count` rows only (1 <= count)."""
+
+    def generate(context, builder, signature, args):
+        acc, array, offset, stride, count = args
+        emit = Emitter(signature.args[0], context, builder)
+        pointer = emit.element(signature.args[1], array, offset)
+        # Last row first: rows that must not be stored go where row count - 1 is written over them. No branches.
+        for r, v in reversed(list(emit.indices())):
+            emit.store_vector(emit.register(acc, r, v), emit.row(pointer, stride, r, count), v)
+        return context.get_dummy_value()
+
+    return types.void(acc, array, types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
+def rank1(typing, acc, a, a_offset, a_stride, b, b_offset):
+    """acc[r, c] + a[a_offset + r * a_stride] * b[b_offset + c], fused: the one operation that products are made of."""
+
+    def generate(context, builder, signature, args):
+        acc, a, a_offset, a_stride, b, b_offset = args
+        emit = Emitter(signature.args[0], context, builder)
+        left = emit.element(signature.args[1], a, a_offset)
+        right = emit.element(signature.args[4], b, b_offset)
+        b_vectors = [emit.load_vector(right, v) for v in range(SHAPE.vecs)]
+        a_vectors = [emit.splat(builder.load(emit.row(left, a_stride, r))) for r in range(emit.tile.rows)]
+        return emit.map(lambda r, v: emit.multiply_add(a_vectors[r], b_vectors[v], emit.register(acc, r, v)))
+
+    return acc(acc, a, types.intp, types.intp, b, types.intp), generate
+
+
+@intrinsic
+def add(typing, left, right):
+    """left + right, elementwise."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(signature.args[0], context, builder)
+        return emit.map(lambda r, v: builder.fadd(emit.register(args[0], r, v), emit.register(args[1], r, v)))
+
+    return left(left, right), generate
+
+
+@intrinsic
+def multiply(typing, left, right):
+    """left * right, elementwise."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(signature.args[0], context, builder)
+        return emit.map(lambda r, v: builder.fmul(emit.register(args[0], r, v), emit.register(args[1], r, v)))
+
+    return left(left, right), generate
+
+
+@intrinsic
+def multiply_add(typing, left, right, acc):
+    """left * right + acc, elementwise and fused."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(signature.args[0], context, builder)
+        return emit.map(lambda r, v: emit.multiply_add(*(emit.register(arg, r, v) for arg in args)))
+
+    return acc(left, right, acc), generate
+
+
+@intrinsic
+def sum_rows(typing, tile):
+    """The one-row tile of column sums, added from the first row to the last."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(signature.args[0], context, builder)
+
+        def column(_, v):
+            sums = emit.register(args[0], 0, v)
+            for r in range(1, emit.tile.rows):
+                sums = builder.fadd(sums, emit.register(args[0], r, v))
+            return sums
+
+        return Emitter(signature.return_type, context, builder).map(column)
+
+    return Tile(tile.dtype, 1)(tile), generate
+
+
+@intrinsic
+def total(typing, tile):
+    """The sum of all elements of a one-row tile, added from left to right."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(signature.args[0], context, builder)
+        result = ir.Constant(emit.tile.vector.element, 0.0)
+        for v in range(SHAPE.vecs):
+            for lane in range(emit.tile.lanes):
+                result = builder.fadd(result, builder.extract_element(emit.register(args[0], 0, v), I32(lane)))
+        return result
+
+    return tile.dtype(tile), generate
+
+
+if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
+    pass

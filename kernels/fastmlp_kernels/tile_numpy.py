@@ -1,0 +1,65 @@
+"""The tile operations on NumPy arrays, for running the kernels as plain Python (NUMBA_DISABLE_JIT=1).
+
+A tile is an array of shape (rows, width). Meaning and arguments are those of `tile`; sums are rounded twice where the
+compiled ones are fused.
+"""
+
+import numpy as np
+
+from .cpu import SHAPE
+
+
+def _rows(array, offset, stride, rows, count):
+    width = SHAPE.width(array.itemsize)
+    starts = [offset + min(r, count - 1) * stride for r in range(rows)]
+    assert all(0 <= start <= array.size - width for start in starts), "tile outside its array"
+    return starts, width
+
+
+def zero(array, rows):
+    return np.zeros((rows, SHAPE.width(array.itemsize)), array.dtype)
+
+
+def load(array, offset, stride, rows):
+    return load_rows(array, offset, stride, rows, rows)
+
+
+def load_rows(array, offset, stride, rows, count):
+    starts, width = _rows(array, offset, stride, rows, count)
+    return np.stack([array[start : start + width] for start in starts])
+
+
+def store(acc, array, offset, stride):
+    store_rows(acc, array, offset, stride, len(acc))
+
+
+def store_rows(acc, array, offset, stride, count):
+    starts, width = _rows(array, offset, stride, len(acc), count)
+    for start, row in zip(starts[:count], acc[:count], strict=True):
+        array[start : start + width] = row
+
+
+def rank1(acc, a, a_offset, a_stride, b, b_offset):
+    rows, width = acc.shape
+    column = np.array([a[a_offset + r * a_stride] for r in range(rows)])
+    return acc + column[:, None] * b[b_offset : b_offset + width]
+
+
+def add(left, right):
+    return left + right
+
+
+def multiply(left, right):
+    return left * right
+
+
+def multiply_add(left, right, acc):
+    return left * right + acc
+
+
+def sum_rows(tile):
+    return tile.sum(axis=0, keepdims=True)
+
+
+def total(tile):
+    return tile.sum()

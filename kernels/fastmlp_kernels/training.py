@@ -1,0 +1,328 @@
+"""Training steps: two parallel regions a batch, many batches a call.
+
+First region, over groups of row blocks: a block goes forward through all layers and its error signals come back, while
+they are in the cache. Second region, over stretches of weights: each has one owner, which completes the gradient and
+applies the optimiser to it.
+
+The gradient is made in one of two places. Where weights are few for the batch, each group adds its blocks' gradients to
+a buffer of its own, and the owner of a stretch adds up the buffers. Where weights are many, the activations and deltas
+of the whole batch are kept, and the owner accumulates its stretch over all blocks. In both cases the blocks, the groups
+and the order of every sum follow from the shapes alone: results have the same bits for any number of threads.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from .compile import njit, parallel_njit, specialise
+from .deltas import backward, sum_squares
+from .forward import forward_training
+from .gradients import panel_gradient
+from .network import transpose
+from .panels import pack_labels, pack_rows
+from .pointers import call_loss
+from .tile import width
+from .updates import update
+
+# A stretch of weights in one panel: weight rows first..last of the panel at `column` of `layer`, and, where first is 0,
+# the biases of the panel too.
+STRETCH = np.dtype([(name, np.int64) for name in ("layer", "column", "first", "last")], align=True)
+
+
+class Data(NamedTuple):
+    """Samples to learn from.
+
+    Attributes
+    ----------
+    x : (N, n_in) array
+    y : (N, n_out) array, or (0, n_out) where `labels` are given
+    labels : (N,) or (0,) int64 array; class numbers
+    order : (n,) int64 array; the samples to take, in this order; empty: all, as they come
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    labels: np.ndarray
+    order: np.ndarray
+
+
+class Workspace(NamedTuple):
+    """All scratch memory of training with batches of up to a given size (see `plan.workspace`).
+
+    Attributes
+    ----------
+    block : int; rows of a block
+    keep : bool; whether activations and deltas of a whole batch are kept: a slot for every block, not for every group
+    activations, deltas, targets : (slots, size) arrays; panels of one block each
+    gradients : (groups, weights) array; partial gradients, of which the first becomes the gradient
+    stretches : record array of STRETCH
+    losses : (blocks,) float64; squares : (blocks, L) float64; summed loss and squared error signals of each block
+    overflows : (blocks,) int64; layer with the first activation that is not finite, of blocks whose loss is not
+    norms : (stretches,) float64; squared norm of each stretch of the gradient
+    """
+
+    block: int
+    keep: bool
+    activations: np.ndarray
+    deltas: np.ndarray
+    targets: np.ndarray
+    gradients: np.ndarray
+    stretches: np.ndarray
+    losses: np.ndarray
+    squares: np.ndarray
+    overflows: np.ndarray
+    norms: np.ndarray
+
+
+class Progress(NamedTuple):
+    """What training adds up as it goes.
+
+    Attributes
+    ----------
+    loss : (1,) float64; sum over samples, before each update
+    squares : (L,) float64; squared error signals of each layer, summed over samples and units
+    diverged : (1,) int64; the layer, from 1, where the first value that is not finite was seen; 0: none
+    """
+
+    loss: np.ndarray
+    squares: np.ndarray
+    diverged: np.ndarray
+
+
+@njit
+def samples(data):
+    """How many samples are taken."""
+    return len(data.order) if data.order.size else len(data.x)
+
+
+@njit
+def load_block(network, workspace, data, slot, first, rows):
+    """Pack inputs and targets of samples first..first + rows into a slot."""
+    targets, n_out, block = workspace.targets[slot], data.y.shape[1], workspace.block
+    pack_rows(workspace.activations[slot], data.x, data.order, first, rows, block)
+    if data.labels.size:
+        pack_labels(targets, data.labels, data.order, first, rows, n_out, block)
+    else:
+        pack_rows(targets, data.y, data.order, first, rows, block)
+
+
+@njit
+def block_loss(network, workspace, data, loss, slot, first, rows):
+    """The summed loss of a block, with the output layer's error signal left in the slot's deltas."""
+    load_block(network, workspace, data, slot, first, rows)
+    block, size, last = workspace.block, width(workspace.deltas), network.layers[len(network.layers) - 1]
+    activations, deltas, targets = workspace.activations[slot], workspace.deltas[slot], workspace.targets[slot]
+    forward_training(network, activations, deltas, rows, block)
+    d, a = last.deltas * size * block, last.outputs * size * block
+    return call_loss(loss, deltas, d, activations, a, targets, 0, rows, last.n_out, block)
+
+
+@njit
+def overflowing_layer(network, activations, rows, block):
+    """The first layer, from 1, with an activation that is not finite in a block; the last layer if there is none."""
+    size = width(activations)
+    for l in range(len(network.layers) - 1):
+        layer = network.layers[l]
+        for n in range(layer.n_out):
+            start = (layer.outputs + n // size) * size * block + n % size
+            for s in range(start, start + rows * size, size):
+                if not math.isfinite(activations[s]):
+                    return l + 1
+    return len(network.layers)
+
+
+@njit
+def train_group(network, workspace, data, loss, group, groups, start, rows):
+    """Forward and backward pass of a group's share of the `rows` samples from `start` on, gradients too unless kept."""
+    block = workspace.block
+    blocks = (rows + block - 1) // block
+    begin = group * blocks // groups
+    for b in range(begin, (group + 1) * blocks // groups):
+        slot, first = b if workspace.keep else group, start + b * block
+        count = min(block, start + rows - first)
+        workspace.losses[b] = block_loss(network, workspace, data, loss, slot, first, count)
+        if not math.isfinite(workspace.losses[b]):
+            workspace.overflows[b] = overflowing_layer(network, workspace.activations[slot], count, block)
+        backward(network, workspace.deltas[slot], count, block)
+        sum_squares(workspace.squares[b], network, workspace.deltas[slot], count, block)
+        if not workspace.keep:
+            for stretch in workspace.stretches:
+                stretch_gradient(network, workspace, workspace.gradients[group], stretch, slot, count, b == begin)
+
+
+@njit
+def stretch_gradient(network, workspace, gradient, stretch, slot, rows, fresh):
+    """The share of a slot's samples in a stretch of the gradient: written if `fresh`, else added."""
+    layer = network.layers[stretch.layer]
+    activations, deltas = workspace.activations[slot], workspace.deltas[slot]
+    column, first, last = stretch.column, stretch.first, stretch.last
+    panel_gradient(gradient, layer, column, first, last, activations, deltas, rows, workspace.block, fresh)
+
+
+@njit
+def stretch_range(network, stretch):
+    """(biases, start, stop): offsets of a stretch's biases (start, if it has none) and weights in packed weights."""
+    layer, size = network.layers[stretch.layer], width(network.weights)
+    panel = layer.weights + stretch.column // size * (layer.n_in + 1) * size
+    start = panel + (stretch.first + 1) * size
+    return (panel if stretch.first == 0 else start), start, panel + (stretch.last + 1) * size
+
+
+@njit
+def complete_gradient(network, workspace, stretch, groups, rows):
+    """Complete a stretch of the batch's gradient, in gradients[0], and return its squared norm."""
+    gradient, block = workspace.gradients[0], workspace.block
+    begin, _, stop = stretch_range(network, stretch)
+    if workspace.keep:
+        for b in range((rows + block - 1) // block):
+            stretch_gradient(network, workspace, gradient, stretch, b, min(block, rows - b * block), b == 0)
+    else:
+        for g in range(1, groups):
+            partial = workspace.gradients[g]
+            for i in range(begin, stop):
+                gradient[i] += partial[i]
+
+
+@njit
+def squared_norm(network, workspace, stretch):
+    """Squared norm of a stretch of the gradient, without biases the network does not have."""
+    begin, start, stop = stretch_range(network, stretch)
+    if not network.layers[stretch.layer].bias:
+        begin = start
+    total = 0.0
+    for i in range(begin, stop):
+        total += workspace.gradients[0, i] ** 2
+    return total
+
+
+@njit
+def clipping(limit, scale, norms):
+    """The factor that brings a gradient whose squared norm is scale^2 * sum(norms) down to `limit`; at most 1."""
+    total = 0.0
+    for norm in norms:
+        total += norm
+    return min(1.0, limit / (scale * math.sqrt(total))) if total > 0 else 1.0
+
+
+@njit
+def update_stretch(network, workspace, state, optimizer, stretch, scale):
+    """Update a stretch of weights, its biases, and the transposed copy."""
+    weights, gradient = network.weights, workspace.gradients[0]
+    layer = network.layers[stretch.layer]
+    begin, start, stop = stretch_range(network, stretch)
+    if layer.bias and optimizer.update_biases:
+        update(weights, state, gradient, begin, min(start, begin + width(weights)), optimizer, scale, False)
+    update(weights, state, gradient, start, stop, optimizer, scale, True)
+    if layer.transposed >= 0:
+        transpose(network, stretch.layer, stretch.column, stretch.first, stretch.last)
+
+
+@njit
+def group_count(workspace, rows):
+    """Groups that share `rows` samples: from the shapes alone."""
+    blocks = (rows + workspace.block - 1) // workspace.block
+    return blocks if workspace.keep else min(blocks, len(workspace.gradients))
+
+
+@njit
+def summarise(network, workspace, progress, rows):
+    """Add the losses and squares of a batch to the progress, in the order of the blocks; whether all are finite."""
+    loss = 0.0
+    for b in range((rows + workspace.block - 1) // workspace.block):
+        loss += workspace.losses[b]
+        if not math.isfinite(loss):
+            progress.diverged[0] = workspace.overflows[b]
+            return False
+    for l in range(len(network.layers) - 1, -1, -1):
+        squares = 0.0
+        for b in range((rows + workspace.block - 1) // workspace.block):
+            squares += workspace.squares[b, l]
+        if not math.isfinite(squares):
+            progress.diverged[0] = l + 1
+            return False
+        progress.squares[l] += squares
+    progress.loss[0] += loss
+    return True
+
+
+def _gradient(network, workspace, data, loss, progress, start, rows):
+    """The gradient, summed over samples start..start + rows, in workspace.gradients[0]; False if it is not finite."""
+    groups = group_count(workspace, rows)
+    for group in prange(groups):
+        train_group(network, workspace, data, loss, np.intp(group), groups, start, rows)
+    for s in prange(len(workspace.stretches)):
+        complete_gradient(network, workspace, workspace.stretches[s], groups, rows)
+    return summarise(network, workspace, progress, rows)
+
+
+def _train(network, workspace, data, loss, optimizer, state, progress, batch_size, first, last):
+    """Make one update for each of the batches first..last, in order; stop early where something is not finite.
+
+    Parameters
+    ----------
+    network : Network; its weights are updated
+    workspace : Workspace for batches of `batch_size`
+    data : Data; batch i holds the samples from i * batch_size on, the last batch what is left
+    loss : int; address of the loss
+    optimizer, state : Optimizer, State; the state is updated
+    progress : Progress; added to
+    """
+    stretches = len(workspace.stretches)
+    for batch in range(first, last):
+        start = batch * batch_size
+        rows = min(batch_size, samples(data) - start)
+        groups = group_count(workspace, rows)
+        for group in prange(groups):
+            train_group(network, workspace, data, loss, np.intp(group), groups, start, rows)
+        if not summarise(network, workspace, progress, rows):
+            break
+        scale = 1 / rows if optimizer.mean else 1.0
+        if optimizer.clip_norm > 0:
+            for s in prange(stretches):
+                complete_gradient(network, workspace, workspace.stretches[s], groups, rows)
+                workspace.norms[s] = squared_norm(network, workspace, workspace.stretches[s])
+            scale *= clipping(optimizer.clip_norm, scale, workspace.norms)
+            for s in prange(stretches):
+                update_stretch(network, workspace, state, optimizer, workspace.stretches[s], scale)
+        else:
+            for s in prange(stretches):
+                complete_gradient(network, workspace, workspace.stretches[s], groups, rows)
+                update_stretch(network, workspace, state, optimizer, workspace.stretches[s], scale)
+        state.steps[0] += 1
+
+
+@njit
+def evaluate_share(network, workspace, data, loss, slot, slots):
+    """The losses of a slot's share of all blocks."""
+    block = workspace.block
+    blocks = (samples(data) + block - 1) // block
+    for b in range(slot * blocks // slots, (slot + 1) * blocks // slots):
+        rows = min(block, samples(data) - b * block)
+        workspace.losses[b] = block_loss(network, workspace, data, loss, slot, b * block, rows)
+
+
+def _evaluate(network, workspace, data, loss):
+    """The loss summed over all samples, block by block; workspace.losses has room for all blocks."""
+    block = workspace.block
+    blocks, slots = (samples(data) + block - 1) // block, len(workspace.activations)
+    for slot in prange(slots):
+        evaluate_share(network, workspace, data, loss, np.intp(slot), slots)
+    total = 0.0
+    for b in range(blocks):
+        total += workspace.losses[b]
+    return total
+
+
+# A prange index is unsigned, and unsigned with signed makes float in Numba: hence np.intp above.
+# Each driver twice: with its regions on all threads, and on the caller's thread alone, for work too small to share.
+train, train_serial = parallel_njit(specialise(_train, "train")), njit(specialise(_train, "train_serial"))
+gradient, gradient_serial = (
+    parallel_njit(specialise(_gradient, "gradient")),
+    njit(specialise(_gradient, "gradient_serial")),
+)
+evaluate, evaluate_serial = (
+    parallel_njit(specialise(_evaluate, "evaluate")),
+    njit(specialise(_evaluate, "evaluate_serial")),
+)

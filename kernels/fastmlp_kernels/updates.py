@@ -1,0 +1,93 @@
+"""Optimisers: the update of a stretch of weights from its gradient, element by element."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from .compile import njit
+
+SGD, MOMENTUM, NESTEROV, ADAM, ADAMW = range(5)
+
+
+class Optimizer(NamedTuple):
+    """An optimiser and its settings; what a kind does not use is ignored.
+
+    Attributes
+    ----------
+    kind : int
+        SGD, MOMENTUM, NESTEROV, ADAM or ADAMW.
+    learning_rate, l2 : float
+        Step size; coefficient of the penalty l2 / 2 |W|^2 (weights, not biases).
+    momentum : float
+        Share of the last velocity that is kept; for Adam beta_1.
+    beta2, epsilon, weight_decay : float
+        Adam's second decay rate and the term that keeps its denominator from zero; AdamW's decoupled decay.
+    clip_norm : float
+        Gradients of a larger Euclidean norm (before l2) are scaled down to it; 0: never.
+    mean : bool
+        Whether gradients are averaged over the batch, rather than summed.
+    update_biases : bool
+    """
+
+    kind: int
+    learning_rate: float
+    l2: float
+    momentum: float
+    beta2: float
+    epsilon: float
+    weight_decay: float
+    clip_norm: float
+    mean: bool
+    update_biases: bool
+
+
+class State(NamedTuple):
+    """What an optimiser remembers, packed like the weights; arrays it does not need are empty.
+
+    Attributes
+    ----------
+    first, second : 1-D arrays; velocity or first moment, second moment
+    steps : (1,) int64 array; updates made so far
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    steps: np.ndarray
+
+
+@njit
+def update(weights, state, gradient, start, stop, optimizer, scale, decays):
+    """Update weights[start : stop] from `scale` times the gradient.
+
+    `decays` tells whether l2 and weight decay apply: to weights, not to biases. Sources: Sutskever et al. (2013) for
+    Nesterov's momentum, in the form that looks ahead from the new velocity; Kingma & Ba (2015), algorithm 1, for Adam;
+    Loshchilov & Hutter (2019), algorithm 2, for AdamW.
+    """
+    real = weights.dtype.type
+    rate, momentum, scale = real(optimizer.learning_rate), real(optimizer.momentum), real(scale)
+    l2 = real(optimizer.l2 if decays else 0.0)
+    kind, first, second = optimizer.kind, state.first, state.second
+    if kind == SGD:
+        for i in range(start, stop):
+            weights[i] -= rate * (scale * gradient[i] + l2 * weights[i])
+    elif kind == MOMENTUM:
+        for i in range(start, stop):
+            first[i] = momentum * first[i] + (scale * gradient[i] + l2 * weights[i])
+            weights[i] -= rate * first[i]
+    elif kind == NESTEROV:
+        for i in range(start, stop):
+            g = scale * gradient[i] + l2 * weights[i]
+            first[i] = momentum * first[i] + g
+            weights[i] -= rate * (g + momentum * first[i])
+    else:
+        steps, beta2, epsilon = state.steps[0] + 1, real(optimizer.beta2), real(optimizer.epsilon)
+        rate = real(optimizer.learning_rate / (1 - optimizer.momentum**steps))
+        correction = real(1 / math.sqrt(1 - optimizer.beta2**steps))
+        keep = real(1 - optimizer.learning_rate * optimizer.weight_decay if kind == ADAMW and decays else 1.0)
+        rest, rest2 = real(1 - optimizer.momentum), real(1 - optimizer.beta2)
+        for i in range(start, stop):
+            g = scale * gradient[i] + l2 * weights[i]
+            first[i] = momentum * first[i] + rest * g
+            second[i] = beta2 * second[i] + rest2 * (g * g)
+            weights[i] = keep * weights[i] - rate * first[i] / (math.sqrt(second[i]) * correction + epsilon)

@@ -1,0 +1,342 @@
+"""The command line: what it prints and writes, and that bad input ends in one line and changes no file."""
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from fastmlp_kernels.activations import ACTIVATIONS
+
+from fastmlp import datasets
+from fastmlp.cli import main, models, scores
+from fastmlp.optimizers import OPTIMIZERS
+from fastmlp.schedules import SCHEDULES
+
+COMMANDS = ("train", "predict", "evaluate", "info", "trace")
+QUICK = ("--hidden", "8", "--epochs", "10")
+
+
+def write_csv(path, header, rows):
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with three tables and a model of each: classes of two features, of mixed features, and a number."""
+    folder = tmp_path_factory.mktemp("cli")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2)).round(4)
+    colour = rng.choice(["red", "green"], size=200)
+    side = np.where(x[:, 0] > 0, "right", "left")
+    write_csv(folder / "plane.csv", ("x", "y", "side"), zip(*x.T, side, strict=True))
+    write_csv(folder / "mixed.csv", ("x", "colour", "side"), zip(x[:, 0], colour, side, strict=True))
+    write_csv(folder / "slope.csv", ("x", "y", "height"), zip(*x.T, 3 * x[:, 0] - x[:, 1] + 100, strict=True))
+    for name, target in (("plane", "side"), ("mixed", "side"), ("slope", "height")):
+        table, model = str(folder / f"{name}.csv"), str(folder / f"{name}.safetensors")
+        assert main(["train", table, "--target", target, "--hidden", "16", "--save", model]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(folder, monkeypatch):
+    """The folder, made the current one."""
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def command(*argv, **settings):
+    """Start `python -m fastmlp` with these arguments, its output piped."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8"}
+    return subprocess.Popen([sys.executable, "-m", "fastmlp", *argv], env=environment, **pipes, **settings)
+
+
+def test_train_predict_evaluate_and_info_work_as_a_program(here, tmp_path):
+    model = str(tmp_path / "model.safetensors")
+    expected = {
+        ("train", "mixed.csv", "--target", "side", *QUICK, "--save", model): "test accuracy",
+        ("predict", model, "mixed.csv"): "side\n",
+        ("evaluate", model, "mixed.csv"): "confusion",
+        ("info", model): "network        3-8-2, relu, softmax output, 50 parameters, float32",
+    }
+    for argv, text in expected.items():
+        process = command(*argv)
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, err) == (0, "")
+        assert text in out
+
+
+def test_help_and_version_do_not_wait_for_numba():
+    code = (
+        "import sys; from fastmlp.cli import main\n"
+        "for argv in (['--help'], ['--version'], ['train', '--help']):\n"
+        "    try: main(argv)\n"
+        "    except SystemExit: pass\n"
+        "assert not {'numba', 'numpy'} & sys.modules.keys()"
+    )
+    path = os.pathsep.join(map(os.path.abspath, sys.path))
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, check=True)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main([name, "--help"])
+    assert exit.value.code == 0
+    assert f"usage: fastmlp {name}" in capsys.readouterr().out
+
+
+def test_help_of_training_names_all_there_is_to_choose_from(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    named = set(re.findall(r"[.\w]+", capsys.readouterr().out))
+    trainable = {name for name, activation in ACTIVATIONS.items() if activation.differentiable}
+    losses = set().union(*models.LOSSES.values())
+    assert named >= {*datasets.BUNDLED, *datasets.EXTENSIONS, *trainable, *losses, *OPTIMIZERS, *SCHEDULES}
+
+
+def test_training_prints_scores_and_speed(here, capsys):
+    assert main(["train", "plane.csv", "--target", "side", *QUICK]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert lines["rows"] == "160 to train (10% of them to validate), 40 to test"
+    assert lines["network"].startswith("2-8-2, relu, softmax output")
+    assert "samples/s" in lines["speed"]
+    assert "GFLOP/s" in lines["of"]
+
+
+def test_seeds_give_mean_and_standard_deviation(here, capsys):
+    assert main(["train", "slope.csv", "--target", "height", *QUICK, "--seed", "3", "--seeds", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    errors = [float(line.split("RMSE ")[1].split(",")[0]) for line in lines if line.startswith("seed")]
+    assert [line.split()[1] for line in lines if line.startswith("seed")] == ["3", "4", "5"]
+    mean, spread = (float(x) for x in next(line for line in lines if "test RMSE" in line).split()[2:5:2])
+    np.testing.assert_allclose((mean, spread), (np.mean(errors), np.std(errors, ddof=1)), rtol=1e-3)
+
+
+def test_same_seed_trains_the_same_model(here, tmp_path):
+    for name in "ab":
+        argv = ["train", "mixed.csv", "--target", "side", *QUICK, "--seed", "7", "--save", str(tmp_path / name)]
+        assert main(argv) == 0
+    for name in "ab":
+        assert main(["predict", str(tmp_path / name), "mixed.csv", "--probabilities", "--output", f"{name}.out"]) == 0
+    assert (here / "a.out").read_bytes() == (here / "b.out").read_bytes()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "squared_error"])
+def test_classes_are_learnt_with_every_loss(here, capsys, loss, tmp_path):
+    model = str(tmp_path / "model.safetensors")
+    assert main(["train", "plane.csv", "--target", "side", "--loss", loss, "--save", model]) == 0
+    assert main(["evaluate", model, "plane.csv"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert float(next(line for line in lines if line.startswith("accuracy")).split()[1]) > 0.95
+    assert any(line.startswith(loss) for line in lines)
+
+
+def test_without_a_test_part_no_score_is_printed(here, capsys):
+    assert main(["train", "plane.csv", "--target", "side", *QUICK, "--test-fraction", "0"]) == 0
+    assert "test accuracy" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "pictures"), [("plane", 3), ("slope", 3), ("mixed", 2)])
+def test_plots_show_decision_regions_for_two_inputs_only(here, tmp_path, name, pictures):
+    pytest.importorskip("matplotlib")
+    target = "height" if name == "slope" else "side"
+    assert main(["train", f"{name}.csv", "--target", target, *QUICK, "--plot", str(tmp_path)]) == 0
+    names = [f"{name}-{kind}.png" for kind in ("decision-regions", "error-signals", "loss")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names[-pictures:]
+
+
+def test_predictions_are_written_as_csv(here, capsys):
+    assert main(["predict", "plane.safetensors", "plane.csv", "--probabilities"]) == 0
+    printed = capsys.readouterr().out
+    assert main(["predict", "plane.safetensors", "plane.csv", "--probabilities", "--output", "predicted.csv"]) == 0
+    assert (here / "predicted.csv").read_text() == printed
+    header, *rows = csv.reader(printed.splitlines())
+    assert header == ["side", "P(left)", "P(right)"]
+    assert len(rows) == 200
+    for side, left, right in rows:
+        assert float(left) + float(right) == pytest.approx(1, abs=1e-5)
+        assert side == ("left" if float(left) > float(right) else "right")
+
+
+def test_numbers_are_predicted_in_the_units_of_the_target(here, capsys):
+    assert main(["predict", "slope.safetensors", "slope.csv"]) == 0
+    header, *predicted = capsys.readouterr().out.splitlines()
+    truth = np.genfromtxt("slope.csv", delimiter=",", skip_header=1)[:, 2]
+    assert header == "height"
+    assert np.abs(np.array(predicted, float) - truth).mean() < 0.5
+
+
+def test_evaluation_counts_what_prediction_says(here, capsys):
+    main(["predict", "mixed.safetensors", "mixed.csv"])
+    predicted = capsys.readouterr().out.split()[1:]
+    truth = np.genfromtxt("mixed.csv", delimiter=",", skip_header=1, dtype=str)[:, 2]
+    main(["evaluate", "mixed.safetensors", "mixed.csv"])
+    lines = capsys.readouterr().out.splitlines()
+    accuracy = next(line for line in lines if line.startswith("accuracy")).split()[1]
+    assert float(accuracy) == pytest.approx(np.mean(predicted == truth), abs=1e-4)
+
+
+def test_info_tells_how_a_model_was_trained(here, capsys):
+    assert main(["info", "mixed.safetensors"]) == 0
+    out = capsys.readouterr().out
+    for line in ("side (classification)", "1 numeric (standardised), 1 categorical (one-hot)", "optimizer      adam"):
+        assert line in out
+
+
+def test_info_without_a_model_describes_the_machine(capsys):
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    for name in ("CPU", "instructions", "register tile", "threads", "kernel cache", "versions"):
+        assert f"\n{name} " in f"\n{out}"
+
+
+def test_trace_prints_the_worked_example(capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    assert main(["trace", "a", "--steps", "2", "--plot", str(tmp_path / "network.png")]) == 0
+    assert "0.298371" in capsys.readouterr().out
+    assert (tmp_path / "network.png").stat().st_size > 1000
+
+
+BAD = {
+    "no such data": "train nowhere.csv --target side",
+    "no target": "train plane.csv",
+    "no such target": "train plane.csv --target sid",
+    "unknown task": "train plane.csv --target side --task clustering",
+    "classes as numbers": "train plane.csv --target side --task regression",
+    "unknown loss": "train plane.csv --target side --loss hinge",
+    "loss of another task": "train slope.csv --target height --loss cross_entropy",
+    "unknown activation": "train plane.csv --target side --activation rel",
+    "too many activations": "train plane.csv --target side --hidden 8 --activation relu,tanh",
+    "threshold can not be trained": "train plane.csv --target side --activation threshold",
+    "unknown optimizer": "train plane.csv --target side --optimizer adamant",
+    "unknown schedule": "train plane.csv --target side --schedule cosin",
+    "unknown dtype": "train plane.csv --target side --dtype float16",
+    "learning rate of zero": "train plane.csv --target side --learning-rate 0",
+    "learning rate not finite": "train plane.csv --target side --learning-rate nan",
+    "batch of nothing": "train plane.csv --target side --batch-size 0",
+    "no epochs": "train plane.csv --target side --epochs 0",
+    "negative warmup": "train plane.csv --target side --warmup -1",
+    "negative l2": "train plane.csv --target side --l2 -1",
+    "negative norm": "train plane.csv --target side --clip-norm -1",
+    "no patience": "train plane.csv --target side --patience 0",
+    "no threads": "train plane.csv --target side --threads 0",
+    "test part of all": "train plane.csv --target side --test-fraction 1",
+    "validation of all": "train plane.csv --target side --validation-fraction 1",
+    "diverging": "train slope.csv --target height --optimizer sgd --learning-rate 1e30",
+    "no such folder": "train plane.csv --target side --save nowhere/model.safetensors",
+    "a folder": "train plane.csv --target side --save .",
+    "no folder for plots": "train plane.csv --target side --plot nowhere",
+    "no such model": "predict nowhere.safetensors plane.csv",
+    "not a model": "info plane.csv",
+    "missing column": "predict plane.safetensors mixed.csv",
+    "probabilities of numbers": "predict slope.safetensors slope.csv --probabilities",
+    "a folder as output": "predict plane.safetensors plane.csv --output .",
+    "unwritable output": "predict plane.safetensors plane.csv --output nowhere/out.csv",
+    "no true target": "evaluate plane.safetensors slope.csv",
+    "no such example": "trace nowhere",
+    "unknown kind of picture": "trace a --plot network.txt",
+}
+
+
+@pytest.mark.parametrize("argv", BAD.values(), ids=BAD.keys())
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_bad_input_ends_in_one_line_and_changes_no_file(here, capsys, argv):
+    before = {path: path.read_bytes() for path in here.iterdir()}
+    argv = argv.split()
+    if argv[0] == "train" and "--save" not in argv:
+        argv += ["--save", "plane.safetensors"]
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"fastmlp {argv[0]}: error: ")
+    assert error.count("\n") == 1
+    assert {path: path.read_bytes() for path in here.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "argv", ["train", "train iris --hidden 8,x", "train iris --hidden 0", "trace a --steps 0", "x"]
+)
+def test_arguments_that_do_not_parse_end_in_usage(capsys, argv):
+    with pytest.raises(SystemExit) as exit:
+        main(argv.split())
+    assert exit.value.code == 2
+    assert "usage: fastmlp" in capsys.readouterr().err
+
+
+def test_model_of_another_origin_is_refused(here, tmp_path, capsys):
+    from fastmlp import MLP
+
+    MLP([2, 2]).save(tmp_path / "bare.safetensors")
+    assert main(["predict", str(tmp_path / "bare.safetensors"), "plane.csv"]) == 2
+    assert "not trained by `fastmlp train`" in capsys.readouterr().err
+    assert main(["info", str(tmp_path / "bare.safetensors")]) == 0
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr("fastmlp.cli.import_module", lambda name: None)
+    with pytest.raises(AttributeError):
+        main(["info"])
+
+
+def test_missing_extra_is_named(here, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.csv", None)
+    assert main(["train", "plane.csv", "--target", "side"]) == 2
+    assert "pip install 'fastmlp[data]'" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT and SIGPIPE are of POSIX")
+def test_interrupt_ends_training_in_one_line(here):
+    process = command("train", "plane.csv", "--target", "side", "--epochs", "100000000", "--save", "interrupted")
+    while not process.stdout.readline().startswith("training"):
+        pass
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert (process.returncode, error.strip()) == (130, "fastmlp: interrupted")
+    assert not (here / "interrupted").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT and SIGPIPE are of POSIX")
+def test_reader_that_leaves_early_is_no_error(here):
+    process = command("trace", "a", "--steps", "2")
+    process.stdout.close()
+    assert process.wait(timeout=120) == 141
+    assert process.stderr.read() == ""
+
+
+def test_digits_are_learnt_by_default(capsys):
+    pytest.importorskip("sklearn")
+    assert main(["train", "digits", "--seeds", "5"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    accuracy = next(float(words[2]) for words in lines if words[:2] == ["test", "accuracy"])
+    assert accuracy >= 0.97
+
+
+def test_scores_by_class_are_those_of_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.integers(0, 4, size=(2, 60))
+    predicted[predicted == 3] = 2  # a class that is never predicted
+    confusion = scores.confusion_matrix(truth, predicted, 4)
+    np.testing.assert_array_equal(confusion, metrics.confusion_matrix(truth, predicted))
+    expected = metrics.precision_recall_fscore_support(truth, predicted, zero_division=0)[:3]
+    np.testing.assert_allclose(scores.precision_recall_f1(confusion), expected)
+
+
+def test_scores_of_numbers_are_those_of_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics")
+    truth, predicted = np.random.default_rng(0).normal(size=(2, 30))
+    assert scores.regression_scores(truth, predicted) == pytest.approx(
+        {
+            "R2": metrics.r2_score(truth, predicted),
+            "RMSE": metrics.root_mean_squared_error(truth, predicted),
+            "MAE": metrics.mean_absolute_error(truth, predicted),
+        }
+    )
+    assert np.isnan(scores.regression_scores(np.ones(3), np.zeros(3))["R2"])

@@ -1,0 +1,266 @@
+"""Reading tables, and one clear line for each kind of bad input."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from fastmlp import datasets
+
+pytest.importorskip("pyarrow")
+
+IRISES = "length,width,kind\n5.1,3,setosa\n6.0,2,virginica\n4.9,3,setosa\n6.1,2,virginica\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Return a function that writes text, bytes or arrays to a named file and returns its path."""
+
+    def write(name, content):
+        path = tmp_path / name
+        if isinstance(content, dict):
+            np.savez(path, **content)
+        elif isinstance(content, np.ndarray):
+            np.save(path, content)
+        else:
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def rejected(source, target=None, error=ValueError, **settings):
+    """Return the one-line message with which `load` refuses the source, which names it."""
+    with pytest.raises(error) as caught:
+        datasets.load(source, target, **settings)
+    message = str(caught.value)
+    assert str(source) in message
+    assert "\n" not in message
+    return message
+
+
+def test_csv_gives_typed_columns_and_classes(write):
+    table = datasets.load(write("irises.csv", IRISES), "kind")
+    assert list(table.features) == ["length", "width"]
+    np.testing.assert_array_equal(table.features["length"], [5.1, 6.0, 4.9, 6.1])
+    assert table.target.tolist() == ["setosa", "virginica", "setosa", "virginica"]
+    assert (table.n_rows, table.target_name, table.task) == (4, "kind", "classification")
+
+
+@pytest.mark.parametrize("target", ["length", 0, "0", -3])
+def test_the_target_is_a_name_or_a_position(write, target):
+    table = datasets.load(write("irises.csv", IRISES), target)
+    assert table.target_name == "length"
+    assert list(table.features) == ["width", "kind"]
+    assert table.features["kind"].tolist() == ["setosa", "virginica", "setosa", "virginica"]
+    np.testing.assert_array_equal(table.target, [5.1, 6.0, 4.9, 6.1])
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("start", ["", "\N{BYTE ORDER MARK}"])
+def test_csv_may_have_other_separators_and_a_byte_order_mark(write, separator, start):
+    table = datasets.load(write("irises.csv", start + IRISES.replace(",", separator)), "length")
+    assert list(table.features) == ["width", "kind"]
+
+
+def test_csv_values_may_be_quoted_and_span_lines(write):
+    rows, lines = 50_000, "one" + 30 * "\n" + "two"  # more than the reader takes in one piece
+    text = '"a, b" , y\n' + f'"{lines}",1.5\n' * rows + '"x ""y""",2.5\n'
+    table = datasets.load(write("notes.csv", text), "y")
+    assert table.features["a, b"].tolist() == [lines] * rows + ['x "y"']
+
+
+def test_parquet_gives_the_columns_of_every_kind_without_row_labels(write, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    columns = {
+        "flag": [True, False],
+        "kind": pa.array(["a", "b"]).dictionary_encode(),
+        "price": pa.array([1, 2], pa.decimal128(5, 2)),
+        "y": [0.5, 1.5],
+        "__index_level_0__": [7, 9],
+    }
+    pyarrow.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    table = datasets.load(tmp_path / "t.parquet", "y")
+    assert {name: values.tolist() for name, values in table.features.items()} == {
+        "flag": [True, False],
+        "kind": ["a", "b"],
+        "price": [1.0, 2.0],
+    }
+
+
+def test_npy_columns_have_positions_for_names_and_the_last_is_the_target(write):
+    array = np.array([[1.5, 2, 0], [3, 4, 1], [5, 6, 0], [7, 8, 1]])
+    table = datasets.load(write("t.npy", array))
+    assert (list(table.features), table.target_name) == (["0", "1"], "2")
+    assert table.target.tolist() == ["0", "1", "0", "1"]
+    np.testing.assert_array_equal(datasets.load(write("t.npy", array), 0).target, [1.5, 3, 5, 7])
+
+
+def test_npz_holds_samples_and_named_targets(write):
+    path = write("t.npz", {"X": np.eye(3), "y": np.array([0.5, 1, 2]), "kind": np.array(["a", "b", "a"])})
+    np.testing.assert_array_equal(datasets.load(path).target, [0.5, 1, 2])
+    table = datasets.load(path, "kind")
+    assert table.target.tolist() == ["a", "b", "a"]
+    assert list(table.features) == ["0", "1", "2"]
+    assert "did you mean 'kind'?" in rejected(path, "kinds")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "task", "first"),
+    [
+        ("digits", (1797, 64), "classification", "0"),
+        ("iris", (150, 4), "classification", "setosa"),
+        ("wine", (178, 13), "classification", "class_0"),
+        ("breast_cancer", (569, 30), "classification", "malignant"),
+        ("diabetes", (442, 10), "regression", 151.0),
+    ],
+)
+def test_bundled_sets(name, shape, task, first):
+    pytest.importorskip("sklearn")
+    table = datasets.load(name)
+    assert (table.n_rows, len(table.features)) == shape
+    assert (table.task, table.target[0], table.target_name) == (task, first, "target")
+
+
+def test_bundled_features_have_their_names():
+    pytest.importorskip("sklearn")
+    first = {name: values[0] for name, values in datasets.load("iris").features.items()}
+    assert first == {
+        "sepal length (cm)": 5.1,
+        "sepal width (cm)": 3.5,
+        "petal length (cm)": 1.4,
+        "petal width (cm)": 0.2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "task"),
+    [
+        (["a", "b"], "classification"),
+        ([True, False], "classification"),
+        ([0, 1, 1, 0], "classification"),
+        ([0.0, 1.0, 1.0, 0.0], "classification"),
+        ([0.0, 1.0, 1.0, 0.5], "regression"),
+        (list(range(20)) * 2, "classification"),
+        (list(range(21)) * 2, "regression"),
+        ([3, 4, 5], "regression"),
+    ],
+)
+def test_task_is_detected_from_the_target(values, task):
+    dtype = object if isinstance(values[0], str) else None
+    assert datasets.detect_task(np.array(values, dtype)) == task
+
+
+def test_many_numbers_written_as_text_are_numbers(write):
+    X = np.array([[str(i / 4), "a"] for i in range(30)])
+    table = datasets.load(write("t.npz", {"X": X, "y": np.arange(30)}))
+    np.testing.assert_array_equal(table.features["0"], np.arange(30) / 4)
+    assert table.features["1"].tolist() == ["a"] * 30
+
+
+def test_the_task_can_be_given(write):
+    path = write("t.csv", "x,y\n1,0\n2,1\n3,0\n4,1\n")
+    np.testing.assert_array_equal(datasets.load(path, "y", "regression").target, [0.0, 1, 0, 1])
+    assert datasets.load(path, "x", "classification").target.tolist() == ["1", "2", "3", "4"]
+    assert "column 'kind' must hold numbers; got 'setosa' in data row 1" in rejected(
+        write("irises.csv", IRISES), "kind", task="regression"
+    )
+    with pytest.raises(ValueError, match="task"):
+        datasets.load(path, "y", "clustering")
+
+
+def test_features_alone_may_be_incomplete_where_nobody_uses_them(write):
+    table = datasets.load_features(write("new.csv", "length,kind\n5.1,\n6.0,\n"))
+    assert table.target is None
+    np.testing.assert_array_equal(table.features["length"], [5.1, 6.0])
+    assert list(datasets.load_features(write("new.npz", {"X": np.eye(2)})).features) == ["0", "1"]
+
+
+def test_rows_are_taken_from_features_and_target(write):
+    table = datasets.load(write("irises.csv", IRISES), "kind").rows(np.array([2, 1]))
+    assert table.features["length"].tolist() == [4.9, 6.0]
+    assert table.target.tolist() == ["setosa", "virginica"]
+
+
+def test_unknown_sources_are_refused(tmp_path, write):
+    assert "did you mean 'iris'?" in rejected("irsi", error=FileNotFoundError)
+    rejected(tmp_path / "missing.csv", error=FileNotFoundError)
+    assert "is not a file" in rejected(tmp_path)
+    assert "unknown kind of file '.xlsx'; accepted are .csv" in rejected(write("t.xlsx", "a,b"))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.npy", "t.npz", "t.parquet"])
+def test_empty_and_damaged_files_are_refused(write, name):
+    assert "is empty" in rejected(write(name, ""), "y")
+    assert "cannot be read as a" in rejected(write(name, b"\x93NUMPY\x00\xff\xfe"), "y")
+
+
+def test_truncated_arrays_are_refused(write):
+    path = write("t.npy", np.ones((4, 3)))
+    assert "cannot be read as an NPY file" in rejected(write("t.npy", path.read_bytes()[:-8]))
+    path = write("t.npz", {"X": np.ones((40, 3)), "y": np.ones(40)})
+    assert "cannot be read as an NPZ file" in rejected(write("t.npz", path.read_bytes()[:-8]))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b,y\n1,2,3\n1,2\n", "line 3: Expected 3 columns, got 2"),
+        ("a,b,y\n1,2,3\n1,2,3\n1,2,3,4\n", "line 4: Expected 3 columns, got 4"),
+        ("a,y\n", "no data rows"),
+        ("a,y,a\n1,2,3\n", "2 columns are called 'a'"),
+        (",a,y\n0,1,2\n", "column 1 has no name"),
+        ("5.1,3.5,0\n4.9,3.0,0\n", "the first line must hold column names"),
+        ("\N{BYTE ORDER MARK}5.1,3.5,0\n4.9,3.0,0\n", "the first line must hold column names"),
+        ("y\n1\n2\n", "no feature column beside the target 'y'"),
+        ("a,y\n1,2\n,3\n", "column 'a' has no value in data row 2"),
+        ("a,y\nx,2\nNA,3\n", "column 'a' has no value in data row 2"),
+        ("a,y\n1,2\n2,?\n", "column 'y' has no value in data row 2"),
+        ("a,y\ntrue,2\n,3\n", "column 'a' has no value in data row 2"),
+        ("a,y\n1,2\n-inf,3\n", "column 'a' has the infinite value -inf in data row 2"),
+        ("a,y\n2020-01-01,2\n2020-01-02,3\n", "column 'a' must hold numbers, booleans or text; got a date"),
+        ("a,y\n" + "".join(f"{i}.5,1\n" for i in range(30)) + "oops,1\n", "got 'oops' in data row 31"),
+    ],
+)
+def test_bad_csv_is_refused(write, text, message):
+    assert message in rejected(write("t.csv", text), "y")
+
+
+def test_an_unknown_target_is_refused_with_the_nearest_column(write):
+    path = write("irises.csv", IRISES)
+    assert "did you mean 'kind'?); columns are length, width, kind" in rejected(path, "kid")
+    assert "no column 3" in rejected(path, 3)
+    assert "target needed, one of the columns length, width, kind" in rejected(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.npy", np.ones(3), "must be 2-D"),
+        ("t.npy", np.ones((3, 0)), "no data rows"),
+        ("t.npy", np.ones((0, 3)), "no data rows"),
+        ("t.npy", np.ones((3, 1)), "no feature column"),
+        ("t.npy", np.ones((3, 2), complex), "must hold numbers"),
+        ("t.npy", np.array([[1, 2], [np.nan, 4]]), "column '0' has no value in data row 2"),
+        ("t.npz", {"Z": np.eye(2)}, "no array 'X'"),
+        ("t.npz", {"X": np.eye(2)}, "no column 'y'"),
+        (
+            "t.npz",
+            {"X": np.eye(2), "y": np.ones((2, 2))},
+            "one value for each row of X; got the shapes X (2, 2), y (2, 2)",
+        ),
+    ],
+)
+def test_bad_arrays_are_refused(write, name, content, message):
+    assert message in rejected(write(name, content))
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("t.csv", "pyarrow.csv"), ("t.parquet", "pyarrow.parquet"), ("iris", "sklearn")]
+)
+def test_a_missing_reader_is_named(write, monkeypatch, name, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    source = name if name == "iris" else write(name, "a,b\n1,2\n")
+    assert "pip install 'fastmlp[data]'" in rejected(source, error=ImportError)
