@@ -1,22 +1,27 @@
 """Multilayer perceptrons trained by backpropagation on CPUs, near the machine's peak."""
 
-from .history import History
-from .network import MLP, Backpropagation
-from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov
-from .trainer import DivergenceError, Trainer
+import importlib
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "MLP",
-    "SGD",
-    "Adam",
-    "AdamW",
-    "Backpropagation",
-    "DivergenceError",
-    "History",
-    "Momentum",
-    "Nesterov",
-    "Trainer",
-    "__version__",
-]
+_HOMES = {
+    "MLP": "network",
+    "Backpropagation": "network",
+    "Trainer": "trainer",
+    "DivergenceError": "trainer",
+    "History": "history",
+    "SGD": "optimizers",
+    "Momentum": "optimizers",
+    "Nesterov": "optimizers",
+    "Adam": "optimizers",
+    "AdamW": "optimizers",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name):
+    """Import what is asked for when it is asked for: `fastmlp --help` need not wait for Numba."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

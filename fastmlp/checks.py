@@ -3,6 +3,7 @@
 import difflib
 import math
 import numbers
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -12,9 +13,13 @@ def choice(argument, value, known):
     known = list(known)
     if isinstance(value, str) and value in known:
         return value
-    near = difflib.get_close_matches(str(value), known, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise ValueError(f"{argument} is {value!r}{hint}; accepted: {', '.join(known)}")
+    raise ValueError(f"{argument} is {value!r}{nearest(value, known)}; accepted: {', '.join(known)}")
+
+
+def nearest(name, known):
+    """ " (did you mean 'relu'?)" with the known name nearest to `name`, or "" where none is near."""
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def count(argument, value, least=1):
@@ -24,6 +29,13 @@ def count(argument, value, least=1):
     if value < least:
         raise ValueError(f"{argument} is {value}; accepted: a whole number from {least} on")
     return int(value)
+
+
+def sequence(argument, values):
+    """`values` if it can be gone through, one after the other."""
+    if isinstance(values, Iterable):
+        return values
+    raise TypeError(f"{argument} is {values!r}; accepted: a sequence")
 
 
 def number(argument, value, least=0.0, below=math.inf, open_start=False):
@@ -56,7 +68,7 @@ def targets(argument, y, rows, outputs, dtype, loss):
     Integer labels stand for one-hot rows; they are taken with cross-entropy. Vectors are taken as one column.
     """
     labels = np.empty(0, np.int64)
-    array = np.asarray(y)
+    array = _array(argument, y, dtype)
     if loss == "cross_entropy" and array.ndim == 1 and array.dtype.kind in "iub":
         _same_rows(argument, array, rows)
         outside = np.flatnonzero((array < 0) | (array >= outputs))
@@ -77,7 +89,7 @@ def targets(argument, y, rows, outputs, dtype, loss):
     finite(argument, array)
     if loss == "binary_cross_entropy" and not (array.min() >= 0 and array.max() <= 1):
         i, j = np.argwhere((array < 0) | (array > 1))[0]
-        raise ValueError(f"{argument} is {array[i, j]} at row {i}, column {j}; accepted with {loss}: 0 to 1")
+        raise ValueError(f"{argument} is {array[i, j]:g} at row {i}, column {j}; accepted with {loss}: 0 to 1")
     if loss == "cross_entropy":
         wrong = np.flatnonzero((abs(array.sum(axis=1) - 1) > 1e-3) | (array.min(axis=1) < 0))
         if wrong.size:
@@ -106,8 +118,15 @@ def _same_rows(argument, array, rows):
         raise ValueError(f"{argument} has shape {array.shape}; accepted: {rows} rows, as many as X")
 
 
+def _array(argument, values, dtype):
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:  # rows of different lengths, for one
+        raise TypeError(f"{argument} does not convert to {dtype}: {error}; accepted: an array of numbers") from None
+
+
 def _numeric(argument, values, dtype):
-    array = np.asarray(values)
+    array = _array(argument, values, dtype)
     if array.dtype.kind not in "fiub" and array.dtype.kind != "O":
         raise TypeError(f"{argument} has dtype {array.dtype}; accepted: numbers that convert to {dtype}")
     try:

@@ -1,7 +1,6 @@
 """Tables of samples for the command line: read from a file, or one of scikit-learn's bundled data sets."""
 
 import csv
-import difflib
 import importlib
 import math
 import zlib
@@ -13,7 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from fastmlp.checks import choice
+from fastmlp.checks import choice, nearest
 
 TASKS = ("classification", "regression")
 BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes")
@@ -136,12 +135,6 @@ def listed(names):
     """Return the first ten names, for a message."""
     names = list(names)
     return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-
-
-def nearest(name, known):
-    """Return " (did you mean 'kind'?)" with the known name nearest to `name`, or "" where none is near."""
-    near = difflib.get_close_matches(str(name), known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def checked(source, name, values):

@@ -53,7 +53,7 @@ def save(net, path):
     }
     tensors = {f"weights.{layer}": weights for layer, weights in enumerate(net.weights)}
     tensors |= {f"biases.{layer}": biases for layer, biases in enumerate(net.biases)}
-    _replace(path, safetensors.numpy.save(tensors, header))
+    replace(path, safetensors.numpy.save(tensors, header))
 
 
 def load(path):
@@ -100,8 +100,9 @@ def load(path):
     return net
 
 
-def _replace(path, data):
-    """Write bytes beside `path` and put them in its place once they are on the disk."""
+def replace(path, data):
+    """Write bytes to a file beside `path` and put it in its place once it is on the disk: all of it, or nothing."""
+    path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with open(temporary, "xb") as file:

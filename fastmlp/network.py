@@ -77,16 +77,17 @@ class MLP:
         init="auto",
         seed=0,
     ):
-        self.sizes = tuple(checks.count("sizes", n) for n in sizes)
+        self.sizes = tuple(checks.count("sizes", n) for n in checks.sequence("sizes", sizes))
         if len(self.sizes) < 2:
             raise ValueError(f"sizes is {self.sizes}; accepted: at least an input and an output layer")
         hidden = len(self.sizes) - 2
-        names = [activation] * hidden if isinstance(activation, str) else list(activation)
+        single = isinstance(activation, str)
+        names = [activation] * hidden if single else list(checks.sequence("activation", activation))
         if len(names) != hidden:
             raise ValueError(
                 f"activation has {len(names)} names; accepted: one, or one for each of {hidden} hidden layers"
             )
-        if isinstance(activation, str):
+        if single:
             checks.choice("activation", activation, ACTIVATIONS)
         names = [checks.choice("activation", name, ACTIVATIONS) for name in names]
         names.append(checks.choice("output_activation", output_activation, [*ACTIVATIONS, "softmax"]))
@@ -105,13 +106,24 @@ class MLP:
     def _allocate(self):
         shapes = list(zip(self.sizes, self.sizes[1:], strict=False))
         self.params = np.zeros(sum((n_in + self.bias) * n_out for n_in, n_out in shapes), self.dtype)
+        self._view()
+
+    def _view(self):
         self.weights, self.biases, start = [], [], 0
-        for n_in, n_out in shapes:
+        for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False):
             matrix = self.params[start : start + (n_in + self.bias) * n_out].reshape(n_in + self.bias, n_out)
             start += matrix.size
             self.weights.append(matrix[self.bias :])
             if self.bias:
                 self.biases.append(matrix[0])
+
+    def __getstate__(self):
+        """All but the views of `params`: copied or unpickled, each of them would be an array of its own."""
+        return {name: value for name, value in vars(self).items() if name not in ("weights", "biases")}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._view()
 
     def __repr__(self):
         layers = "-".join(map(str, self.sizes))
@@ -172,7 +184,7 @@ class MLP:
         serial = plan.is_serial(self.sizes, len(x))
         activations, block = plan.scratch(network, len(x), 1 if serial else numba.get_num_threads())
         run = prediction.predict_serial if serial else prediction.predict
-        run(outputs, network, activations, x, AS_THEY_COME, block)
+        run(outputs, network, activations, x, AS_THEY_COME, block, np.zeros(1, np.int64))
         if not np.isfinite(outputs).all():
             checks.finite("X", x)
         return outputs
@@ -207,8 +219,7 @@ class MLP:
         loss : float
         gradient : (n_params,) array, laid out like `params`
         """
-        loss, workspace, network, scale = self._differentiate(X, y, loss, reduction)
-        return loss, self._unpacked(network, workspace.gradients[0]) * scale
+        return self._differentiate(X, y, loss, reduction)[:2]
 
     def input_gradient(self, X, y, loss="auto", reduction="mean"):
         """The gradient of the loss with respect to the inputs, delta[1] W[1]^T: (N, n_in). Arguments as `gradient`."""
@@ -217,8 +228,7 @@ class MLP:
 
     def backpropagate(self, X, y, loss="auto", reduction="mean"):
         """One forward and backward pass, with every intermediate: a `Backpropagation`. Arguments as `gradient`."""
-        rows = len(X)
-        total, workspace, network, scale = self._differentiate(X, y, loss, reduction, block=rows)
+        total, gradient, workspace, network, rows = self._differentiate(X, y, loss, reduction, one_block=True)
         activations, deltas = [], []
         for n, start in zip(self.sizes, [0, *network.layers.outputs], strict=True):
             activations.append(self._rows(workspace.activations[0], start, n, rows, workspace.block))
@@ -226,7 +236,6 @@ class MLP:
             deltas.append(self._rows(workspace.deltas[0], start, n, rows, workspace.block))
         biases = self.biases or [0] * len(self.weights)
         net_inputs = [a @ w + b for a, w, b in zip(activations, self.weights, biases, strict=False)]
-        gradient = self._unpacked(network, workspace.gradients[0]) * scale
         return Backpropagation(total, net_inputs, activations, deltas, gradient)
 
     def compiled(self, loss=None):
@@ -283,28 +292,27 @@ class MLP:
         y, labels = checks.targets("y", y, len(x), self.sizes[-1], self.dtype, loss)
         return training.Data(x, y, labels, AS_THEY_COME), loss
 
-    def _differentiate(self, X, y, loss, reduction, block=None):
-        """The gradient of a batch left in a workspace: (loss, workspace, network, factor of the reduction)."""
+    def _differentiate(self, X, y, loss, reduction, one_block=False):
+        """The loss and its gradient over a batch, and where they come from: (..., workspace, network, rows)."""
         self.check_trainable()
         data, loss = self.data(X, y, loss)
         network, rows = self.compiled(loss), len(data.x)
         scale = self._scale(reduction, rows)
-        workspace = plan.workspace(network, rows, block=block)
+        workspace = plan.workspace(network, rows, block=rows if one_block else None)
         progress = training.Progress(np.zeros(1), np.zeros(len(self.weights)), np.zeros(1, np.int64))
         serial = plan.is_serial(self.sizes, rows)
         run = training.gradient_serial if serial else training.gradient
-        if not run(network, workspace, data, self.loss_address(loss), progress, 0, rows):
+        finite = run(network, workspace, data, self.loss_address(loss), progress, 0, rows, numba.get_num_threads())
+        gradient = np.empty_like(self.params)
+        packed.unpack(gradient, network, workspace.gradients[0])
+        gradient *= scale
+        if not (finite and np.isfinite(gradient).all()):
             checks.finite("X", data.x)
-        return progress.loss[0] * scale, workspace, network, scale
+        return (progress.loss[0] if finite else workspace.losses.sum()) * scale, gradient, workspace, network, rows
 
     @staticmethod
     def _scale(reduction, rows):
         return 1 / rows if checks.choice("reduction", reduction, ["mean", "sum"]) == "mean" else 1.0
-
-    def _unpacked(self, network, gradient):
-        flat = np.empty_like(self.params)
-        packed.unpack(flat, network, gradient)
-        return flat
 
     def _rows(self, buffer, panel, n, rows, block):
         matrix = np.empty((rows, n), self.dtype)

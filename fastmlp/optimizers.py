@@ -77,16 +77,16 @@ def resolve(optimizer):
 
 
 def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases):
-    """The settings as the kernels take them."""
+    """The settings as the kernels take them: every number a float, because the kernels are compiled for its type."""
     return updates.Optimizer(
         kind=optimizer.kind,
-        learning_rate=learning_rate,
-        l2=l2,
-        momentum=getattr(optimizer, "momentum", getattr(optimizer, "beta1", 0.0)),
-        beta2=getattr(optimizer, "beta2", 0.0),
-        epsilon=getattr(optimizer, "epsilon", 0.0),
-        weight_decay=getattr(optimizer, "weight_decay", 0.0),
-        clip_norm=clip_norm or 0.0,
+        learning_rate=checks.number("learning_rate", learning_rate),
+        l2=float(l2),
+        momentum=float(getattr(optimizer, "momentum", getattr(optimizer, "beta1", 0))),
+        beta2=float(getattr(optimizer, "beta2", 0)),
+        epsilon=float(getattr(optimizer, "epsilon", 0)),
+        weight_decay=float(getattr(optimizer, "weight_decay", 0)),
+        clip_norm=float(clip_norm or 0),
         mean=mean,
         update_biases=update_biases,
     )

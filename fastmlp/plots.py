@@ -5,11 +5,13 @@ raises ValueError for another ending and ImportError where matplotlib is missing
 "Color Universal Design" (2008), which people with any kind of colour vision can tell apart.
 """
 
-import os
+import io
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+
+from fastmlp.files import replace
 
 KINDS = (".png", ".svg", ".pdf")
 BLUE, ORANGE = "#0072B2", "#D55E00"
@@ -268,11 +270,7 @@ def _figure(width, height, path):
 
 
 def _save(figure, path):
-    """Write the figure beside `path` and move it there, so that no half-written file is ever seen."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        figure.savefig(part, format=path.suffix[1:].lower(), dpi=150, bbox_inches="tight")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Write the figure, all of it or nothing."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format=Path(path).suffix[1:].lower(), dpi=150, bbox_inches="tight")
+    replace(path, picture.getvalue())

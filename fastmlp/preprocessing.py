@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from fastmlp.datasets import checked, class_names, is_number, listed, nearest, numbers
+from fastmlp.checks import nearest
+from fastmlp.datasets import checked, class_names, is_number, listed, numbers
 
 MAX_CATEGORIES = 1000  # one input each; a text column with more is a name or an identifier, and would only be memorised
 

@@ -14,7 +14,7 @@ from . import progress as displays
 from .history import History
 
 SLICE_SECONDS = 0.1  # of compiled code at a stretch; between slices Python looks at progress and Ctrl-C
-GUESSED_FLOPS = 20e9  # a second, for the length of the first slice
+GUESSED_FLOPS, GUESSED_OVERHEAD = 20e9, 2e-6  # a second; seconds for a batch: for the length of the first slice
 
 
 class DivergenceError(ArithmeticError):
@@ -147,6 +147,7 @@ class Trainer:
         display = displays.start(progress, epochs, samples)
         try:
             with self._threads():
+                self._run(data, min(self.batch_size, samples), 0.0, 0, 0, "")  # to compile before the clock runs
                 for epoch in range(epochs):
                     self._epoch(data, samples, epoch, display)
                     if validation:
@@ -155,7 +156,7 @@ class Trainer:
                     if stop(history):
                         break
             stop.restore(history)
-        except ValueError:
+        except (TypeError, ValueError):
             self.net.params[:], self.history = kept
             raise
         finally:
@@ -184,7 +185,7 @@ class Trainer:
         history, rate = self.history, self.schedule.rate(epoch, self.history.watched)
         batch_size = min(self.batch_size, samples)
         batches = -(-samples // batch_size)
-        seconds = self.net.training_flops * batch_size / GUESSED_FLOPS  # of a batch
+        seconds = GUESSED_OVERHEAD + self.net.training_flops * batch_size / GUESSED_FLOPS  # of a batch
         first, loss, begin = 0, 0.0, time.perf_counter()
         squares = np.zeros(len(self.net.weights))
         while first < batches:
@@ -212,9 +213,10 @@ class Trainer:
         self._progress.loss[0], self._progress.squares[:], self._progress.diverged[0] = 0, 0, 0
         serial = plan.is_serial(self.net.sizes, batch_size) or numba.get_num_threads() == 1
         run = training.train_serial if serial else training.train
-        workspace, state, progress = self._workspace(batch_size), self._state, self._progress
-        run(self._network, workspace, data, self._loss_address, optimizer, state, progress, batch_size, first, last)
-        diverged = packed.nonfinite_layer(self._network) or progress.diverged[0]
+        workspace, batches, threads = self._workspace(batch_size), (batch_size, first, last), numba.get_num_threads()
+        learning = self._loss_address, optimizer, self._state, self._progress
+        run(self._network, workspace, data, *learning, *batches, threads)
+        diverged = packed.nonfinite_layer(self._network) or self._progress.diverged[0]
         if diverged:
             self._reset()
             checks.finite("X", data.x)
@@ -225,7 +227,8 @@ class Trainer:
         packed.unpack(self.net.params, self._network, self._network.weights)
 
     def _reset(self):
-        """Forget what the optimiser remembers."""
+        """Forget what the optimiser remembers, and what values that are not finite may have left in the padding."""
+        self._network.weights[:], self._network.transposed[:] = 0, 0
         weights, moments = self._network.weights, self.optimizer.moments
         first, second = (packed.aligned(weights.size if moments > m else 0, weights.dtype, 0) for m in (0, 1))
         self._state = updates.State(first, second, np.zeros(1, np.int64))
@@ -260,6 +263,7 @@ class Trainer:
             raise ValueError(
                 f"validation_fraction is {validation_fraction} of {rows} rows; accepted: one that leaves rows"
             )
+        checks.finite("X", data.x)  # training does not come across the samples held out
         if self.shuffle:
             self._rng.shuffle(order)
         return data._replace(order=order[: rows - held].copy()), data._replace(order=order[rows - held :].copy())

@@ -50,7 +50,7 @@ def _train(commands):
     _option(training, "--warmup", int, 0, "epochs in which the rate rises from 0")
     _option(training, "--batch-size", int, None, "rows per update; by default, about a 32nd of them")
     _option(training, "--epochs", int, 60, "passes over the training rows, at most")
-    _option(training, "--l2", float, 0.0, "weight decay")
+    _option(training, "--l2", float, 1e-3, "penalty on the squares of the weights")
     _option(training, "--clip-norm", float, None, "scale larger gradients down to this norm")
     _option(training, "--patience", int, None, "stop after so many epochs without improvement")
     _option(training, "--target-loss", float, None, "stop once the loss is this low")

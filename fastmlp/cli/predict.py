@@ -6,7 +6,7 @@ import io
 from fastmlp import datasets
 from fastmlp.cli.models import load
 from fastmlp.cli.text import check_writable
-from fastmlp.files import _replace as replace
+from fastmlp.files import replace
 
 
 def run(args):

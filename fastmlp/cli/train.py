@@ -96,7 +96,7 @@ def _fit(args, one):
     one.trainer.fit(
         *arrays(one.preprocessing, one.train, args.loss, one.net.dtype),
         epochs=args.epochs,
-        validation_fraction=args.validation_fraction,
+        validation_fraction=args.validation_fraction or None,
         patience=args.patience,
         target_loss=args.target_loss,
         progress=sys.stderr.isatty(),
@@ -119,8 +119,9 @@ def _setting(args, first):
 
 def _results(args, runs, scores):
     history = runs[0].trainer.history
-    of_seed = f" of seed {args.seed}" if len(runs) > 1 else ""
-    yield "last losses", f"{text.scores(_last_losses(history))}, after {len(history.loss)} epochs{of_seed}"
+    losses, epoch = _losses(history)
+    of_seed = f" (seed {args.seed})" if len(runs) > 1 else ""
+    yield "losses", f"{text.scores(losses)} at epoch {epoch} of {len(history.loss)}{of_seed}"
     for name in scores[0]:
         values = np.array([named[name] for named in scores])
         spread = f" ± {values.std(ddof=1):.4f} over {len(runs)} seeds" if len(runs) > 1 else ""
@@ -135,13 +136,15 @@ def _results(args, runs, scores):
     yield "of peak", f"{flops / peak:.1%} of this CPU's {measured}"
 
 
-def _last_losses(history):
+def _losses(history):
+    """Return the losses of the epoch whose weights were kept, by name, and its number counted from 1."""
+    epoch = len(history.loss) - 1 if history.best_epoch is None else history.best_epoch
     both = {"training": history.loss, "validation": history.val_loss}
-    return {name: losses[-1] for name, losses in both.items() if losses}
+    return {name: losses[epoch] for name, losses in both.items() if losses}, epoch + 1
 
 
 def _save(args, one, scores):
-    history = one.trainer.history
+    losses, epoch = _losses(one.trainer.history)
     one.net.metadata["preprocessing"] = one.preprocessing.to_dict()
     one.net.metadata["training"] = {
         "source": args.source,
@@ -156,9 +159,9 @@ def _save(args, one, scores):
         "batch_size": one.trainer.batch_size,
         "l2": args.l2,
         "clip_norm": args.clip_norm,
-        "epochs": len(history.loss),
-        "seconds": sum(history.seconds),
-        "last_losses": _last_losses(history),
+        "epochs": epoch,
+        "seconds": sum(one.trainer.history.seconds),
+        "losses": losses,
         "test_scores": scores,
     }
     one.net.save(args.save)

@@ -17,7 +17,10 @@ from numba.core import config
 
 # No fastmath: sums keep their order and NaN checks stay. The numpy error model makes x / 0 inf instead of a branch.
 OPTIONS = {"error_model": "numpy", "nogil": True, "boundscheck": False}
-KEPT_CACHES = 4  # folders of earlier sources, or of other tile shapes, that are not deleted
+# Only `prange` makes parallel regions. Left on, these would turn array assignments into regions too, and fuse regions
+# that follow each other, although the second needs all of the first to be done.
+AUTOMATIC = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
+KEPT_CACHES = 8  # folders of earlier sources, or of other tile shapes, that are not deleted
 
 
 def _sources_hash():
@@ -68,7 +71,7 @@ def njit(function):
 
 def parallel_njit(function):
     """Compile a driver whose `prange` loops run on Numba's threads."""
-    return _cached(lambda cache: numba.njit(cache=cache, parallel=True, **OPTIONS)(function))
+    return _cached(lambda cache: numba.njit(cache=cache, parallel=dict.fromkeys(AUTOMATIC, False), **OPTIONS)(function))
 
 
 def specialise(template, name, **names):

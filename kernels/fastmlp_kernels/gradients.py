@@ -1,4 +1,4 @@
-"""Gradients of a stretch of a panel of weights: dE/dW = a^T delta, and dE/db = the sum of delta over samples."""
+"""Gradients of a piece of a layer's weights: dE/dW = a^T delta, and dE/db = the sum of delta over samples."""
 
 from .compile import njit
 from .panels import padded
@@ -27,7 +27,7 @@ def weight_gradient(gradient, offset, activations, a, deltas, d, first, last, ro
     Parameters
     ----------
     gradient : 1-D array; weight row i of the panel is at offset + i * width
-    activations, deltas : 1-D arrays in panels of `block` rows; the layer's inputs from `a` on, the panel of deltas at `d`
+    activations, deltas : 1-D arrays in panels of `block` rows; the layer's inputs from `a` on, the deltas' panel at `d`
     first, last : int; `first` a multiple of the panel width
     fresh : bool; whether to start from zero rather than to add
     """
@@ -47,11 +47,14 @@ def weight_gradient(gradient, offset, activations, a, deltas, d, first, last, ro
 
 
 @njit
-def panel_gradient(gradient, layer, column, first, last, activations, deltas, rows, block, fresh):
-    """The stretch of `layer`'s gradient in the panel at `column`, weight rows first..last; biases come with row 0."""
-    size = width(deltas)
-    offset = layer.weights + column // size * (layer.n_in + 1) * size
-    inputs, signals = layer.inputs * size * block, layer.deltas * size * block + column * block
-    if first == 0:
-        bias_gradient(gradient, offset, deltas, signals, rows, fresh)
-    weight_gradient(gradient, offset + size, activations, inputs, deltas, signals, first, last, rows, block, fresh)
+def piece_gradient(gradient, network, piece, activations, deltas, rows, block, fresh):
+    """A piece (see `training.PIECE`) of a block's gradient, over `rows` samples: written if `fresh`, else added."""
+    layer, size = network.layers[piece.layer], width(deltas)
+    inputs = layer.inputs * size * block
+    for column in range(piece.left, piece.right, size):
+        offset = layer.weights + column // size * (layer.n_in + 1) * size
+        signals = layer.deltas * size * block + column * block
+        if piece.first == 0:
+            bias_gradient(gradient, offset, deltas, signals, rows, fresh)
+        first, last = piece.first, piece.last
+        weight_gradient(gradient, offset + size, activations, inputs, deltas, signals, first, last, rows, block, fresh)

@@ -10,8 +10,8 @@ from .compile import parallel_njit
 from .network import aligned
 from .tile import ROWS, WIDTH_BYTES, load, rank1, store, width
 
-STEPS = 100_000  # some 0.2 ms a thread: short, so that the best of many is one that nothing disturbed
-REPEATS = 200
+STEPS = 100_000  # some 0.2 ms a run: short, so that the best of many is one that nothing disturbed
+SECONDS = 0.5  # of such runs
 
 
 @parallel_njit
@@ -25,16 +25,14 @@ def _multiply_add(buffers, steps):
         store(acc, buffer, 0, width(buffer))
 
 
-def fma_peak(dtype=np.float32, threads=None, repeats=REPEATS):
-    """Measure the peak rate of fused multiply-adds.
+def fma_peak(dtype=np.float32, threads=None):
+    """Measure the peak rate of fused multiply-adds: of many short runs the fastest counts, as a peak is a maximum.
 
     Parameters
     ----------
     dtype : float32 or float64
     threads : int, optional
         All of Numba's by default.
-    repeats : int
-        Short runs, of which the fastest counts: a peak is a maximum.
 
     Returns
     -------
@@ -49,9 +47,8 @@ def fma_peak(dtype=np.float32, threads=None, repeats=REPEATS):
     _multiply_add(buffers, 1)
     numba.set_num_threads(threads)
     try:
-        best = float("inf")
-        for _ in range(repeats):
-            start = time.perf_counter()
+        best, end = float("inf"), time.perf_counter() + SECONDS
+        while (start := time.perf_counter()) < end:
             _multiply_add(buffers, STEPS)
             best = min(best, time.perf_counter() - start)
     finally:

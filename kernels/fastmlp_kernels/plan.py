@@ -1,4 +1,4 @@
-"""How a batch is cut up: rows to a block, groups of blocks, stretches of weights. All of it follows from shapes alone.
+"""How a batch is cut up: rows to a block, groups of blocks, pieces of the weights. All of it follows from shapes alone.
 
 Nothing here depends on the number of threads, which is why results do not either.
 """
@@ -9,14 +9,15 @@ import numpy as np
 
 from .cpu import SHAPE
 from .network import aligned
-from .training import STRETCH, Workspace
+from .tickets import SPACING
+from .training import PIECE, Workspace
 
-BLOCK_BYTES = 256 * 1024  # of activations and deltas of a block: half of a common L2 cache
-MAX_BLOCK = 252  # rows; more gain nothing once a weight is used this often per load
-MIN_BLOCK = 96  # rows; fewer leave the products waiting for weights
+BLOCK = 96  # rows: the best or within 2 % of it from 64 to 2048 wide, between weights loaded too often and a full cache
+MIN_BLOCK = 24  # rows, where a small batch is shared between threads
+SHARES = 4  # blocks at least, where it is
 GROUPS = 16  # of blocks, at most; each has its own gradient
 SAMPLES_PER_GROUP = 512  # at least, so that adding up the groups' gradients stays below 2 % of the work
-STRETCH_ROWS = 128  # weight rows of a stretch
+PIECE_SIDE = 128  # rows and columns of a piece of weights: 64 KB of gradient
 EVALUATION_ROWS = 8192  # for which an evaluation takes scratch memory
 SERIAL_FLOPS = 400_000  # work below which one thread is faster than waking others
 
@@ -36,24 +37,22 @@ def is_serial(sizes, rows):
     return training_flops(sizes) * rows < SERIAL_FLOPS
 
 
-def _block(sizes, rows, itemsize):
-    """Rows of a block: whole tiles, small enough for the L2 cache, and at least four blocks where work is shared."""
-    tiles_in_cache = BLOCK_BYTES // (2 * sum(sizes) * itemsize * SHAPE.rows)
-    wanted = min(max(tiles_in_cache * SHAPE.rows, MIN_BLOCK), MAX_BLOCK)
-    if not is_serial(sizes, rows):
-        wanted = min(wanted, max(rows // 4, MIN_BLOCK))
+def _block(sizes, rows):
+    """Rows of a block: whole tiles."""
+    wanted = BLOCK if is_serial(sizes, rows) else min(BLOCK, max(MIN_BLOCK, -(-rows // SHARES)))
     return -(-min(wanted, rows) // SHAPE.rows) * SHAPE.rows
 
 
-def _stretches(network):
-    size = SHAPE.width(network.weights.itemsize)
-    found = [
-        (l, column, first, min(first + STRETCH_ROWS, layer.n_in))
-        for l, layer in enumerate(network.layers)
-        for column in range(0, layer.n_out, size)
-        for first in range(0, layer.n_in, STRETCH_ROWS)
-    ]
-    return np.array(found, STRETCH).view(np.recarray)
+def _pieces(network):
+    return np.array(
+        [
+            (l, first, min(first + PIECE_SIDE, layer.n_in), left, min(left + PIECE_SIDE, layer.n_out))
+            for l, layer in enumerate(network.layers)
+            for left in range(0, layer.n_out, PIECE_SIDE)
+            for first in range(0, layer.n_in, PIECE_SIDE)
+        ],
+        PIECE,
+    ).view(np.recarray)
 
 
 def workspace(network, batch_size, samples=0, block=None):
@@ -73,13 +72,13 @@ def workspace(network, batch_size, samples=0, block=None):
     dtype = network.weights.dtype
     layers, size = network.layers, SHAPE.width(dtype.itemsize)
     sizes = [layers[0].n_in, *layers.n_out]
-    block = -(-block // SHAPE.rows) * SHAPE.rows if block else _block(sizes, batch_size, dtype.itemsize)
+    block = -(-block // SHAPE.rows) * SHAPE.rows if block else _block(sizes, batch_size)
     blocks = -(-batch_size // block)
     groups = min(GROUPS, max(1, batch_size // SAMPLES_PER_GROUP))
     keep = groups < min(4, blocks)
     slots = blocks if keep else min(groups, blocks)
     panels = [-(-n // size) for n in sizes]
-    stretches = _stretches(network)
+    pieces = _pieces(network)
     rows = max(blocks, -(-samples // block))
     return Workspace(
         block=block,
@@ -88,11 +87,12 @@ def workspace(network, batch_size, samples=0, block=None):
         deltas=aligned((slots, sum(panels[1:]) * size * block), dtype),
         targets=aligned((slots, panels[-1] * size * block), dtype),
         gradients=aligned((1 if keep else slots, network.weights.size), dtype),
-        stretches=stretches,
+        pieces=pieces,
         losses=np.zeros(rows),
         squares=np.zeros((blocks, len(layers))),
         overflows=np.zeros(blocks, np.int64),
-        norms=np.zeros(len(stretches)),
+        norms=np.zeros(len(pieces)),
+        tickets=np.zeros(3 * SPACING, np.int64),
     )
 
 
@@ -106,6 +106,6 @@ def scratch(network, rows, shares):
     """
     dtype, layers = network.weights.dtype, network.layers
     size = SHAPE.width(dtype.itemsize)
-    block = -(-min(MAX_BLOCK, rows) // SHAPE.rows) * SHAPE.rows
+    block = -(-min(BLOCK, rows) // SHAPE.rows) * SHAPE.rows
     panels = sum(-(-n // size) for n in (layers[0].n_in, *layers.n_out))
     return aligned((min(shares, -(-rows // block)), panels * size * block), dtype), block

@@ -1,11 +1,11 @@
 """Predictions: row blocks go forward through all layers, shared out among threads."""
 
-import numpy as np
 from numba import prange
 
 from .compile import njit, parallel_njit, specialise
 from .forward import forward
 from .panels import pack_rows, unpack_rows
+from .tickets import take
 from .tile import width
 
 
@@ -17,7 +17,7 @@ def predict_rows(outputs, network, activations, x, order, first, last, block):
     ----------
     outputs : (N, n_out) array, written
     network : Network
-    activations : 1-D array; scratch for one block (see `plan.slots`)
+    activations : 1-D array; scratch for one block (see `plan.scratch`)
     x : (N, n_in) array
     order : (N,) or (0,) int64 array; rows of `x` to take; empty: as they come
     block : int; rows of a block
@@ -30,14 +30,19 @@ def predict_rows(outputs, network, activations, x, order, first, last, block):
         unpack_rows(outputs, start, activations[layer.outputs * width(x) * block :], rows, block)
 
 
-def _predict(outputs, network, activations, x, order, block):
-    """The network's outputs for all rows; `activations` has one row of scratch for each share of the work."""
-    shares = len(activations)
-    blocks = (len(outputs) + block - 1) // block
-    for share in prange(shares):
-        s = np.intp(share)  # a prange index is unsigned, and unsigned with signed makes float
-        first, last = s * blocks // shares * block, min((s + 1) * blocks // shares * block, len(outputs))
-        predict_rows(outputs, network, activations[s], x, order, first, last, block)
+@njit
+def predict_blocks(outputs, network, activations, x, order, block, tickets):
+    """One thread's part in a prediction: blocks, as long as there are any."""
+    first = take(tickets, 0) * block
+    while first < len(outputs):
+        predict_rows(outputs, network, activations, x, order, first, min(first + block, len(outputs)), block)
+        first = take(tickets, 0) * block
+
+
+def _predict(outputs, network, activations, x, order, block, tickets):
+    """The network's outputs for all rows; `activations` has a row of scratch for each thread, `tickets` are zero."""
+    for thread in prange(len(activations)):
+        predict_blocks(outputs, network, activations[thread], x, order, block, tickets)
 
 
 predict, predict_serial = parallel_njit(specialise(_predict, "predict")), njit(specialise(_predict, "predict_serial"))

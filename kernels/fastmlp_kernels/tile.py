@@ -13,6 +13,7 @@ import itertools
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils, config
+from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
 
 from .compile import njit
@@ -116,14 +117,14 @@ class Emitter:
 
 
 def _array_tile(array, rows):
-    """The tile that `rows` rows of `array` make; None, so that Numba reports a typing error, where they make none."""
+    """The tile that `rows` rows of `array` make; a typing error where they make none."""
     if (
         isinstance(array, types.Array)
         and array.dtype in (types.float32, types.float64)
         and hasattr(rows, "literal_value")
     ):
         return Tile(array.dtype, rows.literal_value)
-    return None
+    raise TypingError(f"no tile of {rows} rows of {array}; accepted: a constant, an array of float32 or float64")
 
 
 @intrinsic(prefer_literal=True)
@@ -277,4 +278,16 @@ def total(typing, tile):
 
 
 if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
-    pass
+    from .tile_numpy import (  # noqa: F401
+        add,
+        load,
+        load_rows,
+        multiply,
+        multiply_add,
+        rank1,
+        store,
+        store_rows,
+        sum_rows,
+        total,
+        zero,
+    )

@@ -1,12 +1,12 @@
 """Training steps: two parallel regions a batch, many batches a call.
 
 First region, over groups of row blocks: a block goes forward through all layers and its error signals come back, while
-they are in the cache. Second region, over stretches of weights: each has one owner, which completes the gradient and
+they are in the cache. Second region, over pieces of the weights: each has one owner, which completes the gradient and
 applies the optimiser to it.
 
 The gradient is made in one of two places. Where weights are few for the batch, each group adds its blocks' gradients to
-a buffer of its own, and the owner of a stretch adds up the buffers. Where weights are many, the activations and deltas
-of the whole batch are kept, and the owner accumulates its stretch over all blocks. In both cases the blocks, the groups
+a buffer of its own, and the owner of a piece adds up the buffers. Where weights are many, the activations and deltas
+of the whole batch are kept, and the owner accumulates its piece over all blocks. In both cases the blocks, the groups
 and the order of every sum follow from the shapes alone: results have the same bits for any number of threads.
 """
 
@@ -19,16 +19,20 @@ from numba import prange
 from .compile import njit, parallel_njit, specialise
 from .deltas import backward, sum_squares
 from .forward import forward_training
-from .gradients import panel_gradient
+from .gradients import piece_gradient
 from .network import transpose
 from .panels import pack_labels, pack_rows
 from .pointers import call_loss
+from .tickets import take
 from .tile import width
 from .updates import update
 
-# A stretch of weights in one panel: weight rows first..last of the panel at `column` of `layer`, and, where first is 0,
-# the biases of the panel too.
-STRETCH = np.dtype([(name, np.int64) for name in ("layer", "column", "first", "last")], align=True)
+# A piece of a layer's weights: rows first..last, a multiple of the panel width, of columns left..right, whole panels;
+# and, where first is 0, the biases of these columns too.
+PIECE = np.dtype([(name, np.int64) for name in ("layer", "first", "last", "left", "right")], align=True)
+
+
+GROUPS, GRADIENTS, UPDATES = range(3)  # the tickets: of groups or blocks, of pieces to complete, of pieces to update
 
 
 class Data(NamedTuple):
@@ -55,12 +59,13 @@ class Workspace(NamedTuple):
     ----------
     block : int; rows of a block
     keep : bool; whether activations and deltas of a whole batch are kept: a slot for every block, not for every group
-    activations, deltas, targets : (slots, size) arrays; panels of one block each
+    activations, deltas, targets : (slots, size) arrays; panels of one block each; targets are scratch after the loss
     gradients : (groups, weights) array; partial gradients, of which the first becomes the gradient
-    stretches : record array of STRETCH
+    pieces : record array of PIECE
     losses : (blocks,) float64; squares : (blocks, L) float64; summed loss and squared error signals of each block
     overflows : (blocks,) int64; layer with the first activation that is not finite, of blocks whose loss is not
-    norms : (stretches,) float64; squared norm of each stretch of the gradient
+    tickets : int64 array; counters of the items handed out to threads (see `tickets`)
+    norms : (pieces,) float64; squared norm of each piece of the gradient
     """
 
     block: int
@@ -69,11 +74,12 @@ class Workspace(NamedTuple):
     deltas: np.ndarray
     targets: np.ndarray
     gradients: np.ndarray
-    stretches: np.ndarray
+    pieces: np.ndarray
     losses: np.ndarray
     squares: np.ndarray
     overflows: np.ndarray
     norms: np.ndarray
+    tickets: np.ndarray
 
 
 class Progress(NamedTuple):
@@ -145,55 +151,52 @@ def train_group(network, workspace, data, loss, group, groups, start, rows):
         workspace.losses[b] = block_loss(network, workspace, data, loss, slot, first, count)
         if not math.isfinite(workspace.losses[b]):
             workspace.overflows[b] = overflowing_layer(network, workspace.activations[slot], count, block)
-        backward(network, workspace.deltas[slot], count, block)
+        backward(network, workspace.deltas[slot], count, block, workspace.targets[slot])
         sum_squares(workspace.squares[b], network, workspace.deltas[slot], count, block)
         if not workspace.keep:
-            for stretch in workspace.stretches:
-                stretch_gradient(network, workspace, workspace.gradients[group], stretch, slot, count, b == begin)
+            activations, deltas, gradient = (
+                workspace.activations[slot],
+                workspace.deltas[slot],
+                workspace.gradients[group],
+            )
+            for piece in workspace.pieces:
+                piece_gradient(gradient, network, piece, activations, deltas, count, block, b == begin)
 
 
 @njit
-def stretch_gradient(network, workspace, gradient, stretch, slot, rows, fresh):
-    """The share of a slot's samples in a stretch of the gradient: written if `fresh`, else added."""
-    layer = network.layers[stretch.layer]
-    activations, deltas = workspace.activations[slot], workspace.deltas[slot]
-    column, first, last = stretch.column, stretch.first, stretch.last
-    panel_gradient(gradient, layer, column, first, last, activations, deltas, rows, workspace.block, fresh)
+def panel_range(network, piece, column):
+    """(biases, start, stop): offsets in packed weights of a panel's biases (start, if not in the piece) and weights."""
+    layer, size = network.layers[piece.layer], width(network.weights)
+    panel = layer.weights + column // size * (layer.n_in + 1) * size
+    start = panel + (piece.first + 1) * size
+    return (panel if piece.first == 0 else start), start, panel + (piece.last + 1) * size
 
 
 @njit
-def stretch_range(network, stretch):
-    """(biases, start, stop): offsets of a stretch's biases (start, if it has none) and weights in packed weights."""
-    layer, size = network.layers[stretch.layer], width(network.weights)
-    panel = layer.weights + stretch.column // size * (layer.n_in + 1) * size
-    start = panel + (stretch.first + 1) * size
-    return (panel if stretch.first == 0 else start), start, panel + (stretch.last + 1) * size
-
-
-@njit
-def complete_gradient(network, workspace, stretch, groups, rows):
-    """Complete a stretch of the batch's gradient, in gradients[0], and return its squared norm."""
-    gradient, block = workspace.gradients[0], workspace.block
-    begin, _, stop = stretch_range(network, stretch)
+def complete_gradient(network, workspace, piece, groups, rows):
+    """Complete a piece of the batch's gradient, in gradients[0]."""
+    gradient, block, size = workspace.gradients[0], workspace.block, width(network.weights)
     if workspace.keep:
         for b in range((rows + block - 1) // block):
-            stretch_gradient(network, workspace, gradient, stretch, b, min(block, rows - b * block), b == 0)
+            activations, deltas = workspace.activations[b], workspace.deltas[b]
+            piece_gradient(gradient, network, piece, activations, deltas, min(block, rows - b * block), block, b == 0)
     else:
-        for g in range(1, groups):
-            partial = workspace.gradients[g]
-            for i in range(begin, stop):
-                gradient[i] += partial[i]
+        for column in range(piece.left, piece.right, size):
+            begin, _, stop = panel_range(network, piece, column)
+            for g in range(1, groups):
+                partial = workspace.gradients[g]
+                for i in range(begin, stop):
+                    gradient[i] += partial[i]
 
 
 @njit
-def squared_norm(network, workspace, stretch):
-    """Squared norm of a stretch of the gradient, without biases the network does not have."""
-    begin, start, stop = stretch_range(network, stretch)
-    if not network.layers[stretch.layer].bias:
-        begin = start
-    total = 0.0
-    for i in range(begin, stop):
-        total += workspace.gradients[0, i] ** 2
+def squared_norm(network, workspace, piece):
+    """Squared norm of a piece of the gradient, without biases the network does not have."""
+    gradient, total = workspace.gradients[0], 0.0
+    for column in range(piece.left, piece.right, width(network.weights)):
+        begin, start, stop = panel_range(network, piece, column)
+        for i in range(begin if network.layers[piece.layer].bias else start, stop):
+            total += gradient[i] * gradient[i]
     return total
 
 
@@ -207,16 +210,17 @@ def clipping(limit, scale, norms):
 
 
 @njit
-def update_stretch(network, workspace, state, optimizer, stretch, scale):
-    """Update a stretch of weights, its biases, and the transposed copy."""
-    weights, gradient = network.weights, workspace.gradients[0]
-    layer = network.layers[stretch.layer]
-    begin, start, stop = stretch_range(network, stretch)
-    if layer.bias and optimizer.update_biases:
-        update(weights, state, gradient, begin, min(start, begin + width(weights)), optimizer, scale, False)
-    update(weights, state, gradient, start, stop, optimizer, scale, True)
-    if layer.transposed >= 0:
-        transpose(network, stretch.layer, stretch.column, stretch.first, stretch.last)
+def update_piece(network, workspace, state, optimizer, piece, scale):
+    """Update a piece of the weights, its biases, and the transposed copy."""
+    weights, gradient, size = network.weights, workspace.gradients[0], width(network.weights)
+    layer = network.layers[piece.layer]
+    for column in range(piece.left, piece.right, size):
+        begin, start, stop = panel_range(network, piece, column)
+        if layer.bias and optimizer.update_biases:
+            update(weights, state, gradient, begin, min(start, begin + size), optimizer, scale, False)
+        update(weights, state, gradient, start, stop, optimizer, scale, True)
+        if layer.transposed >= 0:
+            transpose(network, piece.layer, column, piece.first, piece.last)
 
 
 @njit
@@ -247,17 +251,49 @@ def summarise(network, workspace, progress, rows):
     return True
 
 
-def _gradient(network, workspace, data, loss, progress, start, rows):
-    """The gradient, summed over samples start..start + rows, in workspace.gradients[0]; False if it is not finite."""
+@njit
+def train_groups(network, workspace, data, loss, start, rows):
+    """One thread's part in the first region: groups, as long as there are any."""
     groups = group_count(workspace, rows)
-    for group in prange(groups):
-        train_group(network, workspace, data, loss, np.intp(group), groups, start, rows)
-    for s in prange(len(workspace.stretches)):
-        complete_gradient(network, workspace, workspace.stretches[s], groups, rows)
+    group = take(workspace.tickets, GROUPS)
+    while group < groups:
+        train_group(network, workspace, data, loss, group, groups, start, rows)
+        group = take(workspace.tickets, GROUPS)
+
+
+@njit
+def complete_gradients(network, workspace, rows):
+    """One thread's part in completing the gradient, and the squared norm of each piece."""
+    p = take(workspace.tickets, GRADIENTS)
+    while p < len(workspace.pieces):
+        complete_gradient(network, workspace, workspace.pieces[p], group_count(workspace, rows), rows)
+        workspace.norms[p] = squared_norm(network, workspace, workspace.pieces[p])
+        p = take(workspace.tickets, GRADIENTS)
+
+
+@njit
+def update_pieces(network, workspace, state, optimizer, scale, rows):
+    """One thread's part in the updates; where `rows` > 0, completing the gradient of that many samples first."""
+    p = take(workspace.tickets, UPDATES)
+    while p < len(workspace.pieces):
+        piece = workspace.pieces[p]
+        if rows > 0:
+            complete_gradient(network, workspace, piece, group_count(workspace, rows), rows)
+        update_piece(network, workspace, state, optimizer, piece, scale)
+        p = take(workspace.tickets, UPDATES)
+
+
+def _gradient(network, workspace, data, loss, progress, start, rows, threads):
+    """The gradient, summed over samples start..start + rows, in workspace.gradients[0]; False if it is not finite."""
+    workspace.tickets[:] = 0
+    for _ in prange(threads):
+        train_groups(network, workspace, data, loss, start, rows)
+    for _ in prange(threads):
+        complete_gradients(network, workspace, rows)
     return summarise(network, workspace, progress, rows)
 
 
-def _train(network, workspace, data, loss, optimizer, state, progress, batch_size, first, last):
+def _train(network, workspace, data, loss, optimizer, state, progress, batch_size, first, last, threads):
     """Make one update for each of the batches first..last, in order; stop early where something is not finite.
 
     Parameters
@@ -268,61 +304,52 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
     loss : int; address of the loss
     optimizer, state : Optimizer, State; the state is updated
     progress : Progress; added to
+    threads : int; threads that share the work, those of Numba
     """
-    stretches = len(workspace.stretches)
     for batch in range(first, last):
         start = batch * batch_size
         rows = min(batch_size, samples(data) - start)
-        groups = group_count(workspace, rows)
-        for group in prange(groups):
-            train_group(network, workspace, data, loss, np.intp(group), groups, start, rows)
+        workspace.tickets[:] = 0
+        for _ in prange(threads):
+            train_groups(network, workspace, data, loss, start, rows)
         if not summarise(network, workspace, progress, rows):
             break
         scale = 1 / rows if optimizer.mean else 1.0
+        incomplete = rows
         if optimizer.clip_norm > 0:
-            for s in prange(stretches):
-                complete_gradient(network, workspace, workspace.stretches[s], groups, rows)
-                workspace.norms[s] = squared_norm(network, workspace, workspace.stretches[s])
+            for _ in prange(threads):
+                complete_gradients(network, workspace, rows)
             scale *= clipping(optimizer.clip_norm, scale, workspace.norms)
-            for s in prange(stretches):
-                update_stretch(network, workspace, state, optimizer, workspace.stretches[s], scale)
-        else:
-            for s in prange(stretches):
-                complete_gradient(network, workspace, workspace.stretches[s], groups, rows)
-                update_stretch(network, workspace, state, optimizer, workspace.stretches[s], scale)
+            incomplete = 0
+        for _ in prange(threads):
+            update_pieces(network, workspace, state, optimizer, scale, incomplete)
         state.steps[0] += 1
 
 
 @njit
-def evaluate_share(network, workspace, data, loss, slot, slots):
-    """The losses of a slot's share of all blocks."""
-    block = workspace.block
-    blocks = (samples(data) + block - 1) // block
-    for b in range(slot * blocks // slots, (slot + 1) * blocks // slots):
-        rows = min(block, samples(data) - b * block)
-        workspace.losses[b] = block_loss(network, workspace, data, loss, slot, b * block, rows)
+def evaluate_blocks(network, workspace, data, loss, slot):
+    """One slot's part in an evaluation: the losses of blocks, as long as there are any."""
+    block, rows = workspace.block, samples(data)
+    b = take(workspace.tickets, GROUPS)
+    while b * block < rows:
+        workspace.losses[b] = block_loss(network, workspace, data, loss, slot, b * block, min(block, rows - b * block))
+        b = take(workspace.tickets, GROUPS)
 
 
 def _evaluate(network, workspace, data, loss):
     """The loss summed over all samples, block by block; workspace.losses has room for all blocks."""
-    block = workspace.block
-    blocks, slots = (samples(data) + block - 1) // block, len(workspace.activations)
-    for slot in prange(slots):
-        evaluate_share(network, workspace, data, loss, np.intp(slot), slots)
+    workspace.tickets[:] = 0
+    for slot in prange(len(workspace.activations)):
+        evaluate_blocks(network, workspace, data, loss, np.intp(slot))
     total = 0.0
-    for b in range(blocks):
+    for b in range((samples(data) + workspace.block - 1) // workspace.block):
         total += workspace.losses[b]
     return total
 
 
-# A prange index is unsigned, and unsigned with signed makes float in Numba: hence np.intp above.
 # Each driver twice: with its regions on all threads, and on the caller's thread alone, for work too small to share.
 train, train_serial = parallel_njit(specialise(_train, "train")), njit(specialise(_train, "train_serial"))
-gradient, gradient_serial = (
-    parallel_njit(specialise(_gradient, "gradient")),
-    njit(specialise(_gradient, "gradient_serial")),
-)
-evaluate, evaluate_serial = (
-    parallel_njit(specialise(_evaluate, "evaluate")),
-    njit(specialise(_evaluate, "evaluate_serial")),
-)
+gradient = parallel_njit(specialise(_gradient, "gradient"))
+gradient_serial = njit(specialise(_gradient, "gradient_serial"))
+evaluate = parallel_njit(specialise(_evaluate, "evaluate"))
+evaluate_serial = njit(specialise(_evaluate, "evaluate_serial"))

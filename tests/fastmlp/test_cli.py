@@ -138,9 +138,23 @@ def test_classes_are_learnt_with_every_loss(here, capsys, loss, tmp_path):
     assert any(line.startswith(loss) for line in lines)
 
 
-def test_without_a_test_part_no_score_is_printed(here, capsys):
-    assert main(["train", "plane.csv", "--target", "side", *QUICK, "--test-fraction", "0"]) == 0
-    assert "test accuracy" not in capsys.readouterr().out
+def test_all_rows_can_train(here, capsys):
+    argv = ["train", "plane.csv", "--target", "side", *QUICK, "--test-fraction", "0", "--validation-fraction", "0"]
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert "200 to train, 0 to test" in out
+    assert "test accuracy" not in out
+    assert "validation" not in out
+
+
+def test_early_stopping_reports_the_epoch_that_is_kept(here, tmp_path, capsys):
+    model = str(tmp_path / "model.safetensors")
+    argv = ["train", "slope.csv", "--target", "height", "--patience", "2", "--learning-rate", "0.1", "--save", model]
+    assert main(argv) == 0
+    kept, epochs = re.search(r"at epoch (\d+) of (\d+)", capsys.readouterr().out).groups()
+    assert int(kept) == int(epochs) - 2
+    main(["info", model])
+    assert f"\nepochs         {kept}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("name", "pictures"), [("plane", 3), ("slope", 3), ("mixed", 2)])

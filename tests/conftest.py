@@ -1,0 +1,28 @@
+"""What all tests share."""
+
+import numpy as np
+import pytest
+
+GUARD = 64  # elements on either side of a buffer
+
+
+@pytest.fixture
+def guarded():
+    """A maker of buffers between guard words; after the test, the words must be as they were.
+
+    guarded(values) gives a copy of an array, guarded((size,), dtype) a new array full of NaN.
+    """
+    made = []
+
+    def make(shape_or_values, dtype=None):
+        values = np.full(shape_or_values, np.nan, dtype) if dtype else np.asarray(shape_or_values)
+        memory = np.full(values.size + 2 * GUARD, 12345.0, values.dtype)
+        buffer = memory[GUARD:-GUARD].reshape(values.shape)
+        buffer[...] = values
+        made.append(memory)
+        return buffer
+
+    yield make
+    for memory in made:
+        assert (memory[:GUARD] == 12345.0).all(), "written before the start of a buffer"
+        assert (memory[-GUARD:] == 12345.0).all(), "written past the end of a buffer"

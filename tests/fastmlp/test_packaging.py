@@ -1,0 +1,109 @@
+"""What a wheel holds, and what the packages import."""
+
+import ast
+import os
+import subprocess
+import sys
+import textwrap
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import fastmlp
+
+ROOT = Path(__file__).resolve().parents[2]
+FACADE = sorted((ROOT / "fastmlp").rglob("*.py"))
+KERNELS = sorted((ROOT / "kernels" / "fastmlp_kernels").glob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    return next(folder.glob("*.whl"))
+
+
+def test_a_wheel_holds_the_two_packages_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names} == {
+        "fastmlp",
+        "fastmlp_kernels",
+        f"fastmlp-{fastmlp.__version__}.dist-info",
+    }
+    sources = {str(path.relative_to(ROOT)) for path in FACADE}
+    sources |= {str(path.relative_to(ROOT / "kernels")) for path in KERNELS}
+    assert sources <= set(names)
+
+
+def test_a_wheel_says_that_it_is_typed(wheel):
+    assert {"fastmlp/py.typed", "fastmlp_kernels/py.typed"} <= set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_a_wheel_works_without_the_repository(wheel, tmp_path):
+    script = "import fastmlp, fastmlp_kernels; print(fastmlp.__file__); print(fastmlp_kernels.__file__)"
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "FASTMLP_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert all(line.startswith(str(tmp_path / "site")) for line in done.stdout.splitlines())
+
+
+def test_the_version_is_the_same_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == fastmlp.__version__
+
+
+def imported(path):
+    """The top-level names that a source file imports, wherever in it; "" for relative imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "" if node.level else node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("path", KERNELS, ids=lambda path: path.stem)
+def test_kernels_need_numba_and_numpy_and_know_nothing_of_the_facade(path):
+    allowed = {"", "fastmlp_kernels", "numba", "numpy", "llvmlite"} | sys.stdlib_module_names
+    assert set(imported(path)) <= allowed
+
+
+@pytest.mark.parametrize("path", FACADE, ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_the_facade_compiles_nothing(path):
+    source = path.read_text(encoding="utf-8")
+    assert not {"njit", "jit", "prange", "vectorize", "guvectorize", "cfunc"} & {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Name | ast.Attribute)
+    }
+
+
+WITHOUT_EXTRAS = """
+    import sys
+    extras = ("pandas", "sklearn", "matplotlib", "tqdm", "pyarrow", "scipy", "torch")
+    sys.modules.update(dict.fromkeys(extras))  # importing them raises ImportError
+    from fastmlp import MLP, Trainer
+    net = MLP([2, 3, 1])
+    Trainer(net).fit([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0], epochs=1)
+    net.save(sys.argv[1])
+    assert (MLP.load(sys.argv[1]).predict([[1.0, 2.0]]) == net.predict([[1.0, 2.0]])).all()
+    import fastmlp.__main__
+"""
+
+
+def test_the_core_works_without_the_extras(tmp_path):
+    command = [sys.executable, "-c", textwrap.dedent(WITHOUT_EXTRAS), str(tmp_path / "model.safetensors")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("epoch 1/1")
+
+
+def test_importing_the_library_imports_no_extra():
+    script = "import sys, fastmlp; print([m for m in ('pandas', 'sklearn', 'matplotlib', 'tqdm') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "[]\n", done.stderr

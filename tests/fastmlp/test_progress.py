@@ -1,0 +1,84 @@
+"""Progress on the terminal: a bar, lines, or nothing."""
+
+import builtins
+import sys
+
+import numpy as np
+import pytest
+
+from fastmlp import MLP, Trainer, progress
+
+X, Y = np.ones((50, 3)), np.zeros((50, 2))
+
+
+def fit(capsys, **options):
+    """What a fit of three epochs prints: (standard output, standard error)."""
+    Trainer(MLP([3, 4, 2]), batch_size=8).fit(X, Y, 3, **options)
+    return capsys.readouterr()
+
+
+@pytest.fixture
+def without_tqdm(monkeypatch):
+    real = builtins.__import__
+
+    def importing(name, *args, **kwargs):
+        if name.startswith("tqdm"):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", importing)
+    for name in [name for name in sys.modules if name.startswith("tqdm")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def test_nothing_is_printed_without_progress(capsys):
+    assert fit(capsys, progress=False) == ("", "")
+
+
+def test_the_bar_shows_epoch_losses_and_samples_on_standard_error(capsys):
+    pytest.importorskip("tqdm")
+    out, err = fit(capsys, validation_data=(X, Y))
+    assert out == ""
+    last = err.split("\r")[-1]
+    for shown in ("epoch 3/3", "150/150", "loss=", "val_loss="):
+        assert shown in last
+
+
+def test_lines_are_printed_where_tqdm_is_missing(capsys, without_tqdm):
+    out, err = fit(capsys, validation_data=(X, Y))
+    assert out == ""
+    assert err.startswith("epoch 3/3  loss ")
+    assert err.count("\n") == 1  # training took less than the time between lines
+    for shown in ("val_loss", "samples/s", "0 s left"):
+        assert shown in err
+
+
+def test_lines_come_now_and_then(capsys, without_tqdm, monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    _, err = fit(capsys)
+    assert [line.split("  ")[0] for line in err.splitlines()] == [
+        "epoch 1/3",
+        "epoch 2/3",
+        "epoch 3/3",
+        "epoch 3/3",
+    ]
+
+
+@pytest.mark.parametrize("display", [progress.Bar, progress.Lines])
+def test_a_display_may_be_closed_before_anything_happened(capsys, display):
+    display(3, 50).close()
+
+
+def test_progress_is_closed_where_training_stops_early_or_fails(capsys, monkeypatch):
+    closed = []
+
+    class Display(progress.Silent):
+        def close(self):
+            closed.append(True)
+
+    monkeypatch.setattr(progress, "start", lambda *_: Display(0, 0))
+    trainer = Trainer(MLP([3, 4, 2]))
+    trainer.fit(X, Y, 3, target_loss=1e9)
+    with pytest.raises(ValueError, match=r"^X is nan"):
+        trainer.fit(X * np.nan, Y, 3)
+    assert closed == [True, True]

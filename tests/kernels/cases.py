@@ -1,0 +1,108 @@
+"""What the tests of the kernels share: awkward sizes, networks in both forms, and bounds for rounding errors."""
+
+import itertools
+
+import fastmlp_kernels.network as packed
+import numba
+import numpy as np
+import pytest
+from fastmlp_kernels.cpu import SHAPE
+from fastmlp_kernels.elementwise import slopes_address, values_address
+from fastmlp_kernels.losses import LOSSES, loss_address
+from fastmlp_kernels.tile import ROWS
+from numba.core import config
+
+from tests import reference
+
+PLAIN = bool(config.DISABLE_JIT)  # the suite runs as plain Python, slowly: grids are smaller then
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+NO_ORDER = np.empty(0, np.int64)
+NO_LABELS = np.empty(0, np.int64)
+HOW = ["serial"] if PLAIN else ["serial", "parallel"]  # plain Python knows one way to run
+RUNS = pytest.mark.parametrize("how", HOW)
+
+
+def width(dtype):
+    """Columns of a panel."""
+    return SHAPE.width(np.dtype(dtype).itemsize)
+
+
+def padded(count, multiple):
+    return -(-count // multiple) * multiple
+
+
+def panels(columns, dtype):
+    """Panels that hold so many columns."""
+    return -(-columns // width(dtype))
+
+
+def awkward(tile):
+    """Sizes about a tile, by names that do not depend on it."""
+    return {"1": 1, "tile-1": tile - 1, "tile": tile, "tile+1": tile + 1, "2tile+3": 2 * tile + 3}
+
+
+SIZES = ["1", "tile-1", "2tile+3"] if PLAIN else list(awkward(8))  # names of numbers of columns: see `sized`
+ROW_COUNTS = [awkward(ROWS)[name] for name in SIZES]
+
+
+def sized(name, dtype):
+    """The number of columns that a name of SIZES stands for."""
+    return awkward(width(dtype))[name]
+
+
+def random(shape, dtype, seed=0):
+    """Normal numbers of a dtype."""
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+def product_error(a, b, dtype):
+    """Bounds of the rounding errors of a @ b in any order of summation (N. J. Higham, 2002, equation 3.13).
+
+    With n eps for n u / (1 - n u), which leaves a factor of two for what else is rounded: a sum of partial products, a
+    bias, a slope.
+    """
+    return (a.shape[1] + 1) * np.finfo(dtype).eps * (abs(a).astype(float) @ abs(b).astype(float))
+
+
+def assert_close(actual, expected, error):
+    """All elements of `actual` are numbers within `error` of `expected`."""
+    assert actual.shape == expected.shape
+    difference = abs(actual.astype(float) - expected)
+    worst = np.unravel_index(np.argmax(difference - error), difference.shape)
+    limit = np.broadcast_to(error, difference.shape)[worst]
+    assert (difference <= error).all(), f"at {worst}: {actual[worst]} for {expected[worst]}, bound {limit:.3g}"
+
+
+def loss_key(loss, output):
+    """The entry of LOSSES for an output activation."""
+    return (loss, output) if (loss, output) in LOSSES else (loss, "elementwise")
+
+
+def kernel_loss(network, loss, dtype):
+    """The address of a loss for a reference network."""
+    return loss_address(loss_key(loss, network.activations[-1]), numba.from_dtype(np.dtype(dtype)))
+
+
+def kernel_network(network, dtype, loss=None):
+    """A reference network as the kernels take it: for prediction, or for training with a loss."""
+    number = numba.from_dtype(np.dtype(dtype))
+    names, output = network.activations, network.activations[-1]
+    softmax = output == "softmax"
+    if loss is None:
+        addresses = {"values": [values_address(name, number) for name in names[: len(names) - softmax]] + [0] * softmax}
+    else:
+        bare = LOSSES[loss_key(loss, output)].from_net_inputs
+        addresses = {"slopes": [slopes_address(name, number) for name in names[: len(names) - bare]] + [0] * bare}
+    sizes = [len(network.weights[0]), *(w.shape[1] for w in network.weights)]
+    built = packed.build(sizes, dtype, bool(network.biases), softmax=softmax and loss is None, **addresses)
+    packed.pack(built, reference.flatten(network.weights, network.biases).astype(dtype))
+    return built
+
+
+def parameters(built, values=None):
+    """(weights, biases) of a kernel network, or of `values` packed like its weights, as float64 lists."""
+    sizes = [int(built.layers[0].n_in), *map(int, built.layers.n_out)]
+    bias = int(built.layers[0].bias)
+    flat = np.full(sum((n_in + bias) * n_out for n_in, n_out in itertools.pairwise(sizes)), np.nan, built.weights.dtype)
+    packed.unpack(flat, built, built.weights if values is None else values)
+    return reference.unflatten(flat.astype(float), sizes, bias)

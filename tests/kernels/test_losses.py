@@ -1,0 +1,132 @@
+"""Losses and output error signals, against the reference and at the limits."""
+
+import numpy as np
+import pytest
+from fastmlp_kernels.losses import LOSSES, softmax
+from fastmlp_kernels.tile import ROWS
+
+from tests import reference
+from tests.kernels.cases import DTYPES, PLAIN, ROW_COUNTS, SIZES, assert_close, padded, panels, random, sized, width
+
+KEYS = pytest.mark.parametrize("key", LOSSES, ids="-".join)
+HUGE = 1e4  # net inputs at which exp overflows and log(0) lurks
+
+
+def targets(rows, n, dtype, loss):
+    """Targets that the loss admits: any numbers, shares that add up to one, or probabilities."""
+    y = abs(random((rows, n), float, 7))
+    if loss == "cross_entropy":
+        y /= y.sum(axis=1, keepdims=True)
+    return (y / (1 + y) if loss == "binary_cross_entropy" else y).astype(dtype)
+
+
+class Run:
+    """A call of a loss: its value, and the error signal and activations it left, on net inputs `z` and targets `y`.
+
+    Where the output activation is applied element by element, it is tanh. All that pads the panels is NaN.
+    """
+
+    def __init__(self, guarded, key, z, y):
+        (self.rows, self.n), self.size, dtype = z.shape, width(z.dtype), z.dtype
+        self.block = padded(self.rows, ROWS) + ROWS
+        loss = LOSSES[key]
+        a = np.full_like(z, np.nan) if loss.from_net_inputs else np.tanh(z)
+        slopes = z if loss.from_net_inputs else reference.ACTIVATIONS["tanh"][1](z)
+        self.deltas, self.outputs, packed_targets = (
+            guarded(reference.to_panels(m.astype(dtype), self.size, self.block, np.nan)) for m in (slopes, a, y)
+        )
+        self.loss = loss.function(self.deltas, self.outputs, packed_targets, self.rows, self.n, self.block)
+
+    def delta(self):
+        return reference.from_panels(self.deltas, self.size, self.block, self.rows, self.n)
+
+    def activations(self):
+        return reference.from_panels(self.outputs, self.size, self.block, self.rows, self.n)
+
+
+def expected(key, z, y):
+    """(loss, error signal, activations) of the reference."""
+    name, output = key[0], "tanh" if key[1] == "elementwise" else key[1]
+    z, y = z.astype(float), y.astype(float)
+    a = reference.softmax(z) if output == "softmax" else reference.ACTIVATIONS[output][0](z)
+    return reference.LOSSES[name][0](a, y).sum(), reference.output_delta(z, a, y, output, name), a
+
+
+@KEYS
+@DTYPES
+@pytest.mark.parametrize("rows", ROW_COUNTS)
+@pytest.mark.parametrize("n", SIZES)
+def test_value_and_error_signal(guarded, key, dtype, rows, n):
+    n = sized(n, dtype)
+    z, y = random((rows, n), dtype), targets(rows, n, dtype, key[0])
+    run, (loss, delta, a) = Run(guarded, key, z, y), expected(key, z, y)
+    # An exponential of z - max z is off by the rounding of that difference; some ten roundings follow it.
+    error = np.finfo(dtype).eps * (10 + np.ptp(z)) * max(1, abs(y).max()) ** 2
+    assert_close(run.activations(), a, error)
+    assert_close(run.delta(), delta, error)
+    assert abs(run.loss - loss) <= z.size * error
+    assert PLAIN or isinstance(run.loss, float)
+
+
+@KEYS
+@DTYPES
+def test_padding_of_the_error_signal_is_zero(guarded, key, dtype):
+    rows, n = ROWS + 1, width(dtype) + 1
+    run = Run(guarded, key, random((rows, n), dtype), targets(rows, n, dtype, key[0]))
+    whole = run.deltas.reshape(panels(n, dtype), run.block, run.size)
+    tiles = padded(rows, ROWS)
+    np.testing.assert_array_equal(whole[:, rows:tiles], 0)
+    np.testing.assert_array_equal(whole[1, :tiles, 1:], 0)
+    assert np.isnan(whole[:, tiles:]).all(), "written beyond the last tile"
+
+
+@DTYPES
+@pytest.mark.parametrize("n", [2, 40])
+def test_cross_entropy_of_huge_net_inputs(guarded, dtype, n):
+    """Right and wrong beyond doubt: loss and error signal are exact."""
+    z, y = np.zeros((2, n), dtype), np.zeros((2, n), dtype)
+    z[:, 0], z[:, 1] = HUGE, -HUGE
+    y[0, 0] = y[1, 1] = 1
+    run = Run(guarded, ("cross_entropy", "softmax"), z, y)
+    assert run.loss == 2 * HUGE
+    certain = np.eye(n)[[0, 0]]
+    np.testing.assert_array_equal(run.activations(), certain)
+    np.testing.assert_array_equal(run.delta(), certain - y)
+
+
+@DTYPES
+def test_binary_cross_entropy_of_huge_net_inputs(guarded, dtype):
+    z = np.array([[HUGE, HUGE, -HUGE, -HUGE]], dtype)
+    y = np.array([[1, 0, 1, 0]], dtype)
+    run = Run(guarded, ("binary_cross_entropy", "sigmoid"), z, y)
+    assert run.loss == 2 * HUGE
+    np.testing.assert_array_equal(run.activations(), [[1, 1, 0, 0]])
+    np.testing.assert_array_equal(run.delta(), [[0, 1, -1, 0]])
+
+
+@DTYPES
+def test_squared_error_of_a_certain_softmax(guarded, dtype):
+    z, y = np.array([[HUGE, -HUGE, 0]], dtype), np.array([[0, 1, 0]], dtype)
+    run = Run(guarded, ("squared_error", "softmax"), z, y)
+    assert run.loss == 1
+    np.testing.assert_array_equal(run.delta(), np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("key", [key for key in LOSSES if LOSSES[key].from_net_inputs], ids="-".join)
+def test_net_inputs_that_are_not_numbers_show_in_the_loss(guarded, key):
+    z = np.zeros((3, 4), np.float32)
+    z[1, 2] = np.nan
+    assert np.isnan(Run(guarded, key, z, np.eye(4, dtype=np.float32)[:3]).loss)
+
+
+@DTYPES
+@pytest.mark.parametrize("shift", [0, HUGE, -HUGE])
+def test_softmax_does_not_depend_on_a_common_shift(guarded, dtype, shift):
+    rows, n, block = 3, width(dtype) + 1, 2 * ROWS
+    z = np.round(random((rows, n), dtype) * 8) / 8  # exact when shifted
+    outputs = guarded(reference.to_panels(z + dtype(shift), width(dtype), block, np.nan))
+    softmax(outputs, rows, n, block)
+    found = reference.from_panels(outputs, width(dtype), block, rows, n)
+    value = reference.softmax(z.astype(float))
+    assert_close(found, value, 6 * np.finfo(dtype).eps * value)  # exp, its sum, its inverse, their product
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=(n + 6) * np.finfo(dtype).eps)

@@ -1,0 +1,117 @@
+"""How batches are cut up: by shapes alone, into parts that cover everything, in bounded memory."""
+
+import itertools
+
+import fastmlp_kernels.network as packed
+import numba
+import numpy as np
+import pytest
+from fastmlp_kernels import plan
+from fastmlp_kernels.tile import ROWS
+
+SIZES = [(8, 16, 1), (64, 64, 64, 64, 1), (784, 128, 10), (1024, 1024, 1024), (2048, 4096, 1024), (1, 1)]
+BATCHES = [1, ROWS - 1, ROWS + 1, 200, 4096, 16384]
+CASES = pytest.mark.parametrize("sizes", SIZES, ids=lambda sizes: "-".join(map(str, sizes)))
+
+
+@CASES
+def test_flops_are_those_of_the_products(sizes):
+    """Forward and gradient everywhere, error signals everywhere but at the inputs: two for each weight."""
+    products = [2 * a * b for a, b in itertools.pairwise(sizes)]
+    assert plan.training_flops(sizes) == 3 * sum(products) - products[0]
+
+
+def test_only_small_work_is_serial():
+    assert plan.is_serial((8, 16, 1), 32)
+    assert not plan.is_serial((784, 128, 10), 4096)
+    verdicts = [plan.is_serial((64, 32, 10), rows) for rows in range(1, 400)]
+    assert verdicts == sorted(verdicts, reverse=True), "serial up to some number of rows, then parallel"
+
+
+def description(workspace):
+    """All that a workspace decides."""
+    return {
+        name: (value.shape, str(value.dtype)) if isinstance(value, np.ndarray) else value
+        for name, value in workspace._asdict().items()
+    }
+
+
+@CASES
+@pytest.mark.parametrize("rows", BATCHES)
+def test_nothing_depends_on_the_number_of_threads(sizes, rows):
+    network, threads = packed.build(sizes, np.float32), numba.get_num_threads()
+    found = []
+    try:
+        for count in {1, threads}:
+            numba.set_num_threads(count)
+            found.append((description(plan.workspace(network, rows)), plan.is_serial(sizes, rows)))
+    finally:
+        numba.set_num_threads(threads)
+    assert all(each == found[0] for each in found)
+
+
+@CASES
+@pytest.mark.parametrize("rows", BATCHES)
+def test_blocks_are_whole_tiles_and_cover_the_batch(sizes, rows):
+    workspace = plan.workspace(packed.build(sizes, np.float32), rows)
+    blocks = len(workspace.squares)
+    assert workspace.block % ROWS == 0
+    assert (blocks - 1) * workspace.block < rows <= blocks * workspace.block
+    assert len(workspace.losses) == len(workspace.overflows) == blocks
+    slots = len(workspace.activations)
+    assert len(workspace.deltas) == len(workspace.targets) == slots
+    assert slots == blocks if workspace.keep else slots == len(workspace.gradients) <= blocks
+
+
+@CASES
+def test_every_weight_has_one_owner(sizes):
+    workspace = plan.workspace(packed.build(sizes, np.float32), 64)
+    owners = [np.zeros((a, b), int) for a, b in itertools.pairwise(sizes)]
+    for piece in workspace.pieces:
+        owners[piece.layer][piece.first : piece.last, piece.left : piece.right] += 1
+    assert all((count == 1).all() for count in owners)
+
+
+@CASES
+def test_room_for_an_evaluation_of_more_samples(sizes):
+    workspace = plan.workspace(packed.build(sizes, np.float32), 64, samples=1000)
+    assert len(workspace.losses) * workspace.block >= 1000
+
+
+def test_the_block_can_be_given():
+    assert plan.workspace(packed.build((3, 2), np.float32), 1000, block=5 * ROWS - 1).block == 5 * ROWS
+
+
+def scratch_bytes(workspace):
+    return sum(value.nbytes for value in workspace if isinstance(value, np.ndarray))
+
+
+@pytest.mark.parametrize("sizes", SIZES[:3], ids=lambda sizes: "-".join(map(str, sizes)))
+def test_scratch_memory_stops_growing_with_the_batch(sizes):
+    """Small networks keep no batch: ten times the samples add only their losses."""
+    network = packed.build(sizes, np.float32)
+    small, large = (plan.workspace(network, rows) for rows in (100_000, 1_000_000))
+    assert not small.keep
+    assert scratch_bytes(large) < 1.1 * scratch_bytes(small) + 1e6
+    assert scratch_bytes(large) < 32e6
+
+
+@CASES
+@pytest.mark.parametrize("rows", BATCHES)
+def test_scratch_memory_is_in_proportion(sizes, rows):
+    """At most a copy of the batch's activations, deltas and targets, padded, and one gradient for each group."""
+    network = packed.build(sizes, np.float32)
+    workspace = plan.workspace(network, rows)
+    units = sum(-(-n // plan.SHAPE.width(4)) * plan.SHAPE.width(4) for n in sizes)
+    assert workspace.gradients.nbytes <= plan.GROUPS * network.weights.nbytes
+    rest = scratch_bytes(workspace) - workspace.gradients.nbytes
+    assert rest <= 4 * 3 * units * (rows + workspace.block) + 100 * (rows + len(workspace.pieces))
+
+
+@pytest.mark.parametrize("rows", [1, 100, 10_000])
+def test_scratch_memory_of_a_prediction(rows):
+    network = packed.build((784, 128, 10), np.float32)
+    activations, block = plan.scratch(network, rows, shares=4)
+    assert block % ROWS == 0
+    assert len(activations) <= min(4, -(-rows // block))
+    assert activations.shape[1] >= block * (784 + 128 + 10)

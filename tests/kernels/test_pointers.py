@@ -1,0 +1,79 @@
+"""Activations and losses called by their address, at offsets into larger arrays."""
+
+import numba
+import numpy as np
+import pytest
+from fastmlp_kernels import pointers
+from fastmlp_kernels.elementwise import slopes_address, values_address
+from fastmlp_kernels.losses import LOSSES, loss_address
+from fastmlp_kernels.tile import ROWS
+
+from tests import reference
+from tests.kernels.cases import DTYPES, random, width
+
+
+@numba.njit
+def values_at(pointer, values, offset, count):
+    pointers.call_values(pointer, values, offset, count)
+
+
+@numba.njit
+def slopes_at(pointer, values, offset, slopes, slopes_offset, count):
+    pointers.call_slopes(pointer, values, offset, slopes, slopes_offset, count)
+
+
+@numba.njit
+def loss_at(pointer, deltas, d, outputs, o, targets, t, rows, n, block):
+    return pointers.call_loss(pointer, deltas, d, outputs, o, targets, t, rows, n, block)
+
+
+@DTYPES
+@pytest.mark.parametrize("name", ["tanh", "relu"])
+def test_values_of_a_stretch(guarded, dtype, name):
+    z = random(50, dtype)
+    values = guarded(z)
+    values_at(values_address(name, numba.from_dtype(np.dtype(dtype))), values, 3, 40)
+    expected = z.astype(float)
+    expected[3:43] = reference.ACTIVATIONS[name][0](expected[3:43])
+    np.testing.assert_allclose(values, expected, rtol=0, atol=3 * np.finfo(dtype).eps)
+
+
+@DTYPES
+@pytest.mark.parametrize("name", ["tanh", "relu"])
+def test_values_and_slopes_of_a_stretch(guarded, dtype, name):
+    z = random(50, dtype)
+    values, slopes = guarded((60,), dtype), guarded(z)
+    slopes_at(slopes_address(name, numba.from_dtype(np.dtype(dtype))), values, 5, slopes, 3, 40)
+    value, slope = (g(z[3:43].astype(float)) for g in reference.ACTIVATIONS[name])
+    np.testing.assert_allclose(values[5:45], value, rtol=0, atol=3 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(slopes[3:43], slope, rtol=0, atol=3 * np.finfo(dtype).eps)
+    assert np.isnan(values[:5]).all()
+    assert np.isnan(values[45:]).all()
+    np.testing.assert_array_equal(slopes[:3], z[:3])
+    np.testing.assert_array_equal(slopes[43:], z[43:])
+
+
+@DTYPES
+@pytest.mark.parametrize("key", LOSSES, ids="-".join)
+def test_losses_by_address_are_the_losses(guarded, dtype, key):
+    rows, n, block, start = ROWS + 1, width(dtype) + 1, 2 * ROWS, (2, 5, 11)
+    y = np.eye(n, dtype=dtype)[np.arange(rows) % n]
+    matrices = random((rows, n), dtype), random((rows, n), dtype, 1), y
+    packed = [reference.to_panels(matrix, width(dtype), block) for matrix in matrices]
+    shifted = [guarded(np.concatenate([np.full(s, 9, dtype), p])) for s, p in zip(start, packed, strict=True)]
+    arguments = [part for pair in zip(shifted, start, strict=True) for part in pair]
+    by_address = loss_at(loss_address(key, numba.from_dtype(np.dtype(dtype))), *arguments, rows, n, block)
+    assert by_address == LOSSES[key].function(*packed, rows, n, block)
+    for s, p, q in zip(start, packed, shifted, strict=True):
+        np.testing.assert_array_equal(q[s:], p)
+        np.testing.assert_array_equal(q[:s], 9)
+
+
+def test_the_identity_has_no_values_to_compute():
+    assert values_address("identity", numba.float32) == 0
+    assert slopes_address("identity", numba.float32) != 0
+
+
+def test_an_address_is_made_once():
+    assert values_address("tanh", numba.float32) == values_address("tanh", numba.float32)
+    assert values_address("tanh", numba.float32) != values_address("tanh", numba.float64)

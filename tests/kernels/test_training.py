@@ -1,0 +1,371 @@
+"""Whole training steps against the reference, and the promises made about them: bits, memory, divergence."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from fastmlp_kernels import plan, training
+from fastmlp_kernels.network import aligned
+from fastmlp_kernels.tile import ROWS
+
+from tests import reference
+from tests.kernels.cases import (
+    DTYPES,
+    NO_LABELS,
+    NO_ORDER,
+    PLAIN,
+    RUNS,
+    kernel_loss,
+    kernel_network,
+    parameters,
+    random,
+    width,
+)
+from tests.kernels.test_updates import KINDS, kernel_optimizer, kernel_state
+
+# Where gradients are made: kept activations, or so many groups of blocks with a partial gradient each.
+MODES = pytest.mark.parametrize("groups", [None, 3] if PLAIN else [None, 1, 3, 4])
+FINAL = {"squared_error": "identity", "cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
+LOSSES = pytest.mark.parametrize("loss", FINAL)
+BATCH, SAMPLES = 5 * ROWS + 1, 8 * ROWS  # six blocks to a batch, the last of one row; the second batch is short
+
+
+def call(name, how, *arguments):
+    """Call a driver, on all threads or on the caller's alone."""
+    if name != "evaluate":
+        arguments += (numba.get_num_threads(),)
+    return getattr(training, name if how == "parallel" else f"{name}_serial")(*arguments)
+
+
+class Case:
+    """A network, samples in an order, and scratch memory full of NaN for blocks of one tile.
+
+    `network` is the reference's, `built` the packed one; `x` and `y` are the samples in the order they are taken.
+    """
+
+    def __init__(
+        self, dtype=np.float32, loss="squared_error", groups=None, bias=True, order=True, labels=False, samples=SAMPLES
+    ):
+        self.dtype, self.name = dtype, loss
+        self.sizes = [width(dtype) + 1, 3 if PLAIN else 2 * width(dtype) + 3, 1, 5, width(dtype) + 2]
+        self.network = reference.random_network(self.sizes, ["tanh", "sigmoid", "tanh", FINAL[loss]], dtype, bias)
+        self.built, self.loss = kernel_network(self.network, dtype, loss), kernel_loss(self.network, loss, dtype)
+        x, n_out = random((samples, self.sizes[0]), dtype), self.sizes[-1]
+        classes = np.random.default_rng(2).integers(0, n_out, samples)
+        y = random((samples, n_out), dtype, 1) if loss == "squared_error" else np.eye(n_out, dtype=dtype)[classes]
+        taken = np.random.default_rng(3).permutation(samples) if order else np.arange(samples)
+        given = (y[:0], classes) if labels else (y, NO_LABELS)
+        self.data = training.Data(x, *given, taken if order else NO_ORDER)
+        self.x, self.y = x[taken].astype(float), y[taken].astype(float)
+        self.workspace = self.scratch(groups)
+        self.progress = training.Progress(np.zeros(1), np.zeros(len(self.sizes) - 1), np.zeros(1, np.int64))
+
+    def scratch(self, groups):
+        space = plan.workspace(self.built, BATCH, len(self.x), block=ROWS)
+        blocks, size = len(space.losses), self.built.weights.size
+        slots = {name: (blocks, getattr(space, name).shape[1]) for name in ("activations", "deltas", "targets")}
+        return space._replace(
+            keep=groups is None,
+            gradients=aligned((groups or 1, size), self.dtype, np.nan),
+            **{name: aligned(shape, self.dtype, np.nan) for name, shape in slots.items()},
+        )
+
+    def batches(self, count):
+        starts = [i * BATCH % padded_samples(len(self.x)) for i in range(count)]
+        return [(self.x[s : s + BATCH], self.y[s : s + BATCH]) for s in starts]
+
+    def train(self, optimizer, how="serial", epochs=1, state=None):
+        """Train for whole epochs; returns the state."""
+        state = state or kernel_state(optimizer.kind, self.built.weights.shape, self.dtype)
+        arguments = self.built, self.workspace, self.data, self.loss, kernel_optimizer(optimizer), state, self.progress
+        for _ in range(epochs):
+            call("train", how, *arguments, BATCH, 0, -(-len(self.x) // BATCH))
+        return state
+
+    def gradient(self, how="serial", start=0, rows=BATCH):
+        """(whether it is finite, the packed gradient of the summed loss)."""
+        arguments = self.built, self.workspace, self.data, self.loss, self.progress
+        finite = call("gradient", how, *arguments, start, rows)
+        return finite, self.workspace.gradients[0]
+
+    def digest(self):
+        """A fingerprint of the weights' bits."""
+        return hashlib.sha256(self.built.weights.tobytes()).hexdigest()
+
+
+def padded_samples(samples):
+    return -(-samples // BATCH) * BATCH
+
+
+def tolerance(case, steps):
+    """The rounding error that `steps` steps may make, for numbers of order one.
+
+    A step sums over the batch and over the widest layer, in the first layer's gradient after every other layer; the
+    errors of the terms add up like a random walk at worst proportionally to depth, so one epsilon for each term of the
+    longest chain of sums bounds them.
+    """
+    return steps * (BATCH + 2 * sum(case.sizes)) * np.finfo(case.dtype).eps
+
+
+def check(case, optimizer, how="serial", epochs=2):
+    """Train both, and compare parameters and losses."""
+    case.train(optimizer, how, epochs)
+    steps = epochs * -(-len(case.x) // BATCH)
+    losses = reference.train(case.network, case.batches(steps), case.name, optimizer)
+    limit = tolerance(case, steps)
+    weights, biases = parameters(case.built)
+    for found, expected in zip(weights + biases, case.network.weights + case.network.biases, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=limit, atol=limit)
+    np.testing.assert_allclose(case.progress.loss[0], sum(losses), rtol=limit)
+    assert case.progress.diverged[0] == 0
+
+
+@DTYPES
+@RUNS
+@MODES
+@LOSSES
+def test_epochs_of_training_are_those_of_the_reference(dtype, how, groups, loss):
+    check(Case(dtype, loss, groups), reference.Optimizer("momentum", learning_rate=0.3, momentum=0.5), how)
+
+
+@pytest.mark.shapes
+@MODES
+def test_training_is_right_with_any_tile(groups):
+    check(Case(np.float32, "cross_entropy", groups), reference.Optimizer("momentum", learning_rate=0.3, momentum=0.5))
+
+
+@DTYPES
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mean", [True, False], ids=["mean", "sum"])
+@pytest.mark.parametrize("bias", ["learnt", "frozen", "absent"])
+def test_every_optimizer(dtype, kind, mean, bias):
+    rate = 0.1 if mean or kind.startswith("adam") else 0.1 / BATCH
+    optimizer = reference.Optimizer(
+        kind, rate, l2=0.01, weight_decay=0.01, epsilon=0.1, mean=mean, update_biases=bias == "learnt"
+    )
+    check(Case(dtype, bias=bias != "absent"), optimizer)
+
+
+@pytest.mark.parametrize("bias", [True, False], ids=["frozen", "absent"])
+def test_biases_that_do_not_learn_keep_their_bits(bias):
+    case, rows = Case(bias=bias), []
+    for epochs in (0, 3):
+        case.train(reference.Optimizer("adamw", 0.5, l2=0.1, weight_decay=0.1, update_biases=not bias), epochs=epochs)
+        rows.append([case.built.weights[layer.weights :][: width(case.dtype)].copy() for layer in case.built.layers])
+    np.testing.assert_array_equal(*rows)
+    assert np.any(rows) == bias
+
+
+@DTYPES
+@RUNS
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+@pytest.mark.parametrize("groups", [None, 3], ids=["keep", "groups"])
+@pytest.mark.parametrize("limit", [0.01, 1e6], ids=["clipped", "not clipped"])
+def test_gradients_are_clipped_by_their_norm(dtype, how, bias, groups, limit):
+    check(Case(dtype, groups=groups, bias=bias), reference.Optimizer("sgd", 0.5, l2=0.01, clip_norm=limit), how)
+
+
+@DTYPES
+@RUNS
+@MODES
+@LOSSES
+def test_gradient_of_a_stretch_of_samples(dtype, how, groups, loss):
+    case, start, rows = Case(dtype, loss, groups), 3, 2 * ROWS + 1
+    finite, gradient = case.gradient(how, start, rows)
+    assert finite
+    batch = case.x[start : start + rows], case.y[start : start + rows]
+    deltas, matrices, biases = reference.backpropagate(case.network, *batch, loss)
+    weights, rows_of_biases = parameters(case.built, gradient)
+    limit = tolerance(case, 1) * max(abs(m).max() for m in matrices + biases)
+    for found, expected in zip(weights + rows_of_biases, matrices + biases, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=limit)
+    squares = [(delta**2).sum() for delta in deltas]
+    np.testing.assert_allclose(case.progress.squares, squares, rtol=2 * tolerance(case, 1))
+    loss_sum = reference.losses(case.network, *batch, loss).sum()
+    np.testing.assert_allclose(case.progress.loss[0], loss_sum, rtol=tolerance(case, 1))
+
+
+@DTYPES
+@RUNS
+@LOSSES
+@pytest.mark.parametrize("samples", [1, ROWS, SAMPLES])
+def test_evaluation_sums_the_losses_of_all_samples(dtype, how, loss, samples):
+    case = Case(dtype, loss, samples=samples)
+    total = call("evaluate", how, case.built, case.workspace, case.data, case.loss)
+    expected = reference.losses(case.network, case.x, case.y, loss).sum()
+    np.testing.assert_allclose(total, expected, rtol=tolerance(case, 1))
+
+
+@RUNS
+@MODES
+def test_labels_train_like_one_hot_targets(how, groups):
+    digests = set()
+    for labels in (True, False):
+        case = Case(loss="cross_entropy", groups=groups, labels=labels)
+        case.train(reference.Optimizer("adam"), how)
+        digests.add(case.digest())
+    assert len(digests) == 1
+
+
+def test_an_order_is_the_same_as_samples_in_that_order():
+    ordered, sorted_ = Case(), Case()
+    sorted_.data = training.Data(ordered.x.astype(np.float32), ordered.y.astype(np.float32), NO_LABELS, NO_ORDER)
+    for case in (ordered, sorted_):
+        case.train(reference.Optimizer("sgd"))
+    assert ordered.digest() == sorted_.digest()
+
+
+def test_training_can_be_interrupted_between_batches():
+    whole, parts = Case(samples=3 * BATCH), Case(samples=3 * BATCH)
+    optimizer = reference.Optimizer("adam")
+    whole.train(optimizer)
+    state = kernel_state("adam", parts.built.weights.shape, parts.dtype)
+    arguments = parts.built, parts.workspace, parts.data, parts.loss, kernel_optimizer(optimizer), state, parts.progress
+    call("train", "serial", *arguments, BATCH, 0, 1)
+    call("train", "serial", *arguments, BATCH, 1, 3)
+    assert parts.digest() == whole.digest()
+    assert parts.progress.loss[0] == pytest.approx(whole.progress.loss[0], rel=1e-15)
+
+
+@MODES
+def test_the_transposed_weights_follow_the_weights(groups):
+    case = Case(groups=groups)
+    case.train(reference.Optimizer("nesterov"))
+    weights, _ = parameters(case.built)
+    for layer, matrix in list(zip(case.built.layers, weights, strict=True))[1:]:
+        packed = case.built.transposed[layer.transposed :]
+        found = reference.from_panels(packed, width(case.dtype), layer.n_out, layer.n_out, layer.n_in)
+        np.testing.assert_array_equal(found, matrix.T)
+
+
+@MODES
+def test_padded_weights_stay_zero(groups):
+    case = Case(groups=groups)
+    case.train(reference.Optimizer("adamw", l2=0.1, weight_decay=0.1), epochs=2)
+    size = width(case.dtype)
+    for layer, matrix in zip(case.built.layers, parameters(case.built)[0], strict=True):
+        count = -(-layer.n_out // size) * (layer.n_in + 1) * size
+        packed = case.built.weights[layer.weights :][:count].reshape(-1, layer.n_in + 1, size)
+        np.testing.assert_array_equal(packed[-1, :, (layer.n_out - 1) % size + 1 :], 0)
+        assert np.count_nonzero(packed) <= matrix.size + layer.n_out
+
+
+# Divergence
+
+
+@RUNS
+@MODES
+def test_training_stops_where_values_are_not_finite(how, groups):
+    case = Case(groups=groups)
+    case.data.x[case.data.order[BATCH + 1], 0] = np.nan  # in the second batch
+    state = kernel_state("sgd", case.built.weights.shape, case.dtype)
+    case.train(reference.Optimizer("sgd"), how, state=state)
+    once = Case(groups=groups, samples=SAMPLES)
+    once.data = once.data._replace(order=once.data.order[:BATCH].copy())
+    once.x = once.x[:BATCH]
+    once.train(reference.Optimizer("sgd"), how)
+    assert case.progress.diverged[0] == 1, "the first layer is the first that is not finite"
+    assert state.steps[0] == 1
+    assert case.digest() == once.digest(), "the weights are those before the batch that diverged"
+
+
+@RUNS
+@MODES
+@pytest.mark.parametrize("l", [1, 2, 3])
+def test_the_first_layer_that_is_not_finite_is_named(how, groups, l):
+    case = Case(groups=groups)
+    layer = case.built.layers[l - 1]
+    case.built.weights[layer.weights] = np.nan  # the bias of its first unit
+    finite, _ = case.gradient(how)
+    assert not finite
+    assert case.progress.diverged[0] == l
+    assert case.progress.loss[0] == 0
+    np.testing.assert_array_equal(case.progress.squares, 0)
+
+
+@RUNS
+def test_an_overflow_on_the_way_back_is_named_too(how):
+    """A finite loss with an infinite error signal: its squares tell."""
+    case = Case(np.float32)
+    third = case.built.layers[2]
+    start, stop = third.transposed, case.built.layers[3].transposed
+    case.built.transposed[start:stop] = np.finfo(np.float32).max
+    finite, _ = case.gradient(how)
+    assert not finite
+    assert case.progress.diverged[0] == 2
+
+
+# Bits
+
+
+@pytest.mark.skipif(PLAIN, reason="there are no threads")
+@LOSSES
+@MODES
+@DTYPES
+def test_serial_and_parallel_give_the_same_bits(loss, groups, dtype):
+    digests, progress = set(), set()
+    for how in ("serial", "parallel"):
+        case = Case(dtype, loss, groups)
+        case.train(reference.Optimizer("adam", clip_norm=0.1), how, epochs=3)
+        digests.add(case.digest())
+        progress.add((case.progress.loss[0], *case.progress.squares))
+    assert len(digests) == 1
+    assert len(progress) == 1
+
+
+BITS = """
+import numba
+from tests import reference
+from tests.kernels.test_training import Case, call
+for threads in (1, 2, 3, 4):
+    numba.set_num_threads(threads)
+    for groups in (None, 3):
+        case = Case(groups=groups)
+        case.train(reference.Optimizer("adam", clip_norm=0.1), "parallel", epochs=2)
+        total = call("evaluate", "parallel", case.built, case.workspace, case.data, case.loss)
+        print(threads, groups, case.digest(), total.hex(), case.progress.loss[0].hex())
+"""
+
+
+@pytest.mark.skipif(PLAIN, reason="there are no threads")
+def test_any_number_of_threads_gives_the_same_bits():
+    root, environment = Path(__file__).parents[2], {**os.environ, "NUMBA_NUM_THREADS": "4"}
+    done = subprocess.run([sys.executable, "-c", BITS], env=environment, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert len(lines) == 8
+    for groups in ("None", "3"):
+        assert len({tuple(line[2:]) for line in lines if line[1] == groups}) == 1
+
+
+# Memory
+
+
+@pytest.mark.skipif(PLAIN, reason="NumPy allocates")
+@RUNS
+@MODES
+def test_steps_allocate_nothing(how, groups):
+    """A call wraps each of its arrays once; whether it then makes one step or twenty, it asks for no more memory."""
+    from numba.core.runtime import _nrt_python, rtsys
+
+    case = Case(groups=groups, samples=20 * BATCH)
+    optimizer = kernel_optimizer(reference.Optimizer("adam", clip_norm=1.0))
+    state = kernel_state("adam", case.built.weights.shape, case.dtype)
+    arguments = case.built, case.workspace, case.data, case.loss, optimizer, state, case.progress, BATCH, 0
+    call("train", how, *arguments, 1)
+    _nrt_python.memsys_enable_stats()
+    try:
+        allocations = []
+        for batches in (0, 1, 20):
+            before = rtsys.get_allocation_stats().alloc
+            call("train", how, *arguments, batches)
+            allocations.append(rtsys.get_allocation_stats().alloc - before)
+    finally:
+        _nrt_python.memsys_disable_stats()
+    assert state.steps[0] == 22
+    assert 0 < allocations[0] == allocations[1] == allocations[2]

@@ -1,0 +1,196 @@
+"""Backpropagation in plain NumPy: the oracle of all tests, and the whole method on two screens.
+
+In float64, straight from the mathematics, with no care for speed. Samples are rows; layers are numbered 1 to L, so that
+layer l has its weights in weights[l - 1], and activations[0] are the inputs.
+"""
+
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+erf = np.vectorize(math.erf, otypes=[float])
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. (2017), equation 14
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def normal(z):
+    """The distribution function of the standard normal distribution."""
+    return (1 + erf(z / math.sqrt(2))) / 2
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+# name: g(z), g'(z)
+ACTIVATIONS = {
+    "identity": (lambda z: z, np.ones_like),
+    "threshold": (lambda z: 1.0 * (z >= 0), np.zeros_like),
+    "sigmoid": (sigmoid, lambda z: sigmoid(z) * (1 - sigmoid(z))),
+    "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
+    "relu": (lambda z: np.maximum(z, 0), lambda z: 1.0 * (z > 0)),
+    "leaky_relu": (lambda z: np.where(z > 0, z, z / 100), lambda z: np.where(z > 0, 1, 1 / 100)),
+    "elu": (lambda z: np.where(z > 0, z, np.expm1(z)), lambda z: np.where(z > 0, 1, np.exp(z))),
+    "selu": (
+        lambda z: SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * np.expm1(z)),
+        lambda z: SELU_SCALE * np.where(z > 0, 1, SELU_ALPHA * np.exp(z)),
+    ),
+    "softplus": (lambda z: np.log1p(np.exp(z)), sigmoid),
+    "silu": (lambda z: z * sigmoid(z), lambda z: sigmoid(z) * (1 + z * (1 - sigmoid(z)))),
+    "gelu": (
+        lambda z: z * normal(z),
+        lambda z: normal(z) + z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
+    ),
+}
+
+# name: E of each sample, dE/da; of outputs a and targets y
+LOSSES = {
+    "squared_error": (lambda a, y: ((a - y) ** 2).sum(axis=1) / 2, lambda a, y: a - y),
+    "cross_entropy": (lambda a, y: -(y * np.log(a)).sum(axis=1), lambda a, y: -y / a),
+    "binary_cross_entropy": (
+        lambda a, y: -(y * np.log(a) + (1 - y) * np.log1p(-a)).sum(axis=1),
+        lambda a, y: (a - y) / (a * (1 - a)),
+    ),
+}
+
+
+class Network(NamedTuple):
+    """Weights (n_in, n_out), biases (n_out,) and the name of the activation of each layer; `biases` may be empty."""
+
+    weights: list
+    biases: list
+    activations: list
+
+
+def random_network(sizes, activations, dtype=float, bias=True, seed=0):
+    """A network with net inputs of order one and biases of order a half, all of them numbers that `dtype` can hold."""
+    rng = np.random.default_rng(seed)
+    weights = [rng.normal(0, n_in**-0.5, (n_in, n_out)) for n_in, n_out in itertools.pairwise(sizes)]
+    biases = [rng.normal(0, 0.5, n) for n in sizes[1:] if bias]
+    return Network(*([p.astype(dtype).astype(float) for p in group] for group in (weights, biases)), list(activations))
+
+
+def flatten(matrices, rows):
+    """All parameters, or gradients, in one array: layer after layer, first the row of biases, then the matrix."""
+    both = zip(rows or [np.empty(0)] * len(matrices), matrices, strict=True)
+    return np.concatenate([part.ravel() for pair in both for part in pair])
+
+
+def unflatten(flat, sizes, bias=True):
+    """The lists (matrices, rows) that `flatten` made an array of."""
+    matrices, rows, start = [], [], 0
+    for n_in, n_out in itertools.pairwise(sizes):
+        stop = start + (n_in + bias) * n_out
+        matrix = flat[start:stop].reshape(n_in + bias, n_out)
+        matrices.append(matrix[bias:])
+        rows += [matrix[0]] * bias
+        start = stop
+    return matrices, rows
+
+
+def forward(network, x):
+    """The net inputs z of layers 1 to L, and the activations a of layers 0 to L."""
+    z, a = [], [np.asarray(x, float)]
+    biases = network.biases or [0.0] * len(network.weights)
+    for w, b, name in zip(network.weights, biases, network.activations, strict=True):
+        z.append(a[-1] @ w + b)
+        a.append(softmax(z[-1]) if name == "softmax" else ACTIVATIONS[name][0](z[-1]))
+    return z, a
+
+
+def losses(network, x, y, loss):
+    """The error of each sample."""
+    return LOSSES[loss][0](forward(network, x)[1][-1], y)
+
+
+def output_delta(z, a, y, activation, loss):
+    """The error signal dE/dz of the output layer."""
+    slope = LOSSES[loss][1](a, y)
+    if activation == "softmax":  # da_j/dz_k = a_j ((j = k) - a_k)
+        return a * (slope - (slope * a).sum(axis=1, keepdims=True))
+    return slope * ACTIVATIONS[activation][1](z)
+
+
+def backpropagate(network, x, y, loss):
+    """The error signals of layers 1 to L, and the gradient of the summed loss: (deltas, dE/dW, dE/db)."""
+    z, a = forward(network, x)
+    deltas = [output_delta(z[-1], a[-1], y, network.activations[-1], loss)]
+    for l in range(len(z) - 2, -1, -1):
+        deltas.insert(0, (deltas[0] @ network.weights[l + 1].T) * ACTIVATIONS[network.activations[l]][1](z[l]))
+    rows = [delta.sum(axis=0) for delta in deltas if network.biases]
+    return deltas, [a[l].T @ deltas[l] for l in range(len(z))], rows
+
+
+class Optimizer(NamedTuple):
+    """An optimiser and its settings; `momentum` is Adam's beta 1. A `clip_norm` of 0 clips nothing."""
+
+    kind: str
+    learning_rate: float = 0.1
+    l2: float = 0.0
+    momentum: float = 0.9
+    beta2: float = 0.99
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    mean: bool = True
+    update_biases: bool = True
+
+
+def change(optimizer, state, w, g, step, decays):
+    """What update `step`, counted from 1, adds to the parameters `w` with gradient `g`.
+
+    Parameters
+    ----------
+    state : list of two arrays; velocity or first moment, second moment; zeros at first, changed
+    decays : bool; whether L2 and weight decay apply, as they do to weights but not to biases
+    """
+    rate, momentum, beta2 = optimizer.learning_rate, optimizer.momentum, optimizer.beta2
+    g = g + decays * optimizer.l2 * w
+    if optimizer.kind == "sgd":
+        return -rate * g
+    if optimizer.kind in ("momentum", "nesterov"):
+        state[0] = momentum * state[0] + g
+        return -rate * (state[0] if optimizer.kind == "momentum" else g + momentum * state[0])
+    state[0] = momentum * state[0] + (1 - momentum) * g
+    state[1] = beta2 * state[1] + (1 - beta2) * g**2
+    first, second = state[0] / (1 - momentum**step), state[1] / (1 - beta2**step)
+    decay = decays * optimizer.weight_decay if optimizer.kind == "adamw" else 0.0
+    return -rate * (first / (np.sqrt(second) + optimizer.epsilon) + decay * w)
+
+
+def train(network, batches, loss, optimizer):
+    """Update the network in place, once for each (x, y) of `batches`; the summed loss of each before its update."""
+    parameters = network.weights + network.biases
+    layers = len(network.weights)
+    states = [[np.zeros_like(p), np.zeros_like(p)] for p in parameters]
+    history = []
+    for step, (x, y) in enumerate(batches, 1):
+        history.append(losses(network, x, y, loss).sum())
+        _, matrices, rows = backpropagate(network, x, y, loss)
+        gradients = [g / len(x) if optimizer.mean else g for g in matrices + rows]
+        norm = math.sqrt(sum((g**2).sum() for g in gradients))
+        factor = optimizer.clip_norm / norm if 0 < optimizer.clip_norm < norm else 1.0
+        for i, (p, g, state) in enumerate(zip(parameters, gradients, states, strict=True)):
+            if i < layers or optimizer.update_biases:
+                p += change(optimizer, state, p, factor * g, step, decays=i < layers)
+    return history
+
+
+def to_panels(matrix, width, block, padding=0.0):
+    """`matrix` in panels of `width` columns, each with room for `block` rows; `padding` fills what is left."""
+    rows, columns = matrix.shape
+    full = np.full((block, -(-columns // width) * width), padding, matrix.dtype)
+    full[:rows, :columns] = matrix
+    return np.concatenate([full[:, q : q + width].ravel() for q in range(0, full.shape[1], width)])
+
+
+def from_panels(panels, width, block, rows, columns):
+    """The matrix of `rows` x `columns` that starts `panels`."""
+    count = -(-columns // width)
+    return np.hstack(list(panels[: count * block * width].reshape(count, block, width)))[:rows, :columns]
