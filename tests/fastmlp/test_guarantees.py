@@ -79,6 +79,15 @@ def test_both_kinds_of_step_are_among_the_shapes(name):
     assert plan.is_serial(sizes, batch) == (name == "small steps")
 
 
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_gradient_of_a_batch_has_the_same_bits_every_time(name):
+    """Asked often: threads that read what others have yet to write are right now and then."""
+    sizes, dtype, _, batch, _, _ = SHAPES[name]
+    net = MLP(sizes, "tanh", dtype=dtype)
+    x, y = samples(batch, sizes[0], sizes[-1], dtype)
+    assert len({net.gradient(x, y)[1].tobytes() for _ in range(100)}) == 1
+
+
 def fitted(rows=500, batch_size=64, epochs=3, seed=0, net_seed=0, sizes=(6, 9, 2), **options):
     """(params as bytes, history) of a network fitted to noise."""
     x, y = samples(rows, sizes[0], sizes[-1])

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.outer
 ROOT = Path(__file__).parents[2]
 LEAST_COVERAGE = 95  # per cent of the lines
 # The tests whose compilation runs the code that writes instructions; no plain Python does.
-COMPILING = ["test_tile.py", "test_pointers.py", "test_vectormath.py"]
+COMPILING = ["test_tile.py", "test_pointers.py", "test_tickets.py", "test_vectormath.py::test_special_arguments"]
 
 
 def python(*arguments, **environment):
