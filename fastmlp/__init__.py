@@ -1,6 +1,13 @@
 """Multilayer perceptrons trained by backpropagation on CPUs, near the machine's peak."""
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .history import History
+    from .network import MLP, Backpropagation
+    from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov
+    from .trainer import DivergenceError, Trainer
 
 __version__ = "0.1.0"
 
@@ -17,7 +24,19 @@ _HOMES = {
     "AdamW": "optimizers",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = [
+    "MLP",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Backpropagation",
+    "DivergenceError",
+    "History",
+    "Momentum",
+    "Nesterov",
+    "Trainer",
+    "__version__",
+]
 
 
 def __getattr__(name):

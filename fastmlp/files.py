@@ -1,20 +1,26 @@
 """Saving and loading networks as safetensors files: parameters as tensors, everything else as JSON in the header."""
 
+from __future__ import annotations
+
 import json
 import os
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import safetensors
 import safetensors.numpy
+
+if TYPE_CHECKING:
+    from fastmlp.network import MLP
 
 FORMAT = "fastmlp"
 VERSION = 1  # raised when older versions of fastmlp could not read what is written now
 DTYPES = {"F32": "float32", "F64": "float64"}  # safetensors' names for the dtypes of networks
 
 
-def save(net, path):
+def save(net: MLP, path: str | os.PathLike) -> None:
     """Write a network to a safetensors file; the file at `path` is replaced whole, or on an error left as it was.
 
     The tensors are ``weights.0``, ``biases.0``, ``weights.1``, ... with the shapes (n_in, n_out) and (n_out,). A
@@ -56,7 +62,7 @@ def save(net, path):
     replace(path, safetensors.numpy.save(tensors, header))
 
 
-def load(path):
+def load(path: str | os.PathLike) -> MLP:
     """Read a network that `save` wrote; its parameters come back bit by bit.
 
     Parameters

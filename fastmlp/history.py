@@ -25,20 +25,20 @@ class History:
         Index of the epoch with the lowest loss that was watched, where training stops early; its weights are kept.
     """
 
-    loss: list = field(default_factory=list)
-    val_loss: list = field(default_factory=list)
-    rms: list = field(default_factory=list)
-    delta_rms: list = field(default_factory=list)
-    learning_rate: list = field(default_factory=list)
-    seconds: list = field(default_factory=list)
-    samples_per_second: list = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    rms: list[float] = field(default_factory=list)
+    delta_rms: list[list[float]] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    samples_per_second: list[float] = field(default_factory=list)
     best_epoch: int | None = None
 
     @property
-    def watched(self):
+    def watched(self) -> list[float]:
         """The losses that decide: validation losses if there are any, else training losses."""
         return self.val_loss or self.loss
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """The history as JSON can hold it."""
         return asdict(self)

@@ -1,5 +1,9 @@
 """The multilayer perceptron: its parameters, and everything that can be asked of it short of training."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
 from typing import NamedTuple
 
 import fastmlp_kernels.network as packed
@@ -11,6 +15,7 @@ from fastmlp_kernels.elementwise import slopes_address, values_address
 from fastmlp_kernels.losses import LOSSES, loss_address
 from fastmlp_kernels.panels import unpack_rows
 from numba.np.numpy_support import from_dtype
+from numpy.typing import ArrayLike, DTypeLike
 
 from . import checks, files
 from .initializers import INITIALIZERS
@@ -69,14 +74,14 @@ class MLP:
 
     def __init__(
         self,
-        sizes,
-        activation="relu",
-        output_activation="identity",
-        dtype="float32",
-        bias=True,
-        init="auto",
-        seed=0,
-    ):
+        sizes: Sequence[int],
+        activation: str | Sequence[str] = "relu",
+        output_activation: str = "identity",
+        dtype: DTypeLike = "float32",
+        bias: bool = True,
+        init: str = "auto",
+        seed: int = 0,
+    ) -> None:
         self.sizes = tuple(checks.count("sizes", n) for n in checks.sequence("sizes", sizes))
         if len(self.sizes) < 2:
             raise ValueError(f"sizes is {self.sizes}; accepted: at least an input and an output layer")
@@ -129,20 +134,20 @@ class MLP:
         layers = "-".join(map(str, self.sizes))
         return f"<MLP {layers}, {', '.join(self.activations)}, {self.dtype}, {self.n_params} parameters>"
 
-    def __call__(self, X):
+    def __call__(self, X: ArrayLike) -> np.ndarray:
         return self.predict(X)
 
     @property
-    def n_params(self):
+    def n_params(self) -> int:
         """Number of parameters."""
         return self.params.size
 
     @property
-    def training_flops(self):
+    def training_flops(self) -> int:
         """Floating-point operations of a training step, per sample (see `fastmlp_kernels.plan.training_flops`)."""
         return plan.training_flops(self.sizes)
 
-    def config(self):
+    def config(self) -> dict:
         """The arguments that make a network like this one, as JSON can hold them."""
         return {
             "sizes": list(self.sizes),
@@ -152,16 +157,16 @@ class MLP:
             "bias": self.bias,
         }
 
-    def save(self, path):
+    def save(self, path: str | PathLike) -> None:
         """Write the network to a safetensors file (see `fastmlp.files.save`)."""
         files.save(self, path)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | PathLike) -> MLP:
         """Read a network from a file (see `fastmlp.files.load`)."""
         return files.load(path)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The network's outputs.
 
         Parameters
@@ -184,12 +189,13 @@ class MLP:
         serial = plan.is_serial(self.sizes, len(x))
         activations, block = plan.scratch(network, len(x), 1 if serial else numba.get_num_threads())
         run = prediction.predict_serial if serial else prediction.predict
-        run(outputs, network, activations, x, AS_THEY_COME, block, np.zeros(1, np.int64))
-        if not np.isfinite(outputs).all():
+        tickets = np.zeros(2, np.int64)
+        run(outputs, network, activations, x, AS_THEY_COME, block, tickets)
+        if tickets[-1]:
             checks.finite("X", x)
         return outputs
 
-    def evaluate(self, X, y, loss="auto", reduction="mean"):
+    def evaluate(self, X: ArrayLike, y: ArrayLike, loss: str = "auto", reduction: str = "mean") -> float:
         """The loss of the network's outputs for `X` against `y` (see `gradient`)."""
         data, loss = self.data(X, y, loss)
         network = self.compiled(loss)
@@ -201,7 +207,9 @@ class MLP:
             checks.finite("X", data.x)
         return total * self._scale(reduction, rows)
 
-    def gradient(self, X, y, loss="auto", reduction="mean"):
+    def gradient(
+        self, X: ArrayLike, y: ArrayLike, loss: str = "auto", reduction: str = "mean"
+    ) -> tuple[float, np.ndarray]:
         """The loss and its gradient; nothing is updated.
 
         Parameters
@@ -221,12 +229,12 @@ class MLP:
         """
         return self._differentiate(X, y, loss, reduction)[:2]
 
-    def input_gradient(self, X, y, loss="auto", reduction="mean"):
+    def input_gradient(self, X: ArrayLike, y: ArrayLike, loss: str = "auto", reduction: str = "mean") -> np.ndarray:
         """The gradient of the loss with respect to the inputs, delta[1] W[1]^T: (N, n_in). Arguments as `gradient`."""
         passed = self.backpropagate(X, y, loss, reduction)
         return passed.deltas[0] @ self.weights[0].T * self._scale(reduction, len(passed.deltas[0]))
 
-    def backpropagate(self, X, y, loss="auto", reduction="mean"):
+    def backpropagate(self, X: ArrayLike, y: ArrayLike, loss: str = "auto", reduction: str = "mean") -> Backpropagation:
         """One forward and backward pass, with every intermediate: a `Backpropagation`. Arguments as `gradient`."""
         total, gradient, workspace, network, rows = self._differentiate(X, y, loss, reduction, one_block=True)
         activations, deltas = [], []

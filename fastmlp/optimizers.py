@@ -66,6 +66,8 @@ class AdamW(Adam):
         checks.number("weight_decay", self.weight_decay)
 
 
+Optimizer = SGD | Momentum | Adam
+
 OPTIMIZERS = {"sgd": SGD, "momentum": Momentum, "nesterov": Nesterov, "adam": Adam, "adamw": AdamW}
 
 

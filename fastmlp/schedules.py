@@ -5,9 +5,17 @@ watched (validation loss, if there is one) of every epoch before.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from . import checks
+
+
+class Schedule(Protocol):
+    """What a learning rate may be given as."""
+
+    def rate(self, epoch: int, losses: Sequence[float]) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -19,7 +27,7 @@ class Constant:
     def __post_init__(self):
         checks.number("learning_rate", self.initial, open_start=True)
 
-    def rate(self, epoch, losses):
+    def rate(self, epoch: int, losses: Sequence[float]) -> float:
         return self.initial
 
 
@@ -35,7 +43,7 @@ class Step(Constant):
         checks.count("every", self.every)
         checks.number("factor", self.factor, open_start=True)
 
-    def rate(self, epoch, losses):
+    def rate(self, epoch: int, losses: Sequence[float]) -> float:
         return self.initial * self.factor ** (epoch // self.every)
 
 
@@ -51,7 +59,7 @@ class Cosine(Constant):
         checks.count("epochs", self.epochs)
         checks.number("final", self.final)
 
-    def rate(self, epoch, losses):
+    def rate(self, epoch: int, losses: Sequence[float]) -> float:
         done = min(epoch / self.epochs, 1.0)
         return self.final + (self.initial - self.final) * (1 + math.cos(math.pi * done)) / 2
 
@@ -66,7 +74,7 @@ class InverseScaling(Constant):
         super().__post_init__()
         checks.number("power", self.power)
 
-    def rate(self, epoch, losses):
+    def rate(self, epoch: int, losses: Sequence[float]) -> float:
         return self.initial / (epoch + 1) ** self.power
 
 
@@ -84,7 +92,7 @@ class Plateau(Constant):
         checks.count("patience", self.patience)
         checks.number("tol", self.tol)
 
-    def rate(self, epoch, losses):
+    def rate(self, epoch: int, losses: Sequence[float]) -> float:
         rate, best, waited = self.initial, math.inf, 0
         for loss in losses:
             waited = 0 if loss < best - self.tol else waited + 1
@@ -98,13 +106,13 @@ class Plateau(Constant):
 class Warmup:
     """A linear rise over `epochs` epochs to the first rate of another schedule, which then takes over."""
 
-    schedule: Constant
+    schedule: Schedule
     epochs: int = 5
 
     def __post_init__(self):
         checks.count("epochs", self.epochs)
 
-    def rate(self, epoch, losses):
+    def rate(self, epoch: int, losses: Sequence[float]) -> float:
         if epoch < self.epochs:
             return self.schedule.rate(0, []) * (epoch + 1) / (self.epochs + 1)
         return self.schedule.rate(epoch - self.epochs, losses[self.epochs :])

@@ -1,5 +1,7 @@
 """Training: batches, epochs, stopping, and what is remembered between them."""
 
+from __future__ import annotations
+
 import contextlib
 import math
 import time
@@ -8,10 +10,12 @@ import fastmlp_kernels.network as packed
 import numba
 import numpy as np
 from fastmlp_kernels import plan, training, updates
+from numpy.typing import ArrayLike
 
 from . import checks, optimizers, schedules
 from . import progress as displays
 from .history import History
+from .network import MLP
 
 SLICE_SECONDS = 0.1  # of compiled code at a stretch; between slices Python looks at progress and Ctrl-C
 GUESSED_FLOPS, GUESSED_OVERHEAD = 20e9, 2e-6  # a second; seconds for a batch: for the length of the first slice
@@ -57,19 +61,19 @@ class Trainer:
 
     def __init__(
         self,
-        net,
-        loss="auto",
-        optimizer="adam",
-        learning_rate=1e-3,
-        batch_size=4096,
-        reduction="mean",
-        l2=0.0,
-        update_biases=True,
-        shuffle=True,
-        seed=0,
-        threads=None,
-        clip_norm=None,
-    ):
+        net: MLP,
+        loss: str = "auto",
+        optimizer: str | optimizers.Optimizer = "adam",
+        learning_rate: float | schedules.Schedule = 1e-3,
+        batch_size: int = 4096,
+        reduction: str = "mean",
+        l2: float = 0.0,
+        update_biases: bool = True,
+        shuffle: bool = True,
+        seed: int = 0,
+        threads: int | None = None,
+        clip_norm: float | None = None,
+    ) -> None:
         net.check_trainable()
         self.net = net
         self.loss = net.resolve_loss(loss)
@@ -95,16 +99,16 @@ class Trainer:
 
     def fit(
         self,
-        X,
-        y,
-        epochs=20,
-        validation_data=None,
-        validation_fraction=None,
-        tol=None,
-        patience=None,
-        target_loss=None,
-        progress=True,
-    ):
+        X: ArrayLike,
+        y: ArrayLike,
+        epochs: int = 20,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_fraction: float | None = None,
+        tol: float | None = None,
+        patience: int | None = None,
+        target_loss: float | None = None,
+        progress: bool = True,
+    ) -> History:
         """Train for a number of epochs, or until a criterion is met.
 
         Parameters
@@ -143,7 +147,7 @@ class Trainer:
         kept = self.net.params.copy(), self.history
         self.history = history = History()
         packed.pack(self._network, self.net.params)
-        samples = training.samples.py_func(data) if hasattr(training.samples, "py_func") else training.samples(data)
+        samples = len(data.order) or len(data.x)
         display = displays.start(progress, epochs, samples)
         try:
             with self._threads():
@@ -163,7 +167,7 @@ class Trainer:
             display.close()
         return history
 
-    def step(self, X, y):
+    def step(self, X: ArrayLike, y: ArrayLike) -> float:
         """Make one update on one batch, of any number of samples.
 
         Returns
@@ -233,11 +237,12 @@ class Trainer:
         first, second = (packed.aligned(weights.size if moments > m else 0, weights.dtype, 0) for m in (0, 1))
         self._state = updates.State(first, second, np.zeros(1, np.int64))
 
-    def _workspace(self, batch_size):
-        """Scratch memory for batches of a size; that of the last size is kept."""
-        if batch_size not in self._workspaces:
-            self._workspaces = {batch_size: plan.workspace(self._network, batch_size)}
-        return self._workspaces[batch_size]
+    def _workspace(self, batch_size, samples=0):
+        """Scratch memory for batches of a size, or to evaluate `samples`; the last of each kind is kept."""
+        kind, sizes = samples > 0, (batch_size, samples)
+        if kind not in self._workspaces or self._workspaces[kind][0] != sizes:
+            self._workspaces[kind] = sizes, plan.workspace(self._network, *sizes)
+        return self._workspaces[kind][1]
 
     def _data(self, X, y, validation_data, validation_fraction):
         """(training data, validation data or None)."""
@@ -270,7 +275,7 @@ class Trainer:
 
     def _evaluate(self, data):
         samples = len(data.order) or len(data.x)
-        workspace = plan.workspace(self._network, min(samples, plan.EVALUATION_ROWS), samples)
+        workspace = self._workspace(min(samples, plan.EVALUATION_ROWS), samples)
         serial = plan.is_serial(self.net.sizes, samples) or numba.get_num_threads() == 1
         run = training.evaluate_serial if serial else training.evaluate
         return run(self._network, workspace, data, self._loss_address) * self._scale(samples)

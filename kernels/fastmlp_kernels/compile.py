@@ -14,6 +14,7 @@ from types import FunctionType
 
 import numba
 from numba.core import config
+from numba.core.cpu_options import ParallelOptions
 
 # No fastmath: sums keep their order and NaN checks stay. The numpy error model makes x / 0 inf instead of a branch.
 OPTIONS = {"error_model": "numpy", "nogil": True, "boundscheck": False}
@@ -71,7 +72,8 @@ def njit(function):
 
 def parallel_njit(function):
     """Compile a driver whose `prange` loops run on Numba's threads."""
-    return _cached(lambda cache: numba.njit(cache=cache, parallel=dict.fromkeys(AUTOMATIC, False), **OPTIONS)(function))
+    regions = ParallelOptions(dict.fromkeys(AUTOMATIC, False))  # a dict Numba would empty at the first signature
+    return _cached(lambda cache: numba.njit(cache=cache, parallel=regions, **OPTIONS)(function))
 
 
 def specialise(template, name, **names):

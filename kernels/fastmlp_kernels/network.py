@@ -6,6 +6,7 @@ import numpy as np
 
 from .compile import njit
 from .cpu import SHAPE
+from .panels import all_finite
 from .tile import width
 
 # One record a layer. Packed weights are the layer's augmented matrix: row 0 the biases, the rest the weights.
@@ -144,8 +145,6 @@ def nonfinite_layer(network):
     """The first layer, counted from 1, that has a weight or bias which is not finite; 0 if there is none."""
     for l in range(len(network.layers)):
         layer = network.layers[l]
-        last = network.layers[l + 1].weights if l + 1 < len(network.layers) else network.weights.size
-        for i in range(layer.weights, last):
-            if not np.isfinite(network.weights[i]):
-                return l + 1
+        if not all_finite(network.weights[layer.weights :], layer.n_out, layer.n_in + 1, layer.n_in + 1):
+            return l + 1
     return 0

@@ -9,6 +9,8 @@ A product then reads all its operands in steps of one constant stride whatever t
 whose row length is a power of two do not fall into the same few cache sets. The last panel is padded to full width.
 """
 
+import numpy as np
+
 from .compile import njit
 from .tile import ROWS, width
 
@@ -21,7 +23,7 @@ def padded(count, multiple):
 
 @njit
 def pack_rows(panels, source, order, first, rows, block):
-    """Copy `rows` rows of the row-major matrix `source` into panels, adding rows of zeros to make up whole tiles.
+    """Copy `rows` rows of the row-major matrix `source` into panels, with zeros as padding and to make up whole tiles.
 
     Parameters
     ----------
@@ -37,11 +39,21 @@ def pack_rows(panels, source, order, first, rows, block):
             for c in range(size):
                 panels[q * block + s * size + c] = source[row, q + c]
         q = columns // size * size
-        for c in range(columns - q):
-            panels[q * block + s * size + c] = source[row, q + c]
+        for c in range(size if q < columns else 0):
+            panels[q * block + s * size + c] = source[row, q + c] if q + c < columns else 0
     for q in range(0, columns, size):
         for i in range(q * block + rows * size, q * block + padded(rows, ROWS) * size):
             panels[i] = 0
+
+
+@njit
+def all_finite(panels, columns, rows, block):
+    """Whether all elements of a packed matrix are finite; its padding must be."""
+    size, finite = width(panels), True
+    for q in range(0, columns, size):
+        for i in range(q * block, q * block + rows * size):
+            finite &= abs(panels[i]) < np.inf
+    return finite
 
 
 @njit

@@ -4,7 +4,7 @@ from numba import prange
 
 from .compile import njit, parallel_njit, specialise
 from .forward import forward
-from .panels import pack_rows, unpack_rows
+from .panels import all_finite, pack_rows, unpack_rows
 from .tickets import take
 from .tile import width
 
@@ -21,26 +21,34 @@ def predict_rows(outputs, network, activations, x, order, first, last, block):
     x : (N, n_in) array
     order : (N,) or (0,) int64 array; rows of `x` to take; empty: as they come
     block : int; rows of a block
+
+    Returns
+    -------
+    bool
+        Whether all inputs are finite.
     """
-    layer = network.layers[len(network.layers) - 1]
+    layer, finite = network.layers[len(network.layers) - 1], True
     for start in range(first, last, block):
         rows = min(block, last - start)
         pack_rows(activations, x, order, start, rows, block)
+        finite &= all_finite(activations, x.shape[1], rows, block)
         forward(network, activations, rows, block)
         unpack_rows(outputs, start, activations[layer.outputs * width(x) * block :], rows, block)
+    return finite
 
 
 @njit
 def predict_blocks(outputs, network, activations, x, order, block, tickets):
-    """One thread's part in a prediction: blocks, as long as there are any."""
+    """One thread's part in a prediction: blocks, while there are any; tickets[-1] = 1 if an input is not finite."""
     first = take(tickets, 0) * block
     while first < len(outputs):
-        predict_rows(outputs, network, activations, x, order, first, min(first + block, len(outputs)), block)
+        if not predict_rows(outputs, network, activations, x, order, first, min(first + block, len(outputs)), block):
+            tickets[-1] = 1
         first = take(tickets, 0) * block
 
 
 def _predict(outputs, network, activations, x, order, block, tickets):
-    """The network's outputs for all rows; `activations` has a row of scratch for each thread, `tickets` are zero."""
+    """The network's outputs for all rows; `activations` has a row of scratch for each thread, both `tickets` are 0."""
     for thread in prange(len(activations)):
         predict_blocks(outputs, network, activations[thread], x, order, block, tickets)
 

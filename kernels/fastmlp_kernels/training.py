@@ -21,7 +21,7 @@ from .deltas import backward, sum_squares
 from .forward import forward_training
 from .gradients import piece_gradient
 from .network import transpose
-from .panels import pack_labels, pack_rows
+from .panels import all_finite, pack_labels, pack_rows
 from .pointers import call_loss
 from .tickets import take
 from .tile import width
@@ -332,12 +332,15 @@ def evaluate_blocks(network, workspace, data, loss, slot):
     block, rows = workspace.block, samples(data)
     b = take(workspace.tickets, GROUPS)
     while b * block < rows:
-        workspace.losses[b] = block_loss(network, workspace, data, loss, slot, b * block, min(block, rows - b * block))
+        count = min(block, rows - b * block)
+        total = block_loss(network, workspace, data, loss, slot, b * block, count)
+        finite = all_finite(workspace.activations[slot], data.x.shape[1], count, block)
+        workspace.losses[b] = total if finite else np.nan
         b = take(workspace.tickets, GROUPS)
 
 
 def _evaluate(network, workspace, data, loss):
-    """The loss summed over all samples, block by block; workspace.losses has room for all blocks."""
+    """The loss summed over all samples, or NaN if an input is not finite; workspace.losses has room for all blocks."""
     workspace.tickets[:] = 0
     for slot in prange(len(workspace.activations)):
         evaluate_blocks(network, workspace, data, loss, np.intp(slot))

@@ -302,3 +302,15 @@ def test_questions_to_the_network_check_their_loss_and_reduction(loss):
 def test_whole_numbers_of_numpy_are_whole_numbers():
     assert checks.count("n", np.int32(3)) == 3
     assert checks.number("x", np.float32(0.5)) == 0.5
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("rows", [300, 5])
+def test_prediction_and_evaluation_find_inputs_that_saturating_units_hide(value, rows):
+    net = MLP([20, 8, 1], activation="sigmoid", output_activation="sigmoid")
+    net.weights[0][:] = 1
+    X, y = np.ones((rows, 20)), np.ones((rows, 1))
+    X[rows - 2, 17] = value
+    for call in (lambda: net.predict(X), lambda: net.evaluate(X, y)):
+        with pytest.raises(ValueError, match=f"X is {value} at row {rows - 2}, column 17"):
+            call()

@@ -17,7 +17,7 @@ def predict(guarded, built, x, order, how, shares=SHARES, block=2 * ROWS):
     scratch = aligned((shares, sum(panels(n, x.dtype) for n in sizes) * width(x.dtype) * block), x.dtype, np.nan)
     outputs = guarded((len(order) or len(x), sizes[-1]), x.dtype)
     run = prediction.predict if how == "parallel" else prediction.predict_serial
-    run(outputs, built, scratch, x, order, block, np.zeros(1, np.int64))
+    run(outputs, built, scratch, x, order, block, np.zeros(2, np.int64))
     return outputs
 
 

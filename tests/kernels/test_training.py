@@ -374,3 +374,12 @@ def test_steps_allocate_nothing(how, groups):
         _nrt_python.memsys_disable_stats()
     assert state.steps[0] == 22
     assert 0 < allocations[0] == allocations[1] == allocations[2]
+
+
+@pytest.mark.skipif(PLAIN, reason="nothing is compiled")
+def test_regions_that_follow_each_other_stay_apart_in_every_dtype():
+    """Numba fuses neighbouring regions unless told not to, and forgets that it was told from the second dtype on."""
+    for dtype in (np.float32, np.float64):
+        Case(dtype).gradient("parallel")
+    assert len(training.gradient.signatures) >= 2
+    assert not training.gradient.targetoptions["parallel"].fusion
