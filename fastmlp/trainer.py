@@ -16,9 +16,7 @@ from . import checks, optimizers, schedules
 from . import progress as displays
 from .history import History
 from .network import MLP
-
-SLICE_SECONDS = 0.1  # of compiled code at a stretch; between slices Python looks at progress and Ctrl-C
-GUESSED_FLOPS, GUESSED_OVERHEAD = 20e9, 2e-6  # a second; seconds for a batch: for the length of the first slice
+from .pace import Pace
 
 
 class DivergenceError(ArithmeticError):
@@ -95,7 +93,7 @@ class Trainer:
         self._network = net.compiled(self.loss)
         self._reset()
         self._progress = training.Progress(np.zeros(1), np.zeros(len(net.weights)), np.zeros(1, np.int64))
-        self._workspaces = {}
+        self._workspaces, self._paces = {}, {}
 
     def fit(
         self,
@@ -151,7 +149,8 @@ class Trainer:
         display = displays.start(progress, epochs, samples)
         try:
             with self._threads():
-                self._run(data, min(self.batch_size, samples), 0.0, 0, 0, "")  # to compile before the clock runs
+                for driver in self._pace(min(self.batch_size, samples)).drivers:  # to compile before the clock runs
+                    self._run(driver, data, min(self.batch_size, samples), 0.0, 0, 0, "")
                 for epoch in range(epochs):
                     self._epoch(data, samples, epoch, display)
                     if validation:
@@ -179,7 +178,10 @@ class Trainer:
         packed.pack(self._network, self.net.params)
         rows = len(data.x)
         with self._threads():
-            self._run(data, rows, self.schedule.rate(0, []), 0, 1, "in a step")
+            driver, _ = self._pace(rows).pick()
+            start = time.perf_counter()
+            self._run(driver, data, rows, self.schedule.rate(0, []), 0, 1, "in a step")
+            self._pace(rows).note(driver, time.perf_counter() - start)
         return self._progress.loss[0] * self._scale(rows)
 
     def _epoch(self, data, samples, epoch, display):
@@ -189,14 +191,14 @@ class Trainer:
         history, rate = self.history, self.schedule.rate(epoch, self.history.watched)
         batch_size = min(self.batch_size, samples)
         batches = -(-samples // batch_size)
-        seconds = GUESSED_OVERHEAD + self.net.training_flops * batch_size / GUESSED_FLOPS  # of a batch
+        pace = self._pace(batch_size)
         first, loss, begin = 0, 0.0, time.perf_counter()
         squares = np.zeros(len(self.net.weights))
         while first < batches:
-            last = min(batches, first + max(1, round(SLICE_SECONDS / seconds)))
-            start = time.perf_counter()
-            self._run(data, batch_size, rate, first, last, f"in epoch {epoch + 1}")
-            seconds = (time.perf_counter() - start) / (last - first)
+            driver, most = pace.pick()
+            last, start = min(batches, first + most), time.perf_counter()
+            self._run(driver, data, batch_size, rate, first, last, f"in epoch {epoch + 1}")
+            pace.note(driver, (time.perf_counter() - start) / (last - first))
             loss, squares = loss + self._progress.loss[0], squares + self._progress.squares
             done = min(last * batch_size, samples)
             display.update(done - first * batch_size, loss * self._scale(done))
@@ -210,16 +212,14 @@ class Trainer:
         history.seconds.append(elapsed)
         history.samples_per_second.append(samples / elapsed)
 
-    def _run(self, data, batch_size, rate, first, last, when):
+    def _run(self, driver, data, batch_size, rate, first, last, when):
         """Make the updates of batches first..last, then show the new weights to the network."""
         mean = self.reduction == "mean"
         optimizer = optimizers.compiled(self.optimizer, rate, self.l2, self.clip_norm, mean, self.update_biases)
         self._progress.loss[0], self._progress.squares[:], self._progress.diverged[0] = 0, 0, 0
-        serial = plan.is_serial(self.net.sizes, batch_size) or numba.get_num_threads() == 1
-        run = training.train_serial if serial else training.train
         workspace, batches, threads = self._workspace(batch_size), (batch_size, first, last), numba.get_num_threads()
         learning = self._loss_address, optimizer, self._state, self._progress
-        run(self._network, workspace, data, *learning, *batches, threads)
+        driver(self._network, workspace, data, *learning, *batches, threads)
         diverged = packed.nonfinite_layer(self._network) or self._progress.diverged[0]
         if diverged:
             self._reset()
@@ -236,6 +236,15 @@ class Trainer:
         weights, moments = self._network.weights, self.optimizer.moments
         first, second = (packed.aligned(weights.size if moments > m else 0, weights.dtype, 0) for m in (0, 1))
         self._state = updates.State(first, second, np.zeros(1, np.int64))
+
+    def _pace(self, batch_size):
+        """The pace of batches of a size; that of the last size is kept."""
+        if batch_size not in self._paces:
+            flops = self.net.training_flops * batch_size
+            drivers = [training.train_serial] if flops < plan.PARALLEL_FLOPS else []
+            drivers += [training.train] if flops >= plan.SERIAL_FLOPS and numba.get_num_threads() > 1 else []
+            self._paces = {batch_size: Pace(drivers or [training.train_serial], flops)}
+        return self._paces[batch_size]
 
     def _workspace(self, batch_size, samples=0):
         """Scratch memory for batches of a size, or to evaluate `samples`; the last of each kind is kept."""

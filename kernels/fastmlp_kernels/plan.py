@@ -20,6 +20,7 @@ SAMPLES_PER_GROUP = 512  # at least, so that adding up the groups' gradients sta
 PIECE_SIDE = 128  # rows and columns of a piece of weights: 64 KB of gradient
 EVALUATION_ROWS = 8192  # for which an evaluation takes scratch memory
 SERIAL_FLOPS = 400_000  # work below which one thread is faster than waking others
+PARALLEL_FLOPS = 50_000_000  # work above which it never is, even if waking them takes a quarter of a millisecond
 
 
 def training_flops(sizes):

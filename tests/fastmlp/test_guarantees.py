@@ -13,7 +13,7 @@ import pytest
 from fastmlp_kernels import activations, cpu, forward, losses, network, panels, plan, prediction, training, updates
 from numba.core.runtime import _nrt_python, rtsys
 
-from fastmlp import MLP, Momentum, Trainer, progress, schedules, trainer
+from fastmlp import MLP, Momentum, Trainer, pace, progress, schedules
 
 jit_only = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="about compiled code")
 
@@ -108,7 +108,7 @@ def test_slices_of_time_change_no_bit(monkeypatch):
     """However many batches a call into compiled code makes: that depends on the speed of the machine."""
     results = []
     for seconds in (1e-9, 2e-5, 1e-4, 1e9):  # the two in the middle make slices of a few batches
-        monkeypatch.setattr(trainer, "SLICE_SECONDS", seconds)
+        monkeypatch.setattr(pace, "SLICE_SECONDS", seconds)
         params, history = fitted(rows=1000, batch_size=7, optimizer="adam")
         results.append((params, history.loss, history.delta_rms))
     assert results == results[:1] * 4
@@ -124,7 +124,7 @@ STEPS = [([20, 300, 5], 40), ([50, 130, 10], 600), ([33, 40, 5], 2048), ([5, 3, 
 @pytest.mark.parametrize("clip", [None, 0.01])
 def test_compiled_steps_allocate_nothing_on_the_heap(monkeypatch, sizes, batch, clip):
     _nrt_python.memsys_enable_stats()
-    monkeypatch.setattr(trainer, "SLICE_SECONDS", 1e9)  # one call into compiled code per epoch
+    monkeypatch.setattr(pace, "SLICE_SECONDS", 1e9)  # one call into compiled code per epoch
     net, allocations = MLP(sizes), []
     x, y = samples(40 * batch, sizes[0], sizes[-1])
     coach = Trainer(net, batch_size=batch, clip_norm=clip)
@@ -154,7 +154,7 @@ class MemoryWatch(progress.Silent):
 @pytest.mark.parametrize(("sizes", "batch"), STEPS)
 def test_steps_make_no_new_arrays_and_memory_stays_flat(monkeypatch, sizes, batch):
     watch = MemoryWatch()
-    monkeypatch.setattr(trainer, "SLICE_SECONDS", 1e-9)  # Python looks in after every batch
+    monkeypatch.setattr(pace, "SLICE_SECONDS", 1e-9)  # Python looks in after every batch
     monkeypatch.setattr(progress, "start", lambda *_: watch)
     x, y = samples(20 * batch, sizes[0], sizes[-1])
     coach = Trainer(MLP(sizes), batch_size=batch)

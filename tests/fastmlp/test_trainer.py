@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from fastmlp import MLP, DivergenceError, Trainer, progress, trainer
+from fastmlp import MLP, DivergenceError, Trainer, pace, progress, trainer
 
 
 def noise(rows=100, n_in=3, n_out=2, seed=0):
@@ -54,7 +54,9 @@ def test_the_last_batch_of_an_epoch_holds_what_is_left_and_is_averaged_over_that
 
 def test_shuffling_takes_every_sample_once_and_in_another_order_each_epoch(monkeypatch):
     seen, run = [], Trainer._run
-    monkeypatch.setattr(Trainer, "_run", lambda self, data, *a: (seen.append(data.order.copy()), run(self, data, *a)))
+    monkeypatch.setattr(
+        Trainer, "_run", lambda self, driver, data, *a: (seen.append(data.order.copy()), run(self, driver, data, *a))
+    )
     x, y = noise(50)
     Trainer(MLP([3, 2])).fit(x, y, 3, progress=False)
     seen = seen[-3:]  # before that, a call without batches
@@ -189,7 +191,7 @@ def test_restored_weights_are_those_that_training_goes_on_from():
 def states(monkeypatch):
     """The weights after every slice of one batch, and before the first."""
     kept, run = [], Trainer._run
-    monkeypatch.setattr(trainer, "SLICE_SECONDS", 1e-9)
+    monkeypatch.setattr(pace, "SLICE_SECONDS", 1e-9)
 
     def noted(self, *args):
         if not kept:
@@ -274,7 +276,7 @@ def test_an_interruption_leaves_usable_weights(monkeypatch):
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(progress, "start", lambda *_: Interrupting(0, 0))
-    monkeypatch.setattr(trainer, "SLICE_SECONDS", 1e-9)
+    monkeypatch.setattr(pace, "SLICE_SECONDS", 1e-9)
     x, y = noise(50)
     net, other = (MLP([3, 4, 2], seed=0) for _ in range(2))
     coach = Trainer(net, batch_size=10, shuffle=False)
