@@ -25,11 +25,11 @@ def note_calls(monkeypatch, carry_on=True):
     """A list that gets (data, first batch, last batch) of every call into compiled code that makes updates."""
     calls, run = [], Trainer._run
 
-    def noted(self, data, size, rate, first, last, when):
+    def noted(self, driver, data, size, rate, first, last, when):
         if last > first:
             calls.append((data, first, last))
         if carry_on:
-            run(self, data, size, rate, first, last, when)
+            run(self, driver, data, size, rate, first, last, when)
 
     monkeypatch.setattr(Trainer, "_run", noted)
     return calls
