@@ -174,7 +174,8 @@ def train(network, batches, loss, optimizer):
         history.append(losses(network, x, y, loss).sum())
         _, matrices, rows = backpropagate(network, x, y, loss)
         gradients = [g / len(x) if optimizer.mean else g for g in matrices + rows]
-        norm = math.sqrt(sum((g**2).sum() for g in gradients))
+        learnt = gradients if optimizer.update_biases else gradients[:layers]
+        norm = math.sqrt(sum((g**2).sum() for g in learnt))
         factor = optimizer.clip_norm / norm if 0 < optimizer.clip_norm < norm else 1.0
         for i, (p, g, state) in enumerate(zip(parameters, gradients, states, strict=True)):
             if i < layers or optimizer.update_biases:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 from numba import types
 
 from .compile import njit, specialise
@@ -34,7 +35,7 @@ def _clear_padding(deltas, rows, n, block):
 @njit
 def squared_error(deltas, outputs, targets, rows, n, block):
     """E = 1/2 sum_k (a_k - y_k)^2 and delta = (a - y) g'(z), for activations applied element by element."""
-    size, total = width(deltas), 0.0
+    size, total = width(deltas), np.float64(0)
     for q in range(0, n, size):
         for s in range(rows):
             for c in range(min(size, n - q)):
@@ -55,7 +56,7 @@ def softmax(outputs, rows, n, block):
         for q in range(0, n, size):
             for c in range(min(size, n - q)):
                 peak = max(peak, outputs[q * block + s * size + c])
-        total = 0.0
+        total = np.float64(0)
         for q in range(0, n, size):
             for c in range(min(size, n - q)):
                 i = q * block + s * size + c
@@ -71,9 +72,9 @@ def softmax(outputs, rows, n, block):
 def squared_error_softmax(deltas, outputs, targets, rows, n, block):
     """The squared error of softmax outputs: delta_k = a_k (e_k - sum_j e_j a_j) with e = a - y."""
     softmax(deltas, rows, n, block)
-    size, total = width(deltas), 0.0
+    size, total = width(deltas), np.float64(0)
     for s in range(rows):
-        mean = 0.0
+        mean = np.float64(0)
         for q in range(0, n, size):
             for c in range(min(size, n - q)):
                 i = q * block + s * size + c
@@ -96,7 +97,7 @@ def cross_entropy(deltas, outputs, targets, rows, n, block):
 
     The product of the two derivatives collapses to delta = a - y (for targets that add up to one).
     """
-    size, loss = width(deltas), 0.0
+    size, loss = width(deltas), np.float64(0)
     for s in range(rows):
         for q in range(0, n, size):
             for c in range(min(size, n - q)):
@@ -127,7 +128,7 @@ def binary_cross_entropy(deltas, outputs, targets, rows, n, block):
 
     In the stable form max(z, 0) - z y + log(1 + exp(-|z|)); the derivatives collapse to delta = a - y.
     """
-    size, loss, one = width(deltas), 0.0, deltas.dtype.type(1)
+    size, loss, one = width(deltas), np.float64(0), deltas.dtype.type(1)
     for q in range(0, n, size):
         for s in range(rows):
             for c in range(min(size, n - q)):

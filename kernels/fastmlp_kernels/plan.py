@@ -17,6 +17,7 @@ MIN_BLOCK = 24  # rows, where a small batch is shared between threads
 SHARES = 4  # blocks at least, where it is
 GROUPS = 16  # of blocks, at most; each has its own gradient
 SAMPLES_PER_GROUP = 512  # at least, so that adding up the groups' gradients stays below 2 % of the work
+GROUP_BYTES = 4 * 1024 * 1024  # of a group's gradient, at most; larger ones are no longer read from the L3 cache
 PIECE_SIDE = 128  # rows and columns of a piece of weights: 64 KB of gradient
 EVALUATION_ROWS = 8192  # for which an evaluation takes scratch memory
 SERIAL_FLOPS = 400_000  # work below which one thread is faster than waking others
@@ -76,7 +77,7 @@ def workspace(network, batch_size, samples=0, block=None):
     block = -(-block // SHAPE.rows) * SHAPE.rows if block else _block(sizes, batch_size)
     blocks = -(-batch_size // block)
     groups = min(GROUPS, max(1, batch_size // SAMPLES_PER_GROUP))
-    keep = groups < min(4, blocks)
+    keep = groups < min(SHARES, blocks) or network.weights.nbytes > GROUP_BYTES
     slots = blocks if keep else min(groups, blocks)
     panels = [-(-n // size) for n in sizes]
     pieces = _pieces(network)

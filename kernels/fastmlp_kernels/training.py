@@ -190,12 +190,12 @@ def complete_gradient(network, workspace, piece, groups, rows):
 
 
 @njit
-def squared_norm(network, workspace, piece):
-    """Squared norm of a piece of the gradient, without biases the network does not have."""
+def squared_norm(network, workspace, piece, biases):
+    """Squared norm of a piece of the gradient, with its biases if the network has any and they are to count."""
     gradient, total = workspace.gradients[0], 0.0
     for column in range(piece.left, piece.right, width(network.weights)):
         begin, start, stop = panel_range(network, piece, column)
-        for i in range(begin if network.layers[piece.layer].bias else start, stop):
+        for i in range(begin if biases and network.layers[piece.layer].bias else start, stop):
             total += gradient[i] * gradient[i]
     return total
 
@@ -262,12 +262,12 @@ def train_groups(network, workspace, data, loss, start, rows):
 
 
 @njit
-def complete_gradients(network, workspace, rows):
-    """One thread's part in completing the gradient, and the squared norm of each piece."""
+def complete_gradients(network, workspace, rows, biases):
+    """One thread's part in completing the gradient, and the squared norm of each piece, with or without biases."""
     p = take(workspace.tickets, GRADIENTS)
     while p < len(workspace.pieces):
         complete_gradient(network, workspace, workspace.pieces[p], group_count(workspace, rows), rows)
-        workspace.norms[p] = squared_norm(network, workspace, workspace.pieces[p])
+        workspace.norms[p] = squared_norm(network, workspace, workspace.pieces[p], biases)
         p = take(workspace.tickets, GRADIENTS)
 
 
@@ -289,7 +289,7 @@ def _gradient(network, workspace, data, loss, progress, start, rows, threads):
     for _ in prange(threads):
         train_groups(network, workspace, data, loss, start, rows)
     for _ in prange(threads):
-        complete_gradients(network, workspace, rows)
+        complete_gradients(network, workspace, rows, True)
     return summarise(network, workspace, progress, rows)
 
 
@@ -318,7 +318,7 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
         incomplete = rows
         if optimizer.clip_norm > 0:
             for _ in prange(threads):
-                complete_gradients(network, workspace, rows)
+                complete_gradients(network, workspace, rows, optimizer.update_biases)
             scale *= clipping(optimizer.clip_norm, scale, workspace.norms)
             incomplete = 0
         for _ in prange(threads):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastmlp import plots
+from fastmlp import files, plots
 from fastmlp.examples import load_example
 from fastmlp.network import MLP
 
@@ -62,7 +62,7 @@ def test_without_matplotlib_the_message_says_what_to_install(tmp_path, monkeypat
 def test_a_failed_write_leaves_the_old_picture(tmp_path, monkeypatch):
     path = tmp_path / "loss.png"
     path.write_text("old")
-    monkeypatch.setattr(plots.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         plots.loss_curves(HISTORY, path)
     assert path.read_text() == "old"

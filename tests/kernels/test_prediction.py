@@ -12,12 +12,14 @@ from tests.kernels.cases import DTYPES, NO_ORDER, RUNS, kernel_network, panels, 
 SHARES = 3
 
 
-def predict(guarded, built, x, order, how, shares=SHARES, block=2 * ROWS):
+def predict(guarded, built, x, order, how, shares=SHARES, block=2 * ROWS, finite=True):
     sizes = [built.layers[0].n_in, *built.layers.n_out]
     scratch = aligned((shares, sum(panels(n, x.dtype) for n in sizes) * width(x.dtype) * block), x.dtype, np.nan)
     outputs = guarded((len(order) or len(x), sizes[-1]), x.dtype)
     run = prediction.predict if how == "parallel" else prediction.predict_serial
-    run(outputs, built, scratch, x, order, block, np.zeros(2, np.int64))
+    tickets = np.zeros(2, np.int64)
+    run(outputs, built, scratch, x, order, block, tickets)
+    assert tickets[-1] == (not finite)
     return outputs
 
 
@@ -60,3 +62,12 @@ def test_shares_and_threads_make_no_difference(guarded, dtype):
         ]
     ]  # fmt: skip
     assert len(set(found)) == 1
+
+
+@RUNS
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("row", [0, 2 * ROWS, 5 * ROWS])
+def test_inputs_that_are_not_finite_are_reported(guarded, how, value, row):
+    _, built, x = case(np.float32, 5 * ROWS + 1)
+    x[row, -1] = value
+    predict(guarded, built, x, NO_ORDER, how, finite=False)

@@ -284,7 +284,7 @@ def test_training_stops_where_values_are_not_finite(how, groups):
 
 @RUNS
 @MODES
-@pytest.mark.parametrize("l", [1, 2, 3])
+@pytest.mark.parametrize("l", [1, 2, 3, 4])
 def test_the_first_layer_that_is_not_finite_is_named(how, groups, l):
     case = Case(groups=groups)
     layer = case.built.layers[l - 1]
