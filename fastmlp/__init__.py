@@ -1,4 +1,4 @@
-"""Multilayer perceptrons trained by backpropagation on CPUs, near the machine's peak."""
+"""Multilayer perceptrons trained by backpropagation on CPUs."""
 
 import importlib
 from typing import TYPE_CHECKING
