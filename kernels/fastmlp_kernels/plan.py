@@ -17,11 +17,11 @@ MIN_BLOCK = 24  # rows, where a small batch is shared between threads
 SHARES = 4  # blocks at least, where it is
 GROUPS = 16  # of blocks, at most; each has its own gradient
 SAMPLES_PER_GROUP = 512  # at least: adding up the groups' gradients is then, by count of bytes, some 2 % of the work
-GROUP_BYTES = 4 * 1024 * 1024  # of a group's gradient, at most: groups were 10 % faster at 1.6 MB, 2 to 5 % slower at 12 MB
+GROUP_BYTES = 4 * 1024 * 1024  # of a group's gradient, at most: groups won by 10 % at 1.6 MB, lost by 2 to 5 % at 12 MB
 PIECE_SIDE = 128  # rows and columns of a piece of weights: 64 KB of gradient
 EVALUATION_ROWS = 8192  # for which an evaluation takes scratch memory
 SERIAL_FLOPS = 400_000  # estimated work below which one thread is faster than waking others
-PARALLEL_FLOPS = 50_000_000  # estimated work above which it is not, even if waking them takes a quarter of a millisecond
+PARALLEL_FLOPS = 50_000_000  # estimated work above which it is not, even if waking them takes 0.25 ms
 
 
 def training_flops(sizes):
