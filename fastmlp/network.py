@@ -200,9 +200,10 @@ class MLP:
         data, loss = self.data(X, y, loss)
         network = self.compiled(loss)
         rows = len(data.x)
-        workspace = plan.workspace(network, min(rows, plan.EVALUATION_ROWS), rows)
-        run = training.evaluate_serial if plan.is_serial(self.sizes, rows) else training.evaluate
-        total = run(network, workspace, data, self.loss_address(loss))
+        threads = 1 if plan.is_serial(self.sizes, rows) else numba.get_num_threads()
+        workspace = plan.workspace(network, min(rows, plan.EVALUATION_ROWS), threads, rows)
+        run = training.evaluate if threads > 1 else training.evaluate_serial
+        total = run(network, workspace, data, self.loss_address(loss), threads)
         if not np.isfinite(total):
             checks.finite("X", data.x)
         return total * self._scale(reduction, rows)
@@ -306,11 +307,11 @@ class MLP:
         data, loss = self.data(X, y, loss)
         network, rows = self.compiled(loss), len(data.x)
         scale = self._scale(reduction, rows)
-        workspace = plan.workspace(network, rows, block=rows if one_block else None)
+        threads = 1 if one_block or plan.is_serial(self.sizes, rows) else numba.get_num_threads()
+        workspace = plan.workspace(network, rows, threads, block=rows if one_block else None)
         progress = training.Progress(np.zeros(1), np.zeros(len(self.weights)), np.zeros(1, np.int64))
-        serial = plan.is_serial(self.sizes, rows)
-        run = training.gradient_serial if serial else training.gradient
-        finite = run(network, workspace, data, self.loss_address(loss), progress, 0, rows, numba.get_num_threads())
+        run = training.gradient if threads > 1 else training.gradient_serial
+        finite = run(network, workspace, data, self.loss_address(loss), progress, 0, rows, threads)
         gradient = np.empty_like(self.params)
         packed.unpack(gradient, network, workspace.gradients[0])
         gradient *= scale

@@ -248,7 +248,7 @@ class Trainer:
 
     def _workspace(self, batch_size, samples=0):
         """Scratch memory for batches of a size, or to evaluate `samples`; the last of each kind is kept."""
-        kind, sizes = samples > 0, (batch_size, samples)
+        kind, sizes = samples > 0, (batch_size, numba.get_num_threads(), samples)
         if kind not in self._workspaces or self._workspaces[kind][0] != sizes:
             self._workspaces[kind] = sizes, plan.workspace(self._network, *sizes)
         return self._workspaces[kind][1]
@@ -285,9 +285,9 @@ class Trainer:
     def _evaluate(self, data):
         samples = len(data.order) or len(data.x)
         workspace = self._workspace(min(samples, plan.EVALUATION_ROWS), samples)
-        serial = plan.is_serial(self.net.sizes, samples) or numba.get_num_threads() == 1
-        run = training.evaluate_serial if serial else training.evaluate
-        return run(self._network, workspace, data, self._loss_address) * self._scale(samples)
+        threads = 1 if plan.is_serial(self.net.sizes, samples) else numba.get_num_threads()
+        run = training.evaluate if threads > 1 else training.evaluate_serial
+        return run(self._network, workspace, data, self._loss_address, threads) * self._scale(samples)
 
     def _scale(self, rows):
         return 1 / rows if self.reduction == "mean" else 1.0

@@ -17,7 +17,7 @@ from numba.core import config
 from numba.core.cpu_options import ParallelOptions
 
 # No fastmath: sums keep their order and NaN checks stay. The numpy error model makes x / 0 inf instead of a branch.
-OPTIONS = {"error_model": "numpy", "nogil": True, "boundscheck": False}
+OPTIONS = {"error_model": "numpy", "nogil": True, "boundscheck": False, "_nrt": False}
 # Only `prange` makes parallel regions. Left on, these would turn array assignments into regions too, and fuse regions
 # that follow each other, although the second needs all of the first to be done.
 AUTOMATIC = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
@@ -68,6 +68,11 @@ def _cached(decorate):
 def njit(function):
     """Compile a serial kernel: the only way a kernel is compiled, so that all share the same options and cache."""
     return _cached(lambda cache: numba.njit(cache=cache, **OPTIONS)(function))
+
+
+def inlined(function):
+    """Compile a kernel that always becomes part of its callers: a tile that goes in or out must stay in registers."""
+    return _cached(lambda cache: numba.njit(cache=cache, forceinline=True, **OPTIONS)(function))
 
 
 def parallel_njit(function):

@@ -1,62 +1,70 @@
 """Forward pass of a block of rows: z = a W + b and a = g(z), layer by layer."""
 
-from .compile import njit
+from .compile import inlined, njit
 from .losses import softmax
 from .panels import padded
 from .pointers import call_slopes, call_values
 from .tile import ROWS, load, rank1, store, width
 
 
-@njit
+UNROLL = 4  # terms of a sum between two looks at the loop's end: fewer instructions, 10 % faster than one by one
+
+
+@inlined
 def accumulate(acc, a, a_offset, b, b_offset, depth, block):
     """acc + A B for the tile's rows of A, in panels of `block` rows, and one panel of B with `depth` rows."""
     size = width(a)
     for q in range(0, depth, size):
-        left, right = a_offset + q * block, b_offset + q * size
-        for k in range(min(size, depth - q)):
+        left, right, terms = a_offset + q * block, b_offset + q * size, min(size, depth - q)
+        whole = terms // UNROLL * UNROLL
+        for k in range(0, whole, UNROLL):
+            for i in range(UNROLL):
+                acc = rank1(acc, a, left + k + i, size, b, right + (k + i) * size)
+        for k in range(whole, terms):
             acc = rank1(acc, a, left + k, size, b, right + k * size)
     return acc
 
 
-# Terms of a sum that are added up before going on to the next tile: a panel of this many rows (16 KB with AVX2) stays
-# in the L1 cache while all row tiles of a block use it. Longer ones stream through it anew for each tile.
+# Terms of a sum that are added up before going on to the next panel. A panel of this many rows (16 KB with AVX2) stays in
+# the L1 cache while all row tiles of a block use it, the inputs they multiply stay in the L2 cache while all panels do.
 DEPTH = 256
 
 
-@njit
-def net_inputs(z, z_offset, a, a_offset, weights, weights_offset, depth, rows, block):
-    """One panel of z = a W + b, for `rows` rows rounded up to whole tiles.
+@inlined
+def net_inputs(z, z_offset, a, a_offset, weights, weights_offset, start, stop, rows, block):
+    """Terms start..stop of one panel of z = a W + b, for `rows` rows rounded up to whole tiles.
 
     Parameters
     ----------
-    z, a : 1-D arrays; the panel written, and the inputs, in panels of `block` rows
-    weights : 1-D array; one panel of the augmented matrix, `depth` + 1 rows, the biases first
+    z, a : 1-D arrays; the panel written (where `start` is 0) or added to; the inputs, in panels of `block` rows
+    weights : 1-D array; one panel of the augmented matrix, the biases first
     """
     size = width(a)
-    for k in range(0, depth, DEPTH):
-        left, right, terms = a_offset + k * block, weights_offset + (k + 1) * size, min(DEPTH, depth - k)
-        for s in range(0, rows * size, ROWS * size):
-            acc = load(weights, weights_offset, 0, ROWS)
-            if k > 0:
-                acc = load(z, z_offset + s, size, ROWS)
-            acc = accumulate(acc, a, left + s, weights, right, terms, block)
-            store(acc, z, z_offset + s, size)
+    left, right = a_offset + start * block, weights_offset + (start + 1) * size
+    for s in range(0, rows * size, ROWS * size):
+        acc = load(weights, weights_offset, 0, ROWS)
+        if start > 0:
+            acc = load(z, z_offset + s, size, ROWS)
+        acc = accumulate(acc, a, left + s, weights, right, stop - start, block)
+        store(acc, z, z_offset + s, size)
 
 
-@njit
+@inlined
 def forward_training(network, activations, deltas, rows, block):
     """All activations of a block, and in `deltas` the slopes g'(z), or z itself where a layer has no activation."""
     size = width(activations)
     count = padded(rows, ROWS) * size
     for l in range(len(network.layers)):
         layer = network.layers[l]
-        for p in range((layer.n_out + size - 1) // size):
-            z, a = (layer.deltas + p) * size * block, (layer.outputs + p) * size * block
-            weights = layer.weights + p * (layer.n_in + 1) * size
-            inputs = layer.inputs * size * block
-            net_inputs(deltas, z, activations, inputs, network.weights, weights, layer.n_in, rows, block)
-            if layer.slopes:  # while the panel is in the L1 cache
-                call_slopes(layer.slopes, activations, a, deltas, z, count)
+        inputs = layer.inputs * size * block
+        for k in range(0, layer.n_in, DEPTH):
+            stop = min(k + DEPTH, layer.n_in)
+            for p in range((layer.n_out + size - 1) // size):
+                z, a = (layer.deltas + p) * size * block, (layer.outputs + p) * size * block
+                weights = layer.weights + p * (layer.n_in + 1) * size
+                net_inputs(deltas, z, activations, inputs, network.weights, weights, k, stop, rows, block)
+                if layer.slopes and stop == layer.n_in:  # while the panel is in the L1 cache
+                    call_slopes(layer.slopes, activations, a, deltas, z, count)
 
 
 @njit
@@ -66,13 +74,15 @@ def forward(network, activations, rows, block):
     count = padded(rows, ROWS) * size
     for l in range(len(network.layers)):
         layer = network.layers[l]
-        for p in range((layer.n_out + size - 1) // size):
-            a = (layer.outputs + p) * size * block
-            weights = layer.weights + p * (layer.n_in + 1) * size
-            inputs = layer.inputs * size * block
-            net_inputs(activations, a, activations, inputs, network.weights, weights, layer.n_in, rows, block)
-            if layer.values:
-                call_values(layer.values, activations, a, count)
+        inputs = layer.inputs * size * block
+        for k in range(0, layer.n_in, DEPTH):
+            stop = min(k + DEPTH, layer.n_in)
+            for p in range((layer.n_out + size - 1) // size):
+                a = (layer.outputs + p) * size * block
+                weights = layer.weights + p * (layer.n_in + 1) * size
+                net_inputs(activations, a, activations, inputs, network.weights, weights, k, stop, rows, block)
+                if layer.values and stop == layer.n_in:
+                    call_values(layer.values, activations, a, count)
     if network.softmax:
         last = network.layers[len(network.layers) - 1]
         softmax(activations[last.outputs * size * block :], rows, last.n_out, block)

@@ -1,13 +1,13 @@
 """Gradients of a piece of a layer's weights: dE/dW = a^T delta, and dE/db = the sum of delta over samples."""
 
-from .compile import njit
+from .compile import inlined
 from .panels import padded
 from .tile import GRADIENT_ROWS, ROWS, add, load, load_rows, rank1, store, store_rows, sum_rows, width, zero
 
 SUM_ROWS = 2  # of the tile that sums biases; divides ROWS of every CPU
 
 
-@njit
+@inlined
 def bias_gradient(gradient, offset, deltas, d, rows, fresh):
     """gradient[offset : ... + width] = (or +=, unless `fresh`) the sum over rows of the panel of deltas at `d`."""
     size = width(deltas)
@@ -20,7 +20,7 @@ def bias_gradient(gradient, offset, deltas, d, rows, fresh):
     store(sums, gradient, offset, size)
 
 
-@njit
+@inlined
 def weight_gradient(gradient, offset, activations, a, deltas, d, first, last, rows, block, fresh):
     """Weight rows first..last of one panel of the gradient, from `rows` samples.
 
@@ -38,15 +38,16 @@ def weight_gradient(gradient, offset, activations, a, deltas, d, first, last, ro
         if not fresh:
             acc = load_rows(gradient, offset + i * size, size, GRADIENT_ROWS, count)
         inputs = a + i // size * size * block + i % size
-        for s in range(0, rows * size, size):
-            acc = rank1(acc, activations, inputs + s, 1, deltas, d + s)
+        for s in range(0, padded(rows, ROWS) * size, ROWS * size):
+            for r in range(0, ROWS * size, size):
+                acc = rank1(acc, activations, inputs + s + r, 1, deltas, d + s + r)
         if count == GRADIENT_ROWS:
             store(acc, gradient, offset + i * size, size)
         else:
             store_rows(acc, gradient, offset + i * size, size, count)
 
 
-@njit
+@inlined
 def piece_gradient(gradient, network, piece, activations, deltas, rows, block, fresh):
     """A piece (see `training.PIECE`) of a block's gradient, over `rows` samples: written if `fresh`, else added."""
     layer, size = network.layers[piece.layer], width(deltas)

@@ -165,15 +165,11 @@ LOSSES = {
 }
 
 
-@njit
-def _panels(pointer, n, block):
-    """The panels of a block with `n` columns as an array."""
-    return as_array(pointer, padded(n, width(as_array(pointer, 1))) * block)
-
-
 def _entry(deltas, outputs, targets, rows, n, block):
-    buffers = _panels(deltas, n, block), _panels(outputs, n, block), _panels(targets, n, block)
-    return function(*buffers, rows, n, block)  # noqa: F821
+    count = padded(n, width(as_array(deltas, 1))) * block
+    return function(  # noqa: F821
+        as_array(deltas, count), as_array(outputs, count), as_array(targets, count), rows, n, block
+    )
 
 
 @cache

@@ -39,8 +39,11 @@ def pack_rows(panels, source, order, first, rows, block):
             for c in range(size):
                 panels[q * block + s * size + c] = source[row, q + c]
         q = columns // size * size
-        for c in range(size if q < columns else 0):
-            panels[q * block + s * size + c] = source[row, q + c] if q + c < columns else 0
+        start, rest = q * block + s * size, columns - q
+        for c in range(rest):
+            panels[start + c] = source[row, q + c]
+        for c in range(rest, size if rest else 0):
+            panels[start + c] = 0
     for q in range(0, columns, size):
         for i in range(q * block + rows * size, q * block + padded(rows, ROWS) * size):
             panels[i] = 0

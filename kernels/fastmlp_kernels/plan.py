@@ -12,12 +12,13 @@ from .network import aligned
 from .tickets import SPACING
 from .training import PIECE, Workspace
 
-BLOCK = 96  # rows: of 60 to 252 the best or within 3 % of it on AVX2, in steps of networks 64 to 1024 wide
+BLOCK = 144  # rows
 MIN_BLOCK = 24  # rows, where a small batch is shared between threads
 SHARES = 4  # blocks at least, where it is
 GROUPS = 16  # of blocks, at most; each has its own gradient
 SAMPLES_PER_GROUP = 512  # at least: adding up the groups' gradients is then, by count of bytes, some 2 % of the work
 GROUP_BYTES = 4 * 1024 * 1024  # of a group's gradient, at most: groups won by 10 % at 1.6 MB, lost by 2 to 5 % at 12 MB
+KEPT_BYTES = 48 * 1024 * 1024  # of activations and deltas that wait for their gradient, if each thread has a block
 PIECE_SIDE = 128  # rows and columns of a piece of weights: 64 KB of gradient
 EVALUATION_ROWS = 8192  # for which an evaluation takes scratch memory
 SERIAL_FLOPS = 400_000  # estimated work below which one thread is faster than waking others
@@ -57,13 +58,15 @@ def _pieces(network):
     ).view(np.recarray)
 
 
-def workspace(network, batch_size, samples=0, block=None):
+def workspace(network, batch_size, threads, samples=0, block=None):
     """Scratch memory for training with batches of up to `batch_size` rows, and evaluating up to `samples` rows.
 
     Parameters
     ----------
     network : Network
     batch_size, samples : int
+    threads : int
+        That may share the work.
     block : int, optional
         Rows of a block, if the choice is not to be made here.
 
@@ -78,8 +81,10 @@ def workspace(network, batch_size, samples=0, block=None):
     blocks = -(-batch_size // block)
     groups = min(GROUPS, max(1, batch_size // SAMPLES_PER_GROUP))
     keep = groups < min(SHARES, blocks) or network.weights.nbytes > GROUP_BYTES
-    slots = blocks if keep else min(groups, blocks)
     panels = [-(-n // size) for n in sizes]
+    block_bytes = (sum(panels) + sum(panels[1:])) * size * block * dtype.itemsize
+    slots = min(blocks, KEPT_BYTES // block_bytes // threads * threads) if keep else 0
+    slots = max(slots, threads)
     pieces = _pieces(network)
     rows = max(blocks, -(-samples // block))
     return Workspace(
@@ -87,8 +92,8 @@ def workspace(network, batch_size, samples=0, block=None):
         keep=keep,
         activations=aligned((slots, sum(panels) * size * block), dtype),
         deltas=aligned((slots, sum(panels[1:]) * size * block), dtype),
-        targets=aligned((slots, panels[-1] * size * block), dtype),
-        gradients=aligned((1 if keep else slots, network.weights.size), dtype),
+        scratch=aligned((threads, max(panels[1:]) * size * block), dtype),
+        gradients=aligned((1 if keep else min(groups, blocks), network.weights.size), dtype),
         pieces=pieces,
         losses=np.zeros(rows),
         squares=np.zeros((blocks, len(layers))),

@@ -16,7 +16,6 @@ from numba.core import cgutils, config
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
 
-from .compile import njit
 from .cpu import HAS_FMA, SHAPE
 
 ROWS = SHAPE.rows  # of the tile of a product
@@ -26,10 +25,14 @@ WIDTH_BYTES = SHAPE.vecs * SHAPE.vector_bytes  # of a tile row
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
-@njit
-def width(array):
-    """Columns of a tile of `array`'s dtype, which is also the width of a panel; a constant once compiled."""
-    return WIDTH_BYTES // array.itemsize
+@intrinsic
+def width(typing, array):
+    """Columns of a tile of `array`'s dtype, which is also the width of a panel: a constant, so that strides are."""
+
+    def generate(context, builder, signature, args):
+        return context.get_constant(types.intp, WIDTH_BYTES * 8 // array.dtype.bitwidth)
+
+    return types.intp(array), generate
 
 
 class Tile(types.Type):
@@ -289,5 +292,6 @@ if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
         store_rows,
         sum_rows,
         total,
+        width,
         zero,
     )

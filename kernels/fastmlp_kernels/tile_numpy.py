@@ -10,14 +10,18 @@ from .cpu import SHAPE
 
 
 def _rows(array, offset, stride, rows, count):
-    width = SHAPE.width(array.itemsize)
+    size = width(array)
     starts = [offset + min(r, count - 1) * stride for r in range(rows)]
-    assert all(0 <= start <= array.size - width for start in starts), "tile outside its array"
-    return starts, width
+    assert all(0 <= start <= array.size - size for start in starts), "tile outside its array"
+    return starts, size
+
+
+def width(array):
+    return SHAPE.width(array.itemsize)
 
 
 def zero(array, rows):
-    return np.zeros((rows, SHAPE.width(array.itemsize)), array.dtype)
+    return np.zeros((rows, width(array)), array.dtype)
 
 
 def load(array, offset, stride, rows):
@@ -25,8 +29,8 @@ def load(array, offset, stride, rows):
 
 
 def load_rows(array, offset, stride, rows, count):
-    starts, width = _rows(array, offset, stride, rows, count)
-    return np.stack([array[start : start + width] for start in starts])
+    starts, size = _rows(array, offset, stride, rows, count)
+    return np.stack([array[start : start + size] for start in starts])
 
 
 def store(acc, array, offset, stride):
@@ -34,15 +38,15 @@ def store(acc, array, offset, stride):
 
 
 def store_rows(acc, array, offset, stride, count):
-    starts, width = _rows(array, offset, stride, len(acc), count)
+    starts, size = _rows(array, offset, stride, len(acc), count)
     for start, row in zip(starts[:count], acc[:count], strict=True):
-        array[start : start + width] = row
+        array[start : start + size] = row
 
 
 def rank1(acc, a, a_offset, a_stride, b, b_offset):
-    rows, width = acc.shape
+    rows, size = acc.shape
     column = np.array([a[a_offset + r * a_stride] for r in range(rows)])
-    return acc + column[:, None] * b[b_offset : b_offset + width]
+    return acc + column[:, None] * b[b_offset : b_offset + size]
 
 
 def add(left, right):

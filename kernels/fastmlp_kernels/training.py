@@ -6,8 +6,9 @@ applies the optimiser to it.
 
 The gradient is made in one of two places. Where weights are few for the batch, each group adds its blocks' gradients to
 a buffer of its own, and the owner of a piece adds up the buffers. Where weights are many, the activations and deltas
-of the whole batch are kept, and the owner accumulates its piece over all blocks. In both cases the blocks, the groups
-and the order of every sum follow from the shapes alone: results have the same bits for any number of threads.
+of many blocks are kept, as many as the cache that threads share may hold, and the owner accumulates its piece over
+them, before the next blocks take their place. In both cases the blocks, the groups and the order of every sum follow
+from the shapes alone: results have the same bits for any number of threads.
 """
 
 import math
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from .compile import njit, parallel_njit, specialise
+from .compile import inlined, njit, parallel_njit, specialise
 from .deltas import backward, sum_squares
 from .forward import forward_training
 from .gradients import piece_gradient
@@ -32,7 +33,7 @@ from .updates import update
 PIECE = np.dtype([(name, np.int64) for name in ("layer", "first", "last", "left", "right")], align=True)
 
 
-GROUPS, GRADIENTS, UPDATES = range(3)  # the tickets: of groups or blocks, of pieces to complete, of pieces to update
+SHARES, GRADIENTS, UPDATES = range(3)  # the tickets: of groups or blocks, of pieces to complete, of pieces to update
 
 
 class Data(NamedTuple):
@@ -58,8 +59,9 @@ class Workspace(NamedTuple):
     Attributes
     ----------
     block : int; rows of a block
-    keep : bool; whether activations and deltas of a whole batch are kept: a slot for every block, not for every group
-    activations, deltas, targets : (slots, size) arrays; panels of one block each; targets are scratch after the loss
+    keep : bool; whether blocks are kept until all slots are full, or each thread has one slot and each group a gradient
+    activations, deltas : (slots, size) arrays; panels of one block each
+    scratch : (threads, size) array; a block's targets, later the unfinished sums of its error signals
     gradients : (groups, weights) array; partial gradients, of which the first becomes the gradient
     pieces : record array of PIECE
     losses : (blocks,) float64; squares : (blocks, L) float64; summed loss and squared error signals of each block
@@ -72,7 +74,7 @@ class Workspace(NamedTuple):
     keep: bool
     activations: np.ndarray
     deltas: np.ndarray
-    targets: np.ndarray
+    scratch: np.ndarray
     gradients: np.ndarray
     pieces: np.ndarray
     losses: np.ndarray
@@ -97,16 +99,16 @@ class Progress(NamedTuple):
     diverged: np.ndarray
 
 
-@njit
+@inlined
 def samples(data):
     """How many samples are taken."""
     return len(data.order) if data.order.size else len(data.x)
 
 
-@njit
-def load_block(network, workspace, data, slot, first, rows):
-    """Pack inputs and targets of samples first..first + rows into a slot."""
-    targets, n_out, block = workspace.targets[slot], data.y.shape[1], workspace.block
+@inlined
+def load_block(workspace, data, slot, thread, first, rows):
+    """Pack inputs of samples first..first + rows into a slot, their targets into a thread's scratch."""
+    targets, n_out, block = workspace.scratch[thread], data.y.shape[1], workspace.block
     pack_rows(workspace.activations[slot], data.x, data.order, first, rows, block)
     if data.labels.size:
         pack_labels(targets, data.labels, data.order, first, rows, n_out, block)
@@ -114,12 +116,12 @@ def load_block(network, workspace, data, slot, first, rows):
         pack_rows(targets, data.y, data.order, first, rows, block)
 
 
-@njit
-def block_loss(network, workspace, data, loss, slot, first, rows):
+@inlined
+def block_loss(network, workspace, data, loss, slot, thread, first, rows):
     """The summed loss of a block, with the output layer's error signal left in the slot's deltas."""
-    load_block(network, workspace, data, slot, first, rows)
+    load_block(workspace, data, slot, thread, first, rows)
     block, size, last = workspace.block, width(workspace.deltas), network.layers[len(network.layers) - 1]
-    activations, deltas, targets = workspace.activations[slot], workspace.deltas[slot], workspace.targets[slot]
+    activations, deltas, targets = workspace.activations[slot], workspace.deltas[slot], workspace.scratch[thread]
     forward_training(network, activations, deltas, rows, block)
     d, a = last.deltas * size * block, last.outputs * size * block
     return call_loss(loss, deltas, d, activations, a, targets, 0, rows, last.n_out, block)
@@ -139,31 +141,30 @@ def overflowing_layer(network, activations, rows, block):
     return len(network.layers)
 
 
-@njit
-def train_group(network, workspace, data, loss, group, groups, start, rows):
-    """Forward and backward pass of a group's share of the `rows` samples from `start` on, gradients too unless kept."""
-    block = workspace.block
-    blocks = (rows + block - 1) // block
-    begin = group * blocks // groups
-    for b in range(begin, (group + 1) * blocks // groups):
-        slot, first = b if workspace.keep else group, start + b * block
-        count = min(block, start + rows - first)
-        workspace.losses[b] = block_loss(network, workspace, data, loss, slot, first, count)
-        if not math.isfinite(workspace.losses[b]):
-            workspace.overflows[b] = overflowing_layer(network, workspace.activations[slot], count, block)
-        backward(network, workspace.deltas[slot], count, block, workspace.targets[slot])
-        sum_squares(workspace.squares[b], network, workspace.deltas[slot], count, block)
-        if not workspace.keep:
-            activations, deltas, gradient = (
-                workspace.activations[slot],
-                workspace.deltas[slot],
-                workspace.gradients[group],
-            )
-            for piece in workspace.pieces:
-                piece_gradient(gradient, network, piece, activations, deltas, count, block, b == begin)
+@inlined
+def train_block(network, workspace, data, loss, b, slot, thread, start, rows):
+    """Forward and backward pass of block `b` of the `rows` samples from `start` on; returns how many samples it has."""
+    block, first = workspace.block, start + b * workspace.block
+    count = min(block, start + rows - first)
+    workspace.losses[b] = block_loss(network, workspace, data, loss, slot, thread, first, count)
+    if not math.isfinite(workspace.losses[b]):
+        workspace.overflows[b] = overflowing_layer(network, workspace.activations[slot], count, block)
+    backward(network, workspace.deltas[slot], count, block, workspace.scratch[thread])
+    sum_squares(workspace.squares[b], network, workspace.deltas[slot], count, block)
+    return count
 
 
-@njit
+@inlined
+def train_group(network, workspace, data, loss, gradient, begin, end, thread, start, rows):
+    """Forward and backward pass of blocks begin..end of the `rows` samples from `start` on, and their gradient."""
+    block, activations, deltas = workspace.block, workspace.activations[thread], workspace.deltas[thread]
+    for b in range(begin, end):
+        count = train_block(network, workspace, data, loss, b, thread, thread, start, rows)
+        for piece in workspace.pieces:
+            piece_gradient(gradient, network, piece, activations, deltas, count, block, b == begin)
+
+
+@inlined
 def panel_range(network, piece, column):
     """(biases, start, stop): offsets in packed weights of a panel's biases (start, if not in the piece) and weights."""
     layer, size = network.layers[piece.layer], width(network.weights)
@@ -172,20 +173,20 @@ def panel_range(network, piece, column):
     return (panel if piece.first == 0 else start), start, panel + (piece.last + 1) * size
 
 
-@njit
-def complete_gradient(network, workspace, piece, groups, rows):
-    """Complete a piece of the batch's gradient, in gradients[0]."""
+@inlined
+def complete_gradient(network, workspace, piece, begin, end, rows):
+    """Add what blocks begin..end, the last that were trained, contribute to a piece of the gradient, gradients[0]."""
     gradient, block, size = workspace.gradients[0], workspace.block, width(network.weights)
     if workspace.keep:
-        for b in range((rows + block - 1) // block):
-            activations, deltas = workspace.activations[b], workspace.deltas[b]
+        for b in range(begin, end):
+            activations, deltas = workspace.activations[b - begin], workspace.deltas[b - begin]
             piece_gradient(gradient, network, piece, activations, deltas, min(block, rows - b * block), block, b == 0)
     else:
         for column in range(piece.left, piece.right, size):
-            begin, _, stop = panel_range(network, piece, column)
-            for g in range(1, groups):
+            start, _, stop = panel_range(network, piece, column)
+            for g in range(1, min(end, len(workspace.gradients))):
                 partial = workspace.gradients[g]
-                for i in range(begin, stop):
+                for i in range(start, stop):
                     gradient[i] += partial[i]
 
 
@@ -209,7 +210,7 @@ def clipping(limit, scale, norms):
     return min(1.0, limit / (scale * math.sqrt(total))) if total > 0 else 1.0
 
 
-@njit
+@inlined
 def update_piece(network, workspace, state, optimizer, piece, scale):
     """Update a piece of the weights, its biases, and the transposed copy."""
     weights, gradient, size = network.weights, workspace.gradients[0], width(network.weights)
@@ -223,25 +224,18 @@ def update_piece(network, workspace, state, optimizer, piece, scale):
             transpose(network, piece.layer, column, piece.first, piece.last)
 
 
-@njit
-def group_count(workspace, rows):
-    """Groups that share `rows` samples: from the shapes alone."""
-    blocks = (rows + workspace.block - 1) // workspace.block
-    return blocks if workspace.keep else min(blocks, len(workspace.gradients))
-
-
-@njit
-def summarise(network, workspace, progress, rows):
+@inlined
+def summarise(network, workspace, progress, blocks):
     """Add the losses and squares of a batch to the progress, in the order of the blocks; whether all are finite."""
     loss = 0.0
-    for b in range((rows + workspace.block - 1) // workspace.block):
+    for b in range(blocks):
         loss += workspace.losses[b]
         if not math.isfinite(loss):
             progress.diverged[0] = workspace.overflows[b]
             return False
     for l in range(len(network.layers) - 1, -1, -1):
         squares = 0.0
-        for b in range((rows + workspace.block - 1) // workspace.block):
+        for b in range(blocks):
             squares += workspace.squares[b, l]
         if not math.isfinite(squares):
             progress.diverged[0] = l + 1
@@ -251,46 +245,60 @@ def summarise(network, workspace, progress, rows):
     return True
 
 
-@njit
-def train_groups(network, workspace, data, loss, start, rows):
-    """One thread's part in the first region: groups, as long as there are any."""
-    groups = group_count(workspace, rows)
-    group = take(workspace.tickets, GROUPS)
-    while group < groups:
-        train_group(network, workspace, data, loss, group, groups, start, rows)
-        group = take(workspace.tickets, GROUPS)
+@inlined
+def block_count(workspace, rows):
+    """(blocks of `rows` samples, how many of them to train before their gradient is completed)."""
+    blocks = (rows + workspace.block - 1) // workspace.block
+    return blocks, len(workspace.activations) if workspace.keep else blocks
 
 
 @njit
-def complete_gradients(network, workspace, rows, biases):
+def train_blocks(network, workspace, data, loss, thread, begin, end, start, rows):
+    """One thread's part in training blocks begin..end of the `rows` samples from `start` on: a share at a time."""
+    shares = end - begin if workspace.keep else min(end, len(workspace.gradients))
+    i = take(workspace.tickets, SHARES)
+    while i < shares:
+        if workspace.keep:
+            train_block(network, workspace, data, loss, begin + i, i, thread, start, rows)
+        else:
+            first, last = i * end // shares, (i + 1) * end // shares
+            train_group(network, workspace, data, loss, workspace.gradients[i], first, last, thread, start, rows)
+        i = take(workspace.tickets, SHARES)
+
+
+@njit
+def complete_gradients(network, workspace, begin, end, rows, biases):
     """One thread's part in completing the gradient, and the squared norm of each piece, with or without biases."""
     p = take(workspace.tickets, GRADIENTS)
     while p < len(workspace.pieces):
-        complete_gradient(network, workspace, workspace.pieces[p], group_count(workspace, rows), rows)
+        complete_gradient(network, workspace, workspace.pieces[p], begin, end, rows)
         workspace.norms[p] = squared_norm(network, workspace, workspace.pieces[p], biases)
         p = take(workspace.tickets, GRADIENTS)
 
 
 @njit
-def update_pieces(network, workspace, state, optimizer, scale, rows):
-    """One thread's part in the updates; where `rows` > 0, completing the gradient of that many samples first."""
+def update_pieces(network, workspace, state, optimizer, scale, begin, end, rows):
+    """One thread's part in the updates, after completing the gradient where blocks begin..end are still missing."""
     p = take(workspace.tickets, UPDATES)
     while p < len(workspace.pieces):
         piece = workspace.pieces[p]
-        if rows > 0:
-            complete_gradient(network, workspace, piece, group_count(workspace, rows), rows)
+        if begin < end:
+            complete_gradient(network, workspace, piece, begin, end, rows)
         update_piece(network, workspace, state, optimizer, piece, scale)
         p = take(workspace.tickets, UPDATES)
 
 
 def _gradient(network, workspace, data, loss, progress, start, rows, threads):
     """The gradient, summed over samples start..start + rows, in workspace.gradients[0]; False if it is not finite."""
-    workspace.tickets[:] = 0
-    for _ in prange(threads):
-        train_groups(network, workspace, data, loss, start, rows)
-    for _ in prange(threads):
-        complete_gradients(network, workspace, rows, True)
-    return summarise(network, workspace, progress, rows)
+    blocks, chunk = block_count(workspace, rows)
+    for begin in range(0, blocks, chunk):
+        end = min(begin + chunk, blocks)
+        workspace.tickets[:] = 0
+        for thread in prange(threads):
+            train_blocks(network, workspace, data, loss, np.intp(thread), begin, end, start, rows)
+        for _ in prange(threads):
+            complete_gradients(network, workspace, begin, end, rows, True)
+    return summarise(network, workspace, progress, blocks)
 
 
 def _train(network, workspace, data, loss, optimizer, state, progress, batch_size, first, last, threads):
@@ -304,46 +312,50 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
     loss : int; address of the loss
     optimizer, state : Optimizer, State; the state is updated
     progress : Progress; added to
-    threads : int; threads that share the work, those of Numba
+    threads : int; threads that share the work, no more than the workspace is made for
     """
     for batch in range(first, last):
         start = batch * batch_size
         rows = min(batch_size, samples(data) - start)
-        workspace.tickets[:] = 0
-        for _ in prange(threads):
-            train_groups(network, workspace, data, loss, start, rows)
-        if not summarise(network, workspace, progress, rows):
+        blocks, chunk = block_count(workspace, rows)
+        complete = 0  # blocks whose gradient is
+        for begin in range(0, blocks, chunk):
+            end = min(begin + chunk, blocks)
+            workspace.tickets[:] = 0
+            for thread in prange(threads):
+                train_blocks(network, workspace, data, loss, np.intp(thread), begin, end, start, rows)
+            if end < blocks or optimizer.clip_norm > 0:
+                for _ in prange(threads):
+                    complete_gradients(network, workspace, begin, end, rows, optimizer.update_biases)
+                complete = end
+        if not summarise(network, workspace, progress, blocks):
             break
         scale = 1 / rows if optimizer.mean else 1.0
-        incomplete = rows
         if optimizer.clip_norm > 0:
-            for _ in prange(threads):
-                complete_gradients(network, workspace, rows, optimizer.update_biases)
             scale *= clipping(optimizer.clip_norm, scale, workspace.norms)
-            incomplete = 0
         for _ in prange(threads):
-            update_pieces(network, workspace, state, optimizer, scale, incomplete)
+            update_pieces(network, workspace, state, optimizer, scale, complete, blocks, rows)
         state.steps[0] += 1
 
 
 @njit
-def evaluate_blocks(network, workspace, data, loss, slot):
-    """One slot's part in an evaluation: the losses of blocks, as long as there are any."""
+def evaluate_blocks(network, workspace, data, loss, thread):
+    """One thread's part in an evaluation: the losses of blocks, as long as there are any."""
     block, rows = workspace.block, samples(data)
-    b = take(workspace.tickets, GROUPS)
+    b = take(workspace.tickets, SHARES)
     while b * block < rows:
         count = min(block, rows - b * block)
-        total = block_loss(network, workspace, data, loss, slot, b * block, count)
-        finite = all_finite(workspace.activations[slot], data.x.shape[1], count, block)
+        total = block_loss(network, workspace, data, loss, thread, thread, b * block, count)
+        finite = all_finite(workspace.activations[thread], data.x.shape[1], count, block)
         workspace.losses[b] = total if finite else np.nan
-        b = take(workspace.tickets, GROUPS)
+        b = take(workspace.tickets, SHARES)
 
 
-def _evaluate(network, workspace, data, loss):
+def _evaluate(network, workspace, data, loss, threads):
     """The loss summed over all samples, or NaN if an input is not finite; workspace.losses has room for all blocks."""
     workspace.tickets[:] = 0
-    for slot in prange(len(workspace.activations)):
-        evaluate_blocks(network, workspace, data, loss, np.intp(slot))
+    for thread in prange(threads):
+        evaluate_blocks(network, workspace, data, loss, np.intp(thread))
     total = 0.0
     for b in range((samples(data) + workspace.block - 1) // workspace.block):
         total += workspace.losses[b]

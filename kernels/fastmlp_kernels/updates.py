@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .compile import njit
+from .compile import inlined
 
 SGD, MOMENTUM, NESTEROV, ADAM, ADAMW = range(5)
 
@@ -56,7 +56,7 @@ class State(NamedTuple):
     steps: np.ndarray
 
 
-@njit
+@inlined
 def update(weights, state, gradient, start, stop, optimizer, scale, decays):
     """Update weights[start : stop] from `scale` times the gradient.
 

@@ -75,7 +75,7 @@ def test_results_have_the_same_bits_on_1_2_3_and_4_threads():
 @pytest.mark.parametrize("name", SHAPES)
 def test_both_kinds_of_step_are_among_the_shapes(name):
     sizes, dtype, _, batch, _, keep = SHAPES[name]
-    assert plan.workspace(network.build(sizes, dtype), batch).keep == keep
+    assert plan.workspace(network.build(sizes, dtype), batch, 1).keep == keep
     assert plan.is_serial(sizes, batch) == (name == "small steps")
 
 

@@ -43,7 +43,8 @@ def case(guarded, sizes, rows, block, dtype):
 
 def propagate(guarded, built, deltas, rows, block):
     """`backward`, with scratch memory full of NaN."""
-    backward(built, deltas, rows, block, guarded((width(deltas.dtype) * block,), deltas.dtype))
+    widest = max([panels(n, deltas.dtype) for n in built.layers.n_out])
+    backward(built, deltas, rows, block, guarded((widest * width(deltas.dtype) * block,), deltas.dtype))
 
 
 def unpacked(deltas, built, rows, block):

@@ -3,13 +3,13 @@
 import itertools
 
 import fastmlp_kernels.network as packed
-import numba
 import numpy as np
 import pytest
 from fastmlp_kernels import plan
 from fastmlp_kernels.tile import ROWS
 
 SIZES = [(8, 16, 1), (64, 64, 64, 64, 1), (784, 128, 10), (1024, 1024, 1024), (2048, 4096, 1024), (1, 1)]
+THREADS = 3
 BATCHES = [1, ROWS - 1, ROWS + 1, 200, 4096, 16384]
 CASES = pytest.mark.parametrize("sizes", SIZES, ids=lambda sizes: "-".join(map(str, sizes)))
 
@@ -38,34 +38,34 @@ def description(workspace):
 
 @CASES
 @pytest.mark.parametrize("rows", BATCHES)
-def test_nothing_depends_on_the_number_of_threads(sizes, rows):
-    network, threads = packed.build(sizes, np.float32), numba.get_num_threads()
-    found = []
-    try:
-        for count in {1, threads}:
-            numba.set_num_threads(count)
-            found.append((description(plan.workspace(network, rows)), plan.is_serial(sizes, rows)))
-    finally:
-        numba.set_num_threads(threads)
+def test_no_sum_depends_on_the_number_of_threads(sizes, rows):
+    """Only how many blocks have room at a time may differ."""
+    network = packed.build(sizes, np.float32)
+    found = [description(plan.workspace(network, rows, threads)) for threads in (1, 2, 5, 64)]
+    for each in found:
+        for name in ("activations", "deltas", "scratch"):
+            (_, *size), dtype = each[name]
+            each[name] = size, dtype
     assert all(each == found[0] for each in found)
 
 
 @CASES
 @pytest.mark.parametrize("rows", BATCHES)
 def test_blocks_are_whole_tiles_and_cover_the_batch(sizes, rows):
-    workspace = plan.workspace(packed.build(sizes, np.float32), rows)
+    workspace = plan.workspace(packed.build(sizes, np.float32), rows, THREADS)
     blocks = len(workspace.squares)
     assert workspace.block % ROWS == 0
     assert (blocks - 1) * workspace.block < rows <= blocks * workspace.block
     assert len(workspace.losses) == len(workspace.overflows) == blocks
+    assert len(workspace.scratch) == THREADS
     slots = len(workspace.activations)
-    assert len(workspace.deltas) == len(workspace.targets) == slots
-    assert slots == blocks if workspace.keep else slots == len(workspace.gradients) <= blocks
+    assert len(workspace.deltas) == slots >= THREADS
+    assert workspace.keep or (slots == THREADS and len(workspace.gradients) <= blocks)
 
 
 @CASES
 def test_every_weight_has_one_owner(sizes):
-    workspace = plan.workspace(packed.build(sizes, np.float32), 64)
+    workspace = plan.workspace(packed.build(sizes, np.float32), 64, THREADS)
     owners = [np.zeros((a, b), int) for a, b in itertools.pairwise(sizes)]
     for piece in workspace.pieces:
         owners[piece.layer][piece.first : piece.last, piece.left : piece.right] += 1
@@ -74,12 +74,12 @@ def test_every_weight_has_one_owner(sizes):
 
 @CASES
 def test_room_for_an_evaluation_of_more_samples(sizes):
-    workspace = plan.workspace(packed.build(sizes, np.float32), 64, samples=1000)
+    workspace = plan.workspace(packed.build(sizes, np.float32), 64, THREADS, samples=1000)
     assert len(workspace.losses) * workspace.block >= 1000
 
 
 def test_the_block_can_be_given():
-    assert plan.workspace(packed.build((3, 2), np.float32), 1000, block=5 * ROWS - 1).block == 5 * ROWS
+    assert plan.workspace(packed.build((3, 2), np.float32), 1000, THREADS, block=5 * ROWS - 1).block == 5 * ROWS
 
 
 def scratch_bytes(workspace):
@@ -90,7 +90,7 @@ def scratch_bytes(workspace):
 def test_scratch_memory_stops_growing_with_the_batch(sizes):
     """Small networks keep no batch: ten times the samples add only their losses."""
     network = packed.build(sizes, np.float32)
-    small, large = (plan.workspace(network, rows) for rows in (100_000, 1_000_000))
+    small, large = (plan.workspace(network, rows, THREADS) for rows in (100_000, 1_000_000))
     assert not small.keep
     assert scratch_bytes(large) < 1.1 * scratch_bytes(small) + 1e6
     assert scratch_bytes(large) < 32e6
@@ -99,13 +99,23 @@ def test_scratch_memory_stops_growing_with_the_batch(sizes):
 @CASES
 @pytest.mark.parametrize("rows", BATCHES)
 def test_scratch_memory_is_in_proportion(sizes, rows):
-    """At most a copy of the batch's activations, deltas and targets, padded, and one gradient for each group."""
+    """At most the padded activations and deltas of the batch, a block for each thread, and a gradient for each group."""
     network = packed.build(sizes, np.float32)
-    workspace = plan.workspace(network, rows)
+    workspace = plan.workspace(network, rows, THREADS)
     units = sum(-(-n // plan.SHAPE.width(4)) * plan.SHAPE.width(4) for n in sizes)
     assert workspace.gradients.nbytes <= plan.GROUPS * network.weights.nbytes
-    rest = scratch_bytes(workspace) - workspace.gradients.nbytes
-    assert rest <= 4 * 3 * units * (rows + workspace.block) + 100 * (rows + len(workspace.pieces))
+    batch = scratch_bytes(workspace) - workspace.gradients.nbytes
+    assert batch <= 4 * 3 * units * THREADS * workspace.block + 4 * 2 * units * rows + 100 * (
+        rows + len(workspace.pieces)
+    )
+
+
+def test_what_is_kept_of_a_large_batch_is_limited():
+    network = packed.build((2048, 4096, 1024), np.float32)
+    small, large = (plan.workspace(network, rows, THREADS) for rows in (10_000, 1_000_000))
+    assert small.keep
+    assert small.activations.nbytes + small.deltas.nbytes <= plan.KEPT_BYTES
+    assert scratch_bytes(large) < scratch_bytes(small) + 1e6
 
 
 @pytest.mark.parametrize("rows", [1, 100, 10_000])

@@ -28,8 +28,9 @@ from tests.kernels.cases import (
 )
 from tests.kernels.test_updates import KINDS, kernel_optimizer, kernel_state
 
-# Where gradients are made: kept activations, or so many groups of blocks with a partial gradient each.
-MODES = pytest.mark.parametrize("groups", [None, 3] if PLAIN else [None, 1, 3, 4])
+# Where gradients are made: activations of all blocks (None) or of some at a time (0) are kept, or so many groups of blocks
+# have a partial gradient each.
+MODES = pytest.mark.parametrize("groups", [None, 0, 3] if PLAIN else [None, 0, 1, 3, 4])
 FINAL = {"squared_error": "identity", "cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
 LOSSES = pytest.mark.parametrize("loss", FINAL)
 BATCH, SAMPLES = 5 * ROWS + 1, 8 * ROWS  # six blocks to a batch, the last of one row; the second batch is short
@@ -37,8 +38,7 @@ BATCH, SAMPLES = 5 * ROWS + 1, 8 * ROWS  # six blocks to a batch, the last of on
 
 def call(name, how, *arguments):
     """Call a driver, on all threads or on the caller's alone."""
-    if name != "evaluate":
-        arguments += (numba.get_num_threads(),)
+    arguments += (numba.get_num_threads(),)
     return getattr(training, name if how == "parallel" else f"{name}_serial")(*arguments)
 
 
@@ -66,13 +66,16 @@ class Case:
         self.progress = training.Progress(np.zeros(1), np.zeros(len(self.sizes) - 1), np.zeros(1, np.int64))
 
     def scratch(self, groups):
-        space = plan.workspace(self.built, BATCH, len(self.x), block=ROWS)
+        threads = numba.get_num_threads()
+        space = plan.workspace(self.built, BATCH, threads, len(self.x), block=ROWS)
         blocks, size = len(space.losses), self.built.weights.size
-        slots = {name: (blocks, getattr(space, name).shape[1]) for name in ("activations", "deltas", "targets")}
+        slots = max(threads, {None: blocks, 0: 4}.get(groups, 0))
         return space._replace(
-            keep=groups is None,
+            keep=not groups,
             gradients=aligned((groups or 1, size), self.dtype, np.nan),
-            **{name: aligned(shape, self.dtype, np.nan) for name, shape in slots.items()},
+            activations=aligned((slots, space.activations.shape[1]), self.dtype, np.nan),
+            deltas=aligned((slots, space.deltas.shape[1]), self.dtype, np.nan),
+            scratch=aligned(space.scratch.shape, self.dtype, np.nan),
         )
 
     def batches(self, count):
@@ -161,7 +164,7 @@ def test_biases_that_do_not_learn_keep_their_bits(bias):
 @DTYPES
 @RUNS
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
-@pytest.mark.parametrize("groups", [None, 3], ids=["keep", "groups"])
+@pytest.mark.parametrize("groups", [None, 0, 3], ids=["keep", "keep some", "groups"])
 @pytest.mark.parametrize("limit", [0.01, 1e6], ids=["clipped", "not clipped"])
 def test_gradients_are_clipped_by_their_norm(dtype, how, bias, groups, limit):
     check(Case(dtype, groups=groups, bias=bias), reference.Optimizer("sgd", 0.5, l2=0.01, clip_norm=limit), how)
@@ -332,7 +335,7 @@ from tests import reference
 from tests.kernels.test_training import Case, call
 for threads in (1, 2, 3, 4):
     numba.set_num_threads(threads)
-    for groups in (None, 3):
+    for groups in (None, 0, 3):
         case = Case(groups=groups)
         case.train(reference.Optimizer("adam", clip_norm=0.1), "parallel", epochs=2)
         total = call("evaluate", "parallel", case.built, case.workspace, case.data, case.loss)
@@ -346,8 +349,8 @@ def test_any_number_of_threads_gives_the_same_bits():
     done = subprocess.run([sys.executable, "-c", BITS], env=environment, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert len(lines) == 8
-    for groups in ("None", "3"):
+    assert len(lines) == 12
+    for groups in ("None", "0", "3"):
         assert len({tuple(line[2:]) for line in lines if line[1] == groups}) == 1
 
 
