@@ -6,7 +6,6 @@ from .panels import padded
 from .pointers import call_slopes, call_values
 from .tile import ROWS, load, rank1, store, width
 
-
 UNROLL = 4  # terms of a sum between two looks at the loop's end: fewer instructions, 10 % faster than one by one
 
 
@@ -25,8 +24,8 @@ def accumulate(acc, a, a_offset, b, b_offset, depth, block):
     return acc
 
 
-# Terms of a sum that are added up before going on to the next panel. A panel of this many rows (16 KB with AVX2) stays in
-# the L1 cache while all row tiles of a block use it, the inputs they multiply stay in the L2 cache while all panels do.
+# Terms of a sum that are added up before going on to the next panel. So many rows of a panel (16 KB with AVX2) stay in
+# the L1 cache while all row tiles of a block use them, the inputs they multiply in the L2 cache while all panels do.
 DEPTH = 256
 
 

@@ -18,7 +18,7 @@ from numba import types
 from .compile import njit, specialise
 from .panels import padded
 from .pointers import address, as_array
-from .tile import ROWS, width
+from .tile import ROWS, keep_columns, load, multiply, multiply_add, store, subtract, total, width, zero
 from .vectormath import exp, log1p
 
 
@@ -28,23 +28,23 @@ def _clear_padding(deltas, rows, n, block):
     size = width(deltas)
     for q in range(0, n, size):
         for s in range(padded(rows, ROWS)):
-            for c in range(min(size, n - q) if s < rows else 0, size):
-                deltas[q * block + s * size + c] = 0
+            i = q * block + s * size
+            store(keep_columns(load(deltas, i, 0, 1), n - q if s < rows else 0), deltas, i, size)
 
 
 @njit
 def squared_error(deltas, outputs, targets, rows, n, block):
     """E = 1/2 sum_k (a_k - y_k)^2 and delta = (a - y) g'(z), for activations applied element by element."""
-    size, total = width(deltas), np.float64(0)
+    size, loss = width(deltas), np.float64(0)
     for q in range(0, n, size):
-        for s in range(rows):
-            for c in range(min(size, n - q)):
-                i = q * block + s * size + c
-                error = outputs[i] - targets[i]
-                deltas[i] *= error
-                total += error * error
+        squares = zero(deltas, 1)
+        for i in range(q * block, q * block + rows * size, size):
+            error = keep_columns(subtract(load(outputs, i, 0, 1), load(targets, i, 0, 1)), n - q)
+            store(multiply(load(deltas, i, 0, 1), error), deltas, i, size)
+            squares = multiply_add(error, error, squares)
+        loss += total(squares)
     _clear_padding(deltas, rows, n, block)
-    return total / 2
+    return loss / 2
 
 
 @njit
@@ -56,13 +56,13 @@ def softmax(outputs, rows, n, block):
         for q in range(0, n, size):
             for c in range(min(size, n - q)):
                 peak = max(peak, outputs[q * block + s * size + c])
-        total = np.float64(0)
+        sum_ = np.float64(0)
         for q in range(0, n, size):
             for c in range(min(size, n - q)):
                 i = q * block + s * size + c
                 outputs[i] = exp(outputs[i] - peak)
-                total += outputs[i]
-        scale = outputs.dtype.type(1 / total)
+                sum_ += outputs[i]
+        scale = outputs.dtype.type(1 / sum_)
         for q in range(0, n, size):
             for c in range(min(size, n - q)):
                 outputs[q * block + s * size + c] *= scale
@@ -72,7 +72,7 @@ def softmax(outputs, rows, n, block):
 def squared_error_softmax(deltas, outputs, targets, rows, n, block):
     """The squared error of softmax outputs: delta_k = a_k (e_k - sum_j e_j a_j) with e = a - y."""
     softmax(deltas, rows, n, block)
-    size, total = width(deltas), np.float64(0)
+    size, loss = width(deltas), np.float64(0)
     for s in range(rows):
         mean = np.float64(0)
         for q in range(0, n, size):
@@ -80,7 +80,7 @@ def squared_error_softmax(deltas, outputs, targets, rows, n, block):
                 i = q * block + s * size + c
                 outputs[i] = deltas[i]
                 error = outputs[i] - targets[i]
-                total += error * error
+                loss += error * error
                 mean += error * outputs[i]
         mean = deltas.dtype.type(mean)
         for q in range(0, n, size):
@@ -88,7 +88,7 @@ def squared_error_softmax(deltas, outputs, targets, rows, n, block):
                 i = q * block + s * size + c
                 deltas[i] = outputs[i] * (outputs[i] - targets[i] - mean)
     _clear_padding(deltas, rows, n, block)
-    return total / 2
+    return loss / 2
 
 
 @njit

@@ -12,7 +12,7 @@ whose row length is a power of two do not fall into the same few cache sets. The
 import numpy as np
 
 from .compile import njit
-from .tile import ROWS, width
+from .tile import ROWS, load_columns, store, width
 
 
 @njit
@@ -28,22 +28,15 @@ def pack_rows(panels, source, order, first, rows, block):
     Parameters
     ----------
     panels : (>= padded(columns, width) * block,) array, written
-    source : (n, columns) array
+    source : (n, columns) array, row-major
     order : (n,) or (0,) int64 array
         Row s of the panels is row order[first + s] of `source`; where `order` is empty, row first + s.
     """
     size, columns = width(panels), source.shape[1]
     for s in range(rows):
         row = order[first + s] if order.size else first + s
-        for q in range(0, columns - size + 1, size):
-            for c in range(size):
-                panels[q * block + s * size + c] = source[row, q + c]
-        q = columns // size * size
-        start, rest = q * block + s * size, columns - q
-        for c in range(rest):
-            panels[start + c] = source[row, q + c]
-        for c in range(rest, size if rest else 0):
-            panels[start + c] = 0
+        for q in range(0, columns, size):
+            store(load_columns(source, row * columns + q, columns - q), panels, q * block + s * size, size)
     for q in range(0, columns, size):
         for i in range(q * block + rows * size, q * block + padded(rows, ROWS) * size):
             panels[i] = 0

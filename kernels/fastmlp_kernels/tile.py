@@ -95,6 +95,16 @@ class Emitter:
         zeros = ir.Constant(ir.VectorType(I32, self.tile.lanes), [0] * self.tile.lanes)
         return self.builder.shuffle_vector(first, undefined, zeros)
 
+    def columns(self, count):
+        """For each vector of a row, which of its lanes are among the first `count` columns."""
+        lanes, count = range(self.tile.lanes), self.builder.trunc(count, I32)
+        zeros = ir.Constant(ir.VectorType(I32, len(lanes)), [0] * len(lanes))
+        undefined = ir.Constant(zeros.type, ir.Undefined)
+        splat = self.builder.shuffle_vector(self.builder.insert_element(undefined, count, I32(0)), undefined, zeros)
+        starts = [v * len(lanes) for v in range(SHAPE.vecs)]
+        indices = [ir.Constant(zeros.type, [start + lane for lane in lanes]) for start in starts]
+        return [self.builder.icmp_signed("<", index, splat) for index in indices]
+
     def multiply_add(self, a, b, c):
         """a * b + c, rounded once where the CPU can."""
         if not HAS_FMA:
@@ -168,6 +178,40 @@ def load_rows(typing, array, offset, stride, rows, count):
 
 
 @intrinsic
+def load_columns(typing, array, offset, count):
+    """The one-row tile array[offset : offset + count], zero in the columns from `count` on; touches nothing else.
+
+    `array` may have two dimensions, row-major.
+    """
+    tile = _array_tile(array, types.literal(1))
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(tile, context, builder)
+        pointer, zeros = emit.element(signature.args[0], args[0], args[1]), ir.Constant(tile.vector, None)
+        masks = emit.columns(args[2])
+        vector, mask = tile.vector, ir.VectorType(ir.IntType(1), tile.lanes)
+        types_ = [vector.as_pointer(), I32, mask, vector]
+        name = f"llvm.masked.load.v{tile.lanes}f{tile.dtype.bitwidth}.p0"
+        masked = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, types_), name)
+        align = I32(tile.align)
+        return emit.map(lambda r, v: builder.call(masked, [emit.vector(pointer, v), align, masks[v], zeros]))
+
+    return tile(array, types.intp, types.intp), generate
+
+
+@intrinsic
+def keep_columns(typing, tile, count):
+    """`tile` with zeros in the columns from `count` on, whatever was there."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(tile, context, builder)
+        masks, zeros = emit.columns(args[1]), ir.Constant(tile.vector, None)
+        return emit.map(lambda r, v: builder.select(masks[v], emit.register(args[0], r, v), zeros))
+
+    return tile(tile, types.intp), generate
+
+
+@intrinsic
 def store(typing, acc, array, offset, stride):
     """array[offset + r * stride + c] = acc[r, c]."""
 
@@ -221,6 +265,17 @@ def add(typing, left, right):
     def generate(context, builder, signature, args):
         emit = Emitter(signature.args[0], context, builder)
         return emit.map(lambda r, v: builder.fadd(emit.register(args[0], r, v), emit.register(args[1], r, v)))
+
+    return left(left, right), generate
+
+
+@intrinsic
+def subtract(typing, left, right):
+    """left - right, elementwise."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(signature.args[0], context, builder)
+        return emit.map(lambda r, v: builder.fsub(emit.register(args[0], r, v), emit.register(args[1], r, v)))
 
     return left(left, right), generate
 
@@ -283,13 +338,16 @@ def total(typing, tile):
 if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
     from .tile_numpy import (  # noqa: F401
         add,
+        keep_columns,
         load,
+        load_columns,
         load_rows,
         multiply,
         multiply_add,
         rank1,
         store,
         store_rows,
+        subtract,
         sum_rows,
         total,
         width,

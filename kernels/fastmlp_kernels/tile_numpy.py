@@ -33,6 +33,14 @@ def load_rows(array, offset, stride, rows, count):
     return np.stack([array[start : start + size] for start in starts])
 
 
+def load_columns(array, offset, count):
+    return keep_columns(np.resize(array.reshape(-1)[offset : offset + count], (1, width(array))), count)
+
+
+def keep_columns(tile, count):
+    return np.where(np.arange(tile.shape[1]) < count, tile, tile.dtype.type(0))
+
+
 def store(acc, array, offset, stride):
     store_rows(acc, array, offset, stride, len(acc))
 
@@ -51,6 +59,10 @@ def rank1(acc, a, a_offset, a_stride, b, b_offset):
 
 def add(left, right):
     return left + right
+
+
+def subtract(left, right):
+    return left - right
 
 
 def multiply(left, right):

@@ -99,7 +99,7 @@ def test_scratch_memory_stops_growing_with_the_batch(sizes):
 @CASES
 @pytest.mark.parametrize("rows", BATCHES)
 def test_scratch_memory_is_in_proportion(sizes, rows):
-    """At most the padded activations and deltas of the batch, a block for each thread, and a gradient for each group."""
+    """At most the batch's padded activations and deltas, a block for each thread, and a gradient for each group."""
     network = packed.build(sizes, np.float32)
     workspace = plan.workspace(network, rows, THREADS)
     units = sum(-(-n // plan.SHAPE.width(4)) * plan.SHAPE.width(4) for n in sizes)

@@ -8,18 +8,21 @@ import numpy as np
 import pytest
 from fastmlp_kernels import tile_numpy
 from fastmlp_kernels.compile import specialise
-from fastmlp_kernels.cpu import HAS_FMA
+from fastmlp_kernels.cpu import HAS_FMA, SHAPE
 from fastmlp_kernels.tile import (
     GRADIENT_ROWS,
     ROWS,
     add,
+    keep_columns,
     load,
+    load_columns,
     load_rows,
     multiply,
     multiply_add,
     rank1,
     store,
     store_rows,
+    subtract,
     sum_rows,
     total,
     width,
@@ -76,10 +79,19 @@ def run_rank1(out, acc, a, a_offset, a_stride, b, b_offset):
     store(rank1(load(acc, 0, size, ROWS), a, a_offset, a_stride, b, b_offset), out, 0, size)
 
 
-def run_arithmetic(sums, products, fused, left, right, acc):
+def run_load_columns(out, array, offset, count):
+    store(load_columns(array, offset, count), out, 0, width(out))
+
+
+def run_keep_columns(out, array, count):
+    store(keep_columns(load(array, 0, width(array), ROWS), count), out, 0, width(out))
+
+
+def run_arithmetic(sums, differences, products, fused, left, right, acc):
     size = width(left)
     x, y, z = load(left, 0, size, ROWS), load(right, 0, size, ROWS), load(acc, 0, size, ROWS)
     store(add(x, y), sums, 0, size)
+    store(subtract(x, y), differences, 0, size)
     store(multiply(x, y), products, 0, size)
     store(multiply_add(x, y, z), fused, 0, size)
 
@@ -103,7 +115,7 @@ def integers(shape, dtype, seed=0):
 
 
 def columns_of(dtype):
-    return width(np.empty(1, dtype))
+    return SHAPE.width(np.dtype(dtype).itemsize)
 
 
 def tile_from(array, offset, stride, rows):
@@ -175,6 +187,28 @@ def test_the_gradient_tile_takes_any_number_of_rows(run, guarded, dtype, count):
 
 
 @DTYPES
+@pytest.mark.parametrize("shape", [(-1,), (1, -1)], ids=["one dimension", "two dimensions"])
+def test_load_columns_reads_no_further(run, guarded, dtype, shape):
+    size = columns_of(dtype)
+    for count in range(size + 2):
+        array, out = guarded(integers(3 + count, dtype).reshape(shape)), guarded((size,), dtype)
+        run(run_load_columns, out, array, 3, count)
+        np.testing.assert_array_equal(out[:count], array.ravel()[3:][:size])
+        np.testing.assert_array_equal(out[count:], 0)
+
+
+@DTYPES
+def test_keep_columns_clears_the_others_whatever_they_hold(run, guarded, dtype):
+    size = columns_of(dtype)
+    for count in range(size + 2):
+        array, out = guarded(integers(ROWS * size, dtype)), guarded((ROWS * size,), dtype)
+        expected = array.reshape(ROWS, size).copy()
+        array.reshape(ROWS, size)[:, count:], expected[:, count:] = np.nan, 0
+        run(run_keep_columns, out, array, count)
+        np.testing.assert_array_equal(out, expected.ravel())
+
+
+@DTYPES
 @pytest.mark.parametrize("stride", [0, 1, 7])
 def test_rank1_adds_an_outer_product(run, guarded, dtype, stride):
     size = columns_of(dtype)
@@ -189,9 +223,10 @@ def test_rank1_adds_an_outer_product(run, guarded, dtype, stride):
 def test_elementwise_operations(run, guarded, dtype):
     count = ROWS * columns_of(dtype)
     left, right, acc = (guarded(integers(count, dtype, seed)) for seed in range(3))
-    sums, products, fused = (guarded((count,), dtype) for _ in range(3))
-    run(run_arithmetic, sums, products, fused, left, right, acc)
+    sums, differences, products, fused = (guarded((count,), dtype) for _ in range(4))
+    run(run_arithmetic, sums, differences, products, fused, left, right, acc)
     np.testing.assert_array_equal(sums, left + right)
+    np.testing.assert_array_equal(differences, left - right)
     np.testing.assert_array_equal(products, left * right)
     np.testing.assert_array_equal(fused, left * right + acc)
 
@@ -217,8 +252,8 @@ def test_a_tile_is_carried_through_a_loop(run, guarded, dtype):
 def test_multiply_add_is_rounded_once(dtype):
     size, eps = columns_of(dtype), np.finfo(dtype).eps
     left, right, acc = (np.full(ROWS * size, value, dtype) for value in (1 + eps, 1 - eps, -1))
-    sums, products, fused = (np.empty(ROWS * size, dtype) for _ in range(3))
-    build(run_arithmetic, "compiled")(sums, products, fused, left, right, acc)
+    sums, differences, products, fused = (np.empty(ROWS * size, dtype) for _ in range(4))
+    build(run_arithmetic, "compiled")(sums, differences, products, fused, left, right, acc)
     np.testing.assert_array_equal(fused, -(eps**2))
     build(run_rank1, "compiled")(fused, acc, left, 0, 1, right, 0)
     np.testing.assert_array_equal(fused, -(eps**2))

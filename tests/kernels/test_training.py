@@ -28,8 +28,8 @@ from tests.kernels.cases import (
 )
 from tests.kernels.test_updates import KINDS, kernel_optimizer, kernel_state
 
-# Where gradients are made: activations of all blocks (None) or of some at a time (0) are kept, or so many groups of blocks
-# have a partial gradient each.
+# Where gradients are made: activations of all blocks (None) or of some at a time (0) are kept, or so many groups of
+# blocks have a partial gradient each.
 MODES = pytest.mark.parametrize("groups", [None, 0, 3] if PLAIN else [None, 0, 1, 3, 4])
 FINAL = {"squared_error": "identity", "cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
 LOSSES = pytest.mark.parametrize("loss", FINAL)
@@ -361,7 +361,7 @@ def test_any_number_of_threads_gives_the_same_bits():
 @RUNS
 @MODES
 def test_steps_allocate_nothing(how, groups):
-    """A call wraps each of its arrays once; whether it then makes one step or twenty, it asks for no more memory."""
+    """Neither a call without a step, nor one step, nor twenty."""
     from numba.core.runtime import _nrt_python, rtsys
 
     case = Case(groups=groups, samples=20 * BATCH)
@@ -379,7 +379,7 @@ def test_steps_allocate_nothing(how, groups):
     finally:
         _nrt_python.memsys_disable_stats()
     assert state.steps[0] == 22
-    assert 0 < allocations[0] == allocations[1] == allocations[2]
+    assert allocations == [0, 0, 0]
 
 
 @pytest.mark.skipif(PLAIN, reason="nothing is compiled")

@@ -143,7 +143,7 @@ def test_loops_become_vector_code(name, dtype):
 
     loop(np.ones(64, dtype))
     (assembly,) = loop.inspect_asm().values()
-    assembly = re.split(r"\.(?:cfi|seh)_endproc", assembly)[0]  # the loop, without its Python wrapper
+    assembly = re.split(r"Lfunc_end|_endproc", assembly)[0]  # the loop, without its Python wrapper
     letter = "s" if dtype is np.float32 else "d"
     assert re.search(rf"vfn?m\w+p{letter}\s.*[yz]mm", assembly)
     assert "call" not in assembly
