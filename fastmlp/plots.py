@@ -6,7 +6,7 @@ raises ValueError for another ending and ImportError where matplotlib is missing
 """
 
 import io
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +241,57 @@ def _classes(axes, sides, outputs, X, y, class_names):
         style = {"color": colour, "marker": marker, "edgecolors": "white", "linewidths": 0.6}
         axes.scatter(*X[y == k].T, s=30, label=name, rasterized=True, **style)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+
+
+def roofline(points, peak, bandwidth, path):
+    """Draw speed over arithmetic intensity under the roof that CPU and memory set (Williams et al. 2009).
+
+    A colour is a library, a marker a network. Points may lie above the slope of the memory: what is trained on from the
+    caches does not wait for it.
+
+    Parameters
+    ----------
+    points : iterable of (network, library, intensity, rate)
+        Two names, floating-point operations per byte, floating-point operations per second.
+    peak : float
+        Floating-point operations per second.
+    bandwidth : float
+        Bytes per second.
+    path : str or path
+    """
+    points = list(points)
+    if not points:
+        raise ValueError("points has none to draw")
+    figure, axes = _figure(7, 5, path)
+    axes.set(xscale="log", yscale="log", xlabel="floating-point operations per byte", ylabel="GFLOP/s")
+    intensities, ridge = [point[2] for point in points], peak / bandwidth
+    left, right = min(*intensities, ridge) / 2, max(*intensities, ridge) * 2
+    axes.plot([left, ridge, right], np.array([left * bandwidth, peak, peak]) / 1e9, color="black", linewidth=1.2)
+    roof = {"xytext": (0, 4), "textcoords": "offset points"}
+    axes.annotate(f"FMA peak, {peak / 1e9:.3g} GFLOP/s", (right, peak / 1e9), ha="right", **roof)
+    axes.annotate(
+        f"memory, {bandwidth / 1e9:.3g} GB/s",
+        (left, left * bandwidth / 1e9),
+        rotation=45,
+        rotation_mode="anchor",
+        transform_rotates_text=True,
+        **roof,
+    )
+    networks, libraries = (list(dict.fromkeys(point[i] for point in points)) for i in (0, 1))
+    colours, markers = (
+        dict(zip(libraries, cycle(COLOURS), strict=False)),
+        dict(zip(networks, cycle(MARKERS), strict=False)),
+    )
+    for network, library, intensity, rate in points:
+        style = {"color": colours[library], "marker": markers[network], "markeredgecolor": "white"}
+        axes.plot(intensity, rate / 1e9, markersize=8, linestyle="none", zorder=3, **style)
+    for network in networks:
+        axes.plot([], [], markers[network], color=GREY, label=network)
+    for library in libraries:
+        axes.plot([], [], color=colours[library], linewidth=5, label=library)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
 
 
 def _epoch_figure(history, path, ylabel):
