@@ -139,7 +139,7 @@ class _Worker:
         limits = dict.fromkeys(THREAD_LIMITS, str(threads))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "fastmlp.bench", library, json.dumps(case)],
-            env={**os.environ, **limits, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+            env={**os.environ, **limits, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 import numba
 
-from fastmlp import bench, peers, plots
+from fastmlp import __version__, bench, peers, plots
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
 from fastmlp.cli.info import cpu_name
@@ -19,7 +19,7 @@ CASES = (
     ((256, 512, 512, 10), 4096),
     ((1024, 1024, 1024, 1024), 4096),
 )
-HEADER = ("network @ batch", "library", "µs/step", "samples/s", "GFLOP/s", "of peak", "fastmlp's speed-up")
+HEADER = ("network @ batch", "library", "µs/step", "samples/s", "GFLOP/s", "% of peak", "fastmlp's speed-up")
 
 
 def run(args):
@@ -31,9 +31,10 @@ def run(args):
         plots.check(args.plot)
         text.check_writable(args.plot)
 
+    text.facts(_setting(args, libraries, threads))
     results = [bench.measure(case, libraries, threads, args.rounds, _tell) for case in cases]
     peak = max(result.peak for result in results)
-    text.facts(_setting(args, libraries, threads, peak))
+    text.facts([("FMA peak", f"{peak / 1e9:,.0f} GFLOP/s, the best of what was measured between the turns")])
     print()
     text.markdown(HEADER, rows(results, peak), left=2)
     if args.plot:
@@ -67,11 +68,11 @@ def _tell(line):
     print(line, file=sys.stderr, flush=True)
 
 
-def _setting(args, libraries, threads, peak):
+def _setting(args, libraries, threads):
     yield "CPU", cpu_name()
-    yield "FMA peak", f"{peak / 1e9:,.0f} GFLOP/s, measured between the turns ({args.dtype}, {threads} threads)"
-    yield "steps", f"forward, error signals, gradients, momentum on ReLU layers; medians of {args.rounds} rounds"
-    yield "versions", ", ".join(f"{library} {version(library)}" for library in libraries)
+    yield "versions", ", ".join(f"{name} {__version__ if name == 'fastmlp' else version(name)}" for name in libraries)
+    yield "step", "forward, error signals, gradients, momentum; ReLU layers, squared error"
+    yield "measured", f"{args.dtype}, {threads} threads, medians of {args.rounds} rounds"
 
 
 def rows(results, peak):
@@ -83,8 +84,8 @@ def rows(results, peak):
                 yield name, library, "failed", "", "", "", ""
                 continue
             rate, ours = case.flops / step, seconds["fastmlp"]
-            speedup = f"{step / ours:.2f}×" if ours and library != "fastmlp" else ""
-            figures = _short(step * 1e6), _short(case.batch_size / step), _short(rate / 1e9), f"{rate / peak:.1%}"
+            speedup = f"{_short(step / ours)}×" if ours and library != "fastmlp" else ""
+            figures = map(_short, (step * 1e6, case.batch_size / step, rate / 1e9, 100 * rate / peak))
             yield name, library, *figures, speedup
 
 
@@ -97,5 +98,6 @@ def points(results):
 
 
 def _short(value):
-    """Three digits at least, and no exponent."""
-    return f"{value:,.0f}" if value >= 99.95 else f"{value:.3g}"
+    """Three digits, without an exponent."""
+    value = float(f"{value:.3g}")
+    return f"{value:,.0f}" if value >= 100 else f"{value:g}"
