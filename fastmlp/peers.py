@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp.checks import nearest
-
 MOMENTUM = 0.9
 MOST_BATCHES, MOST_VALUES = 64, 1 << 24  # in the data: enough of them that small batches do not all stay in the cache
 
@@ -218,18 +216,6 @@ LIBRARIES = {"fastmlp": FastMLP, "numpy": NumPy, "torch": Torch, "jax": JAX, "sc
 PEERS = {"numpy": "numpy", "torch": "torch", "jax": "jax", "scikit-learn": "sklearn"}  # and what they are imported as
 
 
-def resolve(names=None):
-    """Return the names of peers, all that are installed by default.
-
-    Raises
-    ------
-    ValueError
-        For a name that is no peer, or that of one which is not installed.
-    """
-    installed = [peer for peer, module in PEERS.items() if find_spec(module)]
-    for name in names or ():
-        if name not in PEERS:
-            raise ValueError(f"peer {name!r} is not known{nearest(name, PEERS)}; accepted: none, {', '.join(PEERS)}")
-        if name not in installed:
-            raise ValueError(f"peer {name!r} is not installed here; accepted: none, {', '.join(installed)}")
-    return installed if names is None else list(dict.fromkeys(names))
+def installed():
+    """Return the names of the peers that are installed."""
+    return [peer for peer, module in PEERS.items() if find_spec(module)]

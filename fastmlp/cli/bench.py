@@ -19,12 +19,12 @@ CASES = (
     ((256, 512, 512, 10), 4096),
     ((1024, 1024, 1024, 1024), 4096),
 )
-HEADER = ("network @ batch", "library", "µs/step", "samples/s", "GFLOP/s", "% of peak", "fastmlp's speed-up")
+HEADER = ("network @ batch", "library", "µs/step", "samples/s", "GFLOP/s", "of peak", "fastmlp's speed-up")
 
 
 def run(args):
     """Carry out the command."""
-    libraries = ["fastmlp", *peers.resolve(args.peers)]
+    libraries = ["fastmlp", *_peers(args.peers)]
     dtype, threads = choice("--dtype", args.dtype, ["float32", "float64"]), _threads(args.threads)
     cases = [bench.Case(*case, dtype) for case in _cases(args)]
     if args.plot:
@@ -42,6 +42,15 @@ def run(args):
         plots.roofline(points(results), peak, rate, args.plot)
         print()
         text.facts([("memory", f"{rate / 1e9:.3g} GB/s"), ("drawn", args.plot)])
+
+
+def _peers(names):
+    """The peers to measure, in the order asked for; all that are installed where `names` is None."""
+    installed = peers.installed()
+    for name in names or ():
+        if choice("--peers", name, ["none", *peers.PEERS]) not in installed:
+            raise ValueError(f"--peers is {name!r}, which is not installed; accepted: none, {', '.join(installed)}")
+    return installed if names is None else list(dict.fromkeys(names))
 
 
 def _cases(args):
@@ -85,8 +94,8 @@ def rows(results, peak):
                 continue
             rate, ours = case.flops / step, seconds["fastmlp"]
             speedup = f"{_short(step / ours)}×" if ours and library != "fastmlp" else ""
-            figures = map(_short, (step * 1e6, case.batch_size / step, rate / 1e9, 100 * rate / peak))
-            yield name, library, *figures, speedup
+            figures = map(_short, (step * 1e6, case.batch_size / step, rate / 1e9))
+            yield name, library, *figures, f"{rate / peak:.1%}", speedup
 
 
 def points(results):

@@ -31,11 +31,11 @@ def test_operations_and_bytes_of_a_step():
 
 def test_the_figures_follow_from_the_times():
     assert list(rows(MADE_UP, 400e9)) == [
-        ("100-10 @ 1000", "fastmlp", "20", "50,000,000", "200", "50", ""),
-        ("", "numpy", "50", "20,000,000", "80", "20", "2.5×"),
+        ("100-10 @ 1000", "fastmlp", "20", "50,000,000", "200", "50.0%", ""),
+        ("", "numpy", "50", "20,000,000", "80", "20.0%", "2.5×"),
         ("", "torch", "failed", "", "", "", ""),
         ("100-10-10 @ 1000", "fastmlp", "failed", "", "", "", ""),
-        ("", "numpy", "46,000", "21,700", "0.1", "0.025", ""),
+        ("", "numpy", "46,000", "21,700", "0.1", "0.0%", ""),
     ]
 
 
@@ -118,17 +118,15 @@ def test_bandwidth_is_a_number():
     assert 0 < bench.bandwidth(2) < float("inf")
 
 
-def test_peers_are_those_installed(monkeypatch):
+def test_peers_are_those_installed(monkeypatch, capsys):
     monkeypatch.setattr(peers, "find_spec", lambda module: module in ("numpy", "sklearn"))
-    assert peers.resolve() == ["numpy", "scikit-learn"]
-    assert peers.resolve([]) == []
-    assert peers.resolve(["scikit-learn", "numpy", "numpy"]) == ["scikit-learn", "numpy"]
-    with pytest.raises(ValueError, match="'torch' is not installed here; accepted: none, numpy, scikit-learn"):
-        peers.resolve(["torch"])
+    assert peers.installed() == ["numpy", "scikit-learn"]
+    assert main(["bench", "--peers", "numpy,torch"]) == 2
+    assert "--peers is 'torch', which is not installed; accepted: none, numpy, scikit-learn" in capsys.readouterr().err
 
 
 BAD = {
-    "unknown peer": ("--peers numpi", "peer 'numpi' is not known (did you mean 'numpy'?)"),
+    "unknown peer": ("--peers numpi", "--peers is 'numpi' (did you mean 'numpy'?); accepted: none, numpy"),
     "unknown dtype": ("--dtype float16", "--dtype is 'float16'"),
     "no threads": ("--threads 0", "--threads is 0"),
     "too many threads": ("--threads 100000", "--threads is 100000; accepted: 1 to "),
