@@ -23,6 +23,7 @@ from fastmlp_kernels.peak import fma_peak
 from fastmlp.peers import LIBRARIES, Task
 
 TURN_SECONDS = 0.3  # of training
+REST_SECONDS = 0.05  # before it: idle threads of the library whose turn is over look for work a while before they sleep
 SAMPLE_SECONDS = 0.05  # at least between two looks at the clock, so that what a call of `fit` costs once hardly counts
 BANDWIDTH_BYTES, BANDWIDTH_RUNS = 128 << 20, 10  # of each array, beyond all caches; a maximum needs a few tries
 THREAD_LIMITS = (
@@ -155,7 +156,7 @@ class _Worker:
             return float(answer)
         status = self.process.wait()
         self.errors.seek(0)
-        raise FailedError((self.errors.read().split("\n")[-2:-1] or [f"ended with status {status}"])[0])
+        raise FailedError([f"ended with status {status}", *self.errors.read().strip().splitlines()][-1])
 
     def __enter__(self):
         return self
@@ -171,6 +172,7 @@ def _take_turns(library, case, requests, answers):
     task = Task.random(*case)
     peer, batches, epochs = LIBRARIES[library](task), len(task.x) // case.batch_size, 1
     for _ in requests:
+        time.sleep(REST_SECONDS)
         samples, end = [], time.perf_counter() + TURN_SECONDS
         while not samples or time.perf_counter() < end:
             start = time.perf_counter()

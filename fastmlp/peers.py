@@ -180,7 +180,7 @@ class JAX:
 
 
 class ScikitLearn:
-    """MLPRegressor; each call of `fit` goes on from the weights it has."""
+    """MLPRegressor; each call of `fit` goes on from the weights it has, its velocities at zero."""
 
     def __init__(self, task):
         from sklearn.neural_network import MLPRegressor

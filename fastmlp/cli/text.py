@@ -22,9 +22,8 @@ def markdown(header, rows, left=1):
     lines = [header, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     sides = ["<" if column < left else ">" for column in range(len(header))]
-    lines.insert(
-        1, ["-" * width if side == "<" else "-" * (width - 1) + ":" for width, side in zip(widths, sides, strict=True)]
-    )
+    ends = {"<": "-", ">": ":"}
+    lines.insert(1, ["-" * (width - 1) + ends[side] for width, side in zip(widths, sides, strict=True)])
     for line in lines:
         cells = (f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True))
         print("|", " | ".join(cells), "|")

@@ -71,7 +71,7 @@ def test_every_library_takes_the_same_two_steps(library, sizes, dtype):
         np.testing.assert_allclose(other - start, change, rtol=0, atol=20 * np.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("library", [library for library in LIBRARIES if library != "scikit-learn"])
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_epochs_are_passes_over_the_data(library):
     pytest.importorskip(PEERS.get(library, "fastmlp"))
     task = small_task((5, 9, 2), "float64")
