@@ -6,7 +6,7 @@ raises ValueError for another ending and ImportError where matplotlib is missing
 """
 
 import io
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ GREY = "#999999"
 MOST_UNITS = 12  # in a layer of a drawn network: more than this, and the values in the units become too small to read
 WIDEST = 7.0  # points, of the arrow of the largest error signal
 SPAN = 10  # largest over smallest loss, above which a log scale shows more
+DODGE = 5  # points between the libraries of a network in a roofline
 GRID = 300  # points a side at which decision regions are predicted
 
 
@@ -241,6 +242,65 @@ def _classes(axes, sides, outputs, X, y, class_names):
         style = {"color": colour, "marker": marker, "edgecolors": "white", "linewidths": 0.6}
         axes.scatter(*X[y == k].T, s=30, label=name, rasterized=True, **style)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+
+
+def roofline(points, peak, bandwidth, path):
+    """Draw speed over arithmetic intensity under the roof that CPU and memory set (Williams et al. 2009).
+
+    A colour is a library, a marker a network, whose points stand side by side. They may lie above the slope of the
+    memory: what is trained on from the caches does not wait for it.
+
+    Parameters
+    ----------
+    points : iterable of (network, library, intensity, rate)
+        Two names, floating-point operations per byte, floating-point operations per second.
+    peak : float
+        Floating-point operations per second.
+    bandwidth : float
+        Bytes per second.
+    path : str or path
+    """
+    points = list(points)
+    if not points:
+        raise ValueError("points has none to draw")
+    figure, axes = _figure(7, 5, path)
+    axes.set(xscale="log", yscale="log", xlabel="floating-point operations per byte", ylabel="GFLOP/s")
+    networks, libraries = (list(dict.fromkeys(point[i] for point in points)) for i in (0, 1))
+    colours = dict(zip(libraries, cycle(COLOURS), strict=False))
+    markers = dict(zip(networks, cycle(MARKERS), strict=False))
+    for network, library, intensity, rate in points:
+        aside = DODGE * (libraries.index(library) - (len(libraries) - 1) / 2)
+        style = {"c": colours[library], "marker": markers[network], "edgecolors": "white", "linewidths": 0.6}
+        dots = axes.scatter(intensity, rate / 1e9, s=45, zorder=3, **style)
+        dots.set_offset_transform(dots.get_offset_transform() + _points_aside(figure, aside))
+    for library in libraries:
+        axes.plot([], [], color=colours[library], linewidth=5, label=library)
+    for network in networks:
+        axes.plot([], [], markers[network], color=GREY, label=network)
+    _roof(axes, [point[2] for point in points], peak, bandwidth)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")
+    _save(figure, path)
+
+
+def _roof(axes, intensities, peak, bandwidth):
+    ridge = peak / bandwidth
+    left, right = min(*intensities, ridge) / 2, max(*intensities, ridge) * 2
+    axes.plot([left, ridge, right], np.array([left * bandwidth, peak, peak]) / 1e9, color="black", linewidth=1.2)
+    for label, place, aside, sides in (
+        (f"FMA peak, {peak / 1e9:.3g} GFLOP/s", (right, peak), (0, 3), {"ha": "right", "va": "bottom"}),
+        (f"memory, {bandwidth / 1e9:.3g} GB/s", (left, left * bandwidth), (3, -3), {"ha": "left", "va": "top"}),
+    ):
+        axes.annotate(label, (place[0], place[1] / 1e9), aside, textcoords="offset points", **sides)
+
+
+def _points_aside(figure, points):
+    from matplotlib.transforms import ScaledTranslation
+
+    return ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)
 
 
 def _epoch_figure(history, path, ylabel):

@@ -60,7 +60,7 @@ def _value(value):
 
 def _machine():
     shape, threads = cpu.SHAPE, numba.get_num_threads()
-    yield "CPU", _cpu_name()
+    yield "CPU", cpu_name()
     yield "instructions", f"{shape.name}, vectors of {shape.lanes(4)} float32 or {shape.lanes(8)} float64"
     yield "register tile", f"{shape.rows} rows of {shape.vecs} vectors, for gradients {shape.gradient_rows} rows"
     for dtype in ("float32", "float64"):
@@ -71,7 +71,8 @@ def _machine():
     yield "", ", ".join(f"{name} {version(name)}" for name in ("numba", "llvmlite", "numpy", "safetensors"))
 
 
-def _cpu_name():
+def cpu_name():
+    """Return what the CPU calls itself."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))

@@ -11,6 +11,7 @@ from fastmlp import __version__
 DATA = "a .csv, .tsv, .parquet, .npy or .npz file, or a bundled set: digits, iris, wine, breast_cancer, diabetes"
 MODEL = "a file that `fastmlp train --save` wrote"
 ACTIVATIONS = "sigmoid, tanh, relu, leaky_relu, elu, selu, softplus, silu, gelu, identity"
+PEERS = "numpy, torch, jax, scikit-learn"
 
 
 def parser():
@@ -18,7 +19,7 @@ def parser():
     root = argparse.ArgumentParser(prog="fastmlp", description="Train and use multilayer perceptrons on the CPU.")
     root.add_argument("--version", action="version", version=f"fastmlp {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for declare in (_train, _predict, _evaluate, _info, _trace):
+    for declare in (_train, _predict, _evaluate, _info, _trace, _bench):
         declare(commands)
     return root
 
@@ -94,6 +95,21 @@ def _trace(commands):
     _option(command, "--plot", Path, None, "draw the network with its activations and error signals")
 
 
+def _bench(commands):
+    command = _command(commands, "bench", "time training steps next to this CPU's peak and to other libraries")
+    command.epilog = (
+        "Each library trains in a process of its own, and they take turns. The table is Markdown. "
+        "Example: fastmlp bench --layers 784,128,10 --batch-size 4096 --peers torch"
+    )
+    _option(command, "--layers", _widths, None, "inputs, hidden units and outputs of one network; by default, of seven")
+    _option(command, "--batch-size", _positive, None, "rows per step of that network; by default, 4096")
+    _option(command, "--peers", _peers, None, f"{PEERS}, or none; by default, those installed")
+    _option(command, "--dtype", str, "float32", "float32 or float64")
+    _option(command, "--threads", int, None, "of each library; by default, one for each core")
+    _option(command, "--rounds", _positive, 5, "turns of each library, whose median counts")
+    _option(command, "--plot", Path, None, "draw speed over arithmetic intensity, with the limits of CPU and memory")
+
+
 def _command(commands, name, summary):
     return commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
 
@@ -104,13 +120,18 @@ def _option(group, flag, kind, default, text):
 
 
 def _widths(text):
-    """Return `128,64` as [128, 64] and `none` as []."""
-    return [] if text == "none" else [_positive(width) for width in text.split(",")]
+    """Return `128,64`, also written `128-64`, as [128, 64] and `none` as []."""
+    return [] if text == "none" else [_positive(width) for width in text.replace("-", ",").split(",")]
 
 
 def _names(text):
     """Return `relu` as it is, and `relu,tanh` as a list."""
     return text.split(",") if "," in text else text
+
+
+def _peers(text):
+    """Return `numpy,torch` as a list and `none` as an empty one."""
+    return [] if text == "none" else text.split(",")
 
 
 def _positive(text):
@@ -119,5 +140,14 @@ def _positive(text):
     return int(text)
 
 
-METAVARS = {int: "N", _positive: "N", _widths: "N,N,...", float: "X", str: "NAME", _names: "NAME,...", Path: "FILE"}
+METAVARS = {
+    int: "N",
+    _positive: "N",
+    _widths: "N,N,...",
+    float: "X",
+    str: "NAME",
+    _names: "NAME,...",
+    _peers: "NAME,...",
+    Path: "FILE",
+}
 _widths.__name__, _positive.__name__ = "list of widths", "number"  # what argparse calls a value that does not convert

@@ -1,4 +1,4 @@
-"""How the commands write: aligned columns, networks and scores in one line, and a look at the folder beforehand."""
+"""How the commands write: aligned columns, tables, networks and scores in one line; and a look at the folder before."""
 
 import os
 
@@ -15,6 +15,18 @@ def table(header, rows):
     for row in (header, *rows):
         cells = [f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)]
         print(f"{row[0]:<{widths[0]}}", *cells[1:], sep="  ")
+
+
+def markdown(header, rows, left=1):
+    """Print a table of text in Markdown, its first `left` columns aligned to the left, the others to the right."""
+    lines = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    sides = ["<" if column < left else ">" for column in range(len(header))]
+    ends = {"<": "-", ">": ":"}
+    lines.insert(1, ["-" * (width - 1) + ends[side] for width, side in zip(widths, sides, strict=True)])
+    for line in lines:
+        cells = (f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True))
+        print("|", " | ".join(cells), "|")
 
 
 def network(net):

@@ -16,7 +16,7 @@ from fastmlp.cli import main, models, scores
 from fastmlp.optimizers import OPTIMIZERS
 from fastmlp.schedules import SCHEDULES
 
-COMMANDS = ("train", "predict", "evaluate", "info", "trace")
+COMMANDS = ("train", "predict", "evaluate", "info", "trace", "bench")
 QUICK = ("--hidden", "8", "--epochs", "10")
 
 

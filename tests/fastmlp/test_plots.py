@@ -163,6 +163,47 @@ def test_labels_of_error_signals_do_not_overlap(tmp_path, drawn):
     assert "δ[4] = 0" in texts(axes)
 
 
+ROOFLINE = [
+    (network, library, intensity, rate)
+    for network, intensity in (("4-8-2 @ 16", 5), ("64-32-10 @ 200", 20), ("256-10 @ 9", 20.1))
+    for library, rate in (("fastmlp", 9e10), ("numpy", 8.9e10), ("torch", 1e9))
+]
+
+
+def test_roofline_has_a_point_for_each_network_and_library(tmp_path, drawn):
+    plots.roofline(ROOFLINE, 2e11, 2e10, tmp_path / "roofline.png")
+    axes = drawn[0].axes[0]
+    places = np.array([dots.get_offsets()[0] for dots in axes.collections])
+    np.testing.assert_allclose(places, [(intensity, rate / 1e9) for *_, intensity, rate in ROOFLINE])
+    roof = axes.lines[-1].get_xydata()
+    np.testing.assert_allclose(roof[1], (10, 200))  # where memory delivers just enough
+    np.testing.assert_allclose(roof[0, 1] / roof[0, 0], 20)
+    assert roof[2, 1] == 200
+    assert texts(axes) == ["FMA peak, 200 GFLOP/s", "memory, 20 GB/s"]
+
+
+def test_colours_are_libraries_and_markers_networks(tmp_path, drawn):
+    plots.roofline(ROOFLINE, 2e11, 2e10, tmp_path / "roofline.png")
+    axes = drawn[0].axes[0]
+    assert len({to_hex(dots.get_facecolor()[0]) for dots in axes.collections}) == 3
+    assert len({dots.get_paths()[0].vertices.tobytes() for dots in axes.collections}) == 3
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["fastmlp", "numpy", "torch", "4-8-2 @ 16", "64-32-10 @ 200", "256-10 @ 9"]
+
+
+def test_labels_of_a_roofline_overlap_nothing(tmp_path, drawn):
+    plots.roofline(ROOFLINE, 2e11, 2e10, tmp_path / "roofline.png")
+    axes = drawn[0].axes[0]
+    labels = [*axes.texts, *axes.get_legend().get_texts()]
+    extents = [label.get_window_extent() for label in labels]
+    assert not any(a.overlaps(b) for i, a in enumerate(extents) for b in extents[:i])
+
+
+def test_a_roofline_without_points_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="none to draw"):
+        plots.roofline([], 2e11, 2e10, tmp_path / "roofline.png")
+
+
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_decision_regions_show_the_predicted_class(tmp_path, drawn, outputs):
     def predict(X):

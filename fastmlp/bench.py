@@ -1,0 +1,189 @@
+"""Training steps timed side by side: each library in a process of its own, one at a time, in turns.
+
+Times drift with whatever else a machine does, so the libraries take turns (A B C, A B C, ...), each for a fraction of a
+second, and the median of its turns is what counts. `python -m fastmlp.bench` is such a process: it takes a turn for
+every line it reads and answers with the seconds per step.
+"""
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from fastmlp_kernels import plan
+from fastmlp_kernels.peak import fma_peak
+
+from fastmlp.peers import LIBRARIES, Task
+
+TURN_SECONDS = 0.3  # of training
+REST_SECONDS = 0.05  # before it: idle threads of the library whose turn is over look for work a while before they sleep
+SAMPLE_SECONDS = 0.05  # at least between two looks at the clock, so that what a call of `fit` costs once hardly counts
+BANDWIDTH_BYTES, BANDWIDTH_RUNS = 128 << 20, 10  # of each array, beyond all caches; a maximum needs a few tries
+THREAD_LIMITS = (
+    "NUMBA_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NPROC",  # XLA's
+)
+
+
+class Case(NamedTuple):
+    """A network and how it is trained."""
+
+    sizes: tuple
+    batch_size: int
+    dtype: str = "float32"
+
+    def __str__(self):
+        return f"{'-'.join(map(str, self.sizes))} @ {self.batch_size}"
+
+    @property
+    def flops(self):
+        """Floating-point operations of a step."""
+        return self.batch_size * plan.training_flops(self.sizes)
+
+    @property
+    def intensity(self):
+        """Floating-point operations for each byte that a step moves at the very least.
+
+        That is, inputs and targets read once, parameters and velocities read once and written once.
+        """
+        n_params = sum((n + 1) * m for n, m in zip(self.sizes, self.sizes[1:], strict=False))
+        values = self.batch_size * (self.sizes[0] + self.sizes[-1]) + 4 * n_params
+        return self.flops / (values * np.dtype(self.dtype).itemsize)
+
+
+class Result(NamedTuple):
+    """What was measured of a case.
+
+    Attributes
+    ----------
+    case : Case
+    seconds : dict
+        Median seconds per step by library, None where it failed.
+    peak : float
+        The highest FMA rate seen between the turns, in floating-point operations per second.
+    """
+
+    case: Case
+    seconds: dict
+    peak: float
+
+
+class FailedError(Exception):
+    """A library could not do the work."""
+
+
+def measure(case, libraries, threads, rounds, tell):
+    """Time steps of a case in some libraries.
+
+    Parameters
+    ----------
+    case : Case
+    libraries : sequence of str
+        Names of `fastmlp.peers.LIBRARIES`.
+    threads : int
+        For each library to use.
+    rounds : int
+        Turns of each library; one more before them warms up.
+    tell : callable
+        Called with a line of text as measuring goes on, and when a library fails.
+
+    Returns
+    -------
+    Result
+    """
+    times, peaks = {library: [] for library in libraries}, []
+    with contextlib.ExitStack() as stack:
+        workers = {library: stack.enter_context(_Worker(library, case, threads)) for library in libraries}
+        for turn in range(rounds + 1):
+            tell(f"{case}: " + (f"round {turn} of {rounds}" if turn else "warming up"))
+            for library, worker in list(workers.items()):
+                try:
+                    times[library].append(worker.turn())
+                except FailedError as error:
+                    tell(f"{case}: {library} failed: {error}")
+                    del workers[library], times[library]
+            peaks.append(fma_peak(case.dtype, threads))
+    medians = {library: statistics.median(times[library][1:]) if library in times else None for library in libraries}
+    return Result(case, medians, max(peaks))
+
+
+def bandwidth(threads):
+    """Bytes per second between CPU and memory, the best of several sums a = b + c of large arrays."""
+    a, b, c = (np.full(BANDWIDTH_BYTES // 8, value) for value in (0.0, 1.0, 2.0))
+    shares = [slice(len(a) * i // threads, len(a) * (i + 1) // threads) for i in range(threads)]
+    best = float("inf")
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(BANDWIDTH_RUNS):
+            start = time.perf_counter()
+            list(pool.map(lambda share: np.add(b[share], c[share], out=a[share]), shares))
+            best = min(best, time.perf_counter() - start)
+    return 3 * BANDWIDTH_BYTES / best
+
+
+class _Worker:
+    """The process of a library, which waits where it is not its turn."""
+
+    def __init__(self, library, case, threads):
+        self.errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  closed in __exit__
+        path = os.pathsep.join(map(os.path.abspath, sys.path))
+        limits = dict.fromkeys(THREAD_LIMITS, str(threads))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "fastmlp.bench", library, json.dumps(case)],
+            env={**os.environ, **limits, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+        )
+
+    def turn(self):
+        """Seconds per step in a turn, or FailedError with the last words of the process."""
+        with contextlib.suppress(BrokenPipeError):  # it is gone, which shows when it does not answer
+            print(file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+        if answer:
+            return float(answer)
+        status = self.process.wait()
+        self.errors.seek(0)
+        raise FailedError([f"ended with status {status}", *self.errors.read().strip().splitlines()][-1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        with contextlib.suppress(BrokenPipeError), self.process, self.errors:
+            pass
+
+
+def _take_turns(library, case, requests, answers):
+    """Answer each line of `requests` with the seconds per step of a turn."""
+    task = Task.random(*case)
+    peer, batches, epochs = LIBRARIES[library](task), len(task.x) // case.batch_size, 1
+    for _ in requests:
+        time.sleep(REST_SECONDS)
+        samples, end = [], time.perf_counter() + TURN_SECONDS
+        while not samples or time.perf_counter() < end:
+            start = time.perf_counter()
+            peer.train(epochs)
+            seconds = (time.perf_counter() - start) / epochs
+            samples.append(seconds / batches)
+            epochs = max(1, round(SAMPLE_SECONDS / seconds))
+        print(statistics.median(samples), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints is no answer
+    _take_turns(sys.argv[1], Case(*json.loads(sys.argv[2])), sys.stdin, answers)

@@ -1,0 +1,221 @@
+"""One training, the same work in every library that could do it: fastmlp and its peers.
+
+The work: an MLP with ReLU hidden layers and identity outputs, half the squared error summed over outputs and averaged
+over the batch, gradient descent with momentum, data in memory, batches in order. Each class does it through its
+library's ordinary interface, as a user of that library would write it: made from a `Task`, it trains for a number of
+`epochs`, and gives its weights as a list of (n_in, n_out) arrays. Libraries are imported where they are used.
+"""
+
+import warnings
+from importlib.util import find_spec
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+MOMENTUM = 0.9
+MOST_BATCHES, MOST_VALUES = 64, 1 << 24  # in the data: enough of them that small batches do not all stay in the cache
+
+
+class Task(NamedTuple):
+    """What is trained on, and from where.
+
+    Attributes
+    ----------
+    x, y : (N, n_in) and (N, n_out) arrays of one dtype
+    batch_size : int
+    weights : list of (n_in, n_out) arrays; biases start at zero
+    learning_rate : float
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    batch_size: int
+    weights: list
+    learning_rate: float = 1e-4
+
+    @classmethod
+    def random(cls, sizes, batch_size, dtype, learning_rate=1e-4):
+        """A task for a network of these sizes: the same whenever it is made."""
+        rng = np.random.default_rng(0)
+        batches = int(np.clip(MOST_VALUES // (batch_size * (sizes[0] + sizes[-1])), 2, MOST_BATCHES))
+        x, y = (rng.standard_normal((batches * batch_size, n), dtype) for n in (sizes[0], sizes[-1]))
+        weights = [rng.standard_normal((n, m), dtype) / np.sqrt(n).astype(dtype) for n, m in pairwise(sizes)]
+        return cls(x, y, batch_size, weights, learning_rate)
+
+    @property
+    def sizes(self):
+        """Units of each layer, inputs first."""
+        return [self.x.shape[1], *(weights.shape[1] for weights in self.weights)]
+
+    def batches(self):
+        """Each batch as (x, y), in order."""
+        for start in range(0, len(self.x), self.batch_size):
+            yield self.x[start : start + self.batch_size], self.y[start : start + self.batch_size]
+
+
+class FastMLP:
+    """fastmlp's Trainer."""
+
+    def __init__(self, task):
+        from fastmlp import MLP, Momentum, Trainer
+
+        self.task, self.net = task, MLP(task.sizes, dtype=task.x.dtype)
+        for mine, weights in zip(self.net.weights, task.weights, strict=True):
+            mine[...] = weights
+        settings = {"learning_rate": task.learning_rate, "batch_size": task.batch_size, "shuffle": False}
+        self.trainer = Trainer(self.net, "squared_error", Momentum(MOMENTUM), **settings)
+
+    def train(self, epochs):
+        self.trainer.fit(self.task.x, self.task.y, epochs, progress=False)
+
+    def weights(self):
+        return self.net.weights
+
+
+class NumPy:
+    """Matrix products and whole-array operations, in place where NumPy can."""
+
+    def __init__(self, task):
+        self.task, self.matrices = task, [weights.copy() for weights in task.weights]
+        self.biases = [np.zeros_like(matrix[0]) for matrix in self.matrices]
+        self.parameters = self.matrices + self.biases
+        self.velocities = [np.zeros_like(parameter) for parameter in self.parameters]
+
+    def train(self, epochs):
+        for _ in range(epochs):
+            for x, y in self.task.batches():
+                for parameter, velocity, gradient in zip(
+                    self.parameters, self.velocities, self._gradients(x, y), strict=True
+                ):
+                    velocity *= MOMENTUM
+                    velocity += gradient
+                    parameter -= self.task.learning_rate * velocity
+
+    def _gradients(self, x, y):
+        last, activations = len(self.matrices) - 1, [x]
+        for layer, (matrix, bias) in enumerate(zip(self.matrices, self.biases, strict=True)):
+            z = activations[-1] @ matrix
+            z += bias
+            if layer < last:
+                np.maximum(z, 0, out=z)
+            activations.append(z)
+        delta = activations.pop()
+        delta -= y
+        delta /= len(x)
+        of_matrices, of_biases = [], []
+        for layer in range(last, -1, -1):
+            of_matrices.insert(0, activations[layer].T @ delta)
+            of_biases.insert(0, delta.sum(0))
+            if layer:
+                delta = delta @ self.matrices[layer].T
+                delta *= activations[layer] > 0
+        return of_matrices + of_biases
+
+    def weights(self):
+        return self.matrices
+
+
+class Torch:
+    """Linear and ReLU modules, MSELoss and the SGD optimiser of PyTorch."""
+
+    def __init__(self, task):
+        import torch
+
+        self.x, self.y, self.batch_size = torch.from_numpy(task.x), torch.from_numpy(task.y), task.batch_size
+        self.linear = [torch.nn.Linear(n, m, dtype=self.x.dtype) for n, m in pairwise(task.sizes)]
+        for layer, weights in zip(self.linear, task.weights, strict=True):
+            layer.weight.data = torch.from_numpy(weights.T.copy())
+            torch.nn.init.zeros_(layer.bias)
+        modules = [module for layer in self.linear for module in (layer, torch.nn.ReLU())]
+        self.net, self.loss = torch.nn.Sequential(*modules[:-1]), torch.nn.MSELoss()
+        rate = task.learning_rate * task.sizes[-1] / 2  # MSELoss: no half, and the mean over outputs too
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=rate, momentum=MOMENTUM)
+
+    def train(self, epochs):
+        for _ in range(epochs):
+            for start in range(0, len(self.x), self.batch_size):
+                batch = slice(start, start + self.batch_size)
+                self.optimizer.zero_grad()
+                self.loss(self.net(self.x[batch]), self.y[batch]).backward()
+                self.optimizer.step()
+
+    def weights(self):
+        return [layer.weight.detach().numpy().T for layer in self.linear]
+
+
+class JAX:
+    """A step compiled as a whole by XLA, which may overwrite the parameters it is given."""
+
+    def __init__(self, task):
+        import jax
+        import jax.numpy as jnp
+
+        jax.config.update("jax_enable_x64", task.x.dtype == np.float64)
+
+        def loss(parameters, x, y):
+            for weights, biases in parameters[:-1]:
+                x = jax.nn.relu(x @ weights + biases)
+            weights, biases = parameters[-1]
+            return ((x @ weights + biases - y) ** 2).sum() / (2 * len(x))
+
+        def step(parameters, velocities, x, y):
+            gradient = jax.grad(loss)(parameters, x, y)
+            velocities = jax.tree.map(lambda v, g: MOMENTUM * v + g, velocities, gradient)
+            return jax.tree.map(lambda p, v: p - task.learning_rate * v, parameters, velocities), velocities
+
+        self.step, self.wait = jax.jit(step, donate_argnums=(0, 1)), jax.block_until_ready
+        self.parameters = [(jnp.array(weights), jnp.zeros_like(weights[0])) for weights in task.weights]
+        self.velocities = jax.tree.map(jnp.zeros_like, self.parameters)
+        self.batches = [(jnp.array(x), jnp.array(y)) for x, y in task.batches()]
+
+    def train(self, epochs):
+        for _ in range(epochs):
+            for x, y in self.batches:
+                self.parameters, self.velocities = self.step(self.parameters, self.velocities, x, y)
+        self.wait(self.parameters)
+
+    def weights(self):
+        return [np.asarray(weights) for weights, _ in self.parameters]
+
+
+class ScikitLearn:
+    """MLPRegressor; each call of `fit` goes on from the weights it has, its velocities at zero."""
+
+    def __init__(self, task):
+        from sklearn.neural_network import MLPRegressor
+
+        warnings.filterwarnings("ignore", module="sklearn")  # that it has not converged
+        self.x, self.y = task.x, task.y if task.y.shape[1] > 1 else task.y[:, 0]
+        self.net = MLPRegressor(
+            hidden_layer_sizes=task.sizes[1:-1],
+            solver="sgd",
+            momentum=MOMENTUM,
+            nesterovs_momentum=False,
+            alpha=0.0,
+            learning_rate_init=task.learning_rate,
+            batch_size=task.batch_size,
+            shuffle=False,
+            warm_start=True,
+            tol=0.0,
+            n_iter_no_change=10**9,
+        )
+        self.net.partial_fit(self.x[: task.batch_size], self.y[: task.batch_size])  # makes what is filled in here
+        self.net.coefs_ = [weights.copy() for weights in task.weights]
+        self.net.intercepts_ = [np.zeros_like(weights[0]) for weights in task.weights]
+
+    def train(self, epochs):
+        self.net.max_iter = epochs
+        self.net.fit(self.x, self.y)
+
+    def weights(self):
+        return self.net.coefs_
+
+
+LIBRARIES = {"fastmlp": FastMLP, "numpy": NumPy, "torch": Torch, "jax": JAX, "scikit-learn": ScikitLearn}
+PEERS = {"numpy": "numpy", "torch": "torch", "jax": "jax", "scikit-learn": "sklearn"}  # and what they are imported as
+
+
+def installed():
+    """Return the names of the peers that are installed."""
+    return [peer for peer, module in PEERS.items() if find_spec(module)]
