@@ -1,6 +1,6 @@
 """How a batch is cut up: rows to a block, groups of blocks, pieces of the weights. All of it follows from shapes alone.
 
-Nothing here depends on the number of threads, which is why results do not either.
+The number of threads decides only how many blocks there is room for at a time: results do not depend on it.
 """
 
 import itertools
