@@ -22,27 +22,34 @@ from pathlib import Path
 import suite
 
 HERE = Path(__file__).resolve().parent
-SOURCES = HERE / "sources"  # of the commits compared
+PACKAGES = "fastmlp", "kernels"
+SOURCES = HERE / "sources"  # of the commits compared, and their compiled code
 TURNS = 6  # of each side in a round
 CONFIRMATIONS = 2
-# Each kernel once, steps of a small, a middling and a large network, and a prediction.
+# Each kernel once, steps from three microseconds to some milliseconds, and a prediction.
 DEFAULT = r"""(?x)
     products\.\w+\.time_\w+\(256,\ 256\) | activations\.Slopes\.\w+\('(relu|tanh|gelu)'\)
     | losses\.\w+\.\w+\('cross_entropy\ softmax',\ 10\) | updates\.\w+\.\w+\('(momentum|adam)',\ 1024\)
     | packing\.Rows\.time_pack\(300\)
-    | step\.Step\.\w+\('(8-16-1@32|64-32-10@200|784-128-10@128|256-512-512-10@4096)'\)
+    | step\.Step\.\w+\('(8-16-1@32|64-32-10@200|784-128-10@128|300-200-100-5@1000)'\)
     | prediction\.\w+\.\w+\('64-32-10@200'\)
 """
 
 
+def git(*arguments):
+    """What a git command prints."""
+    return subprocess.run(["git", "-C", str(HERE.parent), *arguments], check=True, stdout=subprocess.PIPE).stdout
+
+
 def unpack(commit):
-    """The folder with the sources of a commit. It is kept: Numba finds its compiled code again by path and time."""
-    git = ["git", "-C", str(HERE.parent)]
-    name = subprocess.run([*git, "rev-parse", f"{commit}^{{commit}}"], check=True, capture_output=True, text=True)
-    folder = SOURCES / name.stdout.strip()
+    """The folder with the sources of a commit, named after their content.
+
+    It is kept, and so is the compiled code, which Numba finds again by the path and time of its sources.
+    """
+    trees = git("rev-parse", *(f"{commit}:{package}" for package in PACKAGES)).decode().split()
+    folder = SOURCES / "-".join(tree[:12] for tree in trees)
     if not folder.exists():
-        archive = subprocess.run([*git, "archive", folder.name, "fastmlp", "kernels"], check=True, capture_output=True)
-        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
+        with tarfile.open(fileobj=io.BytesIO(git("archive", commit, *PACKAGES))) as files:
             files.extractall(folder, filter="data")
     return folder
 
@@ -51,7 +58,8 @@ class Worker:
     """A process that measures the sources in a folder (see `gate_worker`)."""
 
     def __init__(self, folder):
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(folder / "kernels")])}
+        path = os.pathsep.join([str(folder), str(folder / "kernels")])
+        environment = os.environ | {"PYTHONPATH": path, "FASTMLP_CACHE_DIR": str(SOURCES / "compiled")}
         command, pipe = [sys.executable, str(HERE / "gate_worker.py")], subprocess.PIPE
         self.process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
 

@@ -141,7 +141,8 @@ def test_a_benchmark_that_does_not_run_at_the_base_is_an_error_of_the_base():
 
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="benchmarks are of compiled code")
-def test_a_worker_measures_and_survives_what_does_not_run():
+def test_a_worker_measures_and_survives_what_does_not_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(gate, "SOURCES", tmp_path)
     with gate.Worker(ROOT) as worker:
         assert "error" in worker.turn("no.Such.time_benchmark")
         assert 0 < worker.turn("packing.Rows.time_pack(8)")["seconds"] < 1e-3
