@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import suite
@@ -49,8 +50,11 @@ def unpack(commit):
     trees = git("rev-parse", *(f"{commit}:{package}" for package in PACKAGES)).decode().split()
     folder = SOURCES / "-".join(tree[:12] for tree in trees)
     if not folder.exists():
-        with tarfile.open(fileobj=io.BytesIO(git("archive", commit, *PACKAGES))) as files:
-            files.extractall(folder, filter="data")
+        SOURCES.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=SOURCES) as partial:
+            with tarfile.open(fileobj=io.BytesIO(git("archive", commit, *PACKAGES))) as files:
+                files.extractall(Path(partial) / "whole", filter="data")
+            (Path(partial) / "whole").rename(folder)
     return folder
 
 
@@ -100,7 +104,7 @@ def measure(folders, names, rounds):
     Raises
     ------
     SystemExit
-        If a benchmark does not run at the head. One that does not at the base is left out, and said to be.
+        If a benchmark does not run at the head, or none at the base; one that does not is left out, and said to be.
     """
     ratios = {name: [] for name in names}
     for turn in range(rounds):
@@ -114,7 +118,7 @@ def measure(folders, names, rounds):
                     del ratios[name]
                 else:
                     ratios[name].append(after / before)
-    return ratios
+    return ratios or sys.exit("no benchmark runs at the base")
 
 
 def regressions(measure, names, rounds, factor):
