@@ -1,0 +1,47 @@
+"""Each activation over numbers in the L1 cache, copied in before every call; the unit of work is one number."""
+
+import numpy as np
+from fastmlp_kernels.activations import ACTIVATIONS
+from fastmlp_kernels.elementwise import slopes_address, values_address
+from numba import float32
+
+from . import loops
+from .repeated import Repeated
+
+COUNT = 2048
+
+
+class Values(Repeated):
+    """Values alone, as prediction needs them."""
+
+    params, param_names = [name for name in ACTIVATIONS if name != "identity"], ["activation"]
+    units = COUNT
+
+    def prepare(self, activation):
+        self.address = values_address(activation, float32)
+        self.z = np.linspace(-5, 5, COUNT, dtype=np.float32)
+        self.values = np.empty_like(self.z)
+
+    def run(self, calls):
+        loops.activation_values(calls, self.address, self.z, self.values)
+
+    def time_values(self, activation):
+        self.run(self.calls)
+
+
+class Slopes(Repeated):
+    """Values and slopes, as training needs them."""
+
+    params, param_names = [name for name, entry in ACTIVATIONS.items() if entry.differentiable], ["activation"]
+    units = COUNT
+
+    def prepare(self, activation):
+        self.address = slopes_address(activation, float32)
+        self.z = np.linspace(-5, 5, COUNT, dtype=np.float32)
+        self.values, self.slopes = np.empty_like(self.z), np.empty_like(self.z)
+
+    def run(self, calls):
+        loops.activation_slopes(calls, self.address, self.z, self.values, self.slopes)
+
+    def time_slopes(self, activation):
+        self.run(self.calls)

@@ -1,0 +1,61 @@
+"""The networks and batch sizes that are measured, written sizes@batch, and data for them."""
+
+import itertools
+import math
+
+import numpy as np
+
+from fastmlp import MLP, Trainer
+
+STEPS = [
+    "8-16-1@1",
+    "8-16-1@32",
+    "17-33-9-3@50",
+    "64-32-10@200",
+    "784-128-10@1",
+    "784-128-10@128",
+    "784-128-10@4096",
+    "300-200-100-5@1000",
+    "1000-1000-7@3000",
+    "64-64-64-64-1@16384",
+    "256-512-512-10@4096",
+    "1024-1024-1024-1024@4096",
+    "2048-4096-1024@2048",
+]
+LARGE = ["784-128-10@4096", "64-64-64-64-1@16384", "256-512-512-10@4096", "1024-1024-1024-1024@4096"]
+
+LEARNING_RATE, MOMENTUM = 1e-5, 0.9  # so small that no network diverges, however often it repeats its data
+MOST_NUMBERS, MOST_BATCHES = 1 << 22, 1024  # in the data of a case; two batches at least
+
+
+def parse(case):
+    """(sizes, batch) of a case."""
+    sizes, batch = case.split("@")
+    return [int(n) for n in sizes.split("-")], int(batch)
+
+
+def data(case):
+    """(x, y, batches): normal random numbers in float32 for a number of whole batches."""
+    sizes, batch = parse(case)
+    batches = max(2, min(MOST_BATCHES, MOST_NUMBERS // (batch * (sizes[0] + sizes[-1]))))
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal((batches * batch, n), dtype=np.float32) for n in (sizes[0], sizes[-1]))
+    return x, y, batches
+
+
+def trainer(case, shuffle=False, threads=None):
+    """A trainer with momentum for ReLU layers and identity outputs."""
+    sizes, batch = parse(case)
+    settings = {"loss": "squared_error", "optimizer": "momentum", "learning_rate": LEARNING_RATE}
+    return Trainer(MLP(sizes), batch_size=batch, shuffle=shuffle, threads=threads, **settings)
+
+
+def training_flops(case):
+    """Floating-point operations of a training step.
+
+    Two for each weight and sample in the forward product and in the gradient, and two more in the error signal of all
+    but the first layer's inputs.
+    """
+    sizes, batch = parse(case)
+    products = [math.prod(pair) for pair in itertools.pairwise(sizes)]
+    return batch * (4 * products[0] + 6 * sum(products[1:]))

@@ -1,0 +1,58 @@
+"""What a fresh interpreter waits for: the import, and the first training, compiled or out of the cache."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+SETUP = """
+import numpy as np
+from fastmlp import MLP, Trainer
+trainer, x, y = Trainer(MLP([8, 16, 1])), np.ones((32, 8), "float32"), np.ones((32, 1), "float32")
+"""
+TRAIN = "trainer.fit(x, y, epochs=1, progress=False)"
+
+
+class Import:
+    number, repeat, warmup_time = 1, 5, 0
+
+    def timeraw_import(self):
+        return "import fastmlp"
+
+    def timeraw_import_kernels(self):
+        return "import fastmlp_kernels.training"
+
+    def timeraw_import_numba(self):
+        return "import numba"
+
+
+class Compile:
+    """With an empty cache folder."""
+
+    number = repeat = rounds = min_run_count = 1
+    warmup_time, timeout = 0, 600
+
+    def setup(self):
+        self.folder, self.previous = tempfile.TemporaryDirectory(), os.environ.get("FASTMLP_CACHE_DIR")
+        os.environ["FASTMLP_CACHE_DIR"] = self.folder.name
+
+    def timeraw_first_fit(self):
+        return TRAIN, SETUP
+
+    def teardown(self):
+        del os.environ["FASTMLP_CACHE_DIR"]
+        if self.previous is not None:
+            os.environ["FASTMLP_CACHE_DIR"] = self.previous
+        self.folder.cleanup()
+
+
+class Load:
+    """With compiled code in the cache folder."""
+
+    number, repeat, warmup_time, timeout = 1, 5, 0, 600
+
+    def setup(self):
+        subprocess.run([sys.executable, "-c", SETUP + TRAIN], check=True)
+
+    def timeraw_first_fit(self):
+        return TRAIN, SETUP

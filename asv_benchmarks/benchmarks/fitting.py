@@ -1,0 +1,17 @@
+"""Training through the public interface, several batches a call; the unit of work is one step."""
+
+from . import cases
+from .repeated import Repeated
+
+
+class Fitting(Repeated):
+    """Base of benchmarks that train a case, on all of Numba's threads or on `threads`."""
+
+    shuffle = False
+
+    def prepare(self, case, threads=None):
+        self.x, self.y, self.units = cases.data(case)
+        self.trainer = cases.trainer(case, self.shuffle, threads)
+
+    def run(self, calls):
+        self.trainer.fit(self.x, self.y, epochs=calls, progress=False)

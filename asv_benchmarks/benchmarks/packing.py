@@ -1,0 +1,77 @@
+"""Into the panels of the products and back: samples, in order or scattered, labels, weights."""
+
+import numpy as np
+from fastmlp_kernels import network
+from fastmlp_kernels.cpu import SHAPE
+
+from . import loops
+from .repeated import Repeated
+
+ROWS = 168  # of a block: whole tiles of every CPU
+SAMPLES = 10_000  # that rows are taken from
+
+
+class Rows(Repeated):
+    """A block of samples; the unit of work is one sample."""
+
+    params, param_names = [8, 64, 300, 784], ["columns"]
+    units = ROWS
+
+    def prepare(self, columns):
+        width = SHAPE.width(4)
+        self.panels = np.zeros(-(-columns // width) * width * ROWS, np.float32)
+        self.source = np.ones((SAMPLES, columns), np.float32)
+        self.target = np.ones((ROWS, columns), np.float32)
+        self.in_order = np.empty(0, np.int64)
+        self.scattered = np.random.default_rng(0).permutation(SAMPLES)
+        self.order = self.in_order
+
+    def run(self, calls):
+        loops.packed_rows(calls, self.panels, self.source, self.order, ROWS, ROWS)
+
+    def time_pack(self, columns):
+        self.run(self.calls)
+
+    def time_pack_scattered(self, columns):
+        loops.packed_rows(self.calls, self.panels, self.source, self.scattered, ROWS, ROWS)
+
+    def time_unpack(self, columns):
+        loops.unpacked_rows(self.calls, self.target, self.panels, ROWS, ROWS)
+
+
+class Labels(Repeated):
+    """A block of labels, one-hot; the unit of work is one sample."""
+
+    params, param_names = [10, 1000], ["classes"]
+    units = ROWS
+
+    def prepare(self, classes):
+        width = SHAPE.width(4)
+        self.panels = np.zeros(-(-classes // width) * width * ROWS, np.float32)
+        self.labels, self.order = np.arange(ROWS) % classes, np.empty(0, np.int64)
+
+    def run(self, calls):
+        columns = max(self.labels) + 1
+        loops.packed_labels(calls, self.panels, self.labels, self.order, ROWS, columns, ROWS)
+
+    def time_pack(self, classes):
+        self.run(self.calls)
+
+
+class Weights(Repeated):
+    """The weights of a layer, with their transposes; the unit of work is the layer."""
+
+    params, param_names = [64, 1024], ["units"]
+
+    def prepare(self, n):
+        self.network = network.build([n, n, n], np.float32)
+        self.flat = np.ones(2 * (n + 1) * n, np.float32)
+
+    def run(self, calls):
+        loops.packed_weights(calls, self.network, self.flat)
+
+    def time_pack(self, n):
+        self.run(self.calls)
+
+    def time_unpack(self, n):
+        loops.unpacked_weights(self.calls, self.flat, self.network)

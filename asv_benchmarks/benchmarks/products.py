@@ -1,0 +1,84 @@
+"""The three matrix products of training, each alone on a block of rows, on one thread."""
+
+import itertools
+
+import numpy as np
+from fastmlp_kernels import network, plan
+
+from . import loops
+from .repeated import Repeated
+
+ROWS = 168  # whole tiles of every CPU
+
+
+class _Product(Repeated):
+    """Base: a layer of n_in x n_out weights, after `before`, and memory for a block of rows.
+
+    Weights of 1 / n_out and error signals of 1 make all signals 1 in the layer before, however often they are
+    multiplied by each other: nothing grows or vanishes.
+    """
+
+    params = [[16, 33, 64, 256, 1000, 1024], [10, 64, 256, 1000, 1024]]
+    param_names = ["n_in", "n_out"]
+    before = ()
+
+    def prepare(self, n_in, n_out):
+        sizes = [*self.before, n_in, n_out]
+        self.network = network.build(sizes, np.float32)
+        parameters = sum((n + 1) * m for n, m in itertools.pairwise(sizes))
+        network.pack(self.network, np.full(parameters, 1 / n_out, np.float32))
+        memory = plan.workspace(self.network, ROWS, 1, block=ROWS)
+        self.activations, self.deltas, self.scratch = memory.activations[0], memory.deltas[0], memory.scratch[0]
+        self.gradient, self.pieces = memory.gradients[0], memory.pieces
+        self.activations[:] = self.deltas[:] = 1
+
+    def _gflops(self, n_in, n_out):
+        return 2 * ROWS * n_in * n_out / self.best() / 1e9
+
+
+class Forward(_Product):
+    """Net inputs a W + b."""
+
+    def run(self, calls):
+        loops.forward_products(calls, self.network, self.activations, self.deltas, ROWS, ROWS)
+
+    def time_forward(self, n_in, n_out):
+        self.run(self.calls)
+
+    def track_gflops(self, n_in, n_out):
+        return self._gflops(n_in, n_out)
+
+    track_gflops.unit = "GFLOP/s"
+
+
+class Backward(_Product):
+    """Error signals (delta W^T) * g'(z)."""
+
+    before = (1,)
+
+    def run(self, calls):
+        loops.backward_products(calls, self.network, self.deltas, ROWS, ROWS, self.scratch)
+
+    def time_backward(self, n_in, n_out):
+        self.run(self.calls)
+
+    def track_gflops(self, n_in, n_out):
+        return self._gflops(n_in, n_out)
+
+    track_gflops.unit = "GFLOP/s"
+
+
+class Gradient(_Product):
+    """Gradients a^T delta, and the sums of delta for the biases."""
+
+    def run(self, calls):
+        buffers = self.activations, self.deltas
+        loops.gradient_products(calls, self.gradient, self.network, self.pieces, *buffers, ROWS, ROWS)
+
+    def time_gradient(self, n_in, n_out):
+        self.run(self.calls)
+
+    def track_gflops(self, n_in, n_out):
+        return self._gflops(n_in, n_out)
+
+    track_gflops.unit = "GFLOP/s"

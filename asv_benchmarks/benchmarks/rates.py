@@ -1,0 +1,31 @@
+"""Training steps as rates: GFLOP/s, the share of this CPU's peak, samples per second."""
+
+from fastmlp_kernels.peak import fma_peak
+
+from . import cases
+from .fitting import Fitting
+
+
+class Rates(Fitting):
+    params, param_names = cases.STEPS, ["case"]
+
+    def track_gflops(self, case):
+        return cases.training_flops(case) / self.best() / 1e9
+
+    def track_share_of_peak(self, case):
+        peak = fma_peak("float32")
+        return 100 * cases.training_flops(case) / self.best() / peak
+
+    def track_samples_per_second(self, case):
+        return cases.parse(case)[1] / self.best()
+
+    track_gflops.unit = "GFLOP/s"
+    track_share_of_peak.unit = "%"
+    track_samples_per_second.unit = "samples/s"
+
+
+def track_peak():
+    return fma_peak("float32") / 1e9
+
+
+track_peak.unit = "GFLOP/s"

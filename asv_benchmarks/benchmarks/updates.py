@@ -1,0 +1,27 @@
+"""The update of weights by each optimiser, in the L1 cache and in memory; the unit of work is one weight."""
+
+import numpy as np
+from fastmlp_kernels.updates import State
+
+from fastmlp import optimizers
+
+from . import loops
+from .repeated import Repeated
+
+
+class Update(Repeated):
+    params = [list(optimizers.OPTIMIZERS), [1024, 4_000_000]]
+    param_names = ["optimizer", "weights"]
+
+    def prepare(self, optimizer, weights):
+        optimizer, self.units = optimizers.resolve(optimizer), weights
+        self.optimizer = optimizers.compiled(optimizer, 1e-4, 0.0, None, True, True)
+        self.weights, self.gradient = np.ones(weights, np.float32), np.ones(weights, np.float32)
+        first, second = (np.zeros(weights if optimizer.moments > m else 0, np.float32) for m in (0, 1))
+        self.state = State(first, second, np.zeros(1, np.int64))
+
+    def run(self, calls):
+        loops.updates(calls, self.weights, self.state, self.gradient, self.optimizer)
+
+    def time_update(self, optimizer, weights):
+        self.run(self.calls)
