@@ -24,7 +24,7 @@ STEPS = [
 ]
 LARGE = ["784-128-10@4096", "64-64-64-64-1@16384", "256-512-512-10@4096", "1024-1024-1024-1024@4096"]
 
-LEARNING_RATE, MOMENTUM = 1e-5, 0.9  # so small that no network diverges, however often it repeats its data
+LEARNING_RATE = 1e-5  # so small that no network diverges, however often it repeats its data
 MOST_NUMBERS, MOST_BATCHES = 1 << 22, 1024  # in the data of a case; two batches at least
 
 
