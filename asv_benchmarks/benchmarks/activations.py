@@ -3,6 +3,7 @@
 import numpy as np
 from fastmlp_kernels.activations import ACTIVATIONS
 from fastmlp_kernels.elementwise import slopes_address, values_address
+from fastmlp_kernels.network import aligned
 from numba import float32
 
 from . import loops
@@ -19,8 +20,8 @@ class Values(Repeated):
 
     def prepare(self, activation):
         self.address = values_address(activation, float32)
-        self.z = np.linspace(-5, 5, COUNT, dtype=np.float32)
-        self.values = np.empty_like(self.z)
+        self.z = aligned(COUNT, np.float32, np.linspace(-5, 5, COUNT))
+        self.values = aligned(COUNT, np.float32)
 
     def run(self, calls):
         loops.activation_values(calls, self.address, self.z, self.values)
@@ -37,8 +38,8 @@ class Slopes(Repeated):
 
     def prepare(self, activation):
         self.address = slopes_address(activation, float32)
-        self.z = np.linspace(-5, 5, COUNT, dtype=np.float32)
-        self.values, self.slopes = np.empty_like(self.z), np.empty_like(self.z)
+        self.z = aligned(COUNT, np.float32, np.linspace(-5, 5, COUNT))
+        self.values, self.slopes = aligned(COUNT, np.float32), aligned(COUNT, np.float32)
 
     def run(self, calls):
         loops.activation_slopes(calls, self.address, self.z, self.values, self.slopes)

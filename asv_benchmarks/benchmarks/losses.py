@@ -3,6 +3,7 @@
 import numpy as np
 from fastmlp_kernels.cpu import SHAPE
 from fastmlp_kernels.losses import LOSSES, loss_address
+from fastmlp_kernels.network import aligned
 from numba import float32
 
 from . import loops
@@ -20,9 +21,9 @@ class Loss(Repeated):
         self.address = loss_address(tuple(loss.split()), float32)
         width = SHAPE.width(4)
         size = -(-outputs // width) * width * ROWS
-        self.z = np.random.default_rng(0).uniform(0, 1, size).astype(np.float32)
-        self.targets = np.full(size, 1 / outputs, np.float32)
-        self.deltas, self.outputs, self.n = np.empty_like(self.z), np.empty_like(self.z), outputs
+        self.z = aligned(size, np.float32, np.random.default_rng(0).uniform(0, 1, size))
+        self.targets = aligned(size, np.float32, 1 / outputs)
+        self.deltas, self.outputs, self.n = aligned(size, np.float32), aligned(size, np.float32), outputs
 
     def run(self, calls):
         panels = self.z, self.deltas, self.outputs, self.targets

@@ -19,9 +19,9 @@ class Rows(Repeated):
 
     def prepare(self, columns):
         width = SHAPE.width(4)
-        self.panels = np.zeros(-(-columns // width) * width * ROWS, np.float32)
-        self.source = np.ones((SAMPLES, columns), np.float32)
-        self.target = np.ones((ROWS, columns), np.float32)
+        self.panels = network.aligned(-(-columns // width) * width * ROWS, np.float32, 0)
+        self.source = network.aligned((SAMPLES, columns), np.float32, 1)
+        self.target = network.aligned((ROWS, columns), np.float32, 1)
         self.in_order = np.empty(0, np.int64)
         self.scattered = np.random.default_rng(0).permutation(SAMPLES)
         self.order = self.in_order
@@ -47,7 +47,7 @@ class Labels(Repeated):
 
     def prepare(self, classes):
         width = SHAPE.width(4)
-        self.panels = np.zeros(-(-classes // width) * width * ROWS, np.float32)
+        self.panels = network.aligned(-(-classes // width) * width * ROWS, np.float32, 0)
         self.labels, self.order = np.arange(ROWS) % classes, np.empty(0, np.int64)
 
     def run(self, calls):

@@ -1,6 +1,7 @@
 """The update of weights by each optimiser, in the L1 cache and in memory; the unit of work is one weight."""
 
 import numpy as np
+from fastmlp_kernels.network import aligned
 from fastmlp_kernels.updates import State
 
 from fastmlp import optimizers
@@ -16,8 +17,8 @@ class Update(Repeated):
     def prepare(self, optimizer, weights):
         optimizer, self.units = optimizers.resolve(optimizer), weights
         self.optimizer = optimizers.compiled(optimizer, 1e-4, 0.0, None, True, True)
-        self.weights, self.gradient = np.ones(weights, np.float32), np.ones(weights, np.float32)
-        first, second = (np.zeros(weights if optimizer.moments > m else 0, np.float32) for m in (0, 1))
+        self.weights, self.gradient = aligned(weights, np.float32, 1), aligned(weights, np.float32, 1)
+        first, second = (aligned(weights if optimizer.moments > m else 0, np.float32, 0) for m in (0, 1))
         self.state = State(first, second, np.zeros(1, np.int64))
 
     def run(self, calls):
