@@ -1,9 +1,7 @@
 """The networks and batch sizes that are measured, written sizes@batch, and data for them."""
 
-import itertools
-import math
-
 import numpy as np
+from fastmlp_kernels import plan
 
 from fastmlp import MLP, Trainer
 
@@ -51,11 +49,6 @@ def trainer(case, shuffle=False, threads=None):
 
 
 def training_flops(case):
-    """Floating-point operations of a training step.
-
-    Two for each weight and sample in the forward product and in the gradient, and two more in the error signal of all
-    but the first layer's inputs.
-    """
+    """Floating-point operations of a training step."""
     sizes, batch = parse(case)
-    products = [math.prod(pair) for pair in itertools.pairwise(sizes)]
-    return batch * (4 * products[0] + 6 * sum(products[1:]))
+    return batch * plan.training_flops(sizes)

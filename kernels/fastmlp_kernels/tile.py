@@ -258,37 +258,32 @@ def rank1(typing, acc, a, a_offset, a_stride, b, b_offset):
     return acc(acc, a, types.intp, types.intp, b, types.intp), generate
 
 
+def _elementwise(left, right, instruction):
+    """Signature and code of an operation that is one instruction for each pair of registers."""
+
+    def generate(context, builder, signature, args):
+        emit, combine = Emitter(left, context, builder), getattr(builder, instruction)
+        return emit.map(lambda r, v: combine(emit.register(args[0], r, v), emit.register(args[1], r, v)))
+
+    return left(left, right), generate
+
+
 @intrinsic
 def add(typing, left, right):
     """left + right, elementwise."""
-
-    def generate(context, builder, signature, args):
-        emit = Emitter(signature.args[0], context, builder)
-        return emit.map(lambda r, v: builder.fadd(emit.register(args[0], r, v), emit.register(args[1], r, v)))
-
-    return left(left, right), generate
+    return _elementwise(left, right, "fadd")
 
 
 @intrinsic
 def subtract(typing, left, right):
     """left - right, elementwise."""
-
-    def generate(context, builder, signature, args):
-        emit = Emitter(signature.args[0], context, builder)
-        return emit.map(lambda r, v: builder.fsub(emit.register(args[0], r, v), emit.register(args[1], r, v)))
-
-    return left(left, right), generate
+    return _elementwise(left, right, "fsub")
 
 
 @intrinsic
 def multiply(typing, left, right):
     """left * right, elementwise."""
-
-    def generate(context, builder, signature, args):
-        emit = Emitter(signature.args[0], context, builder)
-        return emit.map(lambda r, v: builder.fmul(emit.register(args[0], r, v), emit.register(args[1], r, v)))
-
-    return left(left, right), generate
+    return _elementwise(left, right, "fmul")
 
 
 @intrinsic
