@@ -9,7 +9,7 @@ from typing import NamedTuple
 import fastmlp_kernels.network as packed
 import numba
 import numpy as np
-from fastmlp_kernels import plan, prediction, training
+from fastmlp_kernels import plan, prediction, training, updates
 from fastmlp_kernels.activations import ACTIVATIONS
 from fastmlp_kernels.elementwise import slopes_address, values_address
 from fastmlp_kernels.losses import LOSSES, loss_address
@@ -310,8 +310,11 @@ class MLP:
         threads = 1 if one_block or plan.is_serial(self.sizes, rows) else numba.get_num_threads()
         workspace = plan.workspace(network, rows, threads, block=rows if one_block else None)
         progress = training.Progress(np.zeros(1), np.zeros(len(self.weights)), np.zeros(1, np.int64))
-        run = training.gradient if threads > 1 else training.gradient_serial
-        finite = run(network, workspace, data, self.loss_address(loss), progress, 0, rows, threads)
+        nothing = updates.State(*np.empty((2, 0), self.dtype), np.zeros(1, np.int64))
+        run = training.train if threads > 1 else training.train_serial
+        learning = self.loss_address(loss), updates.NO_UPDATE, nothing, progress
+        run(network, workspace, data, *learning, rows, 0, 1, threads)
+        finite = progress.diverged[0] == 0
         gradient = np.empty_like(self.params)
         packed.unpack(gradient, network, workspace.gradients[0])
         gradient *= scale

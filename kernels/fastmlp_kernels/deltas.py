@@ -3,7 +3,7 @@
 from .compile import inlined
 from .forward import DEPTH, accumulate
 from .panels import padded
-from .tile import ROWS, load, multiply, multiply_add, store, sum_rows, total, width, zero
+from .tile import ROWS, add, load, multiply, multiply_add, store, sum_rows, total, width, zero
 
 SQUARES_ROWS = 2  # of the tile that sums squares; divides ROWS of every CPU
 
@@ -21,10 +21,9 @@ def error_signals(deltas, target, source, weights, weights_offset, start, stop, 
     size = width(deltas)
     left, right = source + start * block, weights_offset + start * size
     for s in range(0, rows * size, ROWS * size):
-        acc = zero(deltas, ROWS)
+        acc = accumulate(zero(deltas, ROWS), deltas, left + s, weights, right, stop - start, block)
         if start > 0:
-            acc = load(scratch, sums + s, size, ROWS)
-        acc = accumulate(acc, deltas, left + s, weights, right, stop - start, block)
+            acc = add(acc, load(scratch, sums + s, size, ROWS))
         if stop < depth:
             store(acc, scratch, sums + s, size)
         else:

@@ -35,12 +35,12 @@ def weight_gradient(gradient, offset, activations, a, deltas, d, first, last, ro
     for i in range(first, last, GRADIENT_ROWS):
         count = min(GRADIENT_ROWS, last - i)
         acc = zero(gradient, GRADIENT_ROWS)
-        if not fresh:
-            acc = load_rows(gradient, offset + i * size, size, GRADIENT_ROWS, count)
         inputs = a + i // size * size * block + i % size
         for s in range(0, padded(rows, ROWS) * size, ROWS * size):
             for r in range(0, ROWS * size, size):
                 acc = rank1(acc, activations, inputs + s + r, 1, deltas, d + s + r)
+        if not fresh:
+            acc = add(acc, load_rows(gradient, offset + i * size, size, GRADIENT_ROWS, count))
         if count == GRADIENT_ROWS:
             store(acc, gradient, offset + i * size, size)
         else:

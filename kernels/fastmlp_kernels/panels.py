@@ -11,7 +11,7 @@ whose row length is a power of two do not fall into the same few cache sets. The
 
 import numpy as np
 
-from .compile import njit
+from .compile import inlined, njit
 from .tile import ROWS, load_columns, store, width
 
 
@@ -19,6 +19,14 @@ from .tile import ROWS, load_columns, store, width
 def padded(count, multiple):
     """`count` rounded up to a multiple of `multiple`."""
     return (count + multiple - 1) // multiple * multiple
+
+
+@inlined
+def block_range(block, b, rows):
+    """(first row, rows) of block `b` where `rows` are cut into blocks of at most `block`, as even as tiles are."""
+    blocks, tiles = (rows + block - 1) // block, (rows + ROWS - 1) // ROWS
+    first = b * tiles // blocks * ROWS
+    return first, min((b + 1) * tiles // blocks * ROWS, rows) - first
 
 
 @njit

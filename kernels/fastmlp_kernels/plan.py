@@ -9,17 +9,19 @@ import numpy as np
 
 from .cpu import SHAPE
 from .network import aligned
-from .tickets import SPACING
+from .tickets import RELEASED, SPACING
 from .training import PIECE, Workspace
 
 BLOCK = 144  # rows: gradients are 2 to 3 % faster than with 96 on AVX2, slower with 288, and the other products alike
 MIN_BLOCK = 24  # rows, where a small batch is shared between threads
-SHARES = 4  # blocks at least, where it is
-GROUPS = 16  # of blocks, at most; each has its own gradient
-SAMPLES_PER_GROUP = 512  # at least: adding up the groups' gradients is then, by count of bytes, some 2 % of the work
+SHARES = 4  # blocks at least, where it is; more come in multiples, so that threads have equal shares
+SHARE_FLOPS = 1_000_000  # of such a share, at least: some 10 us
+GROUPS = 64  # of blocks, at most; each has its own gradient
+GROUP_READS = 5  # numbers that a group makes for its gradient, at least, for each number that this adds to the sum
 GROUP_BYTES = 4 * 1024 * 1024  # of a group's gradient, at most: groups won by 10 % at 1.6 MB, lost by 2 to 5 % at 12 MB
 KEPT_BYTES = 48 * 1024 * 1024  # of activations and deltas that wait for their gradient, if each thread has a block
-PIECE_SIDE = 128  # rows and columns of a piece of weights: 64 KB of gradient
+PIECE_SIDE = 128  # rows and columns of a piece of weights, at most: 64 KB of gradient
+PIECES = 16  # wanted at least, so that threads have equal shares
 EVALUATION_ROWS = 8192  # for which an evaluation takes scratch memory
 SERIAL_FLOPS = 400_000  # estimated work below which one thread is faster than waking others
 PARALLEL_FLOPS = 50_000_000  # estimated work above which it is not, even if waking them takes 0.25 ms
@@ -40,22 +42,45 @@ def is_serial(sizes, rows):
     return training_flops(sizes) * rows < SERIAL_FLOPS
 
 
+def _shares(sizes, rows):
+    """Shares that a batch has at least, unless it is too small."""
+    if is_serial(sizes, rows):
+        return 1
+    return max(1, min(SHARES, rows // MIN_BLOCK, max(2, training_flops(sizes) * rows // SHARE_FLOPS)))
+
+
+def _groups(sizes, rows):
+    """Groups of blocks that may each have a gradient: a power of two, so that threads have equal shares.
+
+    Either the gradients of groups travel from core to core, or the activations and error signals of blocks do.
+    """
+    weights, units = sum(a * b for a, b in itertools.pairwise(sizes)), sizes[0] + 2 * sum(sizes[1:])
+    groups = 1
+    while 2 * groups <= min(GROUPS, rows * units / (GROUP_READS * weights)):
+        groups *= 2
+    return groups
+
+
 def _block(sizes, rows):
     """Rows of a block: whole tiles."""
-    wanted = BLOCK if is_serial(sizes, rows) else min(BLOCK, max(MIN_BLOCK, -(-rows // SHARES)))
-    return -(-min(wanted, rows) // SHAPE.rows) * SHAPE.rows
+    shares = _shares(sizes, rows)
+    blocks, multiple = max(-(-rows // BLOCK), shares), max(shares, _groups(sizes, rows))
+    blocks = -(-blocks // multiple) * multiple
+    return -(-rows // (blocks * SHAPE.rows)) * SHAPE.rows
 
 
 def _pieces(network):
-    return np.array(
-        [
-            (l, first, min(first + PIECE_SIDE, layer.n_in), left, min(left + PIECE_SIDE, layer.n_out))
+    side, width = PIECE_SIDE, SHAPE.width(network.weights.itemsize)
+    while True:
+        pieces = [
+            (l, first, min(first + side, layer.n_in), left, min(left + side, layer.n_out))
             for l, layer in enumerate(network.layers)
-            for left in range(0, layer.n_out, PIECE_SIDE)
-            for first in range(0, layer.n_in, PIECE_SIDE)
-        ],
-        PIECE,
-    ).view(np.recarray)
+            for left in range(0, layer.n_out, side)
+            for first in range(0, layer.n_in, side)
+        ]
+        if len(pieces) >= PIECES or side <= width:
+            return np.array(pieces, PIECE).view(np.recarray)
+        side //= 2
 
 
 def workspace(network, batch_size, threads, samples=0, block=None):
@@ -79,8 +104,8 @@ def workspace(network, batch_size, threads, samples=0, block=None):
     sizes = [layers[0].n_in, *layers.n_out]
     block = -(-block // SHAPE.rows) * SHAPE.rows if block else _block(sizes, batch_size)
     blocks = -(-batch_size // block)
-    groups = min(GROUPS, max(1, batch_size // SAMPLES_PER_GROUP))
-    keep = groups < min(SHARES, blocks) or network.weights.nbytes > GROUP_BYTES
+    groups = _groups(sizes, batch_size)
+    keep = groups < min(_shares(sizes, batch_size), blocks) or network.weights.nbytes > GROUP_BYTES
     panels = [-(-n // size) for n in sizes]
     block_bytes = (sum(panels) + sum(panels[1:])) * size * block * dtype.itemsize
     slots = min(blocks, KEPT_BYTES // block_bytes // threads * threads) if keep else 0
@@ -99,7 +124,7 @@ def workspace(network, batch_size, threads, samples=0, block=None):
         squares=np.zeros((blocks, len(layers))),
         overflows=np.zeros(blocks, np.int64),
         norms=np.zeros(len(pieces)),
-        tickets=np.zeros(3 * SPACING, np.int64),
+        tickets=np.zeros((RELEASED + 1) * SPACING, np.int64),
     )
 
 

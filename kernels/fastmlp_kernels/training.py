@@ -1,7 +1,7 @@
-"""Training steps: two parallel regions a batch, many batches a call.
+"""Training steps: one parallel region for many batches, in which threads go through phases (see `tickets`).
 
-First region, over groups of row blocks: a block goes forward through all layers and its error signals come back, while
-they are in the cache. Second region, over pieces of the weights: each has one owner, which completes the gradient and
+First phase, over groups of row blocks: a block goes forward through all layers and its error signals come back, while
+they are in the cache. Second phase, over pieces of the weights: each has one owner, which completes the gradient and
 applies the optimiser to it.
 
 The gradient is made in one of two places. Where weights are few for the batch, each group adds its blocks' gradients to
@@ -22,18 +22,15 @@ from .deltas import backward, sum_squares
 from .forward import forward_training
 from .gradients import piece_gradient
 from .network import transpose
-from .panels import all_finite, pack_labels, pack_rows
+from .panels import all_finite, block_range, pack_labels, pack_rows
 from .pointers import call_loss
-from .tickets import take
+from .tickets import TAKEN, finish, release, take, wait
 from .tile import width
-from .updates import update
+from .updates import NONE, update
 
 # A piece of a layer's weights: rows first..last, a multiple of the panel width, of columns left..right, whole panels;
 # and, where first is 0, the biases of these columns too.
 PIECE = np.dtype([(name, np.int64) for name in ("layer", "first", "last", "left", "right")], align=True)
-
-
-SHARES, GRADIENTS, UPDATES = range(3)  # the tickets: of groups or blocks, of pieces to complete, of pieces to update
 
 
 class Data(NamedTuple):
@@ -143,25 +140,34 @@ def overflowing_layer(network, activations, rows, block):
 
 @inlined
 def train_block(network, workspace, data, loss, b, slot, thread, start, rows):
-    """Forward and backward pass of block `b` of the `rows` samples from `start` on; returns how many samples it has."""
-    block, first = workspace.block, start + b * workspace.block
-    count = min(block, start + rows - first)
-    workspace.losses[b] = block_loss(network, workspace, data, loss, slot, thread, first, count)
+    """Forward and backward pass of block `b` of the `rows` samples from `start` on, in a slot."""
+    block = workspace.block
+    first, count = block_range(block, b, rows)
+    workspace.losses[b] = block_loss(network, workspace, data, loss, slot, thread, start + first, count)
     if not math.isfinite(workspace.losses[b]):
         workspace.overflows[b] = overflowing_layer(network, workspace.activations[slot], count, block)
     backward(network, workspace.deltas[slot], count, block, workspace.scratch[thread])
     sum_squares(workspace.squares[b], network, workspace.deltas[slot], count, block)
-    return count
 
 
 @inlined
-def train_group(network, workspace, data, loss, gradient, begin, end, thread, start, rows):
-    """Forward and backward pass of blocks begin..end of the `rows` samples from `start` on, and their gradient."""
-    block, activations, deltas = workspace.block, workspace.activations[thread], workspace.deltas[thread]
-    for b in range(begin, end):
-        count = train_block(network, workspace, data, loss, b, thread, thread, start, rows)
-        for piece in workspace.pieces:
-            piece_gradient(gradient, network, piece, activations, deltas, count, block, b == begin)
+def block_gradient(gradient, network, workspace, piece, b, slot, rows, fresh):
+    """A piece of the gradient of block `b`, which is in a slot: written if `fresh`, else added."""
+    activations, deltas, block = workspace.activations[slot], workspace.deltas[slot], workspace.block
+    _, count = block_range(block, b, rows)
+    piece_gradient(gradient, network, piece, activations, deltas, count, block, fresh)
+
+
+@inlined
+def train_share(network, workspace, data, loss, i, shares, thread, begin, end, start, rows):
+    """Share `i` of training blocks begin..end of the `rows` samples from `start` on; a share is one block if kept."""
+    first, last = begin + i * (end - begin) // shares, begin + (i + 1) * (end - begin) // shares
+    slot = i if workspace.keep else thread
+    for b in range(first, last):
+        train_block(network, workspace, data, loss, b, slot, thread, start, rows)
+        if not workspace.keep:
+            for piece in workspace.pieces:
+                block_gradient(workspace.gradients[i], network, workspace, piece, b, slot, rows, b == first)
 
 
 @inlined
@@ -176,18 +182,18 @@ def panel_range(network, piece, column):
 @inlined
 def complete_gradient(network, workspace, piece, begin, end, rows):
     """Add what blocks begin..end, the last that were trained, contribute to a piece of the gradient, gradients[0]."""
-    gradient, block, size = workspace.gradients[0], workspace.block, width(network.weights)
+    gradient, size = workspace.gradients[0], width(network.weights)
     if workspace.keep:
         for b in range(begin, end):
-            activations, deltas = workspace.activations[b - begin], workspace.deltas[b - begin]
-            piece_gradient(gradient, network, piece, activations, deltas, min(block, rows - b * block), block, b == 0)
+            block_gradient(gradient, network, workspace, piece, b, b - begin, rows, b == 0)
     else:
         for column in range(piece.left, piece.right, size):
-            start, _, stop = panel_range(network, piece, column)
+            first, _, last = panel_range(network, piece, column)
+            total = gradient[first:last]
             for g in range(1, min(end, len(workspace.gradients))):
-                partial = workspace.gradients[g]
-                for i in range(start, stop):
-                    gradient[i] += partial[i]
+                partial = workspace.gradients[g][first:last]
+                for i in range(len(total)):
+                    total[i] += partial[i]
 
 
 @njit
@@ -226,79 +232,81 @@ def update_piece(network, workspace, state, optimizer, piece, scale):
 
 @inlined
 def summarise(network, workspace, progress, blocks):
-    """Add the losses and squares of a batch to the progress, in the order of the blocks; whether all are finite."""
-    loss = 0.0
+    """Add the losses and squares of a batch to the progress, in the order of the blocks; or note that one diverged."""
+    loss, last = 0.0, len(network.layers)
     for b in range(blocks):
         loss += workspace.losses[b]
         if not math.isfinite(loss):
-            progress.diverged[0] = workspace.overflows[b]
-            return False
-    for l in range(len(network.layers) - 1, -1, -1):
+            progress.diverged[0] = last if math.isfinite(workspace.losses[b]) else workspace.overflows[b]
+            return
+    for l in range(last - 1, -1, -1):
         squares = 0.0
         for b in range(blocks):
             squares += workspace.squares[b, l]
         if not math.isfinite(squares):
             progress.diverged[0] = l + 1
-            return False
+            return
         progress.squares[l] += squares
     progress.loss[0] += loss
-    return True
 
 
 @inlined
 def block_count(workspace, rows):
     """(blocks of `rows` samples, how many of them to train before their gradient is completed)."""
     blocks = (rows + workspace.block - 1) // workspace.block
-    return blocks, len(workspace.activations) if workspace.keep else blocks
+    slots = len(workspace.activations) if workspace.keep else blocks
+    chunks = (blocks + slots - 1) // slots
+    return blocks, (blocks + chunks - 1) // chunks
 
 
 @njit
-def train_blocks(network, workspace, data, loss, thread, begin, end, start, rows):
-    """One thread's part in training blocks begin..end of the `rows` samples from `start` on: a share at a time."""
-    shares = end - begin if workspace.keep else min(end, len(workspace.gradients))
-    i = take(workspace.tickets, SHARES)
-    while i < shares:
-        if workspace.keep:
-            train_block(network, workspace, data, loss, begin + i, i, thread, start, rows)
-        else:
-            first, last = i * end // shares, (i + 1) * end // shares
-            train_group(network, workspace, data, loss, workspace.gradients[i], first, last, thread, start, rows)
-        i = take(workspace.tickets, SHARES)
-
-
-@njit
-def complete_gradients(network, workspace, begin, end, rows, biases):
-    """One thread's part in completing the gradient, and the squared norm of each piece, with or without biases."""
-    p = take(workspace.tickets, GRADIENTS)
-    while p < len(workspace.pieces):
-        complete_gradient(network, workspace, workspace.pieces[p], begin, end, rows)
-        workspace.norms[p] = squared_norm(network, workspace, workspace.pieces[p], biases)
-        p = take(workspace.tickets, GRADIENTS)
-
-
-@njit
-def update_pieces(network, workspace, state, optimizer, scale, begin, end, rows):
-    """One thread's part in the updates, after completing the gradient where blocks begin..end are still missing."""
-    p = take(workspace.tickets, UPDATES)
-    while p < len(workspace.pieces):
-        piece = workspace.pieces[p]
-        if begin < end:
-            complete_gradient(network, workspace, piece, begin, end, rows)
-        update_piece(network, workspace, state, optimizer, piece, scale)
-        p = take(workspace.tickets, UPDATES)
-
-
-def _gradient(network, workspace, data, loss, progress, start, rows, threads):
-    """The gradient, summed over samples start..start + rows, in workspace.gradients[0]; False if it is not finite."""
-    blocks, chunk = block_count(workspace, rows)
-    for begin in range(0, blocks, chunk):
-        end = min(begin + chunk, blocks)
-        workspace.tickets[:] = 0
-        for thread in prange(threads):
-            train_blocks(network, workspace, data, loss, np.intp(thread), begin, end, start, rows)
-        for _ in prange(threads):
-            complete_gradients(network, workspace, begin, end, rows, True)
-    return summarise(network, workspace, progress, blocks)
+def train_thread(network, workspace, data, loss, optimizer, state, progress, batch_size, first, last, thread):
+    """One thread's part in `train`."""
+    tickets, pieces = workspace.tickets, workspace.pieces
+    clip, learn = optimizer.clip_norm > 0, optimizer.kind != NONE
+    item, end = take(tickets, TAKEN), 0
+    for batch in range(first, last):
+        start = batch * batch_size
+        rows = min(batch_size, samples(data) - start)
+        scale = 1 / rows if optimizer.mean else 1.0
+        blocks, chunk = block_count(workspace, rows)
+        for begin in range(0, blocks, chunk):
+            stop = min(begin + chunk, blocks)
+            shares = stop - begin if workspace.keep else min(blocks, len(workspace.gradients))
+            base, end = end, end + shares
+            while item < end:
+                train_share(network, workspace, data, loss, item - base, shares, thread, begin, stop, start, rows)
+                if finish(tickets, end):
+                    if stop == blocks:
+                        summarise(network, workspace, progress, blocks)
+                    release(tickets, end)
+                item = take(tickets, TAKEN)
+            wait(tickets, end)
+            if progress.diverged[0]:
+                return
+            base, end = end, end + len(pieces)
+            while item < end:
+                piece = pieces[item - base]
+                complete_gradient(network, workspace, piece, begin, stop, rows)
+                if clip:
+                    workspace.norms[item - base] = squared_norm(network, workspace, piece, optimizer.update_biases)
+                elif learn and stop == blocks:
+                    update_piece(network, workspace, state, optimizer, piece, scale)
+                if finish(tickets, end):
+                    state.steps[0] += learn and not clip and stop == blocks
+                    release(tickets, end)
+                item = take(tickets, TAKEN)
+            wait(tickets, end)
+        if clip:
+            scale *= clipping(optimizer.clip_norm, scale, workspace.norms)
+            base, end = end, end + len(pieces)
+            while item < end:
+                update_piece(network, workspace, state, optimizer, pieces[item - base], scale)
+                if finish(tickets, end):
+                    state.steps[0] += 1
+                    release(tickets, end)
+                item = take(tickets, TAKEN)
+            wait(tickets, end)
 
 
 def _train(network, workspace, data, loss, optimizer, state, progress, batch_size, first, last, threads):
@@ -310,45 +318,29 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
     workspace : Workspace for batches of `batch_size`
     data : Data; batch i holds the samples from i * batch_size on, the last batch what is left
     loss : int; address of the loss
-    optimizer, state : Optimizer, State; the state is updated
+    optimizer, state : Optimizer, State; the state is updated. With the kind NONE nothing is: workspace.gradients[0]
+        then holds the gradient of the last batch, summed over its samples.
     progress : Progress; added to
     threads : int; threads that share the work, no more than the workspace is made for
     """
-    for batch in range(first, last):
-        start = batch * batch_size
-        rows = min(batch_size, samples(data) - start)
-        blocks, chunk = block_count(workspace, rows)
-        complete = 0  # blocks whose gradient is
-        for begin in range(0, blocks, chunk):
-            end = min(begin + chunk, blocks)
-            workspace.tickets[:] = 0
-            for thread in prange(threads):
-                train_blocks(network, workspace, data, loss, np.intp(thread), begin, end, start, rows)
-            if end < blocks or optimizer.clip_norm > 0:
-                for _ in prange(threads):
-                    complete_gradients(network, workspace, begin, end, rows, optimizer.update_biases)
-                complete = end
-        if not summarise(network, workspace, progress, blocks):
-            break
-        scale = 1 / rows if optimizer.mean else 1.0
-        if optimizer.clip_norm > 0:
-            scale *= clipping(optimizer.clip_norm, scale, workspace.norms)
-        for _ in prange(threads):
-            update_pieces(network, workspace, state, optimizer, scale, complete, blocks, rows)
-        state.steps[0] += 1
+    workspace.tickets[:] = 0
+    for thread in prange(threads):
+        train_thread(
+            network, workspace, data, loss, optimizer, state, progress, batch_size, first, last, np.intp(thread)
+        )
 
 
 @njit
 def evaluate_blocks(network, workspace, data, loss, thread):
     """One thread's part in an evaluation: the losses of blocks, as long as there are any."""
     block, rows = workspace.block, samples(data)
-    b = take(workspace.tickets, SHARES)
+    b = take(workspace.tickets, TAKEN)
     while b * block < rows:
         count = min(block, rows - b * block)
         total = block_loss(network, workspace, data, loss, thread, thread, b * block, count)
         finite = all_finite(workspace.activations[thread], data.x.shape[1], count, block)
         workspace.losses[b] = total if finite else np.nan
-        b = take(workspace.tickets, SHARES)
+        b = take(workspace.tickets, TAKEN)
 
 
 def _evaluate(network, workspace, data, loss, threads):
@@ -364,7 +356,5 @@ def _evaluate(network, workspace, data, loss, threads):
 
 # Each driver twice: with its regions on all threads, and on the caller's thread alone, for work too small to share.
 train, train_serial = parallel_njit(specialise(_train, "train")), njit(specialise(_train, "train_serial"))
-gradient = parallel_njit(specialise(_gradient, "gradient"))
-gradient_serial = njit(specialise(_gradient, "gradient_serial"))
 evaluate = parallel_njit(specialise(_evaluate, "evaluate"))
 evaluate_serial = njit(specialise(_evaluate, "evaluate_serial"))

@@ -7,7 +7,7 @@ import numpy as np
 
 from .compile import inlined
 
-SGD, MOMENTUM, NESTEROV, ADAM, ADAMW = range(5)
+NONE, SGD, MOMENTUM, NESTEROV, ADAM, ADAMW = range(6)
 
 
 class Optimizer(NamedTuple):
@@ -16,7 +16,7 @@ class Optimizer(NamedTuple):
     Attributes
     ----------
     kind : int
-        SGD, MOMENTUM, NESTEROV, ADAM or ADAMW.
+        SGD, MOMENTUM, NESTEROV, ADAM or ADAMW; or NONE, which leaves the weights as they are.
     learning_rate, l2 : float
         Step size; coefficient of the penalty l2 / 2 |W|^2 (weights, not biases).
     momentum : float
@@ -40,6 +40,9 @@ class Optimizer(NamedTuple):
     clip_norm: float
     mean: bool
     update_biases: bool
+
+
+NO_UPDATE = Optimizer(NONE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, False)
 
 
 class State(NamedTuple):
@@ -66,28 +69,30 @@ def update(weights, state, gradient, start, stop, optimizer, scale, decays):
     """
     real = weights.dtype.type
     rate, momentum, scale = real(optimizer.learning_rate), real(optimizer.momentum), real(scale)
-    l2 = real(optimizer.l2 if decays else 0.0)
-    kind, first, second = optimizer.kind, state.first, state.second
+    l2, kind = real(optimizer.l2 if decays else 0.0), optimizer.kind
+    # Of slices, indices run from 0: counted from `start`, which might be negative, loops would not become vector code.
+    w, gradient = weights[start:stop], gradient[start:stop]
+    first, second = state.first[start:stop], state.second[start:stop]
     if kind == SGD:
-        for i in range(start, stop):
-            weights[i] -= rate * (scale * gradient[i] + l2 * weights[i])
+        for i in range(len(w)):
+            w[i] -= rate * (scale * gradient[i] + l2 * w[i])
     elif kind == MOMENTUM:
-        for i in range(start, stop):
-            first[i] = momentum * first[i] + (scale * gradient[i] + l2 * weights[i])
-            weights[i] -= rate * first[i]
+        for i in range(len(w)):
+            first[i] = momentum * first[i] + (scale * gradient[i] + l2 * w[i])
+            w[i] -= rate * first[i]
     elif kind == NESTEROV:
-        for i in range(start, stop):
-            g = scale * gradient[i] + l2 * weights[i]
+        for i in range(len(w)):
+            g = scale * gradient[i] + l2 * w[i]
             first[i] = momentum * first[i] + g
-            weights[i] -= rate * (g + momentum * first[i])
-    else:
+            w[i] -= rate * (g + momentum * first[i])
+    elif kind >= ADAM:
         steps, beta2, epsilon = state.steps[0] + 1, real(optimizer.beta2), real(optimizer.epsilon)
         rate = real(optimizer.learning_rate / (1 - optimizer.momentum**steps))
         correction = real(1 / math.sqrt(1 - optimizer.beta2**steps))
         keep = real(1 - optimizer.learning_rate * optimizer.weight_decay if kind == ADAMW and decays else 1.0)
         rest, rest2 = real(1 - optimizer.momentum), real(1 - optimizer.beta2)
-        for i in range(start, stop):
-            g = scale * gradient[i] + l2 * weights[i]
+        for i in range(len(w)):
+            g = scale * gradient[i] + l2 * w[i]
             first[i] = momentum * first[i] + rest * g
             second[i] = beta2 * second[i] + rest2 * (g * g)
-            weights[i] = keep * weights[i] - rate * first[i] / (math.sqrt(second[i]) * correction + epsilon)
+            w[i] = keep * w[i] - rate * first[i] / (math.sqrt(second[i]) * correction + epsilon)

@@ -24,7 +24,7 @@ def kernel_optimizer(optimizer):
 
 def kernel_state(kind, shape, dtype, make=np.zeros):
     """The state an optimiser starts with: only the arrays it needs."""
-    moments = {"sgd": 0, "momentum": 1, "nesterov": 1}.get(kind, 2)
+    moments = {"none": 0, "sgd": 0, "momentum": 1, "nesterov": 1}.get(kind, 2)
     first, second = (make(shape if moments > m else (0,), dtype) for m in (0, 1))
     return updates.State(first, second, np.zeros(1, np.int64))
 
