@@ -5,7 +5,7 @@ from fastmlp_kernels import compile as kernels
 from fastmlp_kernels.deltas import backward
 from fastmlp_kernels.forward import forward_training
 from fastmlp_kernels.gradients import piece_gradient
-from fastmlp_kernels.network import pack, unpack
+from fastmlp_kernels.packed import pack, unpack
 from fastmlp_kernels.panels import pack_labels, pack_rows, unpack_rows
 from fastmlp_kernels.pointers import call_loss, call_slopes, call_values
 from fastmlp_kernels.updates import update
@@ -23,7 +23,7 @@ def _njit(function):
 @_njit
 def forward_products(calls, network, activations, deltas, rows, block):
     for _ in range(calls):
-        forward_training(network, activations, deltas, rows, block)
+        forward_training(network, activations, deltas, False, rows, block)
 
 
 @_njit

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 
 from .cpu import SHAPE
-from .network import aligned
+from .packed import aligned
 from .tickets import SPACING
 from .training import PIECE, Workspace
 

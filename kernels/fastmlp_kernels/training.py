@@ -21,7 +21,7 @@ from .compile import inlined, njit, parallel_njit, specialise
 from .deltas import backward, sum_squares
 from .forward import forward_training
 from .gradients import piece_gradient
-from .network import transpose
+from .packed import transpose
 from .panels import all_finite, pack_labels, pack_rows
 from .pointers import call_loss
 from .tickets import take
@@ -122,9 +122,9 @@ def block_loss(network, workspace, data, loss, slot, thread, first, rows):
     load_block(workspace, data, slot, thread, first, rows)
     block, size, last = workspace.block, width(workspace.deltas), network.layers[len(network.layers) - 1]
     activations, deltas, targets = workspace.activations[slot], workspace.deltas[slot], workspace.scratch[thread]
-    forward_training(network, activations, deltas, rows, block)
+    forward_training(network, activations, deltas, loss.from_net_inputs, rows, block)
     d, a = last.deltas * size * block, last.outputs * size * block
-    return call_loss(loss, deltas, d, activations, a, targets, 0, rows, last.n_out, block)
+    return call_loss(loss.address, deltas, d, activations, a, targets, 0, rows, last.n_out, block)
 
 
 @njit
@@ -309,7 +309,7 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
     network : Network; its weights are updated
     workspace : Workspace for batches of `batch_size`
     data : Data; batch i holds the samples from i * batch_size on, the last batch what is left
-    loss : int; address of the loss
+    loss : losses.Loss
     optimizer, state : Optimizer, State; the state is updated
     progress : Progress; added to
     threads : int; threads that share the work, no more than the workspace is made for

@@ -2,13 +2,12 @@
 
 import itertools
 
-import fastmlp_kernels.network as packed
 import numba
 import numpy as np
 import pytest
+from fastmlp_kernels import losses, packed
 from fastmlp_kernels.cpu import SHAPE
 from fastmlp_kernels.elementwise import slopes_address, values_address
-from fastmlp_kernels.losses import LOSSES, loss_address
 from fastmlp_kernels.tile import ROWS
 from numba.core import config
 
@@ -73,28 +72,19 @@ def assert_close(actual, expected, error):
     assert (difference <= error).all(), f"at {worst}: {actual[worst]} for {expected[worst]}, bound {limit:.3g}"
 
 
-def loss_key(loss, output):
-    """The entry of LOSSES for an output activation."""
-    return (loss, output) if (loss, output) in LOSSES else (loss, "elementwise")
-
-
 def kernel_loss(network, loss, dtype):
-    """The address of a loss for a reference network."""
-    return loss_address(loss_key(loss, network.activations[-1]), numba.from_dtype(np.dtype(dtype)))
+    """A loss for a reference network, as the kernels take it."""
+    return losses.loss(loss, network.activations[-1], dtype)
 
 
-def kernel_network(network, dtype, loss=None):
-    """A reference network as the kernels take it: for prediction, or for training with a loss."""
-    number = numba.from_dtype(np.dtype(dtype))
-    names, output = network.activations, network.activations[-1]
-    softmax = output == "softmax"
-    if loss is None:
-        addresses = {"values": [values_address(name, number) for name in names[: len(names) - softmax]] + [0] * softmax}
-    else:
-        bare = LOSSES[loss_key(loss, output)].from_net_inputs
-        addresses = {"slopes": [slopes_address(name, number) for name in names[: len(names) - bare]] + [0] * bare}
+def kernel_network(network, dtype):
+    """A reference network as the kernels take it."""
+    number, softmax = numba.from_dtype(np.dtype(dtype)), network.activations[-1] == "softmax"
+    names = network.activations[: len(network.activations) - softmax]
+    values = [values_address(name, number) for name in names] + [0] * softmax
+    slopes = [slopes_address(name, number) for name in names] + [0] * softmax
     sizes = [len(network.weights[0]), *(w.shape[1] for w in network.weights)]
-    built = packed.build(sizes, dtype, bool(network.biases), softmax=softmax and loss is None, **addresses)
+    built = packed.build(sizes, dtype, bool(network.biases), values, slopes, softmax)
     packed.pack(built, reference.flatten(network.weights, network.biases).astype(dtype))
     return built
 

@@ -24,8 +24,8 @@ LAYER = np.dtype(
         ("inputs", np.int64),  # first panel of the layer's inputs in a block's activations
         ("outputs", np.int64),  # first panel of its outputs there
         ("deltas", np.int64),  # first panel of its error signal in a block's deltas
-        ("values", np.int64),  # address of the activation for prediction; 0: none
-        ("slopes", np.int64),  # address of the activation with its derivative, for training; 0: none
+        ("values", np.int64),  # address of the activation; 0: none (identity, softmax)
+        ("slopes", np.int64),  # address of the activation with its derivative; 0: none (softmax)
     ],
     align=True,
 )
@@ -42,7 +42,7 @@ class Network(NamedTuple):
     transposed : 1-D array
         The transposed weights, in panels, of every layer but the first, for the way back.
     softmax : bool
-        Whether predictions go through softmax.
+        Whether the outputs are a softmax.
     """
 
     layers: np.ndarray
@@ -73,9 +73,9 @@ def build(sizes, dtype, bias=True, values=None, slopes=None, softmax=False):
     bias : bool
         Whether the flat parameters hold a row of biases for each layer.
     values, slopes : sequence of int, optional
-        Addresses of each layer's activation (see `activations`); none by default, which leaves net inputs.
+        Addresses of each layer's activation (see `elementwise`); none by default, which leaves net inputs.
     softmax : bool
-        Whether predictions go through softmax.
+        Whether the outputs are a softmax; the last layer has no address then.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """The packed form of a network."""
 
-import fastmlp_kernels.network as packed
 import numpy as np
 import pytest
+from fastmlp_kernels import packed
 
 from tests import reference
 from tests.kernels.cases import DTYPES, kernel_network, panels, parameters, sized, width
