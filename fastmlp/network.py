@@ -10,9 +10,8 @@ import numba
 import numpy as np
 from fastmlp_kernels import losses, packed, plan, prediction, training
 from fastmlp_kernels.activations import ACTIVATIONS
-from fastmlp_kernels.elementwise import slopes_address, values_address
+from fastmlp_kernels.codes import activation_code
 from fastmlp_kernels.panels import unpack_rows
-from numba.np.numpy_support import from_dtype
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import checks, files
@@ -182,7 +181,7 @@ class MLP:
             If `X` has another shape, or does not convert to finite numbers.
         """
         x = checks.matrix("X", X, self.sizes[0], self.dtype)
-        network = self.network
+        network = self.kernel_network()
         outputs = np.empty((len(x), self.sizes[-1]), self.dtype)
         serial = plan.is_serial(self.sizes, len(x))
         activations, block = plan.scratch(network, len(x), 1 if serial else numba.get_num_threads())
@@ -196,7 +195,7 @@ class MLP:
     def evaluate(self, X: ArrayLike, y: ArrayLike, loss: str = "auto", reduction: str = "mean") -> float:
         """The loss of the network's outputs for `X` against `y` (see `gradient`)."""
         data, loss = self.data(X, y, loss)
-        network = self.network
+        network = self.kernel_network()
         rows = len(data.x)
         threads = 1 if plan.is_serial(self.sizes, rows) else numba.get_num_threads()
         workspace = plan.workspace(network, min(rows, plan.EVALUATION_ROWS), threads, rows)
@@ -256,13 +255,7 @@ class MLP:
         TypeError, ValueError
             If what is assigned is no network of the kernels, or one of other layers.
         """
-        dtype, softmax = from_dtype(self.dtype), self.output_activation == "softmax"
-        names = [name for name in self.activations if name != "softmax"]
-        values = [values_address(name, dtype) for name in names] + [0] * softmax
-        slopes = [slopes_address(name, dtype) for name in names] + [0] * softmax
-        network = packed.build(self.sizes, self.dtype, self.bias, values, slopes, softmax)
-        packed.pack(network, self.params)
-        return network
+        return self.kernel_network(inputs=True)
 
     @network.setter
     def network(self, network: packed.Network) -> None:
@@ -278,6 +271,13 @@ class MLP:
             )
             raise ValueError(f"network is {said}; accepted: {accepted}")
         packed.unpack(self.params, network, network.weights)
+
+    def kernel_network(self, inputs=False):
+        """A new packed network; with `inputs`, one made for derivatives with respect to them."""
+        codes = [activation_code(name, self.dtype) for name in self.activations]
+        network = packed.build(self.sizes, self.dtype, self.bias, codes, inputs)
+        packed.pack(network, self.params)
+        return network
 
     def kernel_loss(self, loss):
         """A loss for the outputs of this network, as the kernels take it."""
@@ -313,7 +313,7 @@ class MLP:
         """The loss and its gradient over a batch, and where they come from: (..., workspace, network, rows)."""
         self.check_trainable()
         data, loss = self.data(X, y, loss)
-        network, rows = self.network, len(data.x)
+        network, rows = self.kernel_network(), len(data.x)
         scale = self._scale(reduction, rows)
         threads = 1 if one_block or plan.is_serial(self.sizes, rows) else numba.get_num_threads()
         workspace = plan.workspace(network, rows, threads, block=rows if one_block else None)

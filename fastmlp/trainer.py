@@ -89,7 +89,7 @@ class Trainer:
         self.history = History()
         self._rng = np.random.default_rng(seed)
         self._kernel_loss = net.kernel_loss(self.loss)
-        self._network = net.network
+        self._network = net.kernel_network()
         self._reset()
         self._progress = training.Progress(np.zeros(1), np.zeros(len(net.weights)), np.zeros(1, np.int64))
         self._workspaces, self._paces = {}, {}

@@ -133,11 +133,14 @@ def _array_tile(array, rows):
     """The tile that `rows` rows of `array` make; a typing error where they make none."""
     if (
         isinstance(array, types.Array)
+        and array.layout == "C"
         and array.dtype in (types.float32, types.float64)
         and hasattr(rows, "literal_value")
     ):
         return Tile(array.dtype, rows.literal_value)
-    raise TypingError(f"no tile of {rows} rows of {array}; accepted: a constant, an array of float32 or float64")
+    raise TypingError(
+        f"no tile of {rows} rows of {array}; accepted: a constant, a row-major array of float32 or float64"
+    )
 
 
 @intrinsic(prefer_literal=True)

@@ -2,12 +2,11 @@
 
 import itertools
 
-import numba
 import numpy as np
 import pytest
 from fastmlp_kernels import losses, packed
+from fastmlp_kernels.codes import activation_code
 from fastmlp_kernels.cpu import SHAPE
-from fastmlp_kernels.elementwise import slopes_address, values_address
 from fastmlp_kernels.tile import ROWS
 from numba.core import config
 
@@ -77,14 +76,11 @@ def kernel_loss(network, loss, dtype):
     return losses.loss(loss, network.activations[-1], dtype)
 
 
-def kernel_network(network, dtype):
-    """A reference network as the kernels take it."""
-    number, softmax = numba.from_dtype(np.dtype(dtype)), network.activations[-1] == "softmax"
-    names = network.activations[: len(network.activations) - softmax]
-    values = [values_address(name, number) for name in names] + [0] * softmax
-    slopes = [slopes_address(name, number) for name in names] + [0] * softmax
+def kernel_network(network, dtype, inputs=False):
+    """A reference network as the kernels take it; with `inputs`, for derivatives with respect to them."""
+    codes = [activation_code(name, dtype) for name in network.activations]
     sizes = [len(network.weights[0]), *(w.shape[1] for w in network.weights)]
-    built = packed.build(sizes, dtype, bool(network.biases), values, slopes, softmax)
+    built = packed.build(sizes, dtype, bool(network.biases), codes, inputs)
     packed.pack(built, reference.flatten(network.weights, network.biases).astype(dtype))
     return built
 
