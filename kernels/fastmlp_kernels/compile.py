@@ -87,6 +87,15 @@ def parallel_njit(function):
     return _cached(lambda cache: numba.njit(cache=cache, parallel=regions, **OPTIONS)(function))
 
 
+def cached_njit(**options):
+    """numba.njit(**options) for functions that call kernels: kept on disk until a source of the kernels changes.
+
+    Functions of one's own that take a `Network` need not be compiled so: its type changes with the sources, and
+    `cache=True` does. This is for others, and their own source is looked at as ever.
+    """
+    return lambda function: _cached(lambda cache: numba.njit(cache=cache, **options)(function))
+
+
 # A function that makes arrays: plain Python to Python, and compiled into compiled callers, with their options.
 allocating = register_jitable
 

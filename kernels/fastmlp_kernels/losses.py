@@ -184,6 +184,8 @@ def loss_address(key, dtype):
 class Loss(NamedTuple):
     """A loss as the drivers take it.
 
+    The address is another one in each process: hand it to compiled functions, which must not know it as a global.
+
     Attributes
     ----------
     address : int

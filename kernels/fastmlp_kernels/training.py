@@ -289,7 +289,23 @@ def update_pieces(network, workspace, state, optimizer, scale, begin, end, rows)
 
 
 def _gradient(network, workspace, data, loss, progress, start, rows, threads):
-    """The gradient, summed over samples start..start + rows, in workspace.gradients[0]; False if it is not finite."""
+    """The gradient of the loss, summed over the `rows` samples from `start` on, left in workspace.gradients[0].
+
+    Parameters
+    ----------
+    network : Network
+    workspace : Workspace for batches of `rows`
+    data : Data
+    loss : losses.Loss
+    progress : Progress; the loss and the squared error signals are added
+    start, rows : int
+    threads : int; threads that share the work, no more than the workspace is made for
+
+    Returns
+    -------
+    bool
+        Whether loss and error signals are finite.
+    """
     blocks, chunk = block_count(workspace, rows)
     for begin in range(0, blocks, chunk):
         end = min(begin + chunk, blocks)
@@ -352,7 +368,20 @@ def evaluate_blocks(network, workspace, data, loss, thread):
 
 
 def _evaluate(network, workspace, data, loss, threads):
-    """The loss summed over all samples, or NaN if an input is not finite; workspace.losses has room for all blocks."""
+    """The loss summed over all samples, or NaN if an input is not finite.
+
+    Parameters
+    ----------
+    network : Network
+    workspace : Workspace, made for as many samples
+    data : Data
+    loss : losses.Loss
+    threads : int; threads that share the work, no more than the workspace is made for
+
+    Returns
+    -------
+    float
+    """
     workspace.tickets[:] = 0
     for thread in prange(threads):
         evaluate_blocks(network, workspace, data, loss, np.intp(thread))
