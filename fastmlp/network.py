@@ -261,8 +261,7 @@ class MLP:
     def network(self, network: packed.Network) -> None:
         if not isinstance(network, packed.Network):
             raise TypeError(f"network is {type(network).__name__}; accepted: a Network of fastmlp_kernels")
-        layers = network.layers
-        given = (int(layers.n_in[0]), *map(int, layers.n_out)), network.weights.dtype.name, bool(layers.bias[0])
+        given = tuple(packed.sizes(network)), network.weights.dtype.name, bool(network.layers["bias"][0])
         own = self.sizes, self.dtype.name, self.bias
         if given != own:
             said, accepted = (

@@ -10,7 +10,16 @@ made of) are for kernels of one's own.
 """
 
 from .codes import activation_code
-from .construction import network, optimizer_state, packed_gradient, taylor_workspace, workspace
+from .construction import (
+    network,
+    optimizer_state,
+    packed_gradient,
+    taylor_workspace,
+    taylor_workspaces,
+    workspace,
+    workspace_of,
+    workspaces,
+)
 from .descent import gradient_norm, optimizer, update_network
 from .losses import Loss, loss
 from .packed import Network, pack, unpack
@@ -64,6 +73,7 @@ __all__ = [
     "taylor_gradient_rows",
     "taylor_rows",
     "taylor_workspace",
+    "taylor_workspaces",
     "train",
     "train_serial",
     "training_workspace",
@@ -71,4 +81,6 @@ __all__ = [
     "update_network",
     "vjp_rows",
     "workspace",
+    "workspace_of",
+    "workspaces",
 ]

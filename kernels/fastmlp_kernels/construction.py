@@ -28,6 +28,12 @@ def _aligned(count, like):
 
 
 @allocating
+def _shares(count, size, like):
+    """`count` rows of `size` numbers; each starts on a cache line if `size` is a number of tile rows."""
+    return _aligned(count * size, like).reshape(count, size)
+
+
+@allocating
 def _zeros(count, like):
     zeros = _aligned(count, like)
     zeros[:] = 0
@@ -113,17 +119,76 @@ def _compiled_network(weights, biases, activations):
 def _extent(network):
     """(panels of all inputs and outputs, panels of the inputs, panels of the widest of them)."""
     size, layers = WIDTH_BYTES // network.weights.itemsize, network.layers
-    inputs = (layers[0].n_in + size - 1) // size
+    inputs = (layers[0]["n_in"] + size - 1) // size
     total, widest = inputs, inputs
     for l in range(len(layers)):
-        panels = (layers[l].n_out + size - 1) // size
+        panels = (layers[l]["n_out"] + size - 1) // size
         total, widest = total + panels, max(widest, panels)
     return total, inputs, widest
 
 
 @allocating
+def workspaces(network, rows, count):
+    """Scratch memory for `count` threads, each of which takes its share with `workspace_of` (see `workspace`).
+
+    Returns
+    -------
+    RowsWorkspace
+        Of arrays with a row for each thread.
+    """
+    total, inputs, widest = _extent(network)
+    block = (min(rows, BLOCK) + ROWS - 1) // ROWS * ROWS
+    panel = WIDTH_BYTES // network.weights.itemsize * block
+    sizes = total * panel, (total - inputs) * panel, 2 * widest * panel
+    activations = _aligned(count * sizes[0], network.weights).reshape(count, sizes[0])
+    deltas = _aligned(count * sizes[1], network.weights).reshape(count, sizes[1])
+    return RowsWorkspace(
+        block, activations, deltas, _aligned(count * sizes[2], network.weights).reshape(count, sizes[2])
+    )
+
+
+@allocating
+def taylor_workspaces(network, rows, count):
+    """Scratch memory for `count` threads, each of which takes its share with `workspace_of` (see `taylor_workspace`).
+
+    Returns
+    -------
+    TaylorWorkspace
+        Of arrays with a row for each thread.
+    """
+    n_in, like = network.layers[0]["n_in"], network.weights
+    total, inputs, _ = _extent(network)
+    block = (min(rows, max(BLOCK // n_in, 1)) + ROWS - 1) // ROWS * ROWS
+    panel = WIDTH_BYTES // like.itemsize * block
+    units, streams = (total - inputs) * panel, 2 * n_in
+    activations, jets = _shares(count, total * panel, like), _shares(count, 4 * units, like)
+    tangents, net_tangents = _shares(count, streams * units, like), _shares(count, streams * units, like)
+    return TaylorWorkspace(block, activations, jets, tangents, net_tangents)
+
+
+def workspace_of(spaces, thread):
+    """One thread's share of `workspaces` or `taylor_workspaces`: views, no memory of its own."""
+    return type(spaces)(spaces.block, *(array[thread] for array in spaces[1:]))
+
+
+@overload(workspace_of)
+def _compiled_workspace_of(spaces, thread):
+    if spaces.instance_class is RowsWorkspace:
+        return lambda spaces, thread: RowsWorkspace(
+            spaces.block, spaces.activations[thread], spaces.deltas[thread], spaces.scratch[thread]
+        )
+    return lambda spaces, thread: TaylorWorkspace(
+        spaces.block,
+        spaces.activations[thread],
+        spaces.jets[thread],
+        spaces.tangents[thread],
+        spaces.net_tangents[thread],
+    )
+
+
+@allocating
 def workspace(network, rows):
-    """Scratch memory for one thread, for first derivatives and values of up to `rows` rows at a time.
+    """Scratch memory for one thread, for values and first derivatives of up to `rows` rows at a time.
 
     More rows can be asked for: they are then done a block of rows at a time. One row is enough for `forward_one`.
 
@@ -136,12 +201,7 @@ def workspace(network, rows):
     -------
     RowsWorkspace
     """
-    size = WIDTH_BYTES // network.weights.itemsize
-    total, inputs, widest = _extent(network)
-    block = (min(rows, BLOCK) + ROWS - 1) // ROWS * ROWS
-    panel = size * block
-    activations, deltas = _aligned(total * panel, network.weights), _aligned((total - inputs) * panel, network.weights)
-    return RowsWorkspace(block, activations, deltas, _aligned(2 * widest * panel, network.weights))
+    return workspace_of(workspaces(network, rows, 1), 0)
 
 
 @allocating
@@ -157,13 +217,7 @@ def taylor_workspace(network, rows):
     -------
     TaylorWorkspace
     """
-    size, n_in = WIDTH_BYTES // network.weights.itemsize, network.layers[0].n_in
-    total, inputs, _ = _extent(network)
-    block = (min(rows, max(BLOCK // n_in, 1)) + ROWS - 1) // ROWS * ROWS
-    panel, like = size * block, network.weights
-    activations, jets = _aligned(total * panel, like), _aligned(4 * (total - inputs) * panel, like)
-    count = 2 * n_in * (total - inputs) * panel
-    return TaylorWorkspace(block, activations, jets, _aligned(count, like), _aligned(count, like))
+    return workspace_of(taylor_workspaces(network, rows, 1), 0)
 
 
 @allocating

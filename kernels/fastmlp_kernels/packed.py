@@ -111,6 +111,11 @@ def build(sizes, dtype, bias=True, codes=None, inputs=False):
     return Network(layers, *(aligned(count, dtype, 0) for count in counts), bool(codes) and codes[-1] == SOFTMAX)
 
 
+def sizes(network):
+    """Units of each layer, inputs first: a list. (Tables made in compiled code have no attributes in Python.)"""
+    return [int(network.layers["n_in"][0]), *map(int, network.layers["n_out"])]
+
+
 @njit
 def transpose(network, l, column, first, last):
     """Copy weight rows first..last of the panel at `column` of layer `l` to the transposed weights."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from .cpu import SHAPE
 from .packed import aligned
+from .packed import sizes as sizes_of
 from .tickets import SPACING
 from .training import PIECE, Workspace
 
@@ -49,10 +50,10 @@ def _block(sizes, rows):
 def _pieces(network):
     return np.array(
         [
-            (l, first, min(first + PIECE_SIDE, layer.n_in), left, min(left + PIECE_SIDE, layer.n_out))
-            for l, layer in enumerate(network.layers)
-            for left in range(0, layer.n_out, PIECE_SIDE)
-            for first in range(0, layer.n_in, PIECE_SIDE)
+            (l, first, min(first + PIECE_SIDE, n_in), left, min(left + PIECE_SIDE, n_out))
+            for l, (n_in, n_out) in enumerate(itertools.pairwise(sizes_of(network)))
+            for left in range(0, n_out, PIECE_SIDE)
+            for first in range(0, n_in, PIECE_SIDE)
         ],
         PIECE,
     ).view(np.recarray)
@@ -75,8 +76,7 @@ def workspace(network, batch_size, threads, samples=0, block=None):
     Workspace
     """
     dtype = network.weights.dtype
-    layers, size = network.layers, SHAPE.width(dtype.itemsize)
-    sizes = [layers[0].n_in, *layers.n_out]
+    size, sizes = SHAPE.width(dtype.itemsize), sizes_of(network)
     block = -(-block // SHAPE.rows) * SHAPE.rows if block else _block(sizes, batch_size)
     blocks = -(-batch_size // block)
     groups = min(GROUPS, max(1, batch_size // SAMPLES_PER_GROUP))
@@ -96,7 +96,7 @@ def workspace(network, batch_size, threads, samples=0, block=None):
         gradients=aligned((1 if keep else min(groups, blocks), network.weights.size), dtype),
         pieces=pieces,
         losses=np.zeros(rows),
-        squares=np.zeros((blocks, len(layers))),
+        squares=np.zeros((blocks, len(sizes) - 1)),
         overflows=np.zeros(blocks, np.int64),
         norms=np.zeros(len(pieces)),
         tickets=np.zeros(3 * SPACING, np.int64),
@@ -111,8 +111,8 @@ def scratch(network, rows, shares):
     activations : (shares, size) array
     block : int; rows of a block
     """
-    dtype, layers = network.weights.dtype, network.layers
+    dtype = network.weights.dtype
     size = SHAPE.width(dtype.itemsize)
     block = -(-min(BLOCK, rows) // SHAPE.rows) * SHAPE.rows
-    panels = sum(-(-n // size) for n in (layers[0].n_in, *layers.n_out))
+    panels = sum(-(-n // size) for n in sizes_of(network))
     return aligned((min(shares, -(-rows // block)), panels * size * block), dtype), block

@@ -11,6 +11,7 @@ from fastmlp_kernels.taylor_gradient import taylor_gradient_rows
 from tests.kernels.cases import SEEDS, RandomNetwork
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
 functional = torch.nn.functional
 ACTIVATIONS = {
     "identity": lambda z: z,
