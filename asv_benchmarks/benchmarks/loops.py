@@ -1,5 +1,6 @@
 """Compiled loops that call one kernel many times. Nothing in them depends on the outcome of the call before."""
 
+import fastmlp_kernels as fk
 from fastmlp_kernels.compile import cached_njit
 from fastmlp_kernels.deltas import backward
 from fastmlp_kernels.forward import forward_training
@@ -87,3 +88,47 @@ def packed_weights(calls, network, params):
 def unpacked_weights(calls, params, network):
     for _ in range(calls):
         unpack(params, network, network.weights)
+
+
+@cached_njit()
+def forward_samples(calls, outputs, network, space, x):
+    for i in range(calls):
+        x[0] = i
+        fk.forward_one(outputs, network, space, x)
+
+
+@cached_njit()
+def jacobians(calls, jacobian, network, space, x):
+    for i in range(calls):
+        x[0] = i
+        fk.jacobian_one(jacobian, network, space, x)
+
+
+@cached_njit()
+def vjp_rows(calls, input_gradients, network, space, x, output_gradients):
+    for _ in range(calls):
+        fk.vjp_rows(input_gradients, network, space, x, output_gradients)
+
+
+@cached_njit()
+def jvp_rows(calls, outputs, output_tangents, network, space, x, tangents):
+    for _ in range(calls):
+        fk.jvp_rows(outputs, output_tangents, network, space, x, tangents)
+
+
+@cached_njit()
+def gradient_rows(calls, gradient, network, space, x, output_gradients):
+    for _ in range(calls):
+        fk.gradient_rows(gradient, network, space, x, output_gradients, True)
+
+
+@cached_njit()
+def taylor_rows(calls, outputs, firsts, seconds, network, space, x):
+    for _ in range(calls):
+        fk.taylor_rows(outputs, firsts, seconds, network, space, x)
+
+
+@cached_njit()
+def taylor_gradient_rows(calls, gradient, network, space, x, output_gradients, firsts, seconds):
+    for _ in range(calls):
+        fk.taylor_gradient_rows(gradient, network, space, x, output_gradients, firsts, seconds, True)
