@@ -22,7 +22,7 @@ from .construction import (
 )
 from .descent import gradient_norm, optimizer, update_network
 from .losses import Loss, loss
-from .packed import Network, pack, unpack
+from .packed import Network, pack, parameter_count, unpack
 from .plan import scratch as prediction_scratch
 from .plan import workspace as training_workspace
 from .prediction import predict, predict_serial
@@ -67,6 +67,7 @@ __all__ = [
     "optimizer_state",
     "pack",
     "packed_gradient",
+    "parameter_count",
     "predict",
     "predict_serial",
     "prediction_scratch",

@@ -116,6 +116,13 @@ def sizes(network):
     return [int(network.layers["n_in"][0]), *map(int, network.layers["n_out"])]
 
 
+@allocating
+def parameter_count(network):
+    """How many flat parameters a network has (see `pack` and `unpack`)."""
+    last = network.layers[len(network.layers) - 1]
+    return last["params"] + (last["n_in"] + last["bias"]) * last["n_out"]
+
+
 @njit
 def transpose(network, l, column, first, last):
     """Copy weight rows first..last of the panel at `column` of layer `l` to the transposed weights."""
@@ -130,7 +137,10 @@ def transpose(network, l, column, first, last):
 
 @njit
 def pack(network, params):
-    """Copy flat parameters into the packed weights, and their transposes."""
+    """Copy flat parameters into the packed weights, and their transposes.
+
+    Flat parameters are (n_params,): layer after layer, its biases first, then its weights row by row.
+    """
     size = width(network.weights)
     for l in range(len(network.layers)):
         layer = network.layers[l]

@@ -95,7 +95,11 @@ def parameters(built, values=None):
 
 
 SMOOTH = ("identity", "sigmoid", "tanh", "softplus", "silu", "gelu")
-SEEDS = pytest.mark.parametrize("seed", range(0, 100, 25) if PLAIN else range(100))  # of random networks
+# Seeds of random networks; a few are for every register tile.
+FEW = range(0, 100, 31)
+SEEDS = pytest.mark.parametrize(
+    "seed", [pytest.param(s, marks=[pytest.mark.shapes] * (s in FEW)) for s in (FEW if PLAIN else range(100))]
+)
 
 
 class RandomNetwork:
