@@ -15,7 +15,7 @@ STEPS = 4
 @DTYPES
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "settings", [{}, {"clip_norm": 0.01}, {"l2": 0.1, "update_biases": False, "weight_decay": 0.1}]
+    "settings", [{}, {"clip_norm": 0.01}, {"clip_norm": 1e3}, {"l2": 0.1, "update_biases": False, "weight_decay": 0.1}]
 )
 @pytest.mark.parametrize("seed", [1, 4])  # with and without biases
 def test_training_is_that_of_the_reference(seed, kind, settings, dtype):
