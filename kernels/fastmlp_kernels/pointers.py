@@ -59,6 +59,13 @@ def call_slopes(typing, pointer, values, values_offset, slopes, slopes_offset, c
 
 
 @intrinsic
+def call_jets(typing, pointer, jets, offset, count):
+    """Turn jets[offset : ... + count], net inputs, into values; slopes, second and third derivatives follow them."""
+    signature = types.void(types.intp, jets, types.intp, types.intp)
+    return signature, partial(_emit, types.void, 1)
+
+
+@intrinsic
 def call_loss(typing, pointer, deltas, deltas_offset, outputs, outputs_offset, targets, targets_offset, rows, n, block):
     """Sum of the losses of `rows` samples; `deltas` becomes their error signal (see `losses`)."""
     array, size = (deltas, types.intp), types.intp
@@ -73,6 +80,9 @@ if config.DISABLE_JIT:
 
     def call_slopes(pointer, values, values_offset, slopes, slopes_offset, count):
         _kept[pointer - 1](values[values_offset:], slopes[slopes_offset:], count)
+
+    def call_jets(pointer, jets, offset, count):
+        _kept[pointer - 1](jets[offset:], count)
 
     def call_loss(pointer, deltas, deltas_offset, outputs, outputs_offset, targets, targets_offset, rows, n, block):
         buffers = deltas[deltas_offset:], outputs[outputs_offset:], targets[targets_offset:]
