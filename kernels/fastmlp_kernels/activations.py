@@ -121,11 +121,22 @@ def gelu(z):
 
 
 class Activation(NamedTuple):
-    """An activation as networks know it: its function, the initialiser that suits it, whether it can be trained."""
+    """An activation as networks know it.
+
+    Attributes
+    ----------
+    function : the compiled function
+    init : the initialiser that suits it
+    differentiable : whether it can be trained
+    curvature : z -> g''(z), where known
+    cached : whether machine code that holds it may be kept on disk
+    """
 
     function: Callable
     init: str
     differentiable: bool = True
+    curvature: Callable | None = None
+    cached: bool = True
 
 
 ACTIVATIONS = {

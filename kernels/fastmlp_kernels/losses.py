@@ -150,10 +150,13 @@ class Loss(NamedTuple):
     function : the compiled function
     from_net_inputs : bool
         Whether it takes the output layer's net inputs and applies the activation itself.
+    cached : bool
+        Whether machine code that holds it may be kept on disk.
     """
 
     function: Callable
     from_net_inputs: bool
+    cached: bool = True
 
 
 # By loss and output activation; "elementwise" stands for every activation that is applied element by element.
@@ -172,9 +175,13 @@ def _entry(deltas, outputs, targets, rows, n, block):
     )
 
 
-@cache
 def loss_address(key, dtype):
     """Address of the loss LOSSES[key] in the Numba type `dtype`."""
+    return _address(key, LOSSES[key], dtype)
+
+
+@cache
+def _address(key, loss, dtype):
     array, size = types.CPointer(dtype), types.int64
-    entry = specialise(_entry, "_".join(key), function=LOSSES[key].function)
-    return address(entry, types.float64(array, array, array, size, size, size))
+    entry = specialise(_entry, "_".join(key), function=loss.function)
+    return address(entry, types.float64(array, array, array, size, size, size), loss.cached)

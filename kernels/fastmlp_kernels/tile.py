@@ -15,6 +15,7 @@ from numba import types
 from numba.core import cgutils, config
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
+from numba.np.arrayobj import populate_array
 
 from .cpu import HAS_FMA, SHAPE
 
@@ -33,6 +34,24 @@ def width(typing, array):
         return context.get_constant(types.intp, WIDTH_BYTES * 8 // array.dtype.bitwidth)
 
     return types.intp(array), generate
+
+
+@intrinsic
+def row_memory(typing, array):
+    """An array of the dtype of `array` on the stack, for one row of a tile; not to be returned.
+
+    For what has to go through scalar code. Nothing else points there, so loops that store to it become vector code.
+    """
+
+    def generate(context, builder, signature, args):
+        size, itemsize = WIDTH_BYTES * 8 // array.dtype.bitwidth, array.dtype.bitwidth // 8
+        data = cgutils.alloca_once(builder, context.get_value_type(array.dtype), size)
+        result = context.make_array(signature.return_type)(context, builder)
+        shape, strides = [context.get_constant(types.intp, size)], [context.get_constant(types.intp, itemsize)]
+        populate_array(result, data, shape, strides, context.get_constant(types.intp, itemsize), None)
+        return result._getvalue()
+
+    return types.Array(array.dtype, 1, "C")(array), generate
 
 
 class Tile(types.Type):
@@ -340,6 +359,7 @@ if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
         multiply,
         multiply_add,
         rank1,
+        row_memory,
         store,
         store_rows,
         subtract,

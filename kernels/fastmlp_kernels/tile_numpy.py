@@ -20,6 +20,10 @@ def width(array):
     return SHAPE.width(array.itemsize)
 
 
+def row_memory(array):
+    return np.empty(width(array), array.dtype)
+
+
 def zero(array, rows):
     return np.zeros((rows, width(array)), array.dtype)
 
