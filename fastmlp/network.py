@@ -21,6 +21,7 @@ from . import checks, files
 from .initializers import INITIALIZERS
 
 NO_LABELS = AS_THEY_COME = np.empty(0, np.int64)
+YOUR_OWN = "; one of your own must be registered first, with fastmlp.register_activation"
 
 
 class Backpropagation(NamedTuple):
@@ -50,7 +51,7 @@ class MLP:
     sizes : sequence of int
         Units of each layer, inputs first.
     activation : str or sequence of str
-        Of the hidden layers: one name for all, or one for each.
+        Of the hidden layers: one name for all, or one for each. Your own too (see `fastmlp.register_activation`).
     output_activation : str
         Of the last layer; besides those of hidden layers, "softmax".
     dtype : {"float32", "float64"}
@@ -93,20 +94,26 @@ class MLP:
                 f"activation has {len(names)} names; accepted: one, or one for each of {hidden} hidden layers"
             )
         if single:
-            checks.choice("activation", activation, ACTIVATIONS)
-        names = [checks.choice("activation", name, ACTIVATIONS) for name in names]
-        names.append(checks.choice("output_activation", output_activation, [*ACTIVATIONS, "softmax"]))
+            checks.choice("activation", activation, ACTIVATIONS, YOUR_OWN)
+        names = [checks.choice("activation", name, ACTIVATIONS, YOUR_OWN) for name in names]
+        names.append(checks.choice("output_activation", output_activation, [*ACTIVATIONS, "softmax"], YOUR_OWN))
         self.activations = tuple(names)
         self.activation, self.output_activation = activation, output_activation
         self.dtype = np.dtype(checks.choice("dtype", _dtype_name(dtype), ["float32", "float64"]))
         self.bias = bool(bias)
         checks.choice("init", init, ["auto", *INITIALIZERS])
         self.metadata = {}
+        self._look_up()
         self._allocate()
         rng = np.random.default_rng(seed)
         for weights, name in zip(self.weights, names, strict=True):
             suited = "glorot_uniform" if name == "softmax" else ACTIVATIONS[name].init
             weights[...] = INITIALIZERS[suited if init == "auto" else init](rng, *weights.shape)
+
+    def _look_up(self):
+        """Keep the functions that the names of the activations now mean: one may be registered anew."""
+        names = [name for name in self.activations if name != "softmax"]
+        self._functions = [ACTIVATIONS[checks.choice("activation", name, ACTIVATIONS, YOUR_OWN)] for name in names]
 
     def _allocate(self):
         shapes = list(zip(self.sizes, self.sizes[1:], strict=False))
@@ -123,11 +130,12 @@ class MLP:
                 self.biases.append(matrix[0])
 
     def __getstate__(self):
-        """All but the views of `params`: copied or unpickled, each of them would be an array of its own."""
-        return {name: value for name, value in vars(self).items() if name not in ("weights", "biases")}
+        """All but the views of `params`, of which copies would be arrays of their own, and compiled functions."""
+        return {name: value for name, value in vars(self).items() if name not in ("weights", "biases", "_functions")}
 
     def __setstate__(self, state):
         vars(self).update(state)
+        self._look_up()
         self._view()
 
     def __repr__(self):
@@ -218,7 +226,7 @@ class MLP:
         X : (N, n_in) array-like
         y : (N, n_out) array-like
             Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy.
-        loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"}
+        loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"} or one that you registered
             "auto" is the cross-entropy that goes with a softmax or sigmoid output, squared error with others.
         reduction : {"mean", "sum"}
             Over samples; over outputs, losses are always summed.
@@ -250,20 +258,20 @@ class MLP:
     def compiled(self, loss=None):
         """The network as the kernels take it, with its present parameters: to predict, or to train with `loss`."""
         dtype, softmax = from_dtype(self.dtype), self.output_activation == "softmax"
-        elementwise = [name for name in self.activations if name != "softmax"]
         if loss is None:
-            addresses = {"values": [values_address(name, dtype) for name in elementwise] + [0] * softmax}
+            addresses = {"values": [values_address(entry, dtype) for entry in self._functions] + [0] * softmax}
         else:
             bare = LOSSES[self.loss_key(loss)].from_net_inputs
-            hidden = elementwise if not bare else self.activations[:-1]
-            addresses = {"slopes": [slopes_address(name, dtype) for name in hidden] + [0] * bare}
+            applied = self._functions[: len(self.sizes) - 1 - bare]
+            addresses = {"slopes": [slopes_address(entry, dtype) for entry in applied] + [0] * bare}
         network = packed.build(self.sizes, self.dtype, self.bias, softmax=softmax and loss is None, **addresses)
         packed.pack(network, self.params)
         return network
 
     def loss_key(self, loss):
         """The entry of the table of losses for `loss` with this network's outputs."""
-        checks.choice("loss", loss, {name for name, _ in LOSSES})
+        own = "; one of your own must be registered first, with fastmlp.register_loss"
+        checks.choice("loss", loss, dict.fromkeys(name for name, _ in LOSSES), own)
         for output in (self.output_activation, "elementwise"):
             if (loss, output) in LOSSES and not (output == "elementwise" and self.output_activation == "softmax"):
                 return loss, output

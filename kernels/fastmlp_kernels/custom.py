@@ -20,7 +20,7 @@ from .activations import ACTIVATIONS, Activation
 from .compile import specialise, uncached
 from .losses import LOSSES, Loss, _clear_padding
 from .scalar import like
-from .tile import add, keep_columns, load, multiply, row_memory, store, total, width, zero
+from .tile import ROWS, add, keep_columns, load, multiply, store, tile_memory, total, width, zero
 
 INITIALISERS = tuple(f"{name}_{shape}" for name in ("glorot", "he", "lecun") for shape in ("uniform", "normal"))
 
@@ -45,16 +45,20 @@ def _curvature(z):
 def _loss(deltas, outputs, targets, rows, n, block):
     """E = the sum of value(a, y) and delta = derivative(a, y) g'(z), for activations applied element by element."""
     size, loss = width(deltas), np.float64(0)
-    # On the stack, where stores can not change what is loaded next: or else the loop over a row is no vector code.
-    errors, slopes = row_memory(deltas), row_memory(deltas)
+    # On the stack, where nothing else points: stores elsewhere could change what is loaded next, to the compiler's mind,
+    # and the loop would be no vector code. Nor would it be over a single row, of so few elements that it is unrolled.
+    errors, slopes = tile_memory(deltas), tile_memory(deltas)
     for q in range(0, n, size):
         sums = zero(deltas, 1)
-        for i in range(q * block, q * block + rows * size, size):
-            for c in range(size):
-                a, y = outputs[i + c], targets[i + c]
-                errors[c], slopes[c] = like(value(a, y), a), like(derivative(a, y), a)  # noqa: F821
-            sums = add(sums, keep_columns(load(errors, 0, 0, 1), n - q))
-            store(multiply(load(deltas, i, 0, 1), load(slopes, 0, 0, 1)), deltas, i, size)
+        for s in range(0, rows, ROWS):
+            start, count = q * block + s * size, min(ROWS, rows - s) * size
+            for i in range(count):
+                a, y = outputs[start + i], targets[start + i]
+                errors[i], slopes[i] = like(value(a, y), a), like(derivative(a, y), a)  # noqa: F821
+            for i in range(0, count, size):
+                sums = add(sums, keep_columns(load(errors, i, 0, 1), n - q))
+                signals = multiply(load(deltas, start + i, 0, 1), load(slopes, i, 0, 1))
+                store(signals, deltas, start + i, size)
         loss += total(sums)
     _clear_padding(deltas, rows, n, block)
     return loss

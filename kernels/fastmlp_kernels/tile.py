@@ -37,18 +37,19 @@ def width(typing, array):
 
 
 @intrinsic
-def row_memory(typing, array):
-    """An array of the dtype of `array` on the stack, for one row of a tile; not to be returned.
+def tile_memory(typing, array):
+    """An array of the dtype of `array` on the stack, for one tile of a product; not to be returned.
 
-    For what has to go through scalar code. Nothing else points there, so loops that store to it become vector code.
+    For what has to go through scalar code.
     """
 
     def generate(context, builder, signature, args):
-        size, itemsize = WIDTH_BYTES * 8 // array.dtype.bitwidth, array.dtype.bitwidth // 8
+        itemsize = array.dtype.bitwidth // 8
+        size = ROWS * WIDTH_BYTES // itemsize
         data = cgutils.alloca_once(builder, context.get_value_type(array.dtype), size)
         result = context.make_array(signature.return_type)(context, builder)
-        shape, strides = [context.get_constant(types.intp, size)], [context.get_constant(types.intp, itemsize)]
-        populate_array(result, data, shape, strides, context.get_constant(types.intp, itemsize), None)
+        shape, strides = ([context.get_constant(types.intp, number)] for number in (size, itemsize))
+        populate_array(result, data, shape, strides, strides[0], None)
         return result._getvalue()
 
     return types.Array(array.dtype, 1, "C")(array), generate
@@ -359,11 +360,11 @@ if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
         multiply,
         multiply_add,
         rank1,
-        row_memory,
         store,
         store_rows,
         subtract,
         sum_rows,
+        tile_memory,
         total,
         width,
         zero,

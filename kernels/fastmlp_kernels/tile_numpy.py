@@ -20,8 +20,8 @@ def width(array):
     return SHAPE.width(array.itemsize)
 
 
-def row_memory(array):
-    return np.empty(width(array), array.dtype)
+def tile_memory(array):
+    return np.empty(SHAPE.rows * width(array), array.dtype)
 
 
 def zero(array, rows):
