@@ -1,4 +1,4 @@
-"""Activations and losses of the user's own: scalar functions, checked, compiled like the built-in ones, put in their tables.
+"""Activations and losses of the user's own: scalar functions, checked, compiled and put in the tables.
 
 Functions may be plain Python or compiled by `numba.njit`. Either way they are compiled anew, for float32 and float64,
 with the options of all kernels (so x / 0 is infinite, no branch), and become part of the loops over memory. They are
@@ -24,10 +24,11 @@ from .tile import ROWS, add, keep_columns, load, multiply, store, tile_memory, t
 
 INITIALISERS = tuple(f"{name}_{shape}" for name in ("glorot", "he", "lecun") for shape in ("uniform", "normal"))
 
-STEP = 2.0**-20  # of differences: a power of two, so that the three points are exact
-# What a right derivative may be off by: as a share of the differences, and as a multiple of the value, or of 1 where
-# that is larger, for its rounding errors (some 16 epsilon, divided by the step).
-RELATIVE, ROUNDING = 1e-5, 16 * 2.0**-52 / STEP
+STEP = 2.0**-20  # of differences: rounding errors of values count a million times, kinks are seen from as near
+# What a right derivative may be off by: as a share of the differences at a point; as a share of the largest of all, for
+# points of inflection, where it need not lie between (STEP² / 6 times the third derivative is missing); and as a
+# multiple of the value, or of 1 where that is larger, for rounding (some 16 epsilon, divided by the step).
+RELATIVE, CURVED, ROUNDING = 1e-5, 1e-9, 16 * 2.0**-52 / STEP
 REACH, POINTS = 10.0, 401  # net inputs to check an activation at: so far on either side of 0, and how many
 PAIR_POINTS = 41  # outputs, and as many targets, to check a loss at
 
@@ -45,8 +46,8 @@ def _curvature(z):
 def _loss(deltas, outputs, targets, rows, n, block):
     """E = the sum of value(a, y) and delta = derivative(a, y) g'(z), for activations applied element by element."""
     size, loss = width(deltas), np.float64(0)
-    # On the stack, where nothing else points: stores elsewhere could change what is loaded next, to the compiler's mind,
-    # and the loop would be no vector code. Nor would it be over a single row, of so few elements that it is unrolled.
+    # On the stack, where nothing else points: other stores might change what is loaded next, for all a compiler knows,
+    # and the loop would be no vector code. Nor would it be over one row, short enough to be unrolled (half the speed).
     errors, slopes = tile_memory(deltas), tile_memory(deltas)
     for q in range(0, n, size):
         sums = zero(deltas, 1)
@@ -87,11 +88,10 @@ def register_activation(name, value, derivative, second_derivative=None, init="g
         If `name` is no string, or a function is none, or gives no number.
     ValueError
         If a name is not accepted, a function does not compile for float32 and float64, or a result is not finite.
-        If a derivative does not lie between the two differences of the value to the left and to the right, to a
-        relative 1e-5, at one of the net inputs from -10 to 10 that are tried. The two agree where the function is
-        smooth, and the slopes on both sides of a kink lie between them if one of the differences crosses it: so a
-        right derivative passes next to a kink, too. Where the range of `value` is much larger than 1, so is what
-        rounding hides.
+        If a derivative does not lie between the differences of the value over a step of 1e-6 to the left and to the
+        right, to a relative 1e-5, at one of the net inputs from -10 to 10 that are tried. Where the function is smooth
+        the two are all but equal. Where one of them crosses a kink, the other is the slope on this side of it; at the
+        kink they are the slopes on both sides: a right derivative passes there, too.
     """
     owner = _owner("activation", name, value, {*ACTIVATIONS, "softmax"})
     if init not in INITIALISERS:
@@ -146,7 +146,7 @@ def _owner(table, name, value, taken):
         raise ValueError(f"name is {name!r}; accepted: letters, digits and underscores, no digit first")
     owner, module = _owners.get((table, name)), getattr(value, "__module__", None)
     if (table, name) in _owners and owner != module:
-        raise ValueError(f"name is {name!r}, a {table} that module {owner} registered; accepted: another name")
+        raise ValueError(f"name is {name!r}, the {table} of module {owner}; accepted: another name")
     if (table, name) not in _owners and name in taken:
         raise ValueError(f"name is {name!r}, which is built in; accepted: none of {', '.join(sorted(taken))}")
     return module
@@ -182,17 +182,22 @@ def _check(argument, derivative, of, value, points):
 
     See `register_activation` for the criterion.
     """
-    for x, *rest in points:
-        before, here, after = (float(value(np.float64(z), *rest)) for z in (x - STEP, x, x + STEP))
-        given = float(derivative(x, *rest))
-        left, right = (here - before) / STEP, (after - here) / STEP
-        place = ", ".join(f"{number:.6g}" for number in (x, *rest))
-        if not all(map(math.isfinite, (left, right, given))):
-            raise ValueError(
-                f"{of}({place}) is {here:g} and {argument}({place}) is {given:g}; accepted: finite numbers, there and nearby"
-            )
-        error = RELATIVE * max(abs(left), abs(right)) + ROUNDING * max(1.0, abs(here))
-        if not min(left, right) - error <= given <= max(left, right) + error:
-            raise ValueError(
-                f"{argument}({place}) is {given:.9g}; accepted: {left:.9g} to {right:.9g}, the slopes of {of} to the left and right"
-            )
+    given = np.array([derivative(*point) for point in points], float)
+    before, here, after = (
+        np.array([value(x + step, *rest) for x, *rest in points], float) for step in (-STEP, 0.0, STEP)
+    )
+    left, right = (here - before) / STEP, (after - here) / STEP
+    places = [f"({', '.join(f'{number:.6g}' for number in point)})" for point in points]
+    for i in np.flatnonzero(~np.isfinite([left, right, given]).all(axis=0))[:1]:
+        raise ValueError(
+            f"{of}{places[i]} is {here[i]:g} and {argument}{places[i]} is {given[i]:g}; "
+            "accepted: finite numbers, there and nearby"
+        )
+    low, high = np.minimum(left, right), np.maximum(left, right)
+    steepest = np.maximum(abs(left), abs(right))
+    error = RELATIVE * steepest + CURVED * steepest.max() + ROUNDING * np.maximum(1, abs(here))
+    for i in np.flatnonzero((given < low - error) | (given > high + error))[:1]:
+        raise ValueError(
+            f"{argument}{places[i]} is {given[i]:.9g}; accepted: {left[i]:.9g} to {right[i]:.9g}, "
+            f"the slopes of {of} to the left and right"
+        )
