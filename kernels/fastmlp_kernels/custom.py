@@ -36,10 +36,12 @@ _owners = {}  # (table, name) of all that was registered: the module that its fu
 
 
 def _activation(z):
+    """The pair (g(z), g'(z)), as `activations` has it."""
     return like(value(z), z), like(derivative(z), z)  # noqa: F821
 
 
 def _curvature(z):
+    """g''(z)."""
     return like(second_derivative(z), z)  # noqa: F821
 
 

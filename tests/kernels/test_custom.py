@@ -56,6 +56,7 @@ def test_numbers_of_other_types_are_cast(dtype):
         assert signature.return_type == numba.types.UniTuple(number, 2)
 
 
+@pytest.mark.shapes
 @DTYPES
 def test_a_twin_of_the_squared_error_is_one(guarded, dtype):
     register_loss("own", own.squared_value, own.squared_slope)
@@ -129,9 +130,10 @@ def test_built_in_activations_would_pass(name):
     register_activation("own", lambda z: pair(z)[0], lambda z: pair(z)[1])
 
 
-def test_large_and_steep_functions_pass():
+def test_large_and_steep_and_flat_functions_pass():
     register_activation("own", lambda z: 1e6 * z * z * z, lambda z: 3e6 * z * z)
     register_activation("own", lambda z: math.sin(50 * z), lambda z: 50 * math.cos(50 * z))
+    register_activation("own", lambda z: 1000 + math.tanh(z), lambda z: 1 / math.cosh(z) ** 2)
 
 
 def wrong_by(error):
