@@ -24,11 +24,11 @@ from .tile import ROWS, add, keep_columns, load, multiply, store, tile_memory, t
 
 INITIALISERS = tuple(f"{name}_{shape}" for name in ("glorot", "he", "lecun") for shape in ("uniform", "normal"))
 
-STEP = 2.0**-20  # of differences: rounding errors of values count a million times, kinks are seen from as near
-# What a right derivative may be off by: as a share of the differences at a point; as a share of the largest of all, for
-# points of inflection, where it need not lie between (STEP² / 6 times the third derivative is missing); and as a
-# multiple of the value, or of 1 where that is larger, for rounding (some 16 epsilon, divided by the step).
-RELATIVE, CURVED, ROUNDING = 1e-5, 1e-9, 16 * 2.0**-52 / STEP
+STEP, STRIDE = 2.0**-20, 2.0**-8  # of differences, and of those that show how much the function curves
+# What a right derivative may be off by: as a share of the differences; as a share of those over a stride, for points of
+# inflection, where it need not lie between (what a difference misses there goes with the square of its length); and as
+# a multiple of the value, or of 1 where that is larger, for rounding (some 16 epsilon, divided by the step).
+RELATIVE, CURVED, ROUNDING = 1e-5, 2 * (STEP / STRIDE) ** 2, 16 * 2.0**-52 / STEP
 REACH, POINTS = 10.0, 401  # net inputs to check an activation at: so far on either side of 0, and how many
 PAIR_POINTS = 41  # outputs, and as many targets, to check a loss at
 
@@ -124,7 +124,7 @@ def register_loss(name, value, derivative, outputs=(-4.0, 4.0), targets=(-4.0, 4
     value, derivative : functions of two numbers, plain or compiled by `numba.njit`
         E(a, y) of an output a and its target y, and the derivative of E with respect to a.
     outputs, targets : pairs of float
-        The ranges to check the derivative on, ends excluded: where the loss is defined, as (0, 1) for probabilities.
+        The ranges to check the derivative on, ends excluded: where the loss is defined, say (0, 1) for probabilities.
 
     Raises
     ------
@@ -156,9 +156,13 @@ def _owner(table, name, value, taken):
 
 def _inside(argument, ends):
     """Points evenly spread inside a range."""
-    low, high = map(float, ends)
-    if not (math.isfinite(high - low) and high - low > 2 * PAIR_POINTS * STEP):
-        raise ValueError(f"{argument} is {ends}; accepted: (low, high) with low < high, both finite")
+    try:
+        low, high = map(float, ends)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    least = 2 * PAIR_POINTS * STRIDE  # so that a stride from a point stays inside
+    if not least <= high - low < math.inf:
+        raise ValueError(f"{argument} is {ends!r}; accepted: (low, high), finite, with high - low from {least:g} on")
     return low + (np.arange(PAIR_POINTS) + 0.5) * ((high - low) / PAIR_POINTS)
 
 
@@ -185,8 +189,8 @@ def _check(argument, derivative, of, value, points):
     See `register_activation` for the criterion.
     """
     given = np.array([derivative(*point) for point in points], float)
-    before, here, after = (
-        np.array([value(x + step, *rest) for x, *rest in points], float) for step in (-STEP, 0.0, STEP)
+    far_before, before, here, after, far_after = (
+        np.array([value(x + step, *rest) for x, *rest in points], float) for step in (-STRIDE, -STEP, 0, STEP, STRIDE)
     )
     left, right = (here - before) / STEP, (after - here) / STEP
     places = [f"({', '.join(f'{number:.6g}' for number in point)})" for point in points]
@@ -196,8 +200,8 @@ def _check(argument, derivative, of, value, points):
             "accepted: finite numbers, there and nearby"
         )
     low, high = np.minimum(left, right), np.maximum(left, right)
-    steepest = np.maximum(abs(left), abs(right))
-    error = RELATIVE * steepest + CURVED * steepest.max() + ROUNDING * np.maximum(1, abs(here))
+    curved = np.fmax(abs(here - far_before), abs(far_after - here)) / STRIDE
+    error = RELATIVE * np.maximum(abs(low), abs(high)) + CURVED * curved + ROUNDING * np.maximum(1, abs(here))
     for i in np.flatnonzero((given < low - error) | (given > high + error))[:1]:
         raise ValueError(
             f"{argument}{places[i]} is {given[i]:.9g}; accepted: {left[i]:.9g} to {right[i]:.9g}, "

@@ -152,6 +152,11 @@ def test_a_wrong_derivative_is_refused(error):
     assert ("own", "elementwise") not in LOSSES
 
 
+def test_steepness_elsewhere_hides_nothing():
+    with pytest.raises(ValueError, match="the slopes of value"):
+        register_activation("own", lambda z: math.exp(z * z), lambda z: 2 * z * math.exp(z * z) + 0.01)
+
+
 def test_a_wrong_slope_on_one_side_of_a_kink_is_refused():
     with pytest.raises(ValueError, match=r"derivative\(0\.05\) is 0\.5; accepted: 1 to 1"):
         register_activation("own", own.relu_value, lambda z: 0.5 if z > 0 else 0.0)
@@ -199,6 +204,7 @@ LOSS_ERRORS = [
     (("own", ONE, TWO), ValueError, "value does not work for 2 float32"),
     (("own", TWO, "a - y"), TypeError, "derivative is 'a - y'; accepted: a Python function"),
     (("own", TWO, TWO, (1, 0)), ValueError, r"outputs is \(1, 0\); accepted: \(low, high\)"),
+    (("own", TWO, TWO, 3), ValueError, r"outputs is 3; accepted: \(low, high\)"),
     (("own", TWO, TWO, (0, 1), (0, np.inf)), ValueError, r"targets is \(0, inf\); accepted"),
 ]
 
