@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from fastmlp_kernels import losses, packed, plan, prediction, training, updates
 from fastmlp_kernels.activations import ACTIVATIONS
-from fastmlp_kernels.codes import activation_code
+from fastmlp_kernels.codes import SOFTMAX, activation_code
 from fastmlp_kernels.panels import unpack_rows
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -18,6 +18,7 @@ from . import checks, files
 from .initializers import INITIALIZERS
 
 NO_LABELS = AS_THEY_COME = np.empty(0, np.int64)
+YOUR_OWN = "; one of your own must be registered first, with fastmlp.register_activation"
 
 
 class Backpropagation(NamedTuple):
@@ -47,7 +48,7 @@ class MLP:
     sizes : sequence of int
         Units of each layer, inputs first.
     activation : str or sequence of str
-        Of the hidden layers: one name for all, or one for each.
+        Of the hidden layers: one name for all, or one for each. Your own too (see `fastmlp.register_activation`).
     output_activation : str
         Of the last layer; besides those of hidden layers, "softmax".
     dtype : {"float32", "float64"}
@@ -90,20 +91,26 @@ class MLP:
                 f"activation has {len(names)} names; accepted: one, or one for each of {hidden} hidden layers"
             )
         if single:
-            checks.choice("activation", activation, ACTIVATIONS)
-        names = [checks.choice("activation", name, ACTIVATIONS) for name in names]
-        names.append(checks.choice("output_activation", output_activation, [*ACTIVATIONS, "softmax"]))
+            checks.choice("activation", activation, ACTIVATIONS, YOUR_OWN)
+        names = [checks.choice("activation", name, ACTIVATIONS, YOUR_OWN) for name in names]
+        names.append(checks.choice("output_activation", output_activation, [*ACTIVATIONS, "softmax"], YOUR_OWN))
         self.activations = tuple(names)
         self.activation, self.output_activation = activation, output_activation
         self.dtype = np.dtype(checks.choice("dtype", _dtype_name(dtype), ["float32", "float64"]))
         self.bias = bool(bias)
         checks.choice("init", init, ["auto", *INITIALIZERS])
         self.metadata = {}
+        self._look_up()
         self._allocate()
         rng = np.random.default_rng(seed)
         for weights, name in zip(self.weights, names, strict=True):
             suited = "glorot_uniform" if name == "softmax" else ACTIVATIONS[name].init
             weights[...] = INITIALIZERS[suited if init == "auto" else init](rng, *weights.shape)
+
+    def _look_up(self):
+        """Keep the functions that the names of the activations now mean: one may be registered anew."""
+        names = [name for name in self.activations if name != "softmax"]
+        self._functions = [ACTIVATIONS[checks.choice("activation", name, ACTIVATIONS, YOUR_OWN)] for name in names]
 
     def _allocate(self):
         shapes = list(zip(self.sizes, self.sizes[1:], strict=False))
@@ -120,11 +127,12 @@ class MLP:
                 self.biases.append(matrix[0])
 
     def __getstate__(self):
-        """All but the views of `params`: copied or unpickled, each of them would be an array of its own."""
-        return {name: value for name, value in vars(self).items() if name not in ("weights", "biases")}
+        """All but the views of `params`, of which copies would be arrays of their own, and compiled functions."""
+        return {name: value for name, value in vars(self).items() if name not in ("weights", "biases", "_functions")}
 
     def __setstate__(self, state):
         vars(self).update(state)
+        self._look_up()
         self._view()
 
     def __repr__(self):
@@ -215,7 +223,7 @@ class MLP:
         X : (N, n_in) array-like
         y : (N, n_out) array-like
             Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy.
-        loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"}
+        loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"} or one that you registered
             "auto" is the cross-entropy that goes with a softmax or sigmoid output, squared error with others.
         reduction : {"mean", "sum"}
             Over samples; over outputs, losses are always summed.
@@ -273,7 +281,8 @@ class MLP:
 
     def kernel_network(self, inputs=False):
         """A new packed network; with `inputs`, one made for derivatives with respect to them."""
-        codes = [activation_code(name, self.dtype) for name in self.activations]
+        codes = [activation_code(entry, self.dtype) for entry in self._functions]
+        codes += [SOFTMAX] * (self.output_activation == "softmax")
         network = packed.build(self.sizes, self.dtype, self.bias, codes, inputs)
         packed.pack(network, self.params)
         return network
@@ -288,7 +297,8 @@ class MLP:
             loss = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}.get(
                 self.output_activation, "squared_error"
             )
-        checks.choice("loss", loss, {name for name, _ in losses.LOSSES})
+        own = "; one of your own must be registered first, with fastmlp.register_loss"
+        checks.choice("loss", loss, dict.fromkeys(name for name, _ in losses.LOSSES), own)
         losses.loss_key(loss, self.output_activation)
         return loss
 

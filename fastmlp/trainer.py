@@ -28,7 +28,7 @@ class Trainer:
     Parameters
     ----------
     net : MLP
-    loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"}
+    loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"} or one that you registered
         "auto" is the cross-entropy that goes with a softmax or sigmoid output, squared error with others.
     optimizer : {"sgd", "momentum", "nesterov", "adam", "adamw"} or an object of `fastmlp.optimizers`
     learning_rate : float or a schedule of `fastmlp.schedules`

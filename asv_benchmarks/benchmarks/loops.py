@@ -14,7 +14,7 @@ from fastmlp_kernels.updates import update
 @cached_njit()
 def forward_products(calls, network, activations, deltas, rows, block):
     for _ in range(calls):
-        forward_training(network, activations, deltas, False, rows, block)
+        forward_training(network, activations, deltas, True, rows, block)
 
 
 @cached_njit()

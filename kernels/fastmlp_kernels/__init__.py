@@ -2,8 +2,8 @@
 
 The functions named here are for use in any `@njit` function. Those that make arrays do so in Python, too. The others
 are serial, do not allocate or raise, and are reentrant: in a `prange` loop each thread needs a workspace of its own.
-`train`, `evaluate` and `predict` run on Numba's threads and are for callers that are serial; each has a
-serial twin.
+`train`, `evaluate` and `predict` run on Numba's threads and are for callers that are serial; each has a serial twin.
+`register_activation` and `register_loss` are called from Python.
 
 The modules `vectormath` (elementary functions that vectorise) and `tile` (a matrix of registers, which all products are
 made of) are for kernels of one's own.
@@ -20,6 +20,7 @@ from .construction import (
     workspace_of,
     workspaces,
 )
+from .custom import register_activation, register_loss
 from .descent import gradient_norm, optimizer, update_network
 from .losses import Loss, loss
 from .packed import Network, pack, parameter_count, unpack
@@ -71,6 +72,8 @@ __all__ = [
     "predict",
     "predict_serial",
     "prediction_scratch",
+    "register_activation",
+    "register_loss",
     "taylor_gradient_rows",
     "taylor_rows",
     "taylor_workspace",

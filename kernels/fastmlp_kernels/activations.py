@@ -195,12 +195,22 @@ def gelu_curvature(z):
 
 
 class Activation(NamedTuple):
-    """An activation as networks know it: its functions, the initialiser that suits it, whether it can be trained."""
+    """An activation as networks know it.
+
+    Attributes
+    ----------
+    function : the compiled function
+    init : the initialiser that suits it
+    differentiable : whether it can be trained
+    curvature : the compiled function that gives the pair (g''(z), g'''(z)), NaN where not known
+    cached : whether machine code that holds it may be kept on disk
+    """
 
     function: Callable
     init: str
     differentiable: bool = True
     curvature: Callable = unknown_curvature
+    cached: bool = True
 
 
 ACTIVATIONS = {

@@ -15,41 +15,45 @@ from .activations import ACTIVATIONS
 from .elementwise import jets_address, slopes_address, values_address
 
 SOFTMAX = 0  # has no addresses: it is not found element by element
-MOST = 256  # activations
+MOST = 1024  # activations, those included that have been replaced since
 VALUES, SLOPES, JETS = range(3)
 
-_rows = {name: code for code, name in enumerate(("softmax", *ACTIVATIONS))}
+_codes = {entry: code for code, entry in enumerate(ACTIVATIONS.values(), SOFTMAX + 1)}
 _addresses = np.zeros((MOST, 2, 3), np.int64)  # by code, by dtype (float32, float64), by kind
 _SYMBOL = "fastmlp_kernels_activation_addresses"
 llvmlite.binding.add_symbol(_SYMBOL, _addresses.ctypes.data)
 
 
-def activation_code(name, dtype):
+def activation_code(activation, dtype):
     """The code of an activation, compiled for a dtype if need be.
 
     Parameters
     ----------
-    name : str
-        "softmax", or one of `activations.ACTIVATIONS`.
+    activation : str or Activation
+        "softmax", or one of `activations.ACTIVATIONS`: its name, or the entry, where a name has been registered anew.
     dtype : float32 or float64
 
     Returns
     -------
     int
-        The same for every dtype and in every process.
+        The same for every dtype, and of a built-in activation in every process.
 
     Raises
     ------
     ValueError
-        If there is no such activation.
+        If there is no such activation, or too many have been registered.
     """
-    if name not in ("softmax", *ACTIVATIONS):
-        raise ValueError(f"activation is {name!r}; accepted: softmax, {', '.join(ACTIVATIONS)}")
-    code, dtype = _rows.setdefault(name, len(_rows)), np.dtype(dtype)
-    if code != SOFTMAX:
-        number = from_dtype(dtype)
-        kinds = (values_address, slopes_address, jets_address)
-        _addresses[code, dtype.itemsize // 8] = [kind(name, number) for kind in kinds]
+    if activation == "softmax":
+        return SOFTMAX
+    entry = ACTIVATIONS.get(activation) if isinstance(activation, str) else activation
+    if entry is None:
+        known = ", ".join(["softmax", *ACTIVATIONS])
+        raise ValueError(f"activation is {activation!r}; accepted: {known}, or what was registered first")
+    if len(_codes) + 1 == MOST and entry not in _codes:
+        raise ValueError(f"activation is number {MOST} of this process; accepted: fewer, replaced ones included")
+    code, dtype = _codes.setdefault(entry, len(_codes) + 1), np.dtype(dtype)
+    kinds, number = (values_address, slopes_address, jets_address), from_dtype(dtype)
+    _addresses[code, dtype.itemsize // 8] = [kind(entry, number) for kind in kinds]
     return code
 
 

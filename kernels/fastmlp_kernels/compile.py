@@ -81,6 +81,14 @@ def inlined(function):
     return _cached(lambda cache: numba.njit(cache=cache, forceinline=True, **OPTIONS)(function))
 
 
+def uncached(function):
+    """Compile a function of the user's as part of its callers, none of which may be kept on disk.
+
+    What it depends on can change unnoticed: it may be from a notebook, and call anything.
+    """
+    return numba.njit(forceinline=True, **OPTIONS)(function)
+
+
 def parallel_njit(function):
     """Compile a driver whose `prange` loops run on Numba's threads."""
     regions = ParallelOptions(dict.fromkeys(AUTOMATIC, False))  # a dict Numba would empty at the first signature

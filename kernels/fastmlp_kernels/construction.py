@@ -7,7 +7,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from .codes import SOFTMAX, activation_code
+from .codes import SLOPES, SOFTMAX, activation_address, activation_code
 from .compile import allocating
 from .packed import LAYER, Network, lay_out, pack
 from .plan import BLOCK
@@ -63,6 +63,8 @@ def _assemble(weights, biases, codes):
             raise ValueError("weights do not follow one another; accepted: a row for each column of the layer before")
         if bias and biases[l].size != sizes[l + 1]:
             raise ValueError("biases do not fit the weights; accepted: one for each column")
+        if activation_address(codes[l], first.itemsize, SLOPES) == 0 and (codes[l] != SOFTMAX or l < depth - 1):
+            raise ValueError("activations do not fit; accepted: codes made for this dtype, softmax for outputs only")
     layers = _layer_table(depth)
     size, transposed = lay_out(layers, sizes, codes, bias, True, first.itemsize)
     network = Network(layers, _zeros(size, first), _zeros(transposed, first), codes[depth - 1] == SOFTMAX)

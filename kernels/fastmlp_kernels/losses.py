@@ -151,10 +151,13 @@ class LossFunction(NamedTuple):
     function : the compiled function
     from_net_inputs : bool
         Whether it takes the output layer's net inputs and applies the activation itself.
+    cached : bool
+        Whether machine code that holds it may be kept on disk.
     """
 
     function: Callable
     from_net_inputs: bool
+    cached: bool = True
 
 
 # By loss and output activation; "elementwise" stands for every activation that is applied element by element.
@@ -173,12 +176,16 @@ def _entry(deltas, outputs, targets, rows, n, block):
     )
 
 
-@cache
 def loss_address(key, dtype):
     """Address of the loss LOSSES[key] in the Numba type `dtype`."""
+    return _address(key, LOSSES[key], dtype)
+
+
+@cache
+def _address(key, loss, dtype):
     array, size = types.CPointer(dtype), types.int64
-    entry = specialise(_entry, "_".join(key), function=LOSSES[key].function)
-    return address(entry, types.float64(array, array, array, size, size, size))
+    entry = specialise(_entry, "_".join(key), function=loss.function)
+    return address(entry, types.float64(array, array, array, size, size, size), loss.cached)
 
 
 class Loss(NamedTuple):
@@ -204,7 +211,8 @@ def loss_key(loss, output_activation):
         if output in fitting:
             return loss, output
     if not fitting:
-        raise ValueError(f"loss is {loss!r}; accepted: {', '.join(sorted({name for name, _ in LOSSES}))}")
+        known = ", ".join(dict.fromkeys(name for name, _ in LOSSES))
+        raise ValueError(f"loss is {loss!r}; accepted: {known}, or what was registered first, with register_loss")
     raise ValueError(f"loss is {loss!r} with output_activation {output_activation!r}; accepted: {', '.join(fitting)}")
 
 

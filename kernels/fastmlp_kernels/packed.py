@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .codes import JETS, SLOPES, SOFTMAX, VALUES, activation_address
+from .codes import JETS, SLOPES, SOFTMAX, VALUES, activation_address, activation_code
 from .compile import SOURCES, allocating, njit
 from .panels import all_finite
 from .tile import WIDTH_BYTES, width
@@ -97,7 +97,7 @@ def build(sizes, dtype, bias=True, codes=None, inputs=False):
     bias : bool
         Whether the flat parameters hold a row of biases for each layer.
     codes : sequence of int, optional
-        Each layer's activation (see `codes`); none by default, which leaves net inputs.
+        Each layer's activation (see `codes`); the identity by default.
     inputs : bool
         Whether the transposed weights of the first layer are kept, for derivatives with respect to the inputs.
 
@@ -107,8 +107,9 @@ def build(sizes, dtype, bias=True, codes=None, inputs=False):
         All weights zero. Flat parameters hold layer after layer, row-major: biases first, then weights.
     """
     layers = np.recarray(len(sizes) - 1, LAYER)
-    counts = lay_out(layers, sizes, codes or [SOFTMAX] * len(layers), bias, inputs, np.dtype(dtype).itemsize)
-    return Network(layers, *(aligned(count, dtype, 0) for count in counts), bool(codes) and codes[-1] == SOFTMAX)
+    codes = codes or [activation_code("identity", dtype)] * len(layers)
+    counts = lay_out(layers, sizes, codes, bias, inputs, np.dtype(dtype).itemsize)
+    return Network(layers, *(aligned(count, dtype, 0) for count in counts), codes[-1] == SOFTMAX)
 
 
 def sizes(network):

@@ -21,13 +21,16 @@ as_array = (lambda array, count: array[:count]) if config.DISABLE_JIT else numba
 _kept = []  # C functions in use, which must not be collected; when run as plain Python, the functions themselves
 
 
-def address(function, signature):
-    """The address (a non-zero int) of `function` compiled for the Numba `signature`, whose arrays are C pointers."""
+def address(function, signature, cached=True):
+    """The address (a non-zero int) of `function` compiled for the Numba `signature`, whose arrays are C pointers.
+
+    `cached` tells whether its machine code may be kept on disk.
+    """
     if config.DISABLE_JIT:
         _kept.append(function)
         return len(_kept)
     options = {key: OPTIONS[key] for key in ("error_model", "boundscheck")}
-    _kept.append(_cached(lambda cache: numba.cfunc(signature, cache=cache, **options)(function)))
+    _kept.append(_cached(lambda cache: numba.cfunc(signature, cache=cache and cached, **options)(function)))
     return _kept[-1].address
 
 

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from .compile import inlined, njit
 from .deltas import backward
 from .forward import forward_training
@@ -34,9 +36,17 @@ def add_gradient(gradient, network, workspace, rows, fresh):
 
 @inlined
 def input_signals(network, workspace, rows):
-    """The gradient with respect to the inputs of a block, delta[1] W[1]^T, in panels from workspace.scratch[0] on."""
-    layer, scratch, deltas = network.layers[0], workspace.scratch, workspace.deltas
-    product(scratch, 0, deltas, 0, network.transposed, 0, layer.n_out, layer.n_in, layer.n_out, rows, workspace.block)
+    """The gradient with respect to the inputs of a block, delta[1] W[1]^T, in panels from workspace.scratch[0] on.
+
+    It is NaN where the network does not keep W[1]^T.
+    """
+    layer, scratch, deltas, block = network.layers[0], workspace.scratch, workspace.deltas, workspace.block
+    if layer.transposed < 0:
+        for i in range(padded(layer.n_in, width(scratch)) * block):
+            scratch[i] = np.nan
+    else:
+        start, n_out = layer.transposed, layer.n_out
+        product(scratch, 0, deltas, 0, network.transposed, start, n_out, layer.n_in, n_out, rows, block)
 
 
 @njit
@@ -62,7 +72,7 @@ def vjp_rows(input_gradients, network, workspace, x, output_gradients):
     Parameters
     ----------
     input_gradients : (N, n_in) array, written
-    network : Network; made for derivatives with respect to the inputs
+    network : Network; made for derivatives with respect to the inputs (of others the result is NaN)
     workspace : RowsWorkspace
     x, output_gradients : (N, n_in) and (N, n_out) arrays, row-major, of the network's dtype
     """
@@ -152,7 +162,7 @@ def jacobian_one(jacobian, network, workspace, x):
     Parameters
     ----------
     jacobian : (n_out, n_in) array, written
-    network : Network; made for derivatives with respect to the inputs
+    network : Network; made for derivatives with respect to the inputs (of others the result is NaN)
     workspace : RowsWorkspace; faster if its block holds n_out rows
     x : (n_in,) array of the network's dtype
     """

@@ -15,6 +15,7 @@ from numba import types
 from numba.core import cgutils, config
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
+from numba.np.arrayobj import populate_array
 
 from .cpu import HAS_FMA, SHAPE
 
@@ -33,6 +34,25 @@ def width(typing, array):
         return context.get_constant(types.intp, WIDTH_BYTES * 8 // array.dtype.bitwidth)
 
     return types.intp(array), generate
+
+
+@intrinsic
+def tile_memory(typing, array):
+    """An array of the dtype of `array` on the stack, for one tile of a product; not to be returned.
+
+    For what has to go through scalar code.
+    """
+
+    def generate(context, builder, signature, args):
+        itemsize = array.dtype.bitwidth // 8
+        size = ROWS * WIDTH_BYTES // itemsize
+        data = cgutils.alloca_once(builder, context.get_value_type(array.dtype), size)
+        result = context.make_array(signature.return_type)(context, builder)
+        shape, strides = ([context.get_constant(types.intp, number)] for number in (size, itemsize))
+        populate_array(result, data, shape, strides, strides[0], None)
+        return result._getvalue()
+
+    return types.Array(array.dtype, 1, "C")(array), generate
 
 
 class Tile(types.Type):
@@ -357,6 +377,7 @@ if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
         store_rows,
         subtract,
         sum_rows,
+        tile_memory,
         total,
         width,
         zero,

@@ -83,6 +83,8 @@ def test_weights_may_be_lists_in_compiled_code():
         ([np.ones((2, 3))], None, ["tanh", "tanh"], "differ in number"),
         ([np.ones((2, 3))], [np.ones(3)] * 2, ["tanh"], "differ in number"),
         ([np.ones((2, 3))], None, ["swish"], "activation is 'swish'"),
+        ([np.ones((2, 3)), np.ones((3, 1))], None, ["softmax", "tanh"], "activations do not fit"),
+        ([np.ones((2, 3))], None, [fk.activation_code("tanh", float) + 500], "activations do not fit"),
         ([np.ones((2, 3), int)], None, ["tanh"], "weights are int64; accepted: float32 or float64"),
     ],
 )

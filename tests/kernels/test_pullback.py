@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from fastmlp_kernels import packed
 from fastmlp_kernels.construction import workspace
 from fastmlp_kernels.losses import loss
 from fastmlp_kernels.pullback import gradient_rows, jacobian_one, loss_gradient_rows, vjp_rows
 
 from tests import reference
-from tests.kernels.cases import DTYPES, SEEDS, RandomNetwork
+from tests.kernels.cases import DTYPES, SEEDS, RandomNetwork, kernel_network
 
 STEP = 1e-6  # of differences with respect to the inputs
 
@@ -41,6 +42,27 @@ def test_jacobians(guarded, seed, dtype):
     found = guarded((case.sizes[-1], case.sizes[0]), dtype)
     jacobian_one(found, case.built, case.scratch(guarded, workspace), case.x[-1])
     case.check(found, reference.taylor(case.network, case.x[-1:].astype(float))[1][0])
+
+
+@DTYPES
+def test_layers_that_are_not_told_their_activation_have_the_identity(dtype):
+    built, jacobian = packed.build([3, 4, 2], dtype, bias=False, inputs=True), np.full((2, 3), np.nan, dtype)
+    params = np.arange(20, dtype=dtype)
+    packed.pack(built, params)
+    jacobian_one(jacobian, built, workspace(built, 2), np.ones(3, dtype))
+    np.testing.assert_array_equal(jacobian.T, params[:12].reshape(3, 4) @ params[12:].reshape(4, 2))
+
+
+@DTYPES
+def test_without_transposed_weights_of_the_first_layer_nothing_wrong_is_given(dtype):
+    case = RandomNetwork(2, dtype)
+    bare, space = kernel_network(case.network, dtype), workspace(case.built, len(case.x))
+    gradients, found = case.random(len(case.x), case.sizes[-1]), np.zeros_like(case.x)
+    vjp_rows(found, bare, space, case.x, gradients)
+    assert np.isnan(found).all()
+    jacobian = np.zeros((case.sizes[-1], case.sizes[0]), dtype)
+    jacobian_one(jacobian, bare, space, case.x[0])
+    assert np.isnan(jacobian).all()
 
 
 @SEEDS

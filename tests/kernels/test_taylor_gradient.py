@@ -6,7 +6,7 @@ from fastmlp_kernels.pullback import gradient_rows
 from fastmlp_kernels.taylor_gradient import taylor_gradient_rows
 
 from tests import reference
-from tests.kernels.cases import DTYPES, SEEDS, SMOOTH, RandomNetwork
+from tests.kernels.cases import DTYPES, SEEDS, SMOOTH, RandomNetwork, kernel_network
 
 
 def output_gradients(case):
@@ -45,3 +45,12 @@ def test_without_derivatives_it_is_the_gradient_of_the_outputs(guarded, seed, dt
     expected = guarded(case.built.weights.shape, dtype)
     gradient_rows(expected, case.built, case.scratch(guarded, workspace), case.x, values, True)
     case.check(run(case, guarded, (values, 0 * firsts, 0 * firsts)), expected.astype(float))
+
+
+@DTYPES
+def test_the_transposed_weights_of_the_first_layer_are_not_needed(guarded, dtype):
+    case = RandomNetwork(2, dtype, SMOOTH)
+    gradients = output_gradients(case)
+    expected = run(case, guarded, gradients)
+    case.built = kernel_network(case.network, dtype)
+    np.testing.assert_array_equal(run(case, guarded, gradients), expected)
