@@ -8,12 +8,12 @@ from collections.abc import Iterable
 import numpy as np
 
 
-def choice(argument, value, known):
-    """`value` if it is one of the names `known`; else a ValueError with the nearest of them."""
+def choice(argument, value, known, others=""):
+    """`value` if it is one of the names `known`; else a ValueError with the nearest, and `others` that could be."""
     known = list(known)
     if isinstance(value, str) and value in known:
         return value
-    raise ValueError(f"{argument} is {value!r}{nearest(value, known)}; accepted: {', '.join(known)}")
+    raise ValueError(f"{argument} is {value!r}{nearest(value, known)}; accepted: {', '.join(known)}{others}")
 
 
 def nearest(name, known):

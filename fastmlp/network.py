@@ -6,21 +6,19 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import NamedTuple
 
-import fastmlp_kernels.network as packed
 import numba
 import numpy as np
-from fastmlp_kernels import plan, prediction, training, updates
+from fastmlp_kernels import losses, packed, plan, prediction, training, updates
 from fastmlp_kernels.activations import ACTIVATIONS
-from fastmlp_kernels.elementwise import slopes_address, values_address
-from fastmlp_kernels.losses import LOSSES, loss_address
+from fastmlp_kernels.codes import SOFTMAX, activation_code
 from fastmlp_kernels.panels import unpack_rows
-from numba.np.numpy_support import from_dtype
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import checks, files
 from .initializers import INITIALIZERS
 
 NO_LABELS = AS_THEY_COME = np.empty(0, np.int64)
+YOUR_OWN = "; one of your own must be registered first, with fastmlp.register_activation"
 
 
 class Backpropagation(NamedTuple):
@@ -50,7 +48,7 @@ class MLP:
     sizes : sequence of int
         Units of each layer, inputs first.
     activation : str or sequence of str
-        Of the hidden layers: one name for all, or one for each.
+        Of the hidden layers: one name for all, or one for each. Your own too (see `fastmlp.register_activation`).
     output_activation : str
         Of the last layer; besides those of hidden layers, "softmax".
     dtype : {"float32", "float64"}
@@ -93,20 +91,26 @@ class MLP:
                 f"activation has {len(names)} names; accepted: one, or one for each of {hidden} hidden layers"
             )
         if single:
-            checks.choice("activation", activation, ACTIVATIONS)
-        names = [checks.choice("activation", name, ACTIVATIONS) for name in names]
-        names.append(checks.choice("output_activation", output_activation, [*ACTIVATIONS, "softmax"]))
+            checks.choice("activation", activation, ACTIVATIONS, YOUR_OWN)
+        names = [checks.choice("activation", name, ACTIVATIONS, YOUR_OWN) for name in names]
+        names.append(checks.choice("output_activation", output_activation, [*ACTIVATIONS, "softmax"], YOUR_OWN))
         self.activations = tuple(names)
         self.activation, self.output_activation = activation, output_activation
         self.dtype = np.dtype(checks.choice("dtype", _dtype_name(dtype), ["float32", "float64"]))
         self.bias = bool(bias)
         checks.choice("init", init, ["auto", *INITIALIZERS])
         self.metadata = {}
+        self._look_up()
         self._allocate()
         rng = np.random.default_rng(seed)
         for weights, name in zip(self.weights, names, strict=True):
             suited = "glorot_uniform" if name == "softmax" else ACTIVATIONS[name].init
             weights[...] = INITIALIZERS[suited if init == "auto" else init](rng, *weights.shape)
+
+    def _look_up(self):
+        """Keep the functions that the names of the activations now mean: one may be registered anew."""
+        names = [name for name in self.activations if name != "softmax"]
+        self._functions = [ACTIVATIONS[checks.choice("activation", name, ACTIVATIONS, YOUR_OWN)] for name in names]
 
     def _allocate(self):
         shapes = list(zip(self.sizes, self.sizes[1:], strict=False))
@@ -123,11 +127,12 @@ class MLP:
                 self.biases.append(matrix[0])
 
     def __getstate__(self):
-        """All but the views of `params`: copied or unpickled, each of them would be an array of its own."""
-        return {name: value for name, value in vars(self).items() if name not in ("weights", "biases")}
+        """All but the views of `params`, of which copies would be arrays of their own, and compiled functions."""
+        return {name: value for name, value in vars(self).items() if name not in ("weights", "biases", "_functions")}
 
     def __setstate__(self, state):
         vars(self).update(state)
+        self._look_up()
         self._view()
 
     def __repr__(self):
@@ -184,7 +189,7 @@ class MLP:
             If `X` has another shape, or does not convert to finite numbers.
         """
         x = checks.matrix("X", X, self.sizes[0], self.dtype)
-        network = self.compiled()
+        network = self.kernel_network()
         outputs = np.empty((len(x), self.sizes[-1]), self.dtype)
         serial = plan.is_serial(self.sizes, len(x))
         activations, block = plan.scratch(network, len(x), 1 if serial else numba.get_num_threads())
@@ -198,12 +203,12 @@ class MLP:
     def evaluate(self, X: ArrayLike, y: ArrayLike, loss: str = "auto", reduction: str = "mean") -> float:
         """The loss of the network's outputs for `X` against `y` (see `gradient`)."""
         data, loss = self.data(X, y, loss)
-        network = self.compiled(loss)
+        network = self.kernel_network()
         rows = len(data.x)
         threads = 1 if plan.is_serial(self.sizes, rows) else numba.get_num_threads()
         workspace = plan.workspace(network, min(rows, plan.EVALUATION_ROWS), threads, rows)
         run = training.evaluate if threads > 1 else training.evaluate_serial
-        total = run(network, workspace, data, self.loss_address(loss), threads)
+        total = run(network, workspace, data, self.kernel_loss(loss), threads)
         if not np.isfinite(total):
             checks.finite("X", data.x)
         return total * self._scale(reduction, rows)
@@ -218,7 +223,7 @@ class MLP:
         X : (N, n_in) array-like
         y : (N, n_out) array-like
             Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy.
-        loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"}
+        loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"} or one that you registered
             "auto" is the cross-entropy that goes with a softmax or sigmoid output, squared error with others.
         reduction : {"mean", "sum"}
             Over samples; over outputs, losses are always summed.
@@ -247,34 +252,44 @@ class MLP:
         net_inputs = [a @ w + b for a, w, b in zip(activations, self.weights, biases, strict=False)]
         return Backpropagation(total, net_inputs, activations, deltas, gradient)
 
-    def compiled(self, loss=None):
-        """The network as the kernels take it, with its present parameters: to predict, or to train with `loss`."""
-        dtype, softmax = from_dtype(self.dtype), self.output_activation == "softmax"
-        elementwise = [name for name in self.activations if name != "softmax"]
-        if loss is None:
-            addresses = {"values": [values_address(name, dtype) for name in elementwise] + [0] * softmax}
-        else:
-            bare = LOSSES[self.loss_key(loss)].from_net_inputs
-            hidden = elementwise if not bare else self.activations[:-1]
-            addresses = {"slopes": [slopes_address(name, dtype) for name in hidden] + [0] * bare}
-        network = packed.build(self.sizes, self.dtype, self.bias, softmax=softmax and loss is None, **addresses)
+    @property
+    def network(self) -> packed.Network:
+        """The network as the kernels take it: new arrays, with the present parameters.
+
+        Assigning a network of the same layers, such as one trained in compiled code, takes its weights over.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If what is assigned is no network of the kernels, or one of other layers.
+        """
+        return self.kernel_network(inputs=True)
+
+    @network.setter
+    def network(self, network: packed.Network) -> None:
+        if not isinstance(network, packed.Network):
+            raise TypeError(f"network is {type(network).__name__}; accepted: a Network of fastmlp_kernels")
+        given = tuple(packed.sizes(network)), network.weights.dtype.name, bool(network.layers["bias"][0])
+        own = self.sizes, self.dtype.name, self.bias
+        if given != own:
+            said, accepted = (
+                f"{'-'.join(map(str, sizes))}, {dtype}, {'with' if bias else 'without'} biases"
+                for sizes, dtype, bias in (given, own)
+            )
+            raise ValueError(f"network is {said}; accepted: {accepted}")
+        packed.unpack(self.params, network, network.weights)
+
+    def kernel_network(self, inputs=False):
+        """A new packed network; with `inputs`, one made for derivatives with respect to them."""
+        codes = [activation_code(entry, self.dtype) for entry in self._functions]
+        codes += [SOFTMAX] * (self.output_activation == "softmax")
+        network = packed.build(self.sizes, self.dtype, self.bias, codes, inputs)
         packed.pack(network, self.params)
         return network
 
-    def loss_key(self, loss):
-        """The entry of the table of losses for `loss` with this network's outputs."""
-        checks.choice("loss", loss, {name for name, _ in LOSSES})
-        for output in (self.output_activation, "elementwise"):
-            if (loss, output) in LOSSES and not (output == "elementwise" and self.output_activation == "softmax"):
-                return loss, output
-        fitting = sorted(output for name, output in LOSSES if name == loss)
-        raise ValueError(
-            f"loss is {loss!r} with output_activation {self.output_activation!r}; accepted: {', '.join(fitting)}"
-        )
-
-    def loss_address(self, loss):
-        """The address of a loss for the kernels."""
-        return loss_address(self.loss_key(loss), from_dtype(self.dtype))
+    def kernel_loss(self, loss):
+        """A loss for the outputs of this network, as the kernels take it."""
+        return losses.loss(loss, self.output_activation, self.dtype)
 
     def resolve_loss(self, loss):
         """The name of the loss, with "auto" resolved; an error where the network can not be trained with it."""
@@ -282,7 +297,9 @@ class MLP:
             loss = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}.get(
                 self.output_activation, "squared_error"
             )
-        self.loss_key(loss)
+        own = "; one of your own must be registered first, with fastmlp.register_loss"
+        checks.choice("loss", loss, dict.fromkeys(name for name, _ in losses.LOSSES), own)
+        losses.loss_key(loss, self.output_activation)
         return loss
 
     def check_trainable(self):
@@ -305,14 +322,14 @@ class MLP:
         """The loss and its gradient over a batch, and where they come from: (..., workspace, network, rows)."""
         self.check_trainable()
         data, loss = self.data(X, y, loss)
-        network, rows = self.compiled(loss), len(data.x)
+        network, rows = self.kernel_network(), len(data.x)
         scale = self._scale(reduction, rows)
         threads = 1 if one_block or plan.is_serial(self.sizes, rows) else numba.get_num_threads()
         workspace = plan.workspace(network, rows, threads, block=rows if one_block else None)
         progress = training.Progress(np.zeros(1), np.zeros(len(self.weights)), np.zeros(1, np.int64))
         nothing = updates.State(*np.empty((2, 0), self.dtype), np.zeros(1, np.int64))
         run = training.train if threads > 1 else training.train_serial
-        learning = self.loss_address(loss), updates.NO_UPDATE, nothing, progress
+        learning = self.kernel_loss(loss), updates.NO_UPDATE, nothing, progress
         run(network, workspace, data, *learning, rows, 0, 1, threads)
         finite = progress.diverged[0] == 0
         gradient = np.empty_like(self.params)

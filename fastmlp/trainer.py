@@ -6,10 +6,9 @@ import contextlib
 import math
 import time
 
-import fastmlp_kernels.network as packed
 import numba
 import numpy as np
-from fastmlp_kernels import plan, training, updates
+from fastmlp_kernels import packed, plan, training, updates
 from numpy.typing import ArrayLike
 
 from . import checks, optimizers, schedules
@@ -29,7 +28,7 @@ class Trainer:
     Parameters
     ----------
     net : MLP
-    loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"}
+    loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"} or one that you registered
         "auto" is the cross-entropy that goes with a softmax or sigmoid output, squared error with others.
     optimizer : {"sgd", "momentum", "nesterov", "adam", "adamw"} or an object of `fastmlp.optimizers`
     learning_rate : float or a schedule of `fastmlp.schedules`
@@ -89,8 +88,8 @@ class Trainer:
             )
         self.history = History()
         self._rng = np.random.default_rng(seed)
-        self._loss_address = net.loss_address(self.loss)
-        self._network = net.compiled(self.loss)
+        self._kernel_loss = net.kernel_loss(self.loss)
+        self._network = net.kernel_network()
         self._reset()
         self._progress = training.Progress(np.zeros(1), np.zeros(len(net.weights)), np.zeros(1, np.int64))
         self._workspaces, self._paces = {}, {}
@@ -218,7 +217,7 @@ class Trainer:
         optimizer = optimizers.compiled(self.optimizer, rate, self.l2, self.clip_norm, mean, self.update_biases)
         self._progress.loss[0], self._progress.squares[:], self._progress.diverged[0] = 0, 0, 0
         workspace, batches, threads = self._workspace(batch_size), (batch_size, first, last), numba.get_num_threads()
-        learning = self._loss_address, optimizer, self._state, self._progress
+        learning = self._kernel_loss, optimizer, self._state, self._progress
         driver(self._network, workspace, data, *learning, *batches, threads)
         diverged = packed.nonfinite_layer(self._network) or self._progress.diverged[0]
         if diverged:
@@ -287,7 +286,7 @@ class Trainer:
         workspace = self._workspace(min(samples, plan.EVALUATION_ROWS), samples)
         threads = 1 if plan.is_serial(self.net.sizes, samples) else numba.get_num_threads()
         run = training.evaluate if threads > 1 else training.evaluate_serial
-        return run(self._network, workspace, data, self._loss_address, threads) * self._scale(samples)
+        return run(self._network, workspace, data, self._kernel_loss, threads) * self._scale(samples)
 
     def _scale(self, rows):
         return 1 / rows if self.reduction == "mean" else 1.0

@@ -1,7 +1,12 @@
 """What all tests share."""
 
+import unittest.mock
+
 import numpy as np
 import pytest
+from fastmlp_kernels import custom
+from fastmlp_kernels.activations import ACTIVATIONS
+from fastmlp_kernels.losses import LOSSES
 
 GUARD = 64  # elements on either side of a buffer
 
@@ -26,3 +31,14 @@ def guarded():
     for memory in made:
         assert (memory[:GUARD] == 12345.0).all(), "written before the start of a buffer"
         assert (memory[-GUARD:] == 12345.0).all(), "written past the end of a buffer"
+
+
+@pytest.fixture(autouse=True)
+def tables():
+    """What a test registers is forgotten after it."""
+    with (
+        unittest.mock.patch.dict(ACTIVATIONS),
+        unittest.mock.patch.dict(LOSSES),
+        unittest.mock.patch.dict(custom._owners),
+    ):
+        yield

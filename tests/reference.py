@@ -49,6 +49,38 @@ ACTIVATIONS = {
     ),
 }
 
+
+def sigmoid_2(z):
+    """The second derivative of the sigmoid."""
+    return sigmoid(z) * (1 - sigmoid(z)) * (1 - 2 * sigmoid(z))
+
+
+def sigmoid_3(z):
+    """Its third."""
+    return sigmoid(z) * (1 - sigmoid(z)) * (1 - 6 * sigmoid(z) * (1 - sigmoid(z)))
+
+
+# name: g''(z), g'''(z)
+CURVATURES = {
+    "sigmoid": (sigmoid_2, sigmoid_3),
+    "tanh": (
+        lambda z: -2 * np.tanh(z) * (1 - np.tanh(z) ** 2),
+        lambda z: -2 * (1 - np.tanh(z) ** 2) * (1 - 3 * np.tanh(z) ** 2),
+    ),
+    "elu": (lambda z: np.where(z > 0, 0, np.exp(z)),) * 2,
+    "selu": (lambda z: np.where(z > 0, 0, SELU_SCALE * SELU_ALPHA * np.exp(z)),) * 2,
+    "softplus": (lambda z: sigmoid(z) * (1 - sigmoid(z)), sigmoid_2),
+    "silu": (
+        lambda z: 2 * sigmoid(z) * (1 - sigmoid(z)) + z * sigmoid_2(z),
+        lambda z: 3 * sigmoid_2(z) + z * sigmoid_3(z),
+    ),
+    "gelu": (
+        lambda z: (2 - z * z) * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
+        lambda z: z * (z * z - 4) * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
+    ),
+    **dict.fromkeys(("identity", "threshold", "relu", "leaky_relu"), (np.zeros_like, np.zeros_like)),
+}
+
 # name: E of each sample, dE/da; of outputs a and targets y
 LOSSES = {
     "squared_error": (lambda a, y: ((a - y) ** 2).sum(axis=1) / 2, lambda a, y: a - y),
@@ -109,22 +141,57 @@ def losses(network, x, y, loss):
     return LOSSES[loss][0](forward(network, x)[1][-1], y)
 
 
+def through_output(z, a, gradient, activation):
+    """dE/dz of the output layer, from dE/da."""
+    if activation == "softmax":  # da_j/dz_k = a_j ((j = k) - a_k)
+        return a * (gradient - (gradient * a).sum(axis=1, keepdims=True))
+    return gradient * ACTIVATIONS[activation][1](z)
+
+
 def output_delta(z, a, y, activation, loss):
     """The error signal dE/dz of the output layer."""
-    slope = LOSSES[loss][1](a, y)
-    if activation == "softmax":  # da_j/dz_k = a_j ((j = k) - a_k)
-        return a * (slope - (slope * a).sum(axis=1, keepdims=True))
-    return slope * ACTIVATIONS[activation][1](z)
+    return through_output(z, a, LOSSES[loss][1](a, y), activation)
+
+
+def backward(network, z, a, delta):
+    """The error signals of layers 1 to L from that of the last, and the gradient: (deltas, dE/dW, dE/db)."""
+    deltas = [delta]
+    for l in range(len(z) - 2, -1, -1):
+        deltas.insert(0, (deltas[0] @ network.weights[l + 1].T) * ACTIVATIONS[network.activations[l]][1](z[l]))
+    rows = [delta.sum(axis=0) for delta in deltas if network.biases]
+    return deltas, [a[l].T @ deltas[l] for l in range(len(z))], rows
 
 
 def backpropagate(network, x, y, loss):
     """The error signals of layers 1 to L, and the gradient of the summed loss: (deltas, dE/dW, dE/db)."""
     z, a = forward(network, x)
-    deltas = [output_delta(z[-1], a[-1], y, network.activations[-1], loss)]
-    for l in range(len(z) - 2, -1, -1):
-        deltas.insert(0, (deltas[0] @ network.weights[l + 1].T) * ACTIVATIONS[network.activations[l]][1](z[l]))
-    rows = [delta.sum(axis=0) for delta in deltas if network.biases]
-    return deltas, [a[l].T @ deltas[l] for l in range(len(z))], rows
+    return backward(network, z, a, output_delta(z[-1], a[-1], y, network.activations[-1], loss))
+
+
+def pull_back(network, x, output_gradients):
+    """Given dE/da of the outputs, that of the inputs and of the parameters: ((N, n_in), dE/dW, dE/db)."""
+    z, a = forward(network, x)
+    delta = through_output(z[-1], a[-1], output_gradients, network.activations[-1])
+    deltas, matrices, rows = backward(network, z, a, delta)
+    return deltas[0] @ network.weights[0].T, matrices, rows
+
+
+def taylor(network, x):
+    """Outputs a, and da_k/dx_i and d²a_k/dx_i², (N, n_out) and twice (N, n_out, n_in) arrays."""
+    z, a = forward(network, x)
+    first = np.broadcast_to(np.eye(len(a[0][0])), (len(a[0]), len(a[0][0]), len(a[0][0])))
+    second = np.zeros(first.shape)
+    for w, name, inputs, outputs in zip(network.weights, network.activations, z, a[1:], strict=True):
+        first, second = (np.einsum("sui,uk->ski", streams, w) for streams in (first, second))
+        if name == "softmax":
+            v = outputs[:, :, None]
+            deviation = first - (v * first).sum(axis=1, keepdims=True)
+            bent = second - (v * second).sum(axis=1, keepdims=True) - (v * deviation * first).sum(axis=1, keepdims=True)
+            first, second = v * deviation, v * (deviation**2 + bent)
+        else:
+            slope, bend = ACTIVATIONS[name][1](inputs)[:, :, None], CURVATURES[name][0](inputs)[:, :, None]
+            first, second = slope * first, bend * first**2 + slope * second
+    return a[-1], first, second
 
 
 class Optimizer(NamedTuple):

@@ -3,7 +3,7 @@
 import numpy as np
 from fastmlp_kernels.activations import ACTIVATIONS
 from fastmlp_kernels.elementwise import slopes_address, values_address
-from fastmlp_kernels.network import aligned
+from fastmlp_kernels.packed import aligned
 from numba import float32
 
 from . import loops

@@ -1,59 +1,50 @@
 """Compiled loops that call one kernel many times. Nothing in them depends on the outcome of the call before."""
 
-import numba
-from fastmlp_kernels import compile as kernels
+import fastmlp_kernels as fk
+from fastmlp_kernels.compile import cached_njit
 from fastmlp_kernels.deltas import backward
 from fastmlp_kernels.forward import forward_training
 from fastmlp_kernels.gradients import piece_gradient
-from fastmlp_kernels.network import pack, unpack
+from fastmlp_kernels.packed import pack, unpack
 from fastmlp_kernels.panels import pack_labels, pack_rows, unpack_rows
 from fastmlp_kernels.pointers import call_loss, call_slopes, call_values
 from fastmlp_kernels.updates import update
 
 
-def _njit(function):
-    """Compile, cached where the kernels are: in a folder for this version of their sources."""
-    previous, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(kernels.CACHE_FOLDER or "")
-    try:
-        return numba.njit(cache=kernels.CACHE_FOLDER is not None)(function)
-    finally:
-        numba.config.CACHE_DIR = previous
-
-
-@_njit
+@cached_njit()
 def forward_products(calls, network, activations, deltas, rows, block):
     for _ in range(calls):
-        forward_training(network, activations, deltas, rows, block)
+        forward_training(network, activations, deltas, True, rows, block)
 
 
-@_njit
+@cached_njit()
 def backward_products(calls, network, deltas, rows, block, scratch):
     for _ in range(calls):
         backward(network, deltas, rows, block, scratch)
 
 
-@_njit
+@cached_njit()
 def gradient_products(calls, gradient, network, pieces, activations, deltas, rows, block):
     for _ in range(calls):
         for piece in pieces:
             piece_gradient(gradient, network, piece, activations, deltas, rows, block, True)
 
 
-@_njit
+@cached_njit()
 def activation_values(calls, address, z, values):
     for _ in range(calls):
         values[:] = z
         call_values(address, values, 0, z.size)
 
 
-@_njit
+@cached_njit()
 def activation_slopes(calls, address, z, values, slopes):
     for _ in range(calls):
         slopes[:] = z
         call_slopes(address, values, 0, slopes, 0, z.size)
 
 
-@_njit
+@cached_njit()
 def losses(calls, address, z, deltas, outputs, targets, rows, n, block):
     total = 0.0
     for _ in range(calls):
@@ -63,37 +54,81 @@ def losses(calls, address, z, deltas, outputs, targets, rows, n, block):
     return total
 
 
-@_njit
+@cached_njit()
 def updates(calls, weights, state, gradient, optimizer):
     for _ in range(calls):
         update(weights, state, gradient, 0, weights.size, optimizer, 1.0, True)
 
 
-@_njit
+@cached_njit()
 def packed_rows(calls, panels, source, order, rows, block):
     for _ in range(calls):
         pack_rows(panels, source, order, 0, rows, block)
 
 
-@_njit
+@cached_njit()
 def unpacked_rows(calls, target, panels, rows, block):
     for _ in range(calls):
         unpack_rows(target, 0, panels, rows, block)
 
 
-@_njit
+@cached_njit()
 def packed_labels(calls, panels, labels, order, rows, columns, block):
     for _ in range(calls):
         pack_labels(panels, labels, order, 0, rows, columns, block)
 
 
-@_njit
+@cached_njit()
 def packed_weights(calls, network, params):
     for _ in range(calls):
         pack(network, params)
 
 
-@_njit
+@cached_njit()
 def unpacked_weights(calls, params, network):
     for _ in range(calls):
         unpack(params, network, network.weights)
+
+
+@cached_njit()
+def forward_samples(calls, outputs, network, space, x):
+    for i in range(calls):
+        x[0] = i
+        fk.forward_one(outputs, network, space, x)
+
+
+@cached_njit()
+def jacobians(calls, jacobian, network, space, x):
+    for i in range(calls):
+        x[0] = i
+        fk.jacobian_one(jacobian, network, space, x)
+
+
+@cached_njit()
+def vjp_rows(calls, input_gradients, network, space, x, output_gradients):
+    for _ in range(calls):
+        fk.vjp_rows(input_gradients, network, space, x, output_gradients)
+
+
+@cached_njit()
+def jvp_rows(calls, outputs, output_tangents, network, space, x, tangents):
+    for _ in range(calls):
+        fk.jvp_rows(outputs, output_tangents, network, space, x, tangents)
+
+
+@cached_njit()
+def gradient_rows(calls, gradient, network, space, x, output_gradients):
+    for _ in range(calls):
+        fk.gradient_rows(gradient, network, space, x, output_gradients, True)
+
+
+@cached_njit()
+def taylor_rows(calls, outputs, firsts, seconds, network, space, x):
+    for _ in range(calls):
+        fk.taylor_rows(outputs, firsts, seconds, network, space, x)
+
+
+@cached_njit()
+def taylor_gradient_rows(calls, gradient, network, space, x, output_gradients, firsts, seconds):
+    for _ in range(calls):
+        fk.taylor_gradient_rows(gradient, network, space, x, output_gradients, firsts, seconds, True)

@@ -3,7 +3,7 @@
 import numpy as np
 from fastmlp_kernels.cpu import SHAPE
 from fastmlp_kernels.losses import LOSSES, loss_address
-from fastmlp_kernels.network import aligned
+from fastmlp_kernels.packed import aligned
 from numba import float32
 
 from . import loops

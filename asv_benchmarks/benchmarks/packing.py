@@ -1,7 +1,7 @@
 """Into the panels of the products and back: samples, in order or scattered, labels, weights."""
 
 import numpy as np
-from fastmlp_kernels import network
+from fastmlp_kernels import packed
 from fastmlp_kernels.cpu import SHAPE
 
 from . import loops
@@ -19,9 +19,9 @@ class Rows(Repeated):
 
     def prepare(self, columns):
         width = SHAPE.width(4)
-        self.panels = network.aligned(-(-columns // width) * width * ROWS, np.float32, 0)
-        self.source = network.aligned((SAMPLES, columns), np.float32, 1)
-        self.target = network.aligned((ROWS, columns), np.float32, 1)
+        self.panels = packed.aligned(-(-columns // width) * width * ROWS, np.float32, 0)
+        self.source = packed.aligned((SAMPLES, columns), np.float32, 1)
+        self.target = packed.aligned((ROWS, columns), np.float32, 1)
         self.in_order = np.empty(0, np.int64)
         self.scattered = np.random.default_rng(0).permutation(SAMPLES)
         self.order = self.in_order
@@ -47,7 +47,7 @@ class Labels(Repeated):
 
     def prepare(self, classes):
         width = SHAPE.width(4)
-        self.panels = network.aligned(-(-classes // width) * width * ROWS, np.float32, 0)
+        self.panels = packed.aligned(-(-classes // width) * width * ROWS, np.float32, 0)
         self.labels, self.order = np.arange(ROWS) % classes, np.empty(0, np.int64)
 
     def run(self, calls):
@@ -64,7 +64,7 @@ class Weights(Repeated):
     params, param_names = [64, 1024], ["units"]
 
     def prepare(self, n):
-        self.network = network.build([n, n, n], np.float32)
+        self.network = packed.build([n, n, n], np.float32)
         self.flat = np.ones(2 * (n + 1) * n, np.float32)
 
     def run(self, calls):

@@ -3,7 +3,7 @@
 import itertools
 
 import numpy as np
-from fastmlp_kernels import network, plan
+from fastmlp_kernels import packed, plan
 
 from . import loops
 from .repeated import Repeated
@@ -24,9 +24,9 @@ class _Product(Repeated):
 
     def prepare(self, n_in, n_out):
         sizes = [*self.before, n_in, n_out]
-        self.network = network.build(sizes, np.float32)
+        self.network = packed.build(sizes, np.float32)
         parameters = sum((n + 1) * m for n, m in itertools.pairwise(sizes))
-        network.pack(self.network, np.full(parameters, 1 / n_out, np.float32))
+        packed.pack(self.network, np.full(parameters, 1 / n_out, np.float32))
         memory = plan.workspace(self.network, ROWS, 1, block=ROWS)
         self.activations, self.deltas, self.scratch = memory.activations[0], memory.deltas[0], memory.scratch[0]
         self.gradient, self.pieces = memory.gradients[0], memory.pieces

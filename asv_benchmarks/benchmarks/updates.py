@@ -1,7 +1,7 @@
 """The update of weights by each optimiser, in the L1 cache and in memory; the unit of work is one weight."""
 
 import numpy as np
-from fastmlp_kernels.network import aligned
+from fastmlp_kernels.packed import aligned
 from fastmlp_kernels.updates import State
 
 from fastmlp import optimizers

@@ -15,6 +15,7 @@ from types import FunctionType
 import numba
 from numba.core import config
 from numba.core.cpu_options import ParallelOptions
+from numba.extending import register_jitable
 
 # No fastmath: sums keep their order and NaN checks stay. The numpy error model makes x / 0 inf instead of a branch.
 # No reference counts: arrays are the caller's, and counting them, an atomic operation for each array of a tuple at each
@@ -33,6 +34,9 @@ def _sources_hash():
     return digest.hexdigest()[:16]
 
 
+SOURCES = _sources_hash()  # of this version of the kernels, for this tile
+
+
 def _cache_folder():
     """The folder for this version of the sources, made if need be: in the user's cache folder, or a temporary one."""
     roots = [
@@ -41,7 +45,7 @@ def _cache_folder():
         Path(tempfile.gettempdir()) / f"fastmlp-{os.getuid() if hasattr(os, 'getuid') else 'user'}",
     ]
     for root in filter(None, roots):
-        folder = Path(root) / f"kernels-{_sources_hash()}"
+        folder = Path(root) / f"kernels-{SOURCES}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             folder.touch()  # its time of last use
@@ -77,10 +81,31 @@ def inlined(function):
     return _cached(lambda cache: numba.njit(cache=cache, forceinline=True, **OPTIONS)(function))
 
 
+def uncached(function):
+    """Compile a function of the user's as part of its callers, none of which may be kept on disk.
+
+    What it depends on can change unnoticed: it may be from a notebook, and call anything.
+    """
+    return numba.njit(forceinline=True, **OPTIONS)(function)
+
+
 def parallel_njit(function):
     """Compile a driver whose `prange` loops run on Numba's threads."""
     regions = ParallelOptions(dict.fromkeys(AUTOMATIC, False))  # a dict Numba would empty at the first signature
     return _cached(lambda cache: numba.njit(cache=cache, parallel=regions, **OPTIONS)(function))
+
+
+def cached_njit(**options):
+    """numba.njit(**options) for functions that call kernels: kept on disk until a source of the kernels changes.
+
+    Functions of one's own that take a `Network` need not be compiled so: its type changes with the sources, and
+    `cache=True` does. This is for others, and their own source is looked at as ever.
+    """
+    return lambda function: _cached(lambda cache: numba.njit(cache=cache, **options)(function))
+
+
+# A function that makes arrays: plain Python to Python, and compiled into compiled callers, with their options.
+allocating = register_jitable
 
 
 def specialise(template, name, **names):

@@ -4,7 +4,7 @@ from functools import cache
 
 from numba import types
 
-from .activations import ACTIVATIONS
+from .activations import ACTIVATIONS, identity
 from .compile import specialise
 from .pointers import address, as_array
 
@@ -21,17 +21,42 @@ def _slopes(values, slopes, count):
         a[i], z[i] = function(z[i])  # noqa: F821
 
 
-@cache
-def values_address(name, dtype):
-    """Address of the activation `name` in the Numba type `dtype`, net inputs to values in place; 0 for the identity."""
-    if name == "identity":
+def _jets(jets, count):
+    g = as_array(jets, 4 * count)
+    for i in range(count):
+        z = g[i]
+        g[i], g[count + i] = function(z)  # noqa: F821
+        g[2 * count + i], g[3 * count + i] = curvature(z)  # noqa: F821
+
+
+def values_address(activation, dtype):
+    """Address of an activation in the Numba type `dtype`, net inputs to values in place; 0 for the identity.
+
+    `activation` is a name, or an entry of ACTIVATIONS: where a name has been registered anew since, its old one.
+    """
+    entry = ACTIVATIONS[activation] if isinstance(activation, str) else activation
+    if entry.function is identity:
         return 0
-    loop = specialise(_values, f"{name}_values", function=ACTIVATIONS[name].function)
-    return address(loop, types.void(types.CPointer(dtype), types.int64))
+    return _address(_values, entry, types.void(types.CPointer(dtype), types.int64))
+
+
+def slopes_address(activation, dtype):
+    """Address of an activation that writes values and turns net inputs into slopes, in place (see `values_address`)."""
+    entry = ACTIVATIONS[activation] if isinstance(activation, str) else activation
+    return _address(_slopes, entry, types.void(types.CPointer(dtype), types.CPointer(dtype), types.int64))
+
+
+def jets_address(activation, dtype):
+    """Address of an activation that turns `count` net inputs into values, slopes, second and third derivatives.
+
+    Each are `count` numbers, one after the other; the net inputs lie where the values go (see `values_address`).
+    """
+    entry = ACTIVATIONS[activation] if isinstance(activation, str) else activation
+    return _address(_jets, entry, types.void(types.CPointer(dtype), types.int64))
 
 
 @cache
-def slopes_address(name, dtype):
-    """Address of the activation `name` that writes values and turns net inputs into slopes, in place."""
-    loop = specialise(_slopes, f"{name}_slopes", function=ACTIVATIONS[name].function)
-    return address(loop, types.void(types.CPointer(dtype), types.CPointer(dtype), types.int64))
+def _address(loop, entry, signature):
+    name = entry.function.__name__ + loop.__name__
+    function = specialise(loop, name, function=entry.function, curvature=entry.curvature)
+    return address(function, signature, entry.cached)

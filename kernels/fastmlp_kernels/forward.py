@@ -49,21 +49,26 @@ def net_inputs(z, z_offset, a, a_offset, weights, weights_offset, start, stop, r
 
 
 @inlined
-def forward_training(network, activations, deltas, rows, block):
-    """All activations of a block, and in `deltas` the slopes g'(z), or z itself where a layer has no activation."""
+def forward_training(network, activations, deltas, from_net_inputs, rows, block):
+    """All activations of a block, and in `deltas` the slopes g'(z).
+
+    Of the output layer `deltas` holds the net inputs z, and activations nothing, where the outputs are a softmax, or
+    `from_net_inputs` asks for it (see `losses.Loss`).
+    """
     size = width(activations)
     count = padded(rows, ROWS) * size
     for l in range(len(network.layers)):
         layer = network.layers[l]
         inputs = layer.inputs * size * block
+        slopes = 0 if from_net_inputs and l == len(network.layers) - 1 else layer.slopes
         for k in range(0, layer.n_in, DEPTH):
             stop = min(k + DEPTH, layer.n_in)
             for p in range((layer.n_out + size - 1) // size):
                 z, a = (layer.deltas + p) * size * block, (layer.outputs + p) * size * block
                 weights = layer.weights + p * (layer.n_in + 1) * size
                 net_inputs(deltas, z, activations, inputs, network.weights, weights, k, stop, rows, block)
-                if layer.slopes and stop == layer.n_in:  # while the panel is in the L1 cache
-                    call_slopes(layer.slopes, activations, a, deltas, z, count)
+                if slopes and stop == layer.n_in:  # while the panel is in the L1 cache
+                    call_slopes(slopes, activations, a, deltas, z, count)
 
 
 @njit

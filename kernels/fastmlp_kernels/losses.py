@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import types
+from numba.np.numpy_support import from_dtype
 
 from .compile import njit, specialise
 from .panels import padded
@@ -142,7 +143,7 @@ def binary_cross_entropy(deltas, outputs, targets, rows, n, block):
     return loss
 
 
-class Loss(NamedTuple):
+class LossFunction(NamedTuple):
     """A loss for one kind of output activation.
 
     Attributes
@@ -150,18 +151,21 @@ class Loss(NamedTuple):
     function : the compiled function
     from_net_inputs : bool
         Whether it takes the output layer's net inputs and applies the activation itself.
+    cached : bool
+        Whether machine code that holds it may be kept on disk.
     """
 
     function: Callable
     from_net_inputs: bool
+    cached: bool = True
 
 
 # By loss and output activation; "elementwise" stands for every activation that is applied element by element.
 LOSSES = {
-    ("squared_error", "elementwise"): Loss(squared_error, False),
-    ("squared_error", "softmax"): Loss(squared_error_softmax, True),
-    ("cross_entropy", "softmax"): Loss(cross_entropy, True),
-    ("binary_cross_entropy", "sigmoid"): Loss(binary_cross_entropy, True),
+    ("squared_error", "elementwise"): LossFunction(squared_error, False),
+    ("squared_error", "softmax"): LossFunction(squared_error_softmax, True),
+    ("cross_entropy", "softmax"): LossFunction(cross_entropy, True),
+    ("binary_cross_entropy", "sigmoid"): LossFunction(binary_cross_entropy, True),
 }
 
 
@@ -172,9 +176,53 @@ def _entry(deltas, outputs, targets, rows, n, block):
     )
 
 
-@cache
 def loss_address(key, dtype):
     """Address of the loss LOSSES[key] in the Numba type `dtype`."""
+    return _address(key, LOSSES[key], dtype)
+
+
+@cache
+def _address(key, loss, dtype):
     array, size = types.CPointer(dtype), types.int64
-    entry = specialise(_entry, "_".join(key), function=LOSSES[key].function)
-    return address(entry, types.float64(array, array, array, size, size, size))
+    entry = specialise(_entry, "_".join(key), function=loss.function)
+    return address(entry, types.float64(array, array, array, size, size, size), loss.cached)
+
+
+class Loss(NamedTuple):
+    """A loss as the drivers take it.
+
+    The address is another one in each process: hand it to compiled functions, which must not know it as a global.
+
+    Attributes
+    ----------
+    address : int
+    from_net_inputs : bool
+        Whether it takes the output layer's net inputs and applies the activation itself.
+    """
+
+    address: int
+    from_net_inputs: bool
+
+
+def loss_key(loss, output_activation):
+    """The entry of LOSSES for the loss `loss` of outputs with an activation; a ValueError if there is none."""
+    fitting = sorted(output for name, output in LOSSES if name == loss)
+    for output in (output_activation, *(["elementwise"] if output_activation != "softmax" else [])):
+        if output in fitting:
+            return loss, output
+    if not fitting:
+        known = ", ".join(dict.fromkeys(name for name, _ in LOSSES))
+        raise ValueError(f"loss is {loss!r}; accepted: {known}, or what was registered first, with register_loss")
+    raise ValueError(f"loss is {loss!r} with output_activation {output_activation!r}; accepted: {', '.join(fitting)}")
+
+
+def loss(loss, output_activation, dtype):
+    """The loss called `loss` for outputs with an activation, both names, and a network of `dtype`: a `Loss`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such loss, or none for such outputs.
+    """
+    key = loss_key(loss, output_activation)
+    return Loss(loss_address(key, from_dtype(np.dtype(dtype))), LOSSES[key].from_net_inputs)

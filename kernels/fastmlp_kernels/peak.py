@@ -7,7 +7,7 @@ import numpy as np
 from numba import prange
 
 from .compile import parallel_njit
-from .network import aligned
+from .packed import aligned
 from .tile import ROWS, WIDTH_BYTES, load, rank1, store, width
 
 STEPS = 100_000  # some 0.2 ms a run: short, so that the best of many is one that nothing disturbed

@@ -8,7 +8,8 @@ import itertools
 import numpy as np
 
 from .cpu import SHAPE
-from .network import aligned
+from .packed import aligned
+from .packed import sizes as sizes_of
 from .tickets import RELEASED, SPACING
 from .training import PIECE, Workspace
 
@@ -75,10 +76,10 @@ def _pieces(network):
     side, width = PIECE_SIDE, SHAPE.width(network.weights.itemsize)
     while True:
         pieces = [
-            (l, first, min(first + side, layer.n_in), left, min(left + side, layer.n_out))
-            for l, layer in enumerate(network.layers)
-            for left in range(0, layer.n_out, side)
-            for first in range(0, layer.n_in, side)
+            (l, first, min(first + side, n_in), left, min(left + side, n_out))
+            for l, (n_in, n_out) in enumerate(itertools.pairwise(sizes_of(network)))
+            for left in range(0, n_out, side)
+            for first in range(0, n_in, side)
         ]
         if len(pieces) >= PIECES or side <= width:
             return np.array(pieces, PIECE).view(np.recarray)
@@ -102,8 +103,7 @@ def workspace(network, batch_size, threads, samples=0, block=None):
     Workspace
     """
     dtype = network.weights.dtype
-    layers, size = network.layers, SHAPE.width(dtype.itemsize)
-    sizes = [layers[0].n_in, *layers.n_out]
+    size, sizes = SHAPE.width(dtype.itemsize), sizes_of(network)
     block = -(-block // SHAPE.rows) * SHAPE.rows if block else _block(sizes, batch_size)
     blocks = -(-batch_size // block)
     groups = _groups(sizes, batch_size)
@@ -123,7 +123,7 @@ def workspace(network, batch_size, threads, samples=0, block=None):
         gradients=aligned((1 if keep else min(groups, blocks), network.weights.size), dtype),
         pieces=pieces,
         losses=np.zeros(rows),
-        squares=np.zeros((blocks, len(layers))),
+        squares=np.zeros((blocks, len(sizes) - 1)),
         overflows=np.zeros(blocks, np.int64),
         norms=np.zeros(len(pieces)),
         tickets=np.zeros((RELEASED + 1) * SPACING, np.int64),
@@ -138,8 +138,8 @@ def scratch(network, rows, shares):
     activations : (shares, size) array
     block : int; rows of a block
     """
-    dtype, layers = network.weights.dtype, network.layers
+    dtype = network.weights.dtype
     size = SHAPE.width(dtype.itemsize)
     block = -(-min(BLOCK, rows) // SHAPE.rows) * SHAPE.rows
-    panels = sum(-(-n // size) for n in (layers[0].n_in, *layers.n_out))
+    panels = sum(-(-n // size) for n in sizes_of(network))
     return aligned((min(shares, -(-rows // block)), panels * size * block), dtype), block

@@ -21,13 +21,16 @@ as_array = (lambda array, count: array[:count]) if config.DISABLE_JIT else numba
 _kept = []  # C functions in use, which must not be collected; when run as plain Python, the functions themselves
 
 
-def address(function, signature):
-    """The address (a non-zero int) of `function` compiled for the Numba `signature`, whose arrays are C pointers."""
+def address(function, signature, cached=True):
+    """The address (a non-zero int) of `function` compiled for the Numba `signature`, whose arrays are C pointers.
+
+    `cached` tells whether its machine code may be kept on disk.
+    """
     if config.DISABLE_JIT:
         _kept.append(function)
         return len(_kept)
     options = {key: OPTIONS[key] for key in ("error_model", "boundscheck")}
-    _kept.append(_cached(lambda cache: numba.cfunc(signature, cache=cache, **options)(function)))
+    _kept.append(_cached(lambda cache: numba.cfunc(signature, cache=cache and cached, **options)(function)))
     return _kept[-1].address
 
 
@@ -59,6 +62,13 @@ def call_slopes(typing, pointer, values, values_offset, slopes, slopes_offset, c
 
 
 @intrinsic
+def call_jets(typing, pointer, jets, offset, count):
+    """Turn jets[offset : ... + count], net inputs, into values; slopes, second and third derivatives follow them."""
+    signature = types.void(types.intp, jets, types.intp, types.intp)
+    return signature, partial(_emit, types.void, 1)
+
+
+@intrinsic
 def call_loss(typing, pointer, deltas, deltas_offset, outputs, outputs_offset, targets, targets_offset, rows, n, block):
     """Sum of the losses of `rows` samples; `deltas` becomes their error signal (see `losses`)."""
     array, size = (deltas, types.intp), types.intp
@@ -73,6 +83,9 @@ if config.DISABLE_JIT:
 
     def call_slopes(pointer, values, values_offset, slopes, slopes_offset, count):
         _kept[pointer - 1](values[values_offset:], slopes[slopes_offset:], count)
+
+    def call_jets(pointer, jets, offset, count):
+        _kept[pointer - 1](jets[offset:], count)
 
     def call_loss(pointer, deltas, deltas_offset, outputs, outputs_offset, targets, targets_offset, rows, n, block):
         buffers = deltas[deltas_offset:], outputs[outputs_offset:], targets[targets_offset:]

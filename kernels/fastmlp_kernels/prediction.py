@@ -48,7 +48,18 @@ def predict_blocks(outputs, network, activations, x, order, block, tickets):
 
 
 def _predict(outputs, network, activations, x, order, block, tickets):
-    """The network's outputs for all rows; `activations` has a row of scratch for each thread, both `tickets` are 0."""
+    """The network's outputs for all rows of `outputs`.
+
+    Parameters
+    ----------
+    outputs : (N, n_out) array, written
+    network : Network
+    activations : (threads, size) array; scratch for one block in a row, for each thread (see `plan.scratch`)
+    x : (n, n_in) array, row-major
+    order : (N,) or (0,) int64 array; rows of `x` to take; empty: the first N, as they come
+    block : int; rows of a block
+    tickets : (2,) int64 array of zeros; the last becomes 1 if an input is not finite
+    """
     for thread in prange(len(activations)):
         predict_blocks(outputs, network, activations[thread], x, order, block, tickets)
 

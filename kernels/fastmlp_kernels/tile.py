@@ -15,6 +15,7 @@ from numba import types
 from numba.core import cgutils, config
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
+from numba.np.arrayobj import populate_array
 
 from .cpu import HAS_FMA, SHAPE
 
@@ -33,6 +34,25 @@ def width(typing, array):
         return context.get_constant(types.intp, WIDTH_BYTES * 8 // array.dtype.bitwidth)
 
     return types.intp(array), generate
+
+
+@intrinsic
+def tile_memory(typing, array):
+    """An array of the dtype of `array` on the stack, for one tile of a product; not to be returned.
+
+    For what has to go through scalar code.
+    """
+
+    def generate(context, builder, signature, args):
+        itemsize = array.dtype.bitwidth // 8
+        size = ROWS * WIDTH_BYTES // itemsize
+        data = cgutils.alloca_once(builder, context.get_value_type(array.dtype), size)
+        result = context.make_array(signature.return_type)(context, builder)
+        shape, strides = ([context.get_constant(types.intp, number)] for number in (size, itemsize))
+        populate_array(result, data, shape, strides, strides[0], None)
+        return result._getvalue()
+
+    return types.Array(array.dtype, 1, "C")(array), generate
 
 
 class Tile(types.Type):
@@ -133,11 +153,21 @@ def _array_tile(array, rows):
     """The tile that `rows` rows of `array` make; a typing error where they make none."""
     if (
         isinstance(array, types.Array)
+        and array.layout == "C"
         and array.dtype in (types.float32, types.float64)
         and hasattr(rows, "literal_value")
     ):
         return Tile(array.dtype, rows.literal_value)
-    raise TypingError(f"no tile of {rows} rows of {array}; accepted: a constant, an array of float32 or float64")
+    raise TypingError(
+        f"no tile of {rows} rows of {array}; accepted: a constant, a row-major array of float32 or float64"
+    )
+
+
+def _check(tile, *arrays):
+    """A typing error where an array is not row-major, or not of the tile's dtype."""
+    for array in arrays:
+        if _array_tile(array, types.literal(1)).dtype != tile.dtype:
+            raise TypingError(f"{array} with a tile of {tile.dtype}; accepted: one dtype")
 
 
 @intrinsic(prefer_literal=True)
@@ -214,6 +244,7 @@ def keep_columns(typing, tile, count):
 @intrinsic
 def store(typing, acc, array, offset, stride):
     """array[offset + r * stride + c] = acc[r, c]."""
+    _check(acc, array)
 
     def generate(context, builder, signature, args):
         acc, array, offset, stride = args
@@ -229,6 +260,7 @@ def store(typing, acc, array, offset, stride):
 @intrinsic
 def store_rows(typing, acc, array, offset, stride, count):
     """Like `store`, for the first `count` rows only (1 <= count)."""
+    _check(acc, array)
 
     def generate(context, builder, signature, args):
         acc, array, offset, stride, count = args
@@ -245,6 +277,7 @@ def store_rows(typing, acc, array, offset, stride, count):
 @intrinsic
 def rank1(typing, acc, a, a_offset, a_stride, b, b_offset):
     """acc[r, c] + a[a_offset + r * a_stride] * b[b_offset + c], fused: the one operation that products are made of."""
+    _check(acc, a, b)
 
     def generate(context, builder, signature, args):
         acc, a, a_offset, a_stride, b, b_offset = args
@@ -344,6 +377,7 @@ if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
         store_rows,
         subtract,
         sum_rows,
+        tile_memory,
         total,
         width,
         zero,

@@ -20,6 +20,10 @@ def width(array):
     return SHAPE.width(array.itemsize)
 
 
+def tile_memory(array):
+    return np.empty(SHAPE.rows * width(array), array.dtype)
+
+
 def zero(array, rows):
     return np.zeros((rows, width(array)), array.dtype)
 

@@ -21,7 +21,7 @@ from .compile import inlined, njit, parallel_njit, specialise
 from .deltas import backward, sum_squares
 from .forward import forward_training
 from .gradients import piece_gradient
-from .network import transpose
+from .packed import transpose
 from .panels import all_finite, block_range, pack_labels, pack_rows
 from .pointers import call_loss
 from .tickets import TAKEN, finish, release, take, wait
@@ -119,9 +119,9 @@ def block_loss(network, workspace, data, loss, slot, thread, first, rows):
     load_block(workspace, data, slot, thread, first, rows)
     block, size, last = workspace.block, width(workspace.deltas), network.layers[len(network.layers) - 1]
     activations, deltas, targets = workspace.activations[slot], workspace.deltas[slot], workspace.scratch[thread]
-    forward_training(network, activations, deltas, rows, block)
+    forward_training(network, activations, deltas, loss.from_net_inputs, rows, block)
     d, a = last.deltas * size * block, last.outputs * size * block
-    return call_loss(loss, deltas, d, activations, a, targets, 0, rows, last.n_out, block)
+    return call_loss(loss.address, deltas, d, activations, a, targets, 0, rows, last.n_out, block)
 
 
 @njit
@@ -317,9 +317,10 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
     network : Network; its weights are updated
     workspace : Workspace for batches of `batch_size`
     data : Data; batch i holds the samples from i * batch_size on, the last batch what is left
-    loss : int; address of the loss
-    optimizer, state : Optimizer, State; the state is updated. With the kind NONE nothing is: workspace.gradients[0]
-        then holds the gradient of the last batch, summed over its samples.
+    loss : losses.Loss
+    optimizer, state : Optimizer, State; the state is updated. To get a gradient instead, call with the kind NONE
+        (`updates.NO_UPDATE`) and one batch: nothing is updated, and workspace.gradients[0] holds the gradient, packed
+        like the weights and summed over the samples of the last batch.
     progress : Progress; added to
     threads : int; threads that share the work, no more than the workspace is made for
     """
@@ -344,7 +345,20 @@ def evaluate_blocks(network, workspace, data, loss, thread):
 
 
 def _evaluate(network, workspace, data, loss, threads):
-    """The loss summed over all samples, or NaN if an input is not finite; workspace.losses has room for all blocks."""
+    """The loss summed over all samples, or NaN if an input is not finite.
+
+    Parameters
+    ----------
+    network : Network
+    workspace : Workspace, made for as many samples
+    data : Data
+    loss : losses.Loss
+    threads : int; threads that share the work, no more than the workspace is made for
+
+    Returns
+    -------
+    float
+    """
     workspace.tickets[:] = 0
     for thread in prange(threads):
         evaluate_blocks(network, workspace, data, loss, np.intp(thread))

@@ -114,7 +114,7 @@ MOST_F32, MOST_F64 = (2 - 2.0**-23) * 2.0**127, (2 - 2.0**-52) * 2.0**1023  # th
 
 @njit
 def clip(x, low, high):
-    """`x` limited to the range from `low` to `high`; NaN stays NaN."""
+    """`x` limited to the range from `low` to `high`, exactly; NaN stays NaN."""
     raised = low if x < low else x
     return high if raised > high else raised
 

@@ -10,7 +10,7 @@ import tracemalloc
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels import activations, cpu, forward, losses, network, panels, plan, prediction, training, updates
+from fastmlp_kernels import activations, cpu, forward, losses, packed, panels, plan, prediction, training, updates
 from numba.core.runtime import _nrt_python, rtsys
 
 from fastmlp import MLP, Momentum, Trainer, pace, progress, schedules
@@ -75,7 +75,7 @@ def test_results_have_the_same_bits_on_1_2_3_and_4_threads():
 @pytest.mark.parametrize("name", SHAPES)
 def test_both_kinds_of_step_are_among_the_shapes(name):
     sizes, dtype, _, batch, _, keep = SHAPES[name]
-    assert plan.workspace(network.build(sizes, dtype), batch, 1).keep == keep
+    assert plan.workspace(packed.build(sizes, dtype), batch, 1).keep == keep
     assert plan.is_serial(sizes, batch) == (name == "small steps")
 
 
@@ -176,7 +176,7 @@ def test_steps_make_no_new_arrays_and_memory_stays_flat(monkeypatch, sizes, batc
 
 def dispatchers():
     """Every compiled function of the kernels, by name."""
-    modules = (activations, forward, losses, network, panels, prediction, training, updates)
+    modules = (activations, forward, losses, packed, panels, prediction, training, updates)
     found = {f"{m.__name__}.{k}": v for m in modules for k, v in vars(m).items()}
     return {name: value for name, value in found.items() if hasattr(value, "nopython_signatures")}
 
@@ -317,13 +317,13 @@ WARM_SCRIPT = """
     import json
     import numpy as np
     from fastmlp import MLP, Trainer
-    from fastmlp_kernels import network, pointers, prediction, training
+    from fastmlp_kernels import packed, pointers, prediction, training
     x, y = np.ones((50, 4), "f4"), np.ones((50, 2), "f4")
     net = MLP([4, 3, 2], "tanh")
     Trainer(net, batch_size=16).fit(x, y, 1, validation_fraction=0.25, progress=False)
     net.predict(x), net.evaluate(x, y), net.gradient(x, y)
     used = training.train_serial, training.evaluate_serial, prediction.predict_serial
-    used += network.pack, network.unpack, network.nonfinite_layer
+    used += packed.pack, packed.unpack, packed.nonfinite_layer
     hits = sum(sum(f.stats.cache_hits.values()) for f in used) + sum(f.cache_hits for f in pointers._kept)
     misses = sum(sum(f.stats.cache_misses.values()) for f in used)
     print(json.dumps([hits, misses, len(used) + len(pointers._kept)]))

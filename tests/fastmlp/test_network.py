@@ -176,6 +176,34 @@ def test_copies_are_whole_networks_of_their_own(copied):
     np.testing.assert_array_equal(other.biases[0], other.params[:3])
 
 
+def test_a_network_assigned_brings_its_weights():
+    net, other = MLP([2, 20, 3], "tanh", seed=3), MLP([2, 20, 3], "tanh", seed=4)
+    assert not np.array_equal(net.params, other.params)
+    taken = net.network
+    net.params[:] = 7
+    net.network = taken  # as it was when taken
+    np.testing.assert_array_equal(net.params, MLP([2, 20, 3], "tanh", seed=3).params)
+    net.network = other.network
+    np.testing.assert_array_equal(net.params, other.params)
+    np.testing.assert_array_equal(net.weights[1], other.weights[1])
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (MLP([2, 3, 1]), "network is 2-3-1, float32, with biases; accepted: 2-4-1, float32, with biases"),
+        (MLP([2, 4, 1], dtype="float64"), "network is 2-4-1, float64"),
+        (MLP([2, 4, 1], bias=False), "float32, without biases; accepted"),
+    ],
+)
+def test_a_network_of_other_layers_is_not_taken(other, said):
+    net = MLP([2, 4, 1])
+    with pytest.raises(ValueError, match=said):
+        net.network = other.network
+    with pytest.raises(TypeError, match="network is MLP; accepted: a Network"):
+        net.network = other
+
+
 # ---------------------------------------------------------------------------------------------------------- description
 
 

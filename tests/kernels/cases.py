@@ -2,13 +2,11 @@
 
 import itertools
 
-import fastmlp_kernels.network as packed
-import numba
 import numpy as np
 import pytest
+from fastmlp_kernels import losses, packed
+from fastmlp_kernels.codes import activation_code
 from fastmlp_kernels.cpu import SHAPE
-from fastmlp_kernels.elementwise import slopes_address, values_address
-from fastmlp_kernels.losses import LOSSES, loss_address
 from fastmlp_kernels.tile import ROWS
 from numba.core import config
 
@@ -73,28 +71,16 @@ def assert_close(actual, expected, error):
     assert (difference <= error).all(), f"at {worst}: {actual[worst]} for {expected[worst]}, bound {limit:.3g}"
 
 
-def loss_key(loss, output):
-    """The entry of LOSSES for an output activation."""
-    return (loss, output) if (loss, output) in LOSSES else (loss, "elementwise")
-
-
 def kernel_loss(network, loss, dtype):
-    """The address of a loss for a reference network."""
-    return loss_address(loss_key(loss, network.activations[-1]), numba.from_dtype(np.dtype(dtype)))
+    """A loss for a reference network, as the kernels take it."""
+    return losses.loss(loss, network.activations[-1], dtype)
 
 
-def kernel_network(network, dtype, loss=None):
-    """A reference network as the kernels take it: for prediction, or for training with a loss."""
-    number = numba.from_dtype(np.dtype(dtype))
-    names, output = network.activations, network.activations[-1]
-    softmax = output == "softmax"
-    if loss is None:
-        addresses = {"values": [values_address(name, number) for name in names[: len(names) - softmax]] + [0] * softmax}
-    else:
-        bare = LOSSES[loss_key(loss, output)].from_net_inputs
-        addresses = {"slopes": [slopes_address(name, number) for name in names[: len(names) - bare]] + [0] * bare}
+def kernel_network(network, dtype, inputs=False):
+    """A reference network as the kernels take it; with `inputs`, for derivatives with respect to them."""
+    codes = [activation_code(name, dtype) for name in network.activations]
     sizes = [len(network.weights[0]), *(w.shape[1] for w in network.weights)]
-    built = packed.build(sizes, dtype, bool(network.biases), softmax=softmax and loss is None, **addresses)
+    built = packed.build(sizes, dtype, bool(network.biases), codes, inputs)
     packed.pack(built, reference.flatten(network.weights, network.biases).astype(dtype))
     return built
 
@@ -106,3 +92,76 @@ def parameters(built, values=None):
     flat = np.full(sum((n_in + bias) * n_out for n_in, n_out in itertools.pairwise(sizes)), np.nan, built.weights.dtype)
     packed.unpack(flat, built, built.weights if values is None else values)
     return reference.unflatten(flat.astype(float), sizes, bias)
+
+
+SMOOTH = ("identity", "sigmoid", "tanh", "softplus", "silu", "gelu")
+# Seeds of random networks; a few are for every register tile.
+FEW = range(0, 100, 31)
+SEEDS = pytest.mark.parametrize(
+    "seed", [pytest.param(s, marks=[pytest.mark.shapes] * (s in FEW)) for s in (FEW if PLAIN else range(100))]
+)
+
+
+class RandomNetwork:
+    """A random network to differentiate: 1 to 4 layers 1 to 40 wide, of any activations, a third with softmax outputs.
+
+    Attributes
+    ----------
+    network : the reference's
+    built : the packed one
+    x : (rows, n_in) array; 1 to 200 rows
+    """
+
+    def __init__(self, seed, dtype, activations=None, output=None):
+        self.rng, self.dtype = np.random.default_rng(seed), dtype
+        names = activations or [name for name in reference.ACTIVATIONS if name != "threshold"]
+        self.sizes = [int(n) for n in self.rng.integers(1, 41, self.rng.integers(2, 6))]
+        chosen = [str(name) for name in self.rng.choice(names, len(self.sizes) - 1)]
+        chosen[-1] = output or ("softmax" if seed % 3 == 0 else chosen[-1])
+        self.network = reference.random_network(self.sizes, chosen, dtype, bool(seed % 4), seed)
+        self.built = kernel_network(self.network, dtype, inputs=True)
+        self.x = self.random(int(self.rng.choice([1, 3, ROWS] if PLAIN else [1, 5, 40, 200])), self.sizes[0])
+        self.workspace_rows = int(self.rng.choice([1, 30, 1000]))
+
+    def random(self, *shape):
+        """Normal numbers of the network's dtype."""
+        return self.rng.normal(size=shape).astype(self.dtype)
+
+    def scratch(self, guarded, make):
+        """A workspace, of which the arrays are NaN between guard words."""
+        space = make(self.built, self.workspace_rows)
+        arrays = {name: guarded((len(part),), self.dtype) for name, part in space._asdict().items() if name != "block"}
+        return space._replace(**arrays)
+
+    def outputs(self, guarded, *after):
+        """An array for something of each row and output."""
+        return guarded((len(self.x), self.sizes[-1], *after), self.dtype)
+
+    def check(self, found, expected):
+        """Rounding errors are some tens of epsilon of the largest number, where numbers are of order one."""
+        limit = 50 * np.finfo(self.dtype).eps * max(1, abs(expected).max())
+        assert_close(found, expected, limit)
+
+    def check_gradient(self, packed_gradient, matrices, rows):
+        """The same of a packed gradient, relative to the number of samples too."""
+        weights, biases = parameters(self.built, packed_gradient)
+        for found, expected in zip(weights + biases, matrices + rows, strict=True):
+            self.check(found, expected)
+
+    def along(self, function, step):
+        """A direction to take each parameter in, and the central difference of function(network) along all of them."""
+        directions = [self.rng.normal(size=p.shape) for p in self.network.weights + self.network.biases]
+        values = []
+        for h in (step, -step):
+            moved = [p + h * d for p, d in zip(self.network.weights + self.network.biases, directions, strict=True)]
+            layers = len(self.network.weights)
+            values.append(function(reference.Network(moved[:layers], moved[layers:], self.network.activations)))
+        return directions, (values[0] - values[1]) / (2 * step)
+
+    def check_along(self, packed_gradient, function, step, tolerance):
+        """A packed gradient against a central difference of function(network), along random directions."""
+        directions, expected = self.along(function, step)
+        weights, biases = parameters(self.built, packed_gradient)
+        terms = [g * d for g, d in zip(weights + biases, directions, strict=True)]
+        found, size = sum(t.sum() for t in terms), sum(abs(t).sum() for t in terms)
+        assert abs(found - expected) <= tolerance * size

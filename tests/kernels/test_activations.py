@@ -9,7 +9,7 @@ import mpmath
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels.activations import ACTIVATIONS
+from fastmlp_kernels.activations import ACTIVATIONS, Activation
 from fastmlp_kernels.compile import OPTIONS
 from numba.core import config
 
@@ -112,6 +112,34 @@ def test_slope_is_the_central_difference_of_the_value(name):
     z = z[abs(z) > h]  # no difference across a kink
     difference = (evaluate(name, z + h)[0] - evaluate(name, z - h)[0]) / (2 * h)
     np.testing.assert_allclose(evaluate(name, z)[1], difference, rtol=0, atol=1e-9)
+
+
+@NAMES
+@DTYPES
+def test_curvatures_are_right_to_eight_epsilon(name, dtype):
+    z = arguments(dtype)[: 2 * SAMPLES : 1 if config.DISABLE_JIT else 10]
+    second, third = np.full((2, z.size), np.nan, dtype)
+    for i in range(z.size):
+        second[i], third[i] = ACTIVATIONS[name].curvature(z[i])
+    with mpmath.workprec(200):
+        points = [mpmath.mpf(float(zi)) for zi in z]
+        for n, found in ((2, second), (3, third)):
+            exact = [mpmath.diff(lambda t: mpmath.mpf(REFERENCE[name][0](t)), zi, n) for zi in points]
+            errors = [abs(float(c) - e) / max(abs(e), 1) for c, e in zip(found, exact, strict=True)]
+            assert max(errors) <= 8 * np.finfo(dtype).eps
+
+
+@NAMES
+@DTYPES
+def test_curvatures_are_finite_far_out_and_keep_the_dtype(name, dtype):
+    for z in (dtype(10.0**power) for power in range(-40, 39, 6)):
+        for found in (*ACTIVATIONS[name].curvature(z), *ACTIVATIONS[name].curvature(-z)):
+            assert np.isfinite(found)
+            assert not config.DISABLE_JIT or type(found) is dtype
+
+
+def test_curvatures_not_known_are_not_a_number():
+    assert np.isnan(Activation(ACTIVATIONS["tanh"].function, "he_normal").curvature(1.0)).all()
 
 
 @pytest.mark.parametrize("name", LIMITS)

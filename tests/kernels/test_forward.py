@@ -105,9 +105,9 @@ def test_several_layers_for_prediction(guarded, dtype, output):
 def test_several_layers_for_training_leave_their_slopes(guarded, dtype, rows):
     sizes, block = [5, width(dtype) + 1, 1, 2 * width(dtype) + 3], padded(rows, ROWS) + ROWS
     network = reference.random_network(sizes, ["sigmoid", "tanh", "sigmoid"], dtype)
-    built = kernel_network(network, dtype, "squared_error")
+    built = kernel_network(network, dtype)
     activations, deltas = buffers(guarded, random((rows, sizes[0]), dtype), sizes, block)
-    forward_training(built, activations, deltas, rows, block)
+    forward_training(built, activations, deltas, False, rows, block)
     net_inputs, errors = check(network, built, activations, sizes, rows, block)
     slopes = layers(deltas, built.layers.deltas, sizes[1:], rows, block)
     for found, z, error, name in zip(slopes, net_inputs, errors, network.activations, strict=True):
@@ -115,12 +115,13 @@ def test_several_layers_for_training_leave_their_slopes(guarded, dtype, rows):
 
 
 @DTYPES
-def test_losses_that_apply_the_activation_find_the_net_inputs(guarded, dtype):
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_losses_that_apply_the_activation_find_the_net_inputs(guarded, dtype, output):
     sizes, rows, block = [width(dtype) + 1, 3, width(dtype) + 1], ROWS + 1, 2 * ROWS
-    network = reference.random_network(sizes, ["tanh", "softmax"], dtype)
-    built = kernel_network(network, dtype, "cross_entropy")
+    network = reference.random_network(sizes, ["tanh", output], dtype)
+    built = kernel_network(network, dtype)
     activations, deltas = buffers(guarded, random((rows, sizes[0]), dtype), sizes, block)
-    forward_training(built, activations, deltas, rows, block)
+    forward_training(built, activations, deltas, True, rows, block)
     hidden = layers(activations, built.layers.outputs, sizes[1:], rows, block)[0]
     found = layers(deltas, built.layers.deltas, sizes[1:], rows, block)[1]
     z = hidden @ network.weights[1] + network.biases[1]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels.losses import LOSSES, softmax
+from fastmlp_kernels.losses import LOSSES, loss, softmax
 from fastmlp_kernels.tile import ROWS
 
 from tests import reference
@@ -130,3 +130,16 @@ def test_softmax_does_not_depend_on_a_common_shift(guarded, dtype, shift):
     value = reference.softmax(z.astype(float))
     assert_close(found, value, 6 * np.finfo(dtype).eps * value)  # exp, its sum, its inverse, their product
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=(n + 6) * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize(("name", "output"), [("binary_cross_entropy", "sigmoid"), ("cross_entropy", "softmax")])
+def test_losses_by_name_know_whether_they_apply_the_activation(name, output):
+    assert loss(name, output, np.float32).from_net_inputs
+    assert loss("squared_error", output, np.float32).from_net_inputs == (output == "softmax")
+
+
+def test_losses_that_do_not_fit_the_outputs_are_refused():
+    with pytest.raises(ValueError, match="loss is 'cross_entropy' with output_activation 'tanh'; accepted: softmax"):
+        loss("cross_entropy", "tanh", np.float32)
+    with pytest.raises(ValueError, match="loss is 'hinge'; accepted: binary_cross_entropy, cross_entropy, squared"):
+        loss("hinge", "tanh", np.float32)

@@ -2,10 +2,9 @@
 
 import itertools
 
-import fastmlp_kernels.network as packed
 import numpy as np
 import pytest
-from fastmlp_kernels import plan
+from fastmlp_kernels import packed, plan
 from fastmlp_kernels.tile import ROWS
 
 SIZES = [(8, 16, 1), (64, 64, 64, 64, 1), (784, 128, 10), (1024, 1024, 1024), (2048, 4096, 1024), (1, 1)]

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 from fastmlp_kernels import pointers
-from fastmlp_kernels.elementwise import slopes_address, values_address
+from fastmlp_kernels.elementwise import jets_address, slopes_address, values_address
 from fastmlp_kernels.losses import LOSSES, loss_address
 from fastmlp_kernels.tile import ROWS
 
@@ -20,6 +20,11 @@ def values_at(pointer, values, offset, count):
 @numba.njit
 def slopes_at(pointer, values, offset, slopes, slopes_offset, count):
     pointers.call_slopes(pointer, values, offset, slopes, slopes_offset, count)
+
+
+@numba.njit
+def jets_at(pointer, jets, offset, count):
+    pointers.call_jets(pointer, jets, offset, count)
 
 
 @numba.njit
@@ -51,6 +56,20 @@ def test_values_and_slopes_of_a_stretch(guarded, dtype, name):
     assert np.isnan(values[45:]).all()
     np.testing.assert_array_equal(slopes[:3], z[:3])
     np.testing.assert_array_equal(slopes[43:], z[43:])
+
+
+@DTYPES
+@pytest.mark.parametrize("name", ["tanh", "elu"])
+def test_values_and_three_derivatives_of_a_stretch(guarded, dtype, name):
+    z, count = random(50, dtype), 41
+    jets = guarded((5 * count,), dtype)
+    jets[3 : 3 + count] = z[:count]
+    jets_at(jets_address(name, numba.from_dtype(np.dtype(dtype))), jets, 3, count)
+    found = jets[3 : 3 + 4 * count].reshape(4, count)
+    for g, derivative in zip((*reference.ACTIVATIONS[name], *reference.CURVATURES[name]), found, strict=True):
+        np.testing.assert_allclose(derivative, g(z[:count].astype(float)), rtol=0, atol=8 * np.finfo(dtype).eps)
+    assert np.isnan(jets[:3]).all()
+    assert np.isnan(jets[3 + 4 * count :]).all()
 
 
 @DTYPES

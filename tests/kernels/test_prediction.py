@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from fastmlp_kernels import prediction
-from fastmlp_kernels.network import aligned
+from fastmlp_kernels.packed import aligned
 from fastmlp_kernels.tile import ROWS
 
 from tests import reference

@@ -24,6 +24,7 @@ from fastmlp_kernels.tile import (
     store_rows,
     subtract,
     sum_rows,
+    tile_memory,
     total,
     width,
     zero,
@@ -100,6 +101,14 @@ def run_sums(columns, array):
     sums = sum_rows(load(array, 0, width(array), ROWS))
     store(sums, columns, 0, width(array))
     return total(sums)
+
+
+def run_tile_memory(out, array):
+    ones, doubled, size = tile_memory(array), tile_memory(array), width(array)
+    for i in range(len(array)):
+        ones[i], doubled[i] = 1, 2 * array[i]
+    store(add(load(ones, 0, size, ROWS), load(doubled, 0, size, ROWS)), out, 0, size)
+    return len(ones)
 
 
 def run_loop(out, array, steps):
@@ -237,6 +246,14 @@ def test_sums_of_columns_and_of_all(run, guarded, dtype):
     array, columns = guarded(integers(ROWS * size, dtype)), guarded((size,), dtype)
     assert run(run_sums, columns, array) == array.sum()
     np.testing.assert_array_equal(columns, array.reshape(ROWS, size).sum(axis=0))
+
+
+@DTYPES
+def test_scalar_code_and_tiles_share_memory_on_the_stack(run, guarded, dtype):
+    array = guarded(integers(ROWS * columns_of(dtype), dtype))
+    out = guarded(array.shape, dtype)
+    assert run(run_tile_memory, out, array) == len(array)
+    np.testing.assert_array_equal(out, 2 * array + 1)
 
 
 @DTYPES

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 from fastmlp_kernels import plan, training, updates
-from fastmlp_kernels.network import aligned
+from fastmlp_kernels.packed import aligned
 from fastmlp_kernels.tile import ROWS
 
 from tests import reference
@@ -54,7 +54,7 @@ class Case:
         self.dtype, self.name = dtype, loss
         self.sizes = [width(dtype) + 1, 3 if PLAIN else 2 * width(dtype) + 3, 1, 5, width(dtype) + 2]
         self.network = reference.random_network(self.sizes, ["tanh", "sigmoid", "tanh", FINAL[loss]], dtype, bias)
-        self.built, self.loss = kernel_network(self.network, dtype, loss), kernel_loss(self.network, loss, dtype)
+        self.built, self.loss = kernel_network(self.network, dtype), kernel_loss(self.network, loss, dtype)
         x, n_out = random((samples, self.sizes[0]), dtype), self.sizes[-1]
         classes = np.random.default_rng(2).integers(0, n_out, samples)
         y = random((samples, n_out), dtype, 1) if loss == "squared_error" else np.eye(n_out, dtype=dtype)[classes]

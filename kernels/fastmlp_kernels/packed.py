@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .compile import njit
-from .cpu import SHAPE
+from .codes import JETS, SLOPES, SOFTMAX, VALUES, activation_address, activation_code
+from .compile import SOURCES, allocating, njit
 from .panels import all_finite
-from .tile import width
+from .tile import WIDTH_BYTES, width
 
 # One record a layer. Packed weights are the layer's augmented matrix: row 0 the biases, the rest the weights.
 LAYER = np.dtype(
@@ -17,15 +17,16 @@ LAYER = np.dtype(
         ("bias", np.int64),  # rows of biases in the flat parameters: 1 or 0
         ("params", np.int64),  # offset of the first row in the flat parameters
         ("weights", np.int64),  # offset of the augmented matrix in `weights`: panels of n_in + 1 rows
-        (
-            "transposed",
-            np.int64,
-        ),  # offset of the transposed weights in `transposed`: panels of n_out rows; -1: not kept
+        ("transposed", np.int64),  # offset of its transpose in `transposed`: panels of n_out rows; -1: not kept
         ("inputs", np.int64),  # first panel of the layer's inputs in a block's activations
         ("outputs", np.int64),  # first panel of its outputs there
         ("deltas", np.int64),  # first panel of its error signal in a block's deltas
-        ("values", np.int64),  # address of the activation for prediction; 0: none
-        ("slopes", np.int64),  # address of the activation with its derivative, for training; 0: none
+        ("values", np.int64),  # address of the activation; 0: none (identity, softmax)
+        ("slopes", np.int64),  # address of the activation with its derivative; 0: none (softmax)
+        ("jets", np.int64),  # address of the activation with its first three derivatives; 0: none (softmax)
+        # Not used, but part of the type. Numba keeps the machine code of a user's function by its file and the types of
+        # its arguments: so it is compiled anew for a network of other kernels.
+        (f"sources_{SOURCES}", np.int64),
     ],
     align=True,
 )
@@ -40,9 +41,10 @@ class Network(NamedTuple):
     weights : 1-D array
         Every layer's augmented matrix in panels, columns padded with zeros.
     transposed : 1-D array
-        The transposed weights, in panels, of every layer but the first, for the way back.
+        The transposed weights, in panels, for the way back: of the first layer only in networks that are made for
+        derivatives with respect to their inputs.
     softmax : bool
-        Whether predictions go through softmax.
+        Whether the outputs are a softmax.
     """
 
     layers: np.ndarray
@@ -62,7 +64,29 @@ def aligned(shape, dtype, fill=None):
     return array
 
 
-def build(sizes, dtype, bias=True, values=None, slopes=None, softmax=False):
+@allocating
+def lay_out(layers, sizes, codes, bias, inputs, itemsize):
+    """Fill in the table of the layers; returns how many numbers (packed weights, transposed weights) there are."""
+    size = WIDTH_BYTES // itemsize
+    params, weights, transposed, before = 0, 0, 0, 0
+    for l in range(len(layers)):
+        layer, n_in, n_out = layers[l], sizes[l], sizes[l + 1]
+        panels, input_panels, kept = (n_out + size - 1) // size, (n_in + size - 1) // size, l > 0 or inputs
+        layer.n_in, layer.n_out, layer.bias = n_in, n_out, bias
+        layer.params, layer.weights, layer.transposed = params, weights, transposed if kept else -1
+        layer.inputs, layer.outputs = before, before + input_panels
+        layer.deltas = before + input_panels - (sizes[0] + size - 1) // size
+        layer.values = activation_address(codes[l], itemsize, VALUES)
+        layer.slopes = activation_address(codes[l], itemsize, SLOPES)
+        layer.jets = activation_address(codes[l], itemsize, JETS)
+        params += (n_in + bias) * n_out
+        weights += (n_in + 1) * panels * size
+        transposed += n_out * input_panels * size if kept else 0
+        before += input_panels
+    return weights, transposed
+
+
+def build(sizes, dtype, bias=True, codes=None, inputs=False):
     """An empty network.
 
     Parameters
@@ -72,29 +96,32 @@ def build(sizes, dtype, bias=True, values=None, slopes=None, softmax=False):
     dtype : float32 or float64
     bias : bool
         Whether the flat parameters hold a row of biases for each layer.
-    values, slopes : sequence of int, optional
-        Addresses of each layer's activation (see `activations`); none by default, which leaves net inputs.
-    softmax : bool
-        Whether predictions go through softmax.
+    codes : sequence of int, optional
+        Each layer's activation (see `codes`); the identity by default.
+    inputs : bool
+        Whether the transposed weights of the first layer are kept, for derivatives with respect to the inputs.
 
     Returns
     -------
     Network
         All weights zero. Flat parameters hold layer after layer, row-major: biases first, then weights.
     """
-    size = SHAPE.width(np.dtype(dtype).itemsize)
-    panels = [-(-n // size) for n in sizes]
     layers = np.recarray(len(sizes) - 1, LAYER)
-    params = weights = transposed = 0
-    for l, layer in enumerate(layers):
-        layer.n_in, layer.n_out, layer.bias = sizes[l], sizes[l + 1], bias
-        layer.params, layer.weights, layer.transposed = params, weights, transposed if l else -1
-        layer.inputs, layer.outputs, layer.deltas = sum(panels[:l]), sum(panels[: l + 1]), sum(panels[1 : l + 1])
-        layer.values, layer.slopes = (values or [0] * l + [0])[l], (slopes or [0] * l + [0])[l]
-        params += (layer.n_in + bias) * layer.n_out
-        weights += (layer.n_in + 1) * panels[l + 1] * size
-        transposed += layer.n_out * panels[l] * size if l else 0
-    return Network(layers, aligned(weights, dtype, 0), aligned(transposed, dtype, 0), softmax)
+    codes = codes or [activation_code("identity", dtype)] * len(layers)
+    counts = lay_out(layers, sizes, codes, bias, inputs, np.dtype(dtype).itemsize)
+    return Network(layers, *(aligned(count, dtype, 0) for count in counts), codes[-1] == SOFTMAX)
+
+
+def sizes(network):
+    """Units of each layer, inputs first: a list. (Tables made in compiled code have no attributes in Python.)"""
+    return [int(network.layers["n_in"][0]), *map(int, network.layers["n_out"])]
+
+
+@allocating
+def parameter_count(network):
+    """How many flat parameters a network has (see `pack` and `unpack`)."""
+    last = network.layers[len(network.layers) - 1]
+    return last["params"] + (last["n_in"] + last["bias"]) * last["n_out"]
 
 
 @njit
@@ -111,7 +138,10 @@ def transpose(network, l, column, first, last):
 
 @njit
 def pack(network, params):
-    """Copy flat parameters into the packed weights, and their transposes."""
+    """Copy flat parameters into the packed weights, and their transposes.
+
+    Flat parameters are (n_params,): layer after layer, its biases first, then its weights row by row.
+    """
     size = width(network.weights)
     for l in range(len(network.layers)):
         layer = network.layers[l]

@@ -1,8 +1,8 @@
 """The packed form of a network."""
 
-import fastmlp_kernels.network as packed
 import numpy as np
 import pytest
+from fastmlp_kernels import packed
 
 from tests import reference
 from tests.kernels.cases import DTYPES, kernel_network, panels, parameters, sized, width
@@ -55,6 +55,17 @@ def test_transposed_weights_of_all_but_the_first_layer_are_kept(dtype, names):
 
 @DTYPES
 @SHAPES
+def test_transposed_weights_of_the_first_layer_are_kept_for_derivatives_by_the_inputs(dtype, names):
+    sizes, network, _ = case(names, dtype)
+    built = kernel_network(network, dtype, inputs=True)
+    first, expected = built.layers[0], reference.to_panels(network.weights[0].T.astype(dtype), width(dtype), sizes[1])
+    assert first.transposed == 0
+    assert all(layer.transposed >= expected.size for layer in built.layers[1:])
+    np.testing.assert_array_equal(built.transposed[: expected.size], expected)
+
+
+@DTYPES
+@SHAPES
 def test_panels_of_activations_and_deltas_follow_one_another(dtype, names):
     sizes, _, built = case(names, dtype)
     count = [panels(n, dtype) for n in sizes]
@@ -67,11 +78,13 @@ def test_panels_of_activations_and_deltas_follow_one_another(dtype, names):
 @SHAPES
 @BIAS
 def test_unpack_gives_back_what_was_packed(dtype, names, bias):
-    _, network, built = case(names, dtype, bias)
+    sizes, network, built = case(names, dtype, bias)
     for found, expected in zip(parameters(built), network[:2], strict=True):
         assert len(found) == len(expected)
         for f, e in zip(found, expected, strict=True):
             np.testing.assert_array_equal(f, e)
+    assert packed.parameter_count(built) == reference.flatten(network.weights, network.biases).size
+    assert packed.sizes(built) == sizes
 
 
 def test_unpack_takes_other_arrays_of_the_same_layout(guarded):

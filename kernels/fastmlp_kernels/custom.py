@@ -1,0 +1,210 @@
+"""Activations and losses of the user's own: scalar functions, checked, compiled and put in the tables.
+
+Functions may be plain Python or compiled by `numba.njit`. Either way they are compiled anew, for float32 and float64,
+with the options of all kernels (so x / 0 is infinite, no branch), and become part of the loops over memory. They are
+as fast as the built-in ones if they can be vector code: of one dtype (`scalar.like(1.5, z)` rather than 1.5), without
+calls of `math` or `numpy` functions that `vectormath` has. Results are cast to the dtype of the array.
+
+Machine code of own functions is not kept on disk, where a changed function could find that of its predecessor: each
+process compiles them when it first needs them.
+"""
+
+import itertools
+import math
+import numbers
+from types import FunctionType
+
+import numpy as np
+
+from .activations import ACTIVATIONS, Activation, unknown_curvature
+from .compile import specialise, uncached
+from .losses import LOSSES, LossFunction, _clear_padding
+from .scalar import like
+from .tile import ROWS, add, keep_columns, load, multiply, store, tile_memory, total, width, zero
+
+INITIALISERS = tuple(f"{name}_{shape}" for name in ("glorot", "he", "lecun") for shape in ("uniform", "normal"))
+
+STEP, STRIDE = 2.0**-20, 2.0**-8  # of differences, and of those that show how much the function curves
+# What a right derivative may be off by: as a share of the differences; as a share of those over a stride, for points of
+# inflection, where it need not lie between (what a difference misses there goes with the square of its length); and as
+# a multiple of the value, or of 1 where that is larger, for rounding (some 16 epsilon, divided by the step).
+RELATIVE, CURVED, ROUNDING = 1e-5, 2 * (STEP / STRIDE) ** 2, 16 * 2.0**-52 / STEP
+REACH, POINTS = 10.0, 401  # net inputs to check an activation at: so far on either side of 0, and how many
+PAIR_POINTS = 41  # outputs, and as many targets, to check a loss at
+
+_owners = {}  # (table, name) of all that was registered: the module that its functions are from
+
+
+def _activation(z):
+    """The pair (g(z), g'(z)), as `activations` has it."""
+    return like(value(z), z), like(derivative(z), z)  # noqa: F821
+
+
+def _curvature(z):
+    """The pair (g''(z), g'''(z)), as `activations` has it; the third derivative is not known."""
+    return like(second_derivative(z), z), like(np.nan, z)  # noqa: F821
+
+
+def _loss(deltas, outputs, targets, rows, n, block):
+    """E = the sum of value(a, y) and delta = derivative(a, y) g'(z), for activations applied element by element."""
+    size, loss = width(deltas), np.float64(0)
+    # On the stack, where nothing else points: other stores might change what is loaded next, for all a compiler knows,
+    # and the loop would be no vector code. Nor would it be over one row, short enough to be unrolled (half the speed).
+    errors, slopes = tile_memory(deltas), tile_memory(deltas)
+    for q in range(0, n, size):
+        sums = zero(deltas, 1)
+        for s in range(0, rows, ROWS):
+            start, count = q * block + s * size, min(ROWS, rows - s) * size
+            for i in range(count):
+                a, y = outputs[start + i], targets[start + i]
+                errors[i], slopes[i] = like(value(a, y), a), like(derivative(a, y), a)  # noqa: F821
+            for i in range(0, count, size):
+                sums = add(sums, keep_columns(load(errors, i, 0, 1), n - q))
+                signals = multiply(load(deltas, start + i, 0, 1), load(slopes, i, 0, 1))
+                store(signals, deltas, start + i, size)
+        loss += total(sums)
+    _clear_padding(deltas, rows, n, block)
+    return loss
+
+
+def register_activation(name, value, derivative, second_derivative=None, init="glorot_uniform"):
+    """Make an activation of your own known by a name, to all that takes the name of an activation.
+
+    Registering a name again replaces the activation for networks made from then on, so that cells of a notebook can
+    be run again; networks made before keep what they had.
+
+    Parameters
+    ----------
+    name : str
+        An identifier; no built-in activation, and none that another module registered.
+    value, derivative : functions of one number, plain or compiled by `numba.njit`
+        g(z) and g'(z). At a kink the derivative may be anything from the slope on its left to that on its right.
+    second_derivative : function of one number, optional
+        g''(z). Without it second derivatives with respect to the inputs (see `taylor.taylor_rows`) are NaN; the
+        gradients of these, which need g''' too, are NaN in either case.
+    init : str
+        The initialiser that "auto" takes for weights of layers with this activation.
+
+    Raises
+    ------
+    TypeError
+        If `name` is no string, or a function is none, or gives no number.
+    ValueError
+        If a name is not accepted, a function does not compile for float32 and float64, or a result is not finite.
+        If a derivative does not lie between the differences of the value over a step of 1e-6 to the left and to the
+        right, to a relative 1e-5, at one of the net inputs from -10 to 10 that are tried. Where the function is smooth
+        the two are all but equal. Where one of them crosses a kink, the other is the slope on this side of it; at the
+        kink they are the slopes on both sides: a right derivative passes there, too.
+    """
+    owner = _owner("activation", name, value, {*ACTIVATIONS, "softmax"})
+    if init not in INITIALISERS:
+        raise ValueError(f"init is {init!r}; accepted: {', '.join(INITIALISERS)}")
+    value, derivative = _compiled("value", value, 1), _compiled("derivative", derivative, 1)
+    points = [(z,) for z in np.linspace(-REACH, REACH, POINTS)]
+    _check("derivative", derivative, "value", value, points)
+    curvature = unknown_curvature
+    if second_derivative is not None:
+        second_derivative = _compiled("second_derivative", second_derivative, 1)
+        _check("second_derivative", second_derivative, "derivative", derivative, points)
+        curvature = uncached(specialise(_curvature, f"{name}_curvature", second_derivative=second_derivative))
+    function = uncached(specialise(_activation, name, value=value, derivative=derivative))
+    ACTIVATIONS[name] = Activation(function, init, curvature=curvature, cached=False)
+    _owners["activation", name] = owner
+
+
+def register_loss(name, value, derivative, outputs=(-4.0, 4.0), targets=(-4.0, 4.0)):
+    """Make a loss of your own known by a name, to all that takes the name of a loss.
+
+    It goes with every output activation that is applied element by element (all but softmax), and is summed over
+    outputs. Registering a name again replaces the loss, as with `register_activation`.
+
+    Parameters
+    ----------
+    name : str
+        An identifier; no built-in loss, and none that another module registered.
+    value, derivative : functions of two numbers, plain or compiled by `numba.njit`
+        E(a, y) of an output a and its target y, and the derivative of E with respect to a.
+    outputs, targets : pairs of float
+        The ranges to check the derivative on, ends excluded: where the loss is defined, say (0, 1) for probabilities.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `register_activation`, for the outputs and targets tried.
+    """
+    owner = _owner("loss", name, value, {"auto", *(loss for loss, _ in LOSSES)})
+    points = list(itertools.product(_inside("outputs", outputs), _inside("targets", targets)))
+    value, derivative = _compiled("value", value, 2), _compiled("derivative", derivative, 2)
+    _check("derivative", derivative, "value", value, points)
+    function = uncached(specialise(_loss, name, value=value, derivative=derivative))
+    LOSSES[name, "elementwise"] = LossFunction(function, False, cached=False)
+    _owners["loss", name] = owner
+
+
+def _owner(table, name, value, taken):
+    """The module that `value` is from, if it may register `name`."""
+    if not isinstance(name, str):
+        raise TypeError(f"name is {name!r}; accepted: a string")
+    if not name.isidentifier():
+        raise ValueError(f"name is {name!r}; accepted: letters, digits and underscores, no digit first")
+    owner, module = _owners.get((table, name)), getattr(value, "__module__", None)
+    if (table, name) in _owners and owner != module:
+        raise ValueError(f"name is {name!r}, the {table} of module {owner}; accepted: another name")
+    if (table, name) not in _owners and name in taken:
+        raise ValueError(f"name is {name!r}, which is built in; accepted: none of {', '.join(sorted(taken))}")
+    return module
+
+
+def _inside(argument, ends):
+    """Points evenly spread inside a range."""
+    try:
+        low, high = map(float, ends)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    least = 2 * PAIR_POINTS * STRIDE  # so that a stride from a point stays inside
+    if not least <= high - low < math.inf:
+        raise ValueError(f"{argument} is {ends!r}; accepted: (low, high), finite, with high - low from {least:g} on")
+    return low + (np.arange(PAIR_POINTS) + 0.5) * ((high - low) / PAIR_POINTS)
+
+
+def _compiled(argument, function, count):
+    """`function` of `count` numbers as part of kernels, which gives a number for numbers of either dtype."""
+    plain = getattr(function, "py_func", function)
+    if not isinstance(plain, FunctionType):
+        raise TypeError(f"{argument} is {function!r}; accepted: a Python function, plain or compiled by numba.njit")
+    compiled = uncached(plain)
+    for dtype in (np.float32, np.float64):
+        try:
+            result = compiled(*[dtype(0.5)] * count)
+        except Exception as error:  # whatever the user's function, or the compiler, raises
+            raise ValueError(f"{argument} does not work for {count} {dtype.__name__}: {error}") from error
+        if not isinstance(result, numbers.Real | np.bool_):
+            raise TypeError(f"{argument} gives {result!r} for {count} {dtype.__name__}; accepted: a number")
+    return compiled
+
+
+@np.errstate(all="ignore")  # of plain Python functions: what is not finite is reported with its place
+def _check(argument, derivative, of, value, points):
+    """Raise a ValueError if `derivative` is not that of `value` by its first number, at one of `points`.
+
+    See `register_activation` for the criterion.
+    """
+    given = np.array([derivative(*point) for point in points], float)
+    far_before, before, here, after, far_after = (
+        np.array([value(x + step, *rest) for x, *rest in points], float) for step in (-STRIDE, -STEP, 0, STEP, STRIDE)
+    )
+    left, right = (here - before) / STEP, (after - here) / STEP
+    places = [f"({', '.join(f'{number:.6g}' for number in point)})" for point in points]
+    for i in np.flatnonzero(~np.isfinite([left, right, given]).all(axis=0))[:1]:
+        raise ValueError(
+            f"{of}{places[i]} is {here[i]:g} and {argument}{places[i]} is {given[i]:g}; "
+            "accepted: finite numbers, there and nearby"
+        )
+    low, high = np.minimum(left, right), np.maximum(left, right)
+    curved = np.fmax(abs(here - far_before), abs(far_after - here)) / STRIDE
+    error = RELATIVE * np.maximum(abs(low), abs(high)) + CURVED * curved + ROUNDING * np.maximum(1, abs(here))
+    for i in np.flatnonzero((given < low - error) | (given > high + error))[:1]:
+        raise ValueError(
+            f"{argument}{places[i]} is {given[i]:.9g}; accepted: {left[i]:.9g} to {right[i]:.9g}, "
+            f"the slopes of {of} to the left and right"
+        )

@@ -1,0 +1,80 @@
+"""Updates of a whole network from a gradient, and the settings of optimisers with their usual values."""
+
+import math
+
+from .compile import allocating, njit
+from .packed import transpose
+from .tile import width
+from .updates import Optimizer, update
+
+
+@allocating
+def optimizer(
+    kind,
+    learning_rate=1e-3,
+    momentum=0.9,
+    beta2=0.999,
+    epsilon=1e-8,
+    weight_decay=0.01,
+    l2=0.0,
+    clip_norm=0.0,
+    mean=True,
+    update_biases=True,
+):
+    """An optimiser with its settings (see `updates.Optimizer`); what a kind does not use is ignored.
+
+    Parameters
+    ----------
+    kind : int
+        SGD, MOMENTUM, NESTEROV, ADAM or ADAMW.
+    learning_rate, momentum, beta2, epsilon, weight_decay, l2, clip_norm : float
+    mean, update_biases : bool
+
+    Returns
+    -------
+    Optimizer
+    """
+    moments = float(momentum), float(beta2), float(epsilon)
+    rate, limit = float(learning_rate), float(clip_norm)
+    return Optimizer(kind, rate, float(l2), *moments, float(weight_decay), limit, mean, update_biases)
+
+
+@njit
+def gradient_norm(network, gradient, biases):
+    """The Euclidean norm of a packed gradient, with or without the biases."""
+    size, total = width(gradient), 0.0
+    for l in range(len(network.layers)):
+        layer = network.layers[l]
+        for p in range((layer.n_out + size - 1) // size):
+            start = layer.weights + p * (layer.n_in + 1) * size
+            for i in range(start if biases and layer.bias else start + size, start + (layer.n_in + 1) * size):
+                total += gradient[i] * gradient[i]
+    return math.sqrt(total)
+
+
+@njit
+def update_network(network, state, gradient, optimizer, scale):
+    """Make one update of all weights, and of their transposes, from `scale` times a gradient.
+
+    Parameters
+    ----------
+    network : Network; its weights are updated
+    state : State of this network and kind of optimiser (see `construction.optimizer_state`); updated
+    gradient : 1-D array packed like network.weights
+    optimizer : Optimizer; its `mean` is not looked at
+    scale : float; 1 / N makes the mean of a gradient summed over N rows
+    """
+    weights, size = network.weights, width(network.weights)
+    if optimizer.clip_norm > 0:
+        norm = scale * gradient_norm(network, gradient, optimizer.update_biases)
+        scale = scale * (optimizer.clip_norm / norm if norm > optimizer.clip_norm else 1.0)
+    for l in range(len(network.layers)):
+        layer = network.layers[l]
+        for column in range(0, layer.n_out, size):
+            start = layer.weights + column // size * (layer.n_in + 1) * size
+            if layer.bias and optimizer.update_biases:
+                update(weights, state, gradient, start, start + size, optimizer, scale, False)
+            update(weights, state, gradient, start + size, start + (layer.n_in + 1) * size, optimizer, scale, True)
+            if layer.transposed >= 0:
+                transpose(network, l, column, 0, layer.n_in)
+    state.steps[0] += 1

@@ -1,0 +1,50 @@
+"""Updates of whole networks."""
+
+import fastmlp_kernels as fk
+import numpy as np
+import pytest
+from fastmlp_kernels.updates import Optimizer
+
+from tests import reference
+from tests.kernels.cases import DTYPES, RandomNetwork, parameters
+from tests.kernels.test_updates import KINDS
+
+STEPS = 4
+
+
+@DTYPES
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "settings", [{}, {"clip_norm": 0.01}, {"clip_norm": 1e3}, {"l2": 0.1, "update_biases": False, "weight_decay": 0.1}]
+)
+@pytest.mark.parametrize("seed", [1, 4])  # with and without biases
+def test_training_is_that_of_the_reference(seed, kind, settings, dtype):
+    case = RandomNetwork(seed, dtype, output="sigmoid")
+    x, y = case.x[:20], abs(case.random(20, case.sizes[-1]))[: len(case.x)]
+    optimizer = reference.Optimizer(kind, learning_rate=0.01, **settings)
+    # Adam divides by the root of a squared gradient: where that is small, rounding errors are not.
+    optimizer = optimizer._replace(epsilon=0.1)
+    compiled = fk.optimizer(**{**optimizer._asdict(), "kind": KINDS[kind]})
+    state, gradient = fk.optimizer_state(case.built, KINDS[kind]), fk.packed_gradient(case.built)
+    space, loss = fk.workspace(case.built, len(x)), fk.loss("squared_error", "sigmoid", dtype)
+    for _ in range(STEPS):
+        fk.loss_gradient_rows(gradient, case.built, space, x, y, loss, True)
+        fk.update_network(case.built, state, gradient, compiled, 1 / len(x))
+    reference.train(case.network, [(x.astype(float), y.astype(float))] * STEPS, "squared_error", optimizer)
+    assert state.steps[0] == STEPS
+    weights, biases = parameters(case.built)
+    for found, expected in zip(weights + biases, case.network.weights + case.network.biases, strict=True):
+        case.check(found, expected)
+    renewed = fk.network([w.astype(dtype) for w in weights], [b.astype(dtype) for b in biases], [0] * len(weights))
+    np.testing.assert_array_equal(case.built.transposed, renewed.transposed)
+
+
+def test_settings_left_out_are_the_usual_ones():
+    assert fk.optimizer(fk.ADAM) == Optimizer(fk.ADAM, 1e-3, 0.0, 0.9, 0.999, 1e-8, 0.01, 0.0, True, True)
+    assert fk.optimizer(fk.SGD, 1).learning_rate == 1.0
+
+
+def test_the_norm_of_a_gradient_counts_its_parameters_alone():
+    built = fk.network([np.ones((2, 3)), np.ones((3, 1))], [np.ones(3), np.ones(1)], ["tanh", "tanh"])
+    assert fk.gradient_norm(built, built.weights, True) == pytest.approx(13**0.5)
+    assert fk.gradient_norm(built, built.weights, False) == pytest.approx(9**0.5)
