@@ -9,6 +9,7 @@ The modules `vectormath` (elementary functions that vectorise) and `tile` (a mat
 made of) are for kernels of one's own.
 """
 
+from .c_interface import INCLUDE, CNetwork
 from .codes import activation_code
 from .construction import (
     network,
@@ -38,9 +39,11 @@ from .updates import ADAM, ADAMW, MOMENTUM, NESTEROV, SGD, Optimizer, State
 __all__ = [
     "ADAM",
     "ADAMW",
+    "INCLUDE",
     "MOMENTUM",
     "NESTEROV",
     "SGD",
+    "CNetwork",
     "Data",
     "Loss",
     "Network",

@@ -21,14 +21,19 @@ as_array = (lambda array, count: array[:count]) if config.DISABLE_JIT else numba
 _kept = []  # C functions in use, which must not be collected; when run as plain Python, the functions themselves
 
 
+def c_function(function, signature):
+    """`function` compiled for the Numba `signature`, whose arrays are C pointers: a `numba.cfunc`, which is kept."""
+    options = {key: OPTIONS[key] for key in ("error_model", "boundscheck")}
+    _kept.append(_cached(lambda cache: numba.cfunc(signature, cache=cache, **options)(function)))
+    return _kept[-1]
+
+
 def address(function, signature):
-    """The address (a non-zero int) of `function` compiled for the Numba `signature`, whose arrays are C pointers."""
+    """The address (a non-zero int) of `function` compiled for the Numba `signature` (see `c_function`)."""
     if config.DISABLE_JIT:
         _kept.append(function)
         return len(_kept)
-    options = {key: OPTIONS[key] for key in ("error_model", "boundscheck")}
-    _kept.append(_cached(lambda cache: numba.cfunc(signature, cache=cache, **options)(function)))
-    return _kept[-1].address
+    return c_function(function, signature).address
 
 
 def _emit(result, arrays, context, builder, signature, args):
