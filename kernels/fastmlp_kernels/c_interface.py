@@ -113,8 +113,8 @@ class CNetwork(ctypes.Structure):
     may share it.
 
     Each C function is an attribute, compiled when first asked for and kept on disk, with the attributes `address` (an
-    int) and `ctypes` (a function of that module). Matrices are row-major, of the network's dtype, and neither they nor
-    a thread's handle may be in use elsewhere meanwhile; see `fastmlp.h` for the C declarations.
+    int) and `ctypes` (a function of that module). Matrices are row-major, of the network's dtype; a handle is for one
+    thread at a time. The C declarations are in `fastmlp.h`, in the folder INCLUDE.
 
     Parameters
     ----------
