@@ -9,6 +9,7 @@ The modules `vectormath` (elementary functions that vectorise) and `tile` (a mat
 made of) are for kernels of one's own.
 """
 
+from .c_interface import INCLUDE, CNetwork
 from .codes import activation_code
 from .construction import (
     network,
@@ -39,11 +40,13 @@ from .updates import ADAM, ADAMW, MOMENTUM, NESTEROV, NO_UPDATE, NONE, SGD, Opti
 __all__ = [
     "ADAM",
     "ADAMW",
+    "INCLUDE",
     "MOMENTUM",
     "NESTEROV",
     "NONE",
     "NO_UPDATE",
     "SGD",
+    "CNetwork",
     "Data",
     "Loss",
     "Network",

@@ -21,17 +21,22 @@ as_array = (lambda array, count: array[:count]) if config.DISABLE_JIT else numba
 _kept = []  # C functions in use, which must not be collected; when run as plain Python, the functions themselves
 
 
-def address(function, signature, cached=True):
-    """The address (a non-zero int) of `function` compiled for the Numba `signature`, whose arrays are C pointers.
+def c_function(function, signature, cached=True):
+    """`function` compiled for the Numba `signature`, whose arrays are C pointers: a `numba.cfunc`, which is kept.
 
     `cached` tells whether its machine code may be kept on disk.
     """
+    options = {key: OPTIONS[key] for key in ("error_model", "boundscheck")}
+    _kept.append(_cached(lambda cache: numba.cfunc(signature, cache=cache and cached, **options)(function)))
+    return _kept[-1]
+
+
+def address(function, signature, cached=True):
+    """The address (a non-zero int) of `function` compiled for the Numba `signature` (see `c_function`)."""
     if config.DISABLE_JIT:
         _kept.append(function)
         return len(_kept)
-    options = {key: OPTIONS[key] for key in ("error_model", "boundscheck")}
-    _kept.append(_cached(lambda cache: numba.cfunc(signature, cache=cache and cached, **options)(function)))
-    return _kept[-1].address
+    return c_function(function, signature, cached).address
 
 
 def _emit(result, arrays, context, builder, signature, args):

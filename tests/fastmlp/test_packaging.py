@@ -43,6 +43,10 @@ def test_a_wheel_says_that_it_is_typed(wheel):
     assert {"fastmlp/py.typed", "fastmlp_kernels/py.typed"} <= set(zipfile.ZipFile(wheel).namelist())
 
 
+def test_a_wheel_holds_the_c_header(wheel):
+    assert "fastmlp_kernels/fastmlp.h" in zipfile.ZipFile(wheel).namelist()
+
+
 def test_a_wheel_works_without_the_repository(wheel, tmp_path):
     script = "import fastmlp, fastmlp_kernels; print(fastmlp.__file__); print(fastmlp_kernels.__file__)"
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")

@@ -1,0 +1,38 @@
+/* Networks of fastmlp_kernels for C: the types of what Python's fastmlp_kernels.CNetwork hands over.
+ *
+ * Matrices are row-major: `rows` rows of x and of input_gradients have n_in numbers each, those of outputs and of
+ * output_gradients n_out. They may start anywhere a number may. What is written must not overlap what is read.
+ *
+ * No function allocates, fails or needs Python's lock. Each works in memory of the network it is given: a thread needs a
+ * CNetwork of its own, and all of them may share the weights. Functions and networks live as long as Python's objects.
+ */
+#ifndef FASTMLP_H
+#define FASTMLP_H
+
+#include <stdint.h>
+
+typedef struct fastmlp_network {
+    int64_t n_in;
+    int64_t n_out;
+    /* What follows is private, and may become something else. */
+} fastmlp_network;
+
+/* CNetwork.forward of a float32 and of a float64 network: outputs of any number of rows.
+ * Returns 0, or 1 if an input is not finite: outputs are then written all the same. */
+typedef int32_t (*fastmlp_forward_float)(fastmlp_network *, int64_t rows, const float *x, float *outputs);
+typedef int32_t (*fastmlp_forward_double)(fastmlp_network *, int64_t rows, const double *x, double *outputs);
+
+/* CNetwork.forward_one: outputs of one sample. Faster than `forward`, and not the same in the last bits. */
+typedef void (*fastmlp_forward_one_float)(fastmlp_network *, const float *x, float *outputs);
+typedef void (*fastmlp_forward_one_double)(fastmlp_network *, const double *x, double *outputs);
+
+/* CNetwork.vjp: row by row, input_gradients = output_gradients times the Jacobian of the outputs by the inputs. */
+typedef void (*fastmlp_vjp_float)(fastmlp_network *, int64_t rows, const float *x, const float *output_gradients,
+                                  float *input_gradients);
+typedef void (*fastmlp_vjp_double)(fastmlp_network *, int64_t rows, const double *x, const double *output_gradients,
+                                   double *input_gradients);
+
+/* CNetwork.integrand of a float64 network with one output: the output at x[0], ..., x[n - 1]; NaN if n is not n_in. */
+typedef double (*fastmlp_integrand)(int32_t n, double *x, void *network);
+
+#endif
