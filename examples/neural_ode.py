@@ -1,9 +1,10 @@
 """A neural ordinary differential equation: y' = f(y) with a network f, learnt from one spiral that was looked at.
 
 The data are points, at equal times, of the angle and velocity of a damped pendulum, which spiral inwards. The network
-is trained on short pieces of the spiral, each from a known point on: Runge-Kutta steps take all pieces forward, every step ends beside a data point, and half the
-squared distances are the loss. It is differentiated after discretisation, which gives the exact gradient of what is
-computed: with k_i = f(s_i), s_i = y + a_i k_(i-1) and y_new = y + sum_i b_i k_i, the adjoint of a step is
+is trained on short pieces of the spiral, each from a known point on: Runge-Kutta steps take all pieces forward, every
+step ends beside a data point, and half the squared distances are the loss. It is differentiated after discretisation,
+which gives the exact gradient of what is computed: with k_i = f(s_i), s_i = y + a_i k_(i-1) and
+y_new = y + sum_i b_i k_i, the adjoint of a step is
 
     adj k_i = b_i adj y_new + a_(i+1) adj s_(i+1),   adj s_i = adj k_i J(s_i),   adj y = adj y_new + sum_i adj s_i.
 
@@ -31,15 +32,12 @@ def pendulum(y):
 
 
 def spiral():
-    """The data: POINTS points, (POINTS, 2), found with steps a tenth as long."""
-    y, points, h = np.array([2.0, 0.0]), np.empty((POINTS, 2)), H / 10
+    """The data: POINTS points, (POINTS, 2), found by the midpoint rule with steps a hundredth as long."""
+    y, points, h = np.array([2.0, 0.0]), np.empty((POINTS, 2)), H / 100
     for t in range(POINTS):
         points[t] = y
-        for _ in range(10):
-            k1 = pendulum(y)
-            k2 = pendulum(y + h / 2 * k1)
-            k3 = pendulum(y + h / 2 * k2)
-            y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + pendulum(y + h * k3))
+        for _ in range(100):
+            y = y + h * pendulum(y + h / 2 * pendulum(y))
     return points
 
 
@@ -71,7 +69,11 @@ def step_back(gradient, network, space, adjoint, stages, k, s):
 def train(network, points, updates, seed):
     """Train `network` by Adam on pieces of the trajectory `points`; the loss of each update."""
     np.random.seed(seed)  # noqa: NPY002 (what compiled code has)
-    space, gradient, state = fk.workspace(network, PIECES), fk.packed_gradient(network), fk.optimizer_state(network, fk.ADAM)
+    space, gradient, state = (
+        fk.workspace(network, PIECES),
+        fk.packed_gradient(network),
+        fk.optimizer_state(network, fk.ADAM),
+    )
     stages, misses = np.empty((STEPS, 4, PIECES, 2)), np.empty((STEPS, PIECES, 2))
     k, s, losses = np.empty((PIECES, 2)), np.empty((PIECES, 2)), np.zeros(updates)
     for update in range(updates):
