@@ -1,20 +1,35 @@
-"""The examples of the README run as they are written."""
+"""The examples of the guides run as they are written."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+ROOT = Path(__file__).parents[1]
+GUIDES = "README.md", "kernels/README.md"
 
 
-def test_there_are_examples():
-    assert len(BLOCKS) >= 2
+def blocks(guide):
+    return re.findall(r"```python\n(.*?)```", (ROOT / guide).read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[-1][:40])
+@pytest.mark.parametrize("guide", GUIDES)
+def test_there_are_examples(guide):
+    assert len(blocks(guide)) >= 2
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(block, id=f"{guide}: {block.splitlines()[-1][:40]}")
+        for guide in GUIDES
+        for block in blocks(guide)
+    ],
+)
 def test_example_runs_and_prints(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+    script = tmp_path / "example.py"  # compiled code is cached for functions in files only
+    script.write_text(block)
+    runpy.run_path(str(script))
     assert capsys.readouterr().out.strip()

@@ -1,0 +1,33 @@
+"""The examples run, and find what they say they find."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from numba.core import config
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+# The last line that each prints: a number, and the bound that it has to keep.
+RESULTS = {
+    "boundary_value": r"largest error (\S+) \(at most (\S+)\)",
+    "neural_ode": r"RMS error over the whole spiral (\S+) \(at most (\S+)\)",
+    "monte_carlo": r"failures by the network off by (\S+) of all cases \(at most (\S+), the standard error\)",
+    "cart_pole": r"mean steps short of the longest episode (\S+) \(at most (\S+)\)",
+}
+
+
+def test_every_example_is_run():
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(RESULTS)
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="hours as plain Python")
+@pytest.mark.parametrize("name", RESULTS)
+def test_example_keeps_its_bound(name):
+    done = subprocess.run([sys.executable, EXAMPLES / f"{name}.py"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = re.fullmatch(RESULTS[name], done.stdout.splitlines()[-1])
+    assert found, done.stdout
+    assert float(found[1]) <= float(found[2])
