@@ -120,8 +120,7 @@ def test_loops_are_vector_code(dtype):
 KINKS = [0, 1, -1, 0.2, custom.STEP / 3, -custom.STEP / 3, custom.STEP, 1e-300, 0.05 + 2 * custom.STEP]
 
 
-@pytest.mark.parametrize("kink", KINKS)
-@pytest.mark.parametrize("at_kink", [-1, 0.5, 3])
+@pytest.mark.parametrize(("kink", "at_kink"), [(0, -1), (0, 3), (0.2, -1), (0.2, 3), *((kink, 0.5) for kink in KINKS)])
 def test_a_right_derivative_passes_next_to_a_kink(kink, at_kink):
     """At the kink any slope from that on its left to that on its right will do."""
 
