@@ -21,11 +21,7 @@ def test_there_are_examples(guide):
 
 @pytest.mark.parametrize(
     "block",
-    [
-        pytest.param(block, id=f"{guide}: {block.splitlines()[-1][:40]}")
-        for guide in GUIDES
-        for block in blocks(guide)
-    ],
+    [pytest.param(block, id=f"{guide}: {block.splitlines()[-1][:40]}") for guide in GUIDES for block in blocks(guide)],
 )
 def test_example_runs_and_prints(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
