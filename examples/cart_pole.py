@@ -15,7 +15,10 @@ Equations and limits are those of Barto, Sutton and Anderson (1983) as Gymnasium
 """
 
 import math
+import os
 import time
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait sleep: on a busy machine, spinning costs dearly
 
 import fastmlp_kernels as fk
 import numpy as np
