@@ -66,31 +66,45 @@ def step_back(gradient, network, space, adjoint, stages, k, s):
 
 
 @njit(cache=True)
-def train(network, points, updates, seed):
-    """Train `network` by Adam on pieces of the trajectory `points`; the loss of each update."""
-    np.random.seed(seed)  # noqa: NPY002 (what compiled code has)
-    space, gradient, state = (
-        fk.workspace(network, PIECES),
-        fk.packed_gradient(network),
-        fk.optimizer_state(network, fk.ADAM),
-    )
+def loss_gradient(gradient, network, space, points, starts):
+    """The loss of the pieces of `points` that begin at `starts`, (PIECES,), and its gradient by all weights, summed."""
     stages, misses = np.empty((STEPS, 4, PIECES, 2)), np.empty((STEPS, PIECES, 2))
-    k, s, losses = np.empty((PIECES, 2)), np.empty((PIECES, 2)), np.zeros(updates)
+    y, k, s = points[starts], np.empty((PIECES, 2)), np.empty((PIECES, 2))
+    for n in range(STEPS):
+        step(network, space, y, stages[n], k)
+        misses[n] = y - points[starts + n + 1]
+    gradient[:], adjoint = 0, np.zeros((PIECES, 2))
+    for n in range(STEPS - 1, -1, -1):
+        adjoint += misses[n]
+        step_back(gradient, network, space, adjoint, stages[n], k, s)
+    return np.sum(misses**2) / 2
+
+
+@njit(cache=True)
+def train(network, points, updates, seed):
+    """Train `network` by Adam on random pieces of the trajectory `points`; the mean loss of each update."""
+    np.random.seed(seed)  # noqa: NPY002 (what compiled code has)
+    space, gradient, losses = fk.workspace(network, PIECES), fk.packed_gradient(network), np.zeros(updates)
+    state = fk.optimizer_state(network, fk.ADAM)
     for update in range(updates):
         starts = np.random.randint(0, len(points) - STEPS, PIECES)  # noqa: NPY002
-        y = points[starts]
-        for n in range(STEPS):
-            step(network, space, y, stages[n], k)
-            misses[n] = y - points[starts + n + 1]
-        losses[update] = np.sum(misses**2) / 2 / PIECES
-        gradient[:] = 0
-        adjoint = np.zeros((PIECES, 2))
-        for n in range(STEPS - 1, -1, -1):
-            adjoint += misses[n]
-            step_back(gradient, network, space, adjoint, stages[n], k, s)
+        losses[update] = loss_gradient(gradient, network, space, points, starts) / PIECES
         rate = 5e-3 * (1 + math.cos(math.pi * update / updates))
         fk.update_network(network, state, gradient, fk.optimizer(fk.ADAM, learning_rate=rate), 1 / PIECES)
     return losses
+
+
+def gradient_error(network, points, h=1e-5):
+    """The relative error of the gradient along a random direction, against a central difference."""
+    space, gradient, starts = fk.workspace(network, PIECES), fk.packed_gradient(network), np.arange(PIECES)
+    params, slopes, losses = np.empty(fk.parameter_count(network)), np.empty(fk.parameter_count(network)), []
+    fk.unpack(params, network, network.weights)
+    direction = np.random.default_rng(0).normal(size=params.size)
+    for moved in (params + h * direction, params - h * direction, params):
+        fk.pack(network, moved)
+        losses.append(loss_gradient(gradient, network, space, points, starts))
+    fk.unpack(slopes, network, gradient)
+    return abs(slopes @ direction / ((losses[0] - losses[1]) / (2 * h)) - 1)
 
 
 @njit(cache=True)
@@ -106,6 +120,9 @@ def trajectory(network, start, count):
 
 def main():
     network, points = MLP([2, 32, 32, 2], activation="tanh", dtype="float64", seed=0).network, spiral()
+    wrong = gradient_error(network, points)
+    print(f"relative error of the gradient {wrong:.1e}")
+    assert wrong < 1e-6, f"the relative error of the gradient is {wrong}"
     train(network, points, 0, 0)  # compiles
     start = time.perf_counter()
     losses = train(network, points, UPDATES, 0)
