@@ -141,5 +141,5 @@ def test_losses_by_name_know_whether_they_apply_the_activation(name, output):
 def test_losses_that_do_not_fit_the_outputs_are_refused():
     with pytest.raises(ValueError, match="loss is 'cross_entropy' with output_activation 'tanh'; accepted: softmax"):
         loss("cross_entropy", "tanh", np.float32)
-    with pytest.raises(ValueError, match="loss is 'hinge'; accepted: binary_cross_entropy, cross_entropy, squared"):
+    with pytest.raises(ValueError, match="loss is 'hinge'; accepted: squared_error, cross_entropy, binary_cross"):
         loss("hinge", "tanh", np.float32)
