@@ -35,7 +35,8 @@ def test_training_is_that_of_the_reference(seed, kind, settings, dtype):
     weights, biases = parameters(case.built)
     for found, expected in zip(weights + biases, case.network.weights + case.network.biases, strict=True):
         case.check(found, expected)
-    renewed = fk.network([w.astype(dtype) for w in weights], [b.astype(dtype) for b in biases], ["identity"] * len(weights))
+    arrays = ([array.astype(dtype) for array in group] for group in (weights, biases))
+    renewed = fk.network(*arrays, ["identity"] * len(weights))
     np.testing.assert_array_equal(case.built.transposed, renewed.transposed)
 
 
