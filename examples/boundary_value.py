@@ -7,7 +7,7 @@ are. Training makes the residual r = u'' + pi² sin(pi x) small at collocation p
 
 asks for the network's second derivative by its input, and for the gradient of that by the weights. `taylor_rows` and
 `taylor_gradient_rows` find both; the residual, which is the user's own, stands between them in compiled code. Thousands
-of updates on a few points each take some 30 µs: called one by one from Python, they would cost as much again.
+of updates on a few points each take some 30 µs, which calls from Python would add to.
 """
 
 import math
