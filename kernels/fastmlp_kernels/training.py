@@ -368,7 +368,7 @@ def _evaluate(network, workspace, data, loss, threads):
     return total
 
 
-# Each driver twice: with its regions on all threads, and on the caller's thread alone, for work too small to share.
+# Each driver twice: with its region on all threads, and on the caller's thread alone, for work too small to share.
 train, train_serial = parallel_njit(specialise(_train, "train")), njit(specialise(_train, "train_serial"))
 evaluate = parallel_njit(specialise(_evaluate, "evaluate"))
 evaluate_serial = njit(specialise(_evaluate, "evaluate_serial"))
