@@ -216,9 +216,9 @@ class Trainer:
         mean = self.reduction == "mean"
         optimizer = optimizers.compiled(self.optimizer, rate, self.l2, self.clip_norm, mean, self.update_biases)
         self._progress.loss[0], self._progress.squares[:], self._progress.diverged[0] = 0, 0, 0
-        workspace, batches, threads = self._workspace(batch_size), (batch_size, first, last), numba.get_num_threads()
+        workspace, batches = self._workspace(batch_size), (batch_size, first, last)
         learning = self._kernel_loss, optimizer, self._state, self._progress
-        driver(self._network, workspace, data, *learning, *batches, threads)
+        driver(self._network, workspace, data, *learning, *batches, self._thread_count(batch_size))
         diverged = packed.nonfinite_layer(self._network) or self._progress.diverged[0]
         if diverged:
             self._reset()
@@ -241,13 +241,17 @@ class Trainer:
         if batch_size not in self._paces:
             flops = self.net.training_flops * batch_size
             drivers = [training.train_serial] if flops < plan.PARALLEL_FLOPS else []
-            drivers += [training.train] if flops >= plan.SERIAL_FLOPS and numba.get_num_threads() > 1 else []
+            drivers += [training.train] if self._thread_count(batch_size) > 1 else []
             self._paces = {batch_size: Pace(drivers or [training.train_serial], flops)}
         return self._paces[batch_size]
 
+    def _thread_count(self, rows):
+        """Threads that share the work on so many rows."""
+        return 1 if plan.is_serial(self.net.sizes, rows) else numba.get_num_threads()
+
     def _workspace(self, batch_size, samples=0):
         """Scratch memory for batches of a size, or to evaluate `samples`; the last of each kind is kept."""
-        kind, sizes = samples > 0, (batch_size, numba.get_num_threads(), samples)
+        kind, sizes = samples > 0, (batch_size, self._thread_count(samples or batch_size), samples)
         if kind not in self._workspaces or self._workspaces[kind][0] != sizes:
             self._workspaces[kind] = sizes, plan.workspace(self._network, *sizes)
         return self._workspaces[kind][1]
@@ -284,7 +288,7 @@ class Trainer:
     def _evaluate(self, data):
         samples = len(data.order) or len(data.x)
         workspace = self._workspace(min(samples, plan.EVALUATION_ROWS), samples)
-        threads = 1 if plan.is_serial(self.net.sizes, samples) else numba.get_num_threads()
+        threads = self._thread_count(samples)
         run = training.evaluate if threads > 1 else training.evaluate_serial
         return run(self._network, workspace, data, self._kernel_loss, threads) * self._scale(samples)
 

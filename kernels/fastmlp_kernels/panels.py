@@ -12,7 +12,7 @@ whose row length is a power of two do not fall into the same few cache sets. The
 import numpy as np
 
 from .compile import inlined, njit
-from .tile import ROWS, load_columns, store, width
+from .tile import ROWS, load, load_columns, multiply_add, store, total, width, zero
 
 
 @njit
@@ -39,15 +39,24 @@ def pack_rows(panels, source, order, first, rows, block):
     source : (n, columns) array, row-major
     order : (n,) or (0,) int64 array
         Row s of the panels is row order[first + s] of `source`; where `order` is empty, row first + s.
+
+    Returns
+    -------
+    bool
+        Whether all that was copied is finite.
     """
     size, columns = width(panels), source.shape[1]
+    nothing = checked = zero(panels, 1)
     for s in range(rows):
         row = order[first + s] if order.size else first + s
         for q in range(0, columns, size):
-            store(load_columns(source, row * columns + q, columns - q), panels, q * block + s * size, size)
+            copied = load_columns(source, row * columns + q, columns - q)
+            store(copied, panels, q * block + s * size, size)
+            checked = multiply_add(copied, nothing, checked)  # 0 times what is not finite is NaN
     for q in range(0, columns, size):
         for i in range(q * block + rows * size, q * block + padded(rows, ROWS) * size):
             panels[i] = 0
+    return total(checked) == 0
 
 
 @njit
@@ -77,6 +86,8 @@ def unpack_rows(target, first, panels, rows, block):
     """Copy `rows` rows of panels to target[first : first + rows], a row-major matrix."""
     size, columns = width(panels), target.shape[1]
     for s in range(rows):
-        for q in range(0, columns, size):
-            for c in range(min(size, columns - q)):
-                target[first + s, q + c] = panels[q * block + s * size + c]
+        start = (first + s) * columns
+        for q in range(0, columns // size * size, size):
+            store(load(panels, q * block + s * size, 0, 1), target, start + q, size)
+        for c in range(columns // size * size, columns):
+            target[first + s, c] = panels[c // size * size * block + s * size + c % size]

@@ -4,7 +4,7 @@ from numba import prange
 
 from .compile import njit, parallel_njit, specialise
 from .forward import forward
-from .panels import all_finite, pack_rows, unpack_rows
+from .panels import pack_rows, unpack_rows
 from .tickets import take
 from .tile import width
 
@@ -30,8 +30,7 @@ def predict_rows(outputs, network, activations, x, order, first, last, block):
     layer, finite = network.layers[len(network.layers) - 1], True
     for start in range(first, last, block):
         rows = min(block, last - start)
-        pack_rows(activations, x, order, start, rows, block)
-        finite &= all_finite(activations, x.shape[1], rows, block)
+        finite &= pack_rows(activations, x, order, start, rows, block)
         forward(network, activations, rows, block)
         unpack_rows(outputs, start, activations[layer.outputs * width(x) * block :], rows, block)
     return finite

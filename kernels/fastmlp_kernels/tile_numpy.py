@@ -51,8 +51,9 @@ def store(acc, array, offset, stride):
 
 def store_rows(acc, array, offset, stride, count):
     starts, size = _rows(array, offset, stride, len(acc), count)
+    flat = array.reshape(-1)
     for start, row in zip(starts[:count], acc[:count], strict=True):
-        array[start : start + size] = row
+        flat[start : start + size] = row
 
 
 def rank1(acc, a, a_offset, a_stride, b, b_offset):

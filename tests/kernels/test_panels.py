@@ -49,6 +49,19 @@ def test_rows_are_packed_in_order_and_zeros_make_up_whole_tiles(guarded, dtype, 
 
 
 @DTYPES
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_packing_tells_whether_all_it_copies_is_finite(dtype, wrong):
+    rows, columns, block = 5, 2 * width(dtype) + 3, 2 * ROWS
+    source, packed = random((FIRST + rows + 1, columns), dtype), np.empty(3 * width(dtype) * block, dtype)
+    source[FIRST - 1], source[FIRST + rows] = wrong, wrong  # not taken
+    assert pack_rows(packed, source, NO_ORDER, FIRST, rows, block)
+    for row, column in [(FIRST, 0), (FIRST + rows - 1, columns - 1), (FIRST + 2, width(dtype))]:
+        spoilt = source.copy()
+        spoilt[row, column] = wrong
+        assert not pack_rows(packed, spoilt, NO_ORDER, FIRST, rows, block)
+
+
+@DTYPES
 @pytest.mark.parametrize("rows", ROW_COUNTS)
 @pytest.mark.parametrize("columns", SIZES)
 def test_labels_are_packed_one_hot(guarded, dtype, rows, columns):
