@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from fastmlp_kernels import losses, packed, plan, prediction, training, updates
 from fastmlp_kernels.activations import ACTIVATIONS
@@ -15,6 +14,7 @@ from fastmlp_kernels.panels import unpack_rows
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import checks, files
+from .threads import sharing
 from .initializers import INITIALIZERS
 
 NO_LABELS = AS_THEY_COME = np.empty(0, np.int64)
@@ -191,9 +191,9 @@ class MLP:
         x = checks.matrix("X", X, self.sizes[0], self.dtype)
         network = self.kernel_network()
         outputs = np.empty((len(x), self.sizes[-1]), self.dtype)
-        serial = plan.is_serial(self.sizes, len(x))
-        activations, block = plan.scratch(network, len(x), 1 if serial else numba.get_num_threads())
-        run = prediction.predict_serial if serial else prediction.predict
+        threads = sharing(self.sizes, len(x))
+        activations, block = plan.scratch(network, len(x), threads)
+        run = prediction.predict if threads > 1 else prediction.predict_serial
         tickets = np.zeros(2, np.int64)
         run(outputs, network, activations, x, AS_THEY_COME, block, tickets)
         if tickets[-1]:
@@ -205,7 +205,7 @@ class MLP:
         data, loss = self.data(X, y, loss)
         network = self.kernel_network()
         rows = len(data.x)
-        threads = 1 if plan.is_serial(self.sizes, rows) else numba.get_num_threads()
+        threads = sharing(self.sizes, rows)
         workspace = plan.workspace(network, min(rows, plan.EVALUATION_ROWS), threads, rows)
         run = training.evaluate if threads > 1 else training.evaluate_serial
         total = run(network, workspace, data, self.kernel_loss(loss), threads)
@@ -324,7 +324,7 @@ class MLP:
         data, loss = self.data(X, y, loss)
         network, rows = self.kernel_network(), len(data.x)
         scale = self._scale(reduction, rows)
-        threads = 1 if one_block or plan.is_serial(self.sizes, rows) else numba.get_num_threads()
+        threads = 1 if one_block else sharing(self.sizes, rows)
         workspace = plan.workspace(network, rows, threads, block=rows if one_block else None)
         progress = training.Progress(np.zeros(1), np.zeros(len(self.weights)), np.zeros(1, np.int64))
         nothing = updates.State(*np.empty((2, 0), self.dtype), np.zeros(1, np.int64))

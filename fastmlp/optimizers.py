@@ -18,15 +18,20 @@ class SGD:
 
 @dataclass(frozen=True)
 class Momentum:
-    """Gradient descent with momentum: the velocity keeps a share `momentum` of itself and gains the gradient."""
+    """Gradient descent with momentum: the velocity keeps a share `momentum` of itself and gains the gradient.
+
+    With `rate_in_velocity` it gains the gradient times the learning rate of the moment (Sutskever et al. 2013, eq. 1), so
+    that a new rate does not change the steps of gradients before it.
+    """
 
     momentum: float = 0.9
+    rate_in_velocity: bool = False
 
     kind: ClassVar[int] = updates.MOMENTUM
     moments: ClassVar[int] = 1
 
     def __post_init__(self):
-        checks.number("momentum", self.momentum, 0, 1)
+        checks.number("momentum", self.momentum, 0, 1, closed_end=True)
 
 
 @dataclass(frozen=True)
