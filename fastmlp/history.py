@@ -15,6 +15,8 @@ class History:
         Validation loss after the epoch; empty without validation data.
     monitor : list of float
         Measure of one's own after the epoch (see `Trainer.fit`); empty without one.
+    penalty : list of float
+        The penalty l2 / 2 |W|^2 before each update, averaged over the epoch's samples.
     rms : list of float
         Root of the mean squared error per output, for the squared error; else empty.
     delta_rms : list of list of float
@@ -30,6 +32,7 @@ class History:
     loss: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
     monitor: list[float] = field(default_factory=list)
+    penalty: list[float] = field(default_factory=list)
     rms: list[float] = field(default_factory=list)
     delta_rms: list[list[float]] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)

@@ -118,13 +118,24 @@ class MLP:
         self._view()
 
     def _view(self):
-        self.weights, self.biases, start = [], [], 0
+        self.weights, self.biases = self.views(self.params)
+
+    def views(self, params: np.ndarray) -> tuple[list, list]:
+        """Views (weights, biases) of an array laid out like `params`: of a gradient, for one."""
+        weights, biases, start = [], [], 0
         for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False):
-            matrix = self.params[start : start + (n_in + self.bias) * n_out].reshape(n_in + self.bias, n_out)
+            matrix = params[start : start + (n_in + self.bias) * n_out].reshape(n_in + self.bias, n_out)
             start += matrix.size
-            self.weights.append(matrix[self.bias :])
+            weights.append(matrix[self.bias :])
             if self.bias:
-                self.biases.append(matrix[0])
+                biases.append(matrix[0])
+        return weights, biases
+
+    def astype(self, dtype: DTypeLike) -> MLP:
+        """A copy of the network with parameters of another dtype."""
+        net = MLP(**self.config() | {"dtype": dtype, "init": "zeros"})
+        net.params[:], net.metadata = self.params, self.metadata
+        return net
 
     def __getstate__(self):
         """All but the views of `params`, of which copies would be arrays of their own, and compiled functions."""
@@ -316,7 +327,7 @@ class MLP:
         loss = self.resolve_loss(loss)
         x = checks.matrix("X", X, self.sizes[0], self.dtype)
         y, labels = checks.targets("y", y, len(x), self.sizes[-1], self.dtype, loss)
-        return training.Data(x, y, labels, AS_THEY_COME), loss
+        return training.Data(x, y, labels, AS_THEY_COME, np.empty(0, self.dtype)), loss
 
     def _differentiate(self, X, y, loss, reduction, one_block=False):
         """The loss and its gradient over a batch, and where they come from: (..., workspace, network, rows)."""

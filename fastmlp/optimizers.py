@@ -43,11 +43,15 @@ class Nesterov(Momentum):
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam: steps scaled by running means of the gradient and of its square (Kingma & Ba 2015)."""
+    """Adam: steps scaled by running means of the gradient and of its square (Kingma & Ba 2015).
+
+    With `epsilon_hat`, epsilon is that of the end of their section 2, as in scikit-learn: of more weight in first updates.
+    """
 
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    epsilon_hat: bool = False
 
     kind: ClassVar[int] = updates.ADAM
     moments: ClassVar[int] = 2
@@ -83,7 +87,7 @@ def resolve(optimizer):
     return OPTIMIZERS[checks.choice("optimizer", optimizer, OPTIMIZERS)]()
 
 
-def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases):
+def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases, average_l2):
     """The settings as the kernels take them: every number a float, because the kernels are compiled for its type."""
     return updates.Optimizer(
         kind=optimizer.kind,
@@ -96,4 +100,6 @@ def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases):
         clip_norm=float(clip_norm or 0),
         mean=mean,
         update_biases=update_biases,
+        average_l2=average_l2,
+        epsilon_hat=getattr(optimizer, "epsilon_hat", False),
     )

@@ -42,6 +42,9 @@ class Trainer:
         Of losses and gradients over the samples of a batch.
     l2 : float
         Coefficient of the penalty l2 / 2 |W|^2 on the weights. It takes part in the gradient, not in the loss reported.
+    average_l2 : bool
+        Whether the penalty belongs to the sum over a batch that `reduction` "mean" divides by the number of samples, as
+        in scikit-learn, rather than to the mean.
     update_biases : bool
         Whether biases learn, or stay as they are.
     shuffle : bool or function
@@ -74,6 +77,7 @@ class Trainer:
         seed: int = 0,
         threads: int | None = None,
         clip_norm: float | None = None,
+        average_l2: bool = False,
     ) -> None:
         net.check_trainable()
         self.net = net
@@ -82,7 +86,7 @@ class Trainer:
         self.learning_rate, self.schedule = learning_rate, schedules.resolve(learning_rate)
         self.batch_size = checks.count("batch_size", batch_size)
         self.reduction = checks.choice("reduction", reduction, ["mean", "sum"])
-        self.l2 = checks.number("l2", l2)
+        self.l2, self.average_l2 = checks.number("l2", l2), bool(average_l2)
         self.update_biases, self.shuffle = bool(update_biases), bool(shuffle)
         self._rng = np.random.default_rng(seed)
         self._reorder = shuffle if callable(shuffle) else self._rng.shuffle
@@ -96,7 +100,7 @@ class Trainer:
         self._kernel_loss = net.kernel_loss(self.loss)
         self._network = net.kernel_network()
         self._reset()
-        self._progress = training.Progress(np.zeros(1), np.zeros(len(net.weights)), np.zeros(1, np.int64))
+        self._progress = training.Progress(np.zeros(1), np.zeros(len(net.weights)), np.zeros(1, np.int64), np.zeros(2))
         self._workspaces, self._paces = {}, {}
 
     def fit(
@@ -239,18 +243,20 @@ class Trainer:
         batches = -(-samples // batch_size)
         pace = self._pace(batch_size)
         first, loss, begin = 0, 0.0, time.perf_counter()
-        squares = np.zeros(len(self.net.weights))
+        squares, means = np.zeros(len(self.net.weights)), np.zeros(2)
         while first < batches:
             driver, most = pace.pick()
             last, start = min(batches, first + most), time.perf_counter()
             self._run(driver, data, batch_size, rate, first, last, f"in epoch {epoch + 1}")
             pace.note(driver, (time.perf_counter() - start) / (last - first))
             loss, squares = loss + self._progress.loss[0], squares + self._progress.squares
+            means += self._progress.means
             done = min(last * batch_size, samples)
             notify("on_slice_end", done - first * batch_size, loss * self._scale(done))
             first = last
         elapsed = time.perf_counter() - begin
         history.loss.append(loss * self._scale(samples))
+        history.penalty.append(means[1] / samples)
         if self.loss == "squared_error":
             history.rms.append(math.sqrt(2 * loss / (samples * self.net.sizes[-1])))
         history.delta_rms.append(np.sqrt(squares / (samples * np.array(self.net.sizes[1:]))).tolist())
@@ -261,8 +267,9 @@ class Trainer:
     def _run(self, driver, data, batch_size, rate, first, last, when):
         """Make the updates of batches first..last, then show the new weights to the network."""
         mean = self.reduction == "mean"
-        optimizer = optimizers.compiled(self.optimizer, rate, self.l2, self.clip_norm, mean, self.update_biases)
-        self._progress.loss[0], self._progress.squares[:], self._progress.diverged[0] = 0, 0, 0
+        optimizer = optimizers.compiled(self.optimizer, rate, self.l2, self.clip_norm, mean, self.update_biases, self.average_l2)
+        for sums in self._progress:
+            sums[:] = 0
         workspace, batches = self._workspace(batch_size), (batch_size, first, last)
         learning = self._kernel_loss, optimizer, self._state, self._progress
         driver(self._network, workspace, data, *learning, *batches, self._thread_count(batch_size))
@@ -319,7 +326,7 @@ class Trainer:
             targets = checks.targets(
                 "validation_data[1]", validation_data[1], len(x), outputs, self.net.dtype, self.loss
             )
-            return data._replace(order=order), training.Data(x, *targets, np.empty(0, np.int64))
+            return data._replace(order=order), training.Data(x, *targets, np.empty(0, np.int64), np.empty(0, self.net.dtype))
         if validation_fraction is None:
             return data._replace(order=order), None
         held = math.ceil(checks.number("validation_fraction", validation_fraction, 0, 1, open_start=True) * rows)

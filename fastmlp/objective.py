@@ -1,0 +1,55 @@
+"""The loss of a network over fixed samples as a function of its parameters, for optimisers of other libraries."""
+
+from __future__ import annotations
+
+import numpy as np
+from fastmlp_kernels import packed, plan, training, updates
+from numpy.typing import ArrayLike
+
+from .network import MLP
+from .threads import sharing
+
+
+class Objective:
+    """Loss, penalty and their gradient over all samples at once.
+
+    Parameters
+    ----------
+    net : MLP
+    X, y, loss : as for `MLP.gradient`
+    l2 : float
+        Coefficient of the penalty l2 / 2 |W|^2 on the weights.
+    """
+
+    def __init__(self, net: MLP, X: ArrayLike, y: ArrayLike, loss: str = "auto", l2: float = 0.0) -> None:
+        net.check_trainable()
+        self.net, self.l2 = net, l2
+        self._data, loss = net.data(X, y, loss)
+        self._loss, self._network, self._rows = net.kernel_loss(loss), net.kernel_network(), len(self._data.x)
+        self._threads = sharing(net.sizes, self._rows)
+        self._workspace = plan.workspace(self._network, self._rows, self._threads)
+        self._run = training.train if self._threads > 1 else training.train_serial
+        self._state = updates.State(*np.empty((2, 0), net.dtype), np.zeros(1, np.int64))
+        self._progress = training.Progress(np.zeros(1), np.zeros(len(net.weights)), np.zeros(1, np.int64))
+        self._gradient = np.empty_like(net.params)
+
+    def __call__(self, params: np.ndarray) -> tuple[float, float, np.ndarray]:
+        """At flat parameters: the mean loss, the penalty, and the gradient of their sum, in memory that is used again.
+
+        The network takes the parameters over.
+        """
+        net, progress = self.net, self._progress
+        net.params[:] = params
+        packed.pack(self._network, net.params)
+        for sums in progress:
+            sums[:] = 0
+        learning = self._loss, updates.NO_UPDATE, self._state, progress
+        self._run(self._network, self._workspace, self._data, *learning, self._rows, 0, 1, self._threads)
+        packed.unpack(self._gradient, self._network, self._workspace.gradients[0])
+        self._gradient /= self._rows
+        squares = 0.0
+        for weights, gradient in zip(net.weights, net.views(self._gradient)[0], strict=True):
+            gradient += self.l2 * weights
+            squares += float(np.vdot(weights, weights))
+        loss = np.nan if progress.diverged[0] else progress.loss[0] / self._rows
+        return loss, self.l2 / 2 * squares, self._gradient
