@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from fastmlp_kernels import losses, packed, plan, prediction, training, updates
+from fastmlp_kernels import construction, losses, packed, plan, prediction, training, updates
 from fastmlp_kernels.activations import ACTIVATIONS
 from fastmlp_kernels.codes import SOFTMAX, activation_code
 from fastmlp_kernels.panels import unpack_rows
@@ -326,8 +326,7 @@ class MLP:
         scale = self._scale(reduction, rows)
         threads = 1 if one_block or plan.is_serial(self.sizes, rows) else numba.get_num_threads()
         workspace = plan.workspace(network, rows, threads, block=rows if one_block else None)
-        progress = training.Progress(np.zeros(1), np.zeros(len(self.weights)), np.zeros(1, np.int64))
-        nothing = updates.State(*np.empty((2, 0), self.dtype), np.zeros(1, np.int64))
+        progress, nothing = construction.progress(network), construction.optimizer_state(network, updates.NONE)
         run = training.train if threads > 1 else training.train_serial
         learning = self.kernel_loss(loss), updates.NO_UPDATE, nothing, progress
         run(network, workspace, data, *learning, rows, 0, 1, threads)

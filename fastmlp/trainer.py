@@ -8,7 +8,7 @@ import time
 
 import numba
 import numpy as np
-from fastmlp_kernels import packed, plan, training, updates
+from fastmlp_kernels import construction, packed, plan, training
 from numpy.typing import ArrayLike
 
 from . import checks, optimizers, schedules
@@ -91,7 +91,7 @@ class Trainer:
         self._kernel_loss = net.kernel_loss(self.loss)
         self._network = net.kernel_network()
         self._reset()
-        self._progress = training.Progress(np.zeros(1), np.zeros(len(net.weights)), np.zeros(1, np.int64))
+        self._progress = construction.progress(self._network)
         self._workspaces, self._paces = {}, {}
 
     def fit(
@@ -232,9 +232,7 @@ class Trainer:
     def _reset(self):
         """Forget what the optimiser remembers, and what values that are not finite may have left in the padding."""
         self._network.weights[:], self._network.transposed[:] = 0, 0
-        weights, moments = self._network.weights, self.optimizer.moments
-        first, second = (packed.aligned(weights.size if moments > m else 0, weights.dtype, 0) for m in (0, 1))
-        self._state = updates.State(first, second, np.zeros(1, np.int64))
+        self._state = construction.optimizer_state(self._network, self.optimizer.kind)
 
     def _pace(self, batch_size):
         """The pace of batches of a size; that of the last size is kept."""

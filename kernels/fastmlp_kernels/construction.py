@@ -14,6 +14,7 @@ from .plan import BLOCK
 from .rows import RowsWorkspace
 from .taylor import TaylorWorkspace
 from .tile import ROWS, WIDTH_BYTES
+from .training import Data, Progress
 from .updates import ADAM, SGD, State
 
 LINE = 64  # bytes of a cache line
@@ -245,3 +246,40 @@ def optimizer_state(network, kind):
 def packed_gradient(network):
     """A new array for a gradient, packed like the weights: zeros."""
     return _zeros(network.weights.size, network.weights)
+
+
+def data(network, x, y):
+    """Samples for the drivers, in the order in which they lie.
+
+    Parameters
+    ----------
+    network : Network
+    x : (N, n_in) array, row-major, of the network's dtype
+    y : (N, n_out) array of the same kind, or (N,) int64 class numbers
+
+    Returns
+    -------
+    Data
+    """
+    none = np.empty(0, np.int64)
+    if y.ndim == 2:
+        return Data(x, y, none, none)
+    return Data(x, np.empty((0, network.layers["n_out"][-1]), x.dtype), y, none)
+
+
+@overload(data)
+def _compiled_data(network, x, y):
+    if y.ndim == 2:
+        return lambda network, x, y: Data(x, y, np.empty(0, np.int64), np.empty(0, np.int64))
+
+    def labelled(network, x, y):
+        n_out = network.layers[len(network.layers) - 1]["n_out"]
+        return Data(x, np.empty((0, n_out), x.dtype), y, np.empty(0, np.int64))
+
+    return labelled
+
+
+@allocating
+def progress(network):
+    """What the drivers add up as they go: zeros, to start from."""
+    return Progress(np.zeros(1), np.zeros(len(network.layers)), np.zeros(1, np.int64))

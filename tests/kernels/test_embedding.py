@@ -12,6 +12,7 @@ import fastmlp_kernels as fk
 import numba
 import numpy as np
 import pytest
+from fastmlp_kernels.compile import cached_njit
 from numba import njit, prange
 from numba.core.runtime import _nrt_python, rtsys
 
@@ -21,7 +22,7 @@ SOURCES = Path(fk.__file__).parent
 JIT = pytest.mark.skipif(PLAIN, reason="about compiled code")
 
 
-@njit(nogil=True)
+@cached_njit(nogil=True)
 def all_of_it(outputs, gradients, gradient, network, space, x):
     """Forward, back to the inputs and to the parameters, for rows that belong together."""
     for s in range(len(x)):
@@ -30,7 +31,7 @@ def all_of_it(outputs, gradients, gradient, network, space, x):
     fk.gradient_rows(gradient, network, space, x, outputs, True)
 
 
-@njit(parallel=True)
+@cached_njit(parallel=True, nogil=True)
 def shared(outputs, gradients, partial, network, spaces, x):
     for part in prange(len(outputs)):
         space = fk.workspace_of(spaces, part)
@@ -55,8 +56,20 @@ class Parts:
             *(array[part] for array in self.results), self.case.built, fk.workspace_of(self.spaces, part), self.x[part]
         )
 
+    def share(self):
+        shared(*self.results, self.case.built, self.spaces, self.x)
+
     def bits(self):
         return [array.tobytes() for array in self.results]
+
+
+def at_once(*functions):
+    """Call functions without arguments, each in a Python thread of its own."""
+    threads = [threading.Thread(target=function) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +83,9 @@ def serial():
 
 def test_parts_run_by_prange_have_the_same_bits(serial):
     parts = Parts()
-    shared(*parts.results, parts.case.built, parts.spaces, parts.x)
+    parts.share()
     assert parts.bits() == serial
+    assert PLAIN or numba.config.THREADING_LAYER in ("default", numba.threading_layer())
 
 
 def test_parts_run_by_threads_at_once_have_the_same_bits(serial):
@@ -82,12 +96,18 @@ def test_parts_run_by_threads_at_once_have_the_same_bits(serial):
             for part in which:
                 parts.run(part)
 
-    threads = [threading.Thread(target=run, args=(which,)) for which in ([0, 2, 4, 6], [1, 3, 5, 7])]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(lambda: run([0, 2, 4, 6]), lambda: run([1, 3, 5, 7]))
     assert parts.bits() == serial
+
+
+@JIT
+def test_parallel_regions_entered_by_threads_at_once_have_the_same_bits(serial):
+    first, second = Parts(), Parts()
+    first.share()
+    if numba.threading_layer() == "workqueue":
+        pytest.skip("Numba's own threads take one region at a time")
+    at_once(*(lambda parts=parts: [parts.share() for _ in range(50)] for parts in (first, second)))
+    assert first.bits() == second.bits() == serial
 
 
 @njit

@@ -1,5 +1,6 @@
-"""The tests of the kernels once more: with every register tile, and as plain Python, where lines are counted."""
+"""The tests of the kernels once more: every register tile, every threading layer, and plain Python, lines counted."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -35,6 +36,19 @@ def test_products_and_training_are_right_with_every_tile(request, shape):
     """LLVM makes vectors of any width out of those that the machine has, so that every machine runs every shape."""
     cache = request.config.cache.mkdir("fastmlp-tiles")  # one folder for each shape, kept from run to run
     python(*PYTEST, "-m", "shapes", "tests/kernels", FASTMLP_TILE=shape, FASTMLP_CACHE_DIR=str(cache))
+
+
+# Numba's threading layers, and what is there to import if one of them can be used.
+LAYERS = {"omp": "omppool", "tbb": "tbbpool", "workqueue": "workqueue"}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_parts_have_the_same_bits_under_every_threading_layer(layer):
+    try:
+        importlib.import_module(f"numba.np.ufunc.{LAYERS[layer]}")
+    except ImportError as error:
+        pytest.skip(str(error))
+    python(*PYTEST, "tests/kernels/test_embedding.py", "-k", "same_bits", NUMBA_THREADING_LAYER=layer)
 
 
 def test_the_kernels_run_as_plain_python_and_the_tests_reach_their_lines(tmp_path):
