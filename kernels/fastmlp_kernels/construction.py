@@ -142,22 +142,18 @@ def workspaces(network, rows, count):
     total, inputs, widest = _extent(network)
     block = (min(rows, BLOCK) + ROWS - 1) // ROWS * ROWS
     panel = WIDTH_BYTES // network.weights.itemsize * block
-    sizes = total * panel, (total - inputs) * panel, 2 * widest * panel
-    activations = _aligned(count * sizes[0], network.weights).reshape(count, sizes[0])
-    deltas = _aligned(count * sizes[1], network.weights).reshape(count, sizes[1])
-    return RowsWorkspace(
-        block, activations, deltas, _aligned(count * sizes[2], network.weights).reshape(count, sizes[2])
-    )
+    like = network.weights
+    activations, deltas = _shares(count, total * panel, like), _shares(count, (total - inputs) * panel, like)
+    return RowsWorkspace(block, activations, deltas, _shares(count, 2 * widest * panel, like))
 
 
 @allocating
 def taylor_workspaces(network, rows, count):
-    """Scratch memory for `count` threads, each of which takes its share with `workspace_of` (see `taylor_workspace`).
+    """Scratch memory for `count` threads, like `workspaces`, for second derivatives.
 
     Returns
     -------
     TaylorWorkspace
-        Of arrays with a row for each thread.
     """
     n_in, like = network.layers[0]["n_in"], network.weights
     total, inputs, _ = _extent(network)
@@ -209,12 +205,7 @@ def workspace(network, rows):
 
 @allocating
 def taylor_workspace(network, rows):
-    """Scratch memory for one thread, for second derivatives of up to `rows` rows at a time, or fewer with many inputs.
-
-    Parameters
-    ----------
-    network : Network
-    rows : int
+    """Scratch memory for one thread, like `workspace`, for second derivatives; with many inputs in smaller blocks.
 
     Returns
     -------

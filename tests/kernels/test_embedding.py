@@ -16,6 +16,7 @@ from fastmlp_kernels.compile import cached_njit
 from numba import njit, prange
 from numba.core.runtime import _nrt_python, rtsys
 
+from tests import reference
 from tests.kernels.cases import PLAIN, RandomNetwork
 
 SOURCES = Path(fk.__file__).parent
@@ -267,3 +268,30 @@ def test_drivers_may_be_called_from_compiled_code():
 
     run(found, case.built, activations, case.x, np.empty(0, np.int64), block, np.zeros(2, np.int64))
     np.testing.assert_array_equal(found, outputs)
+
+
+@cached_njit()
+def two_epochs(network, space, x, y, loss, threads):
+    """(training losses by all threads, by the caller's alone, loss after it by all threads, by the caller's alone)."""
+    data, progress, optimizer = fk.data(network, x, y), fk.progress(network), fk.optimizer(fk.SGD, learning_rate=0.1)
+    state, losses = fk.optimizer_state(network, fk.SGD), np.empty(4)
+    fk.train(network, space, data, loss, optimizer, state, progress, len(x), 0, 1, threads)
+    losses[0] = progress.loss[0]
+    fk.train_serial(network, space, data, loss, optimizer, state, progress, len(x), 0, 1, threads)
+    losses[1] = progress.loss[0] - losses[0]
+    losses[2] = fk.evaluate(network, space, data, loss, threads)
+    losses[3] = fk.evaluate_serial(network, space, data, loss, threads)
+    return losses
+
+
+@pytest.mark.parametrize("labels", [False, True], ids=["targets", "labels"])
+def test_drivers_train_and_evaluate_inside_compiled_code(labels):
+    case, threads = RandomNetwork(3, np.float32, ["tanh"], "softmax"), numba.get_num_threads()
+    classes = case.rng.integers(0, case.sizes[-1], len(case.x))
+    y = classes if labels else np.eye(case.sizes[-1], dtype=np.float32)[classes]
+    loss = fk.loss("cross_entropy", "softmax", np.float32)
+    expected = reference.losses(case.network, case.x, np.eye(case.sizes[-1])[classes], "cross_entropy").sum()
+    space = fk.training_workspace(case.built, len(case.x), threads)
+    trained, at_second, after, again = two_epochs(case.built, space, case.x, y, loss, threads)
+    assert trained == pytest.approx(expected, rel=1e-5)
+    assert trained > at_second > after == again
