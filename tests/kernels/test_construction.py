@@ -47,8 +47,8 @@ def test_networks_are_those_of_the_packed_form(seed, dtype):
         np.testing.assert_array_equal(made.layers[name], case.built.layers[name])
 
 
-@DTYPES
-@pytest.mark.parametrize("seed", [1, 3, 4])
+# Tuples of other lengths are other types, to be compiled again.
+@pytest.mark.parametrize(("seed", "dtype"), [(1, np.float32), (1, np.float64), (4, np.float32)])
 def test_compiled_code_makes_the_same(seed, dtype):
     case = RandomNetwork(seed, dtype)
     weights, biases = own_arrays(case)
@@ -68,7 +68,7 @@ def test_compiled_code_makes_the_same(seed, dtype):
 
 
 def test_weights_may_be_lists_in_compiled_code():
-    case = RandomNetwork(1, np.float64)
+    case = RandomNetwork(3, np.float64)
     weights, biases = own_arrays(case)
     codes = np.array([activation_code(name, np.float64) for name in case.network.activations])
     made = compiled(numba.typed.List(weights), numba.typed.List(biases), codes, 1)[0]

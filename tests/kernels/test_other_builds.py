@@ -22,7 +22,10 @@ SOURCES = Path(fastmlp_kernels.__file__).parent
 LEAST_COVERAGE = 95  # per cent of the lines
 # The tests whose compilation runs the code that writes instructions; no plain Python does, and nothing already cached.
 COMPILING = [f"tests/kernels/{name}" for name in ("test_tile.py", "test_pointers.py", "test_tickets.py")]
-THREADED = [f"tests/kernels/{name}" for name in ("test_embedding.py", "test_training.py")]
+THREADED = [
+    "tests/kernels/test_embedding.py",
+    "tests/kernels/test_training.py::test_any_number_of_threads_gives_the_same_bits",
+]
 PYTEST = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
 
 
