@@ -7,7 +7,7 @@ probabilities p. Every update plays one episode in each of many environments and
 
 where the advantage is the discounted rest of the episode, less its mean over all episodes at the same time: the
 baseline. `gradient_rows` takes this dE/dp to the weights. The network is asked once for each step of each environment,
-with a state that the step before has made: a call of some hundred nanoseconds, less than Python takes to make one.
+with a state that the step before has made, so that calls cannot be gathered into one.
 
 An environment has a workspace and a gradient of its own and seeds the random numbers of its episodes itself; the
 gradients are added up in order. So threads share nothing, and what is learnt is the same for any number of them.
