@@ -18,6 +18,15 @@ def own_slope(z):
     return fma(-a, a, like(1.0, z))
 
 
+def own_loss(a, y):
+    error = a - y
+    return like(0.5, a) * error * error
+
+
+def own_loss_slope(a, y):
+    return a - y
+
+
 def arrays(rows):
     """(network, x, what is of each output, what is of each output and input)."""
     rng = np.random.default_rng(0)
@@ -91,20 +100,22 @@ class Update(Repeated):
 
 
 class Own(Repeated):
-    """A block of rows forward, through tanh as it is built in, and as a user would register it."""
+    """A block of rows to the parameters, with an activation and a loss as they are built in, or as users write them."""
 
-    params, param_names = ["built_in", "own"], ["tanh"]
+    params, param_names = ["built_in", "activation", "loss"], ["own"]
     units = ROWS
 
-    def prepare(self, tanh):
-        if tanh == "own":
-            fk.register_activation("own_tanh", vectormath.tanh, own_slope)
+    def prepare(self, own):
+        fk.register_activation("own_tanh", vectormath.tanh, own_slope)
+        fk.register_loss("own_squared_error", own_loss, own_loss_slope)
         _, x, outputs, _ = arrays(ROWS)
-        network = MLP([4, 32, 32, 2], "own_tanh" if tanh == "own" else "tanh").network
-        self.arguments = outputs, network, fk.workspace(network, ROWS), x
+        network = MLP([4, 32, 32, 2], "own_tanh" if own == "activation" else "tanh").network
+        name = "own_squared_error" if own == "loss" else "squared_error"
+        loss, space = fk.loss(name, "identity", np.float32), fk.workspace(network, ROWS)
+        self.arguments = fk.packed_gradient(network), network, space, x, outputs, loss
 
     def run(self, calls):
-        loops.forward_rows(calls, *self.arguments)
+        loops.loss_gradient_rows(calls, *self.arguments)
 
-    def time_rows(self, tanh):
+    def time_rows(self, own):
         self.run(self.calls)

@@ -117,3 +117,24 @@ def test_many_inputs_make_blocks_for_second_derivatives_small():
     network = fk.network([np.ones((1000, 3))], None, ["tanh"])
     assert fk.taylor_workspace(network, 500).block == SHAPE.rows
     assert fk.workspace(network, 500).block > SHAPE.rows
+
+
+@numba.njit
+def samples(network, x, y):
+    return fk.data(network, x, y), fk.progress(network)
+
+
+@pytest.mark.parametrize("labels", [False, True], ids=["targets", "labels"])
+def test_samples_are_targets_or_class_numbers(labels):
+    case = RandomNetwork(1, np.float32)
+    outputs = case.sizes[-1]
+    y = np.arange(len(case.x)) % outputs if labels else case.random(len(case.x), outputs)
+    made, inside = (fk.data(case.built, case.x, y), fk.progress(case.built)), samples(case.built, case.x, y)
+    assert equal(inside, made)
+    assert numba.typeof(inside) == numba.typeof(made)
+    data, progress = made
+    assert data.y.shape == (0 if labels else len(case.x), outputs)
+    assert data.labels.size == labels * len(case.x)
+    assert data.order.size == 0
+    assert [part.size for part in progress] == [1, len(case.sizes) - 1, 1]
+    assert not any(part.any() for part in progress)
