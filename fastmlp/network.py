@@ -316,7 +316,7 @@ class MLP:
         loss = self.resolve_loss(loss)
         x = checks.matrix("X", X, self.sizes[0], self.dtype)
         y, labels = checks.targets("y", y, len(x), self.sizes[-1], self.dtype, loss)
-        return training.Data(x, y, labels, AS_THEY_COME), loss
+        return training.Data(x, y, labels, AS_THEY_COME, np.empty(0, self.dtype)), loss
 
     def _differentiate(self, X, y, loss, reduction, one_block=False):
         """The loss and its gradient over a batch, and where they come from: (..., workspace, network, rows)."""

@@ -88,4 +88,5 @@ def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases):
         clip_norm=float(clip_norm or 0),
         mean=mean,
         update_biases=update_biases,
+        average_l2=False,
     )

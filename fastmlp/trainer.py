@@ -270,7 +270,9 @@ class Trainer:
             targets = checks.targets(
                 "validation_data[1]", validation_data[1], len(x), outputs, self.net.dtype, self.loss
             )
-            return data._replace(order=order), training.Data(x, *targets, np.empty(0, np.int64))
+            return data._replace(order=order), training.Data(
+                x, *targets, np.empty(0, np.int64), np.empty(0, self.net.dtype)
+            )
         if validation_fraction is None:
             return data._replace(order=order), None
         held = math.ceil(checks.number("validation_fraction", validation_fraction, 0, 1, open_start=True) * rows)

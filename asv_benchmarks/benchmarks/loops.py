@@ -45,19 +45,19 @@ def activation_slopes(calls, address, z, values, slopes):
 
 
 @cached_njit()
-def losses(calls, address, z, deltas, outputs, targets, rows, n, block):
+def losses(calls, address, z, deltas, outputs, targets, weights, rows, n, block):
     total = 0.0
     for _ in range(calls):
         deltas[:] = z
         outputs[:] = z
-        total += call_loss(address, deltas, 0, outputs, 0, targets, 0, rows, n, block)
+        total += call_loss(address, deltas, 0, outputs, 0, targets, 0, weights, 0, 1.0, rows, n, block)
     return total
 
 
 @cached_njit()
 def updates(calls, weights, state, gradient, optimizer):
     for _ in range(calls):
-        update(weights, state, gradient, 0, weights.size, optimizer, 1.0, True)
+        update(weights, state, gradient, 0, weights.size, optimizer, 1.0, 0.0, True)
 
 
 @cached_njit()

@@ -239,7 +239,7 @@ def packed_gradient(network):
     return _zeros(network.weights.size, network.weights)
 
 
-def data(network, x, y):
+def data(network, x, y, weights=None):
     """Samples for the drivers, in the order in which they lie.
 
     Parameters
@@ -247,25 +247,28 @@ def data(network, x, y):
     network : Network
     x : (N, n_in) array, row-major, of the network's dtype
     y : (N, n_out) array of the same kind, or (N,) int64 class numbers
+    weights : (N,) array of the same dtype, optional; of each sample in the loss
 
     Returns
     -------
     Data
     """
-    none = np.empty(0, np.int64)
+    none, weights = np.empty(0, np.int64), np.empty(0, x.dtype) if weights is None else weights
     if y.ndim == 2:
-        return Data(x, y, none, none)
-    return Data(x, np.empty((0, network.layers["n_out"][-1]), x.dtype), y, none)
+        return Data(x, y, none, none, weights)
+    return Data(x, np.empty((0, network.layers["n_out"][-1]), x.dtype), y, none, weights)
 
 
 @overload(data)
-def _compiled_data(network, x, y):
+def _compiled_data(network, x, y, weights=None):
+    if weights is None or isinstance(weights, types.NoneType | types.Omitted):
+        return lambda network, x, y, weights=None: data(network, x, y, np.empty(0, x.dtype))
     if y.ndim == 2:
-        return lambda network, x, y: Data(x, y, np.empty(0, np.int64), np.empty(0, np.int64))
+        return lambda network, x, y, weights=None: Data(x, y, np.empty(0, np.int64), np.empty(0, np.int64), weights)
 
-    def labelled(network, x, y):
+    def labelled(network, x, y, weights=None):
         n_out = network.layers[len(network.layers) - 1]["n_out"]
-        return Data(x, np.empty((0, n_out), x.dtype), y, np.empty(0, np.int64))
+        return Data(x, np.empty((0, n_out), x.dtype), y, np.empty(0, np.int64), weights)
 
     return labelled
 
