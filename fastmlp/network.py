@@ -7,15 +7,15 @@ from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
-from fastmlp_kernels import losses, packed, plan, prediction, training, updates
+from fastmlp_kernels import construction, losses, packed, plan, prediction, training, updates
 from fastmlp_kernels.activations import ACTIVATIONS
 from fastmlp_kernels.codes import SOFTMAX, activation_code
 from fastmlp_kernels.panels import unpack_rows
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import checks, files
-from .threads import sharing
 from .initializers import INITIALIZERS
+from .threads import sharing
 
 NO_LABELS = AS_THEY_COME = np.empty(0, np.int64)
 YOUR_OWN = "; one of your own must be registered first, with fastmlp.register_activation"
@@ -337,8 +337,7 @@ class MLP:
         scale = self._scale(reduction, rows)
         threads = 1 if one_block else sharing(self.sizes, rows)
         workspace = plan.workspace(network, rows, threads, block=rows if one_block else None)
-        progress = training.Progress(np.zeros(1), np.zeros(len(self.weights)), np.zeros(1, np.int64))
-        nothing = updates.State(*np.empty((2, 0), self.dtype), np.zeros(1, np.int64))
+        progress, nothing = construction.progress(network), construction.optimizer_state(network, updates.NONE)
         run = training.train if threads > 1 else training.train_serial
         learning = self.kernel_loss(loss), updates.NO_UPDATE, nothing, progress
         run(network, workspace, data, *learning, rows, 0, 1, threads)

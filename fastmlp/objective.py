@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from fastmlp_kernels import packed, plan, training, updates
+from fastmlp_kernels import construction, packed, plan, training, updates
 from numpy.typing import ArrayLike
 
 from .network import MLP
@@ -30,7 +30,7 @@ class Objective:
         self._workspace = plan.workspace(self._network, self._rows, self._threads)
         self._run = training.train if self._threads > 1 else training.train_serial
         self._state = updates.State(*np.empty((2, 0), net.dtype), np.zeros(1, np.int64))
-        self._progress = training.Progress(np.zeros(1), np.zeros(len(net.weights)), np.zeros(1, np.int64))
+        self._progress = construction.progress(self._network)
         self._gradient = np.empty_like(net.params)
 
     def __call__(self, params: np.ndarray) -> tuple[float, float, np.ndarray]:

@@ -13,22 +13,20 @@ class SGD:
     """Plain gradient descent."""
 
     kind: ClassVar[int] = updates.SGD
-    moments: ClassVar[int] = 0  # arrays of the size of the weights that it remembers
 
 
 @dataclass(frozen=True)
 class Momentum:
     """Gradient descent with momentum: the velocity keeps a share `momentum` of itself and gains the gradient.
 
-    With `rate_in_velocity` it gains the gradient times the learning rate of the moment (Sutskever et al. 2013, eq. 1), so
-    that a new rate does not change the steps of gradients before it.
+    With `rate_in_velocity` it gains the gradient times the learning rate of the moment (Sutskever et al. 2013, eq. 1):
+    a new rate does not change the steps of gradients before it.
     """
 
     momentum: float = 0.9
     rate_in_velocity: bool = False
 
     kind: ClassVar[int] = updates.MOMENTUM
-    moments: ClassVar[int] = 1
 
     def __post_init__(self):
         checks.number("momentum", self.momentum, 0, 1, closed_end=True)
@@ -45,7 +43,7 @@ class Nesterov(Momentum):
 class Adam:
     """Adam: steps scaled by running means of the gradient and of its square (Kingma & Ba 2015).
 
-    With `epsilon_hat`, epsilon is that of the end of their section 2, as in scikit-learn: of more weight in first updates.
+    With `epsilon_hat`, epsilon is that of the end of their section 2, as in scikit-learn: it weighs more in first updates.
     """
 
     beta1: float = 0.9
@@ -54,7 +52,6 @@ class Adam:
     epsilon_hat: bool = False
 
     kind: ClassVar[int] = updates.ADAM
-    moments: ClassVar[int] = 2
 
     def __post_init__(self):
         checks.number("beta1", self.beta1, 0, 1)

@@ -1,7 +1,7 @@
 """How many threads may share a piece of work.
 
-A child that was forked has none but its own: OpenMP's, which it would need for a parallel region, live in its parent, and
-to enter one kills it. There everything runs on the serial drivers, which give the same bits.
+A child that was forked has but one: those of OpenMP live in its parent, and to enter a parallel region without them
+kills it. There everything runs on the serial drivers, which give the same bits.
 """
 
 import os

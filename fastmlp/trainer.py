@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numba
 import numpy as np
-from fastmlp_kernels import packed, plan, training, updates
+from fastmlp_kernels import construction, packed, plan, training
 from numpy.typing import ArrayLike
 
 from . import callbacks as calls
@@ -100,7 +100,7 @@ class Trainer:
         self._kernel_loss = net.kernel_loss(self.loss)
         self._network = net.kernel_network()
         self._reset()
-        self._progress = training.Progress(np.zeros(1), np.zeros(len(net.weights)), np.zeros(1, np.int64), np.zeros(2))
+        self._progress = construction.progress(self._network)._replace(means=np.zeros(2))
         self._workspaces, self._paces = {}, {}
 
     def fit(
@@ -208,8 +208,8 @@ class Trainer:
     def optimizer_state(self) -> dict:
         """What the optimiser remembers, to go on with it elsewhere: a dict of flat arrays, laid out like `net.params`.
 
-        "first" and "second" hold velocity or moments (empty where there are none), "steps" counts the updates, "rate" is
-        the learning rate that a velocity holds. Assigning such a dict puts the optimiser in that state.
+        "first" and "second" hold velocity or moments (empty where there are none), "steps" counts the updates, "rate"
+        is the learning rate that a velocity holds. Assigning such a dict puts the optimiser in that state.
         """
         flat = {}
         for name in ("first", "second"):
@@ -225,10 +225,11 @@ class Trainer:
             moments, given = getattr(self._state, name), np.ascontiguousarray(state[name], self.net.dtype)
             if given.shape != (self.net.n_params if moments.size else 0,):
                 raise ValueError(
-                    f"optimizer_state[{name!r}] has shape {given.shape}; accepted: that of the same optimiser and network"
+                    f"optimizer_state[{name!r}] has shape {given.shape}; accepted: that of such an optimiser and network"
                 )
             if moments.size:
-                packed.pack(self._network._replace(weights=moments, transposed=np.empty_like(self._network.transposed)), given)
+                unused = np.empty_like(self._network.transposed)
+                packed.pack(self._network._replace(weights=moments, transposed=unused), given)
         self._state.steps[0], self._rate = state["steps"], state["rate"]
 
     def _epoch(self, data, samples, epoch, notify):
@@ -267,7 +268,8 @@ class Trainer:
     def _run(self, driver, data, batch_size, rate, first, last, when):
         """Make the updates of batches first..last, then show the new weights to the network."""
         mean = self.reduction == "mean"
-        optimizer = optimizers.compiled(self.optimizer, rate, self.l2, self.clip_norm, mean, self.update_biases, self.average_l2)
+        settings = self.l2, self.clip_norm, mean, self.update_biases, self.average_l2
+        optimizer = optimizers.compiled(self.optimizer, rate, *settings)
         for sums in self._progress:
             sums[:] = 0
         workspace, batches = self._workspace(batch_size), (batch_size, first, last)
@@ -286,9 +288,7 @@ class Trainer:
     def _reset(self):
         """Forget what the optimiser remembers, and what values that are not finite may have left in the padding."""
         self._network.weights[:], self._network.transposed[:] = 0, 0
-        weights, moments = self._network.weights, self.optimizer.moments
-        first, second = (packed.aligned(weights.size if moments > m else 0, weights.dtype, 0) for m in (0, 1))
-        self._state, self._rate = updates.State(first, second, np.zeros(1, np.int64)), 0.0
+        self._state, self._rate = construction.optimizer_state(self._network, self.optimizer.kind), 0.0
 
     def _pace(self, batch_size):
         """The pace of batches of a size; that of the last size is kept."""
@@ -326,7 +326,9 @@ class Trainer:
             targets = checks.targets(
                 "validation_data[1]", validation_data[1], len(x), outputs, self.net.dtype, self.loss
             )
-            return data._replace(order=order), training.Data(x, *targets, np.empty(0, np.int64), np.empty(0, self.net.dtype))
+            return data._replace(order=order), training.Data(
+                x, *targets, np.empty(0, np.int64), np.empty(0, self.net.dtype)
+            )
         if validation_fraction is None:
             return data._replace(order=order), None
         held = math.ceil(checks.number("validation_fraction", validation_fraction, 0, 1, open_start=True) * rows)
@@ -358,4 +360,3 @@ class Trainer:
             yield
         finally:
             numba.set_num_threads(previous)
-

@@ -2,6 +2,7 @@
 
 import warnings
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -40,7 +41,7 @@ def nonnegative(closed="left"):
 class BaseMLP(BaseEstimator):
     """The estimators' common part. `_net` holds the network, of which `coefs_` and `intercepts_` are views."""
 
-    _parameter_constraints = {
+    _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [str, "array-like"],
         "solver": [StrOptions(SOLVERS), *optimizers.OPTIMIZERS.values()],
@@ -93,8 +94,8 @@ class BaseMLP(BaseEstimator):
     def to_sklearn(self):
         """The fitted model as an estimator of scikit-learn, with the same predictions.
 
-        Parameters that scikit-learn lacks are left out; a solver, learning rate or loss that it lacks becomes its default,
-        which matters only if it is trained further.
+        Parameters that scikit-learn lacks are left out; a solver, learning rate or loss that it lacks becomes its
+        default, which matters only if it is trained further.
 
         Raises
         ------
@@ -105,7 +106,7 @@ class BaseMLP(BaseEstimator):
         names = set(self._activation_names(self.n_layers_ - 2))
         if len(names) > 1 or not names <= set(SHARED_ACTIVATIONS):
             raise ValueError(
-                f"activation is {self.activation!r}; accepted: one of {', '.join(SHARED_ACTIVATIONS)} for all hidden layers"
+                f"activation is {self.activation!r}; accepted: {', '.join(SHARED_ACTIVATIONS)}, one for all hidden layers"
             )
         defaults = self._sklearn_class().get_params()
         parameters = {name: getattr(self, name) for name in defaults}
@@ -236,7 +237,9 @@ class BaseMLP(BaseEstimator):
         if self.early_stopping:
             X, targets, sample_weight, held = self._split(X, targets, sample_weight)
         if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = Rate(self.learning_rate, self.learning_rate_init, self.power_t)
+            named = isinstance(self.learning_rate, str) and self.solver != "sgd"  # the names are for "sgd" alone
+            rate = "constant" if named else self.learning_rate
+            self._optimizer = Rate(rate, self.learning_rate_init, self.power_t)
             vars(self).pop("_optimizer_state", None)
         trainer = self._make_trainer(X.shape[0], incremental)
         follow = Follow(self, self._optimizer, X.shape[0], once=incremental)

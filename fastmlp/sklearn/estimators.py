@@ -1,5 +1,7 @@
 """MLPClassifier and MLPRegressor."""
 
+from typing import ClassVar
+
 import numpy as np
 import sklearn.neural_network
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
@@ -26,8 +28,8 @@ def _stochastic(estimator):
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """scikit-learn's MLPClassifier, trained by this library.
 
-    All parameters, attributes and methods of `sklearn.neural_network.MLPClassifier` are there, with the same defaults and
-    the same meaning. What follows is new.
+    All parameters, attributes and methods of `sklearn.neural_network.MLPClassifier` are there, with the same defaults
+    and the same meaning. What follows is new.
 
     Parameters
     ----------
@@ -48,7 +50,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     clip_norm : float, default=None
         Norm that gradients are scaled down to.
     scoring : str, callable or None, default=None
-        What early stopping watches on the samples held out: the name of a scorer, a scorer, or "loss". None: the accuracy.
+        What early stopping watches on the samples held out: the name of a scorer, a scorer, or "loss"; None: accuracy.
     callbacks : sequence, default=()
         See `fastmlp.callbacks`.
     threads : int, default=None
@@ -61,7 +63,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     """
 
     _sklearn_class = sklearn.neural_network.MLPClassifier
-    _parameter_constraints = {
+    _parameter_constraints: ClassVar[dict] = {
         **BaseMLP._parameter_constraints,
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
@@ -222,7 +224,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return sample_weight
         if incremental and self.class_weight == "balanced":
             raise ValueError(
-                "class_weight is 'balanced', which is not known before all samples are; accepted with partial_fit: a dict"
+                "class_weight is 'balanced', for which all samples must be known; accepted with partial_fit: a dict"
             )
         weights = compute_sample_weight(self.class_weight, y)
         return weights if sample_weight is None else weights * sample_weight
@@ -258,8 +260,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 class MLPRegressor(RegressorMixin, BaseMLP):
     """scikit-learn's MLPRegressor, trained by this library.
 
-    All parameters, attributes and methods of `sklearn.neural_network.MLPRegressor` are there, with the same defaults and
-    the same meaning. What is new is described with `MLPClassifier`, which see, but for:
+    All parameters, attributes and methods of `sklearn.neural_network.MLPRegressor` are there, with the same defaults
+    and the same meaning. What is new is described with `MLPClassifier`, but for:
 
     Parameters
     ----------
@@ -383,7 +385,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self.loss
 
     def _loss_share(self):
-        """What the loss reported is of that trained with: of squared errors, scikit-learn takes the mean over outputs."""
+        """What the loss reported is of that trained with: scikit-learn averages squared errors over the outputs."""
         return 1 / self.n_outputs_ if self.loss == "squared_error" else 1.0
 
     def _stratify(self, targets):

@@ -47,7 +47,7 @@ class Rate:
         self.learning_rate = float(initial)
 
     def rate(self, epoch, losses):
-        """The rate of the next epoch: what a schedule of `fastmlp.schedules` says, counted over calls to partial_fit."""
+        """The rate of the next epoch. Schedules of `fastmlp.schedules` count epochs over all calls of partial_fit."""
         if hasattr(self.name, "rate"):
             self.learning_rate = self.name.rate(self.epochs, losses)
             self.epochs += 1

@@ -12,9 +12,11 @@ made of) are for kernels of one's own.
 from .c_interface import INCLUDE, CNetwork
 from .codes import activation_code
 from .construction import (
+    data,
     network,
     optimizer_state,
     packed_gradient,
+    progress,
     taylor_workspace,
     taylor_workspaces,
     workspace,
@@ -56,6 +58,7 @@ __all__ = [
     "State",
     "TaylorWorkspace",
     "activation_code",
+    "data",
     "evaluate",
     "evaluate_serial",
     "forward_one",
@@ -75,6 +78,7 @@ __all__ = [
     "predict",
     "predict_serial",
     "prediction_scratch",
+    "progress",
     "register_activation",
     "register_loss",
     "taylor_gradient_rows",

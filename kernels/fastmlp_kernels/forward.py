@@ -1,9 +1,9 @@
 """Forward pass of a block of rows: z = a W + b and a = g(z), layer by layer."""
 
 from .compile import inlined, njit
-from .losses import softmax
 from .panels import padded
 from .pointers import call_slopes, call_values
+from .softmax import softmax
 from .tile import ROWS, add, load, rank1, store, width, zero
 
 UNROLL = 4  # terms of a sum between two looks at the loop's end: fewer instructions, 10 % faster than one by one

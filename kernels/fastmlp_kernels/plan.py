@@ -120,12 +120,15 @@ def workspace(network, batch_size, threads, samples=0, block=None):
         activations=aligned((slots, sum(panels) * size * block), dtype),
         deltas=aligned((slots, sum(panels[1:]) * size * block), dtype),
         scratch=aligned((threads, max(panels[1:]) * size * block), dtype),
+        weights=aligned((threads, -(-block // size) * size), dtype),
         gradients=aligned((1 if keep else min(groups, blocks), network.weights.size), dtype),
         pieces=pieces,
         losses=np.zeros(rows),
+        totals=np.zeros(blocks),
         squares=np.zeros((blocks, len(sizes) - 1)),
         overflows=np.zeros(blocks, np.int64),
         norms=np.zeros(len(pieces)),
+        penalties=np.zeros(len(pieces)),
         tickets=np.zeros((RELEASED + 1) * SPACING, np.int64),
     )
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from .compile import njit
 from .forward import forward_training
-from .losses import softmax
 from .panels import pack_rows, padded
 from .prediction import predict_rows
+from .softmax import softmax
 from .tile import ROWS, width
 
 IN_ORDER = np.empty(0, np.int64)  # samples as they come

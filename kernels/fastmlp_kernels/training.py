@@ -21,11 +21,12 @@ from .compile import inlined, njit, parallel_njit, specialise
 from .deltas import backward, sum_squares
 from .forward import forward_training
 from .gradients import piece_gradient
+from .losses import smooth
 from .packed import transpose
-from .panels import all_finite, block_range, pack_labels, pack_rows
+from .panels import all_finite, block_range, pack_labels, pack_rows, pack_weights
 from .pointers import call_loss
 from .tickets import TAKEN, finish, release, take, wait
-from .tile import width
+from .tile import load, multiply_add, total, width, zero
 from .updates import NONE, update
 
 # A piece of a layer's weights: rows first..last, a multiple of the panel width, of columns left..right, whole panels;
@@ -42,12 +43,14 @@ class Data(NamedTuple):
     y : (N, n_out) array, or (0, n_out) where `labels` are given
     labels : (N,) or (0,) int64 array; class numbers
     order : (n,) int64 array; the samples to take, in this order; empty: all, as they come
+    weights : (N,) or (0,) array; of each sample in the loss; empty: 1
     """
 
     x: np.ndarray
     y: np.ndarray
     labels: np.ndarray
     order: np.ndarray
+    weights: np.ndarray
 
 
 class Workspace(NamedTuple):
@@ -59,12 +62,14 @@ class Workspace(NamedTuple):
     keep : bool; whether blocks are kept until all slots are full, or each thread has one slot and each group a gradient
     activations, deltas : (slots, size) arrays; panels of one block each
     scratch : (threads, size) array; a block's targets, later the unfinished sums of its error signals
+    weights : (threads, block) array; of the samples of a block
     gradients : (groups, weights) array; partial gradients, of which the first becomes the gradient
     pieces : record array of PIECE
     losses : (blocks,) float64; squares : (blocks, L) float64; summed loss and squared error signals of each block
+    totals : (blocks,) float64; summed weights of the samples of each block
     overflows : (blocks,) int64; layer with the first activation that is not finite, of blocks whose loss is not
     tickets : int64 array; counters of the items handed out to threads (see `tickets`)
-    norms : (pieces,) float64; squared norm of each piece of the gradient
+    norms, penalties : (pieces,) float64; squared norm of each piece of the gradient, and of the weights
     """
 
     block: int
@@ -72,12 +77,15 @@ class Workspace(NamedTuple):
     activations: np.ndarray
     deltas: np.ndarray
     scratch: np.ndarray
+    weights: np.ndarray
     gradients: np.ndarray
     pieces: np.ndarray
     losses: np.ndarray
+    totals: np.ndarray
     squares: np.ndarray
     overflows: np.ndarray
     norms: np.ndarray
+    penalties: np.ndarray
     tickets: np.ndarray
 
 
@@ -86,14 +94,17 @@ class Progress(NamedTuple):
 
     Attributes
     ----------
-    loss : (1,) float64; sum over samples, before each update
+    loss : (1,) float64; sum over samples, each times its weight, before each update
     squares : (L,) float64; squared error signals of each layer, summed over samples and units
     diverged : (1,) int64; the layer, from 1, where the first value that is not finite was seen; 0: none
+    means : (2,) float64, or (0,) where it is not wanted; for each batch, times its samples, what its update went down:
+        the loss as the optimiser scales it (a mean or a sum), and the penalty l2 / 2 |W|^2
     """
 
     loss: np.ndarray
     squares: np.ndarray
     diverged: np.ndarray
+    means: np.ndarray
 
 
 @inlined
@@ -104,24 +115,32 @@ def samples(data):
 
 @inlined
 def load_block(workspace, data, slot, thread, first, rows):
-    """Pack inputs of samples first..first + rows into a slot, their targets into a thread's scratch."""
+    """Pack inputs of samples first..first + rows into a slot, their targets and weights into a thread's scratch.
+
+    Returns the sum of the weights.
+    """
     targets, n_out, block = workspace.scratch[thread], data.y.shape[1], workspace.block
     pack_rows(workspace.activations[slot], data.x, data.order, first, rows, block)
     if data.labels.size:
         pack_labels(targets, data.labels, data.order, first, rows, n_out, block)
     else:
         pack_rows(targets, data.y, data.order, first, rows, block)
+    return pack_weights(workspace.weights[thread], data.weights, data.order, first, rows)
 
 
 @inlined
 def block_loss(network, workspace, data, loss, slot, thread, first, rows):
-    """The summed loss of a block, with the output layer's error signal left in the slot's deltas."""
-    load_block(workspace, data, slot, thread, first, rows)
+    """(summed loss, summed weights) of a block, with the output layer's error signal left in the slot's deltas."""
+    total_weight = load_block(workspace, data, slot, thread, first, rows)
     block, size, last = workspace.block, width(workspace.deltas), network.layers[len(network.layers) - 1]
     activations, deltas, targets = workspace.activations[slot], workspace.deltas[slot], workspace.scratch[thread]
     forward_training(network, activations, deltas, loss.from_net_inputs, rows, block)
     d, a = last.deltas * size * block, last.outputs * size * block
-    return call_loss(loss.address, deltas, d, activations, a, targets, 0, rows, last.n_out, block)
+    weights, sizes = workspace.weights[thread], (rows, last.n_out, block)
+    if loss.smoothing > 0:
+        smooth(targets, loss.smoothing, network.softmax, *sizes)
+    buffers = deltas, d, activations, a, targets, 0, weights, 0
+    return call_loss(loss.address, *buffers, loss.parameter, *sizes), total_weight
 
 
 @njit
@@ -143,7 +162,8 @@ def train_block(network, workspace, data, loss, b, slot, thread, start, rows):
     """Forward and backward pass of block `b` of the `rows` samples from `start` on, in a slot."""
     block = workspace.block
     first, count = block_range(block, b, rows)
-    workspace.losses[b] = block_loss(network, workspace, data, loss, slot, thread, start + first, count)
+    total, total_weight = block_loss(network, workspace, data, loss, slot, thread, start + first, count)
+    workspace.losses[b], workspace.totals[b] = total, total_weight
     if not math.isfinite(workspace.losses[b]):
         workspace.overflows[b] = overflowing_layer(network, workspace.activations[slot], count, block)
     backward(network, workspace.deltas[slot], count, block, workspace.scratch[thread])
@@ -207,6 +227,20 @@ def squared_norm(network, workspace, piece, biases):
     return total
 
 
+@inlined
+def squared_weights(network, piece):
+    """Squared norm of a piece of the weights, without biases."""
+    weights, size, total_ = network.weights, width(network.weights), 0.0
+    for column in range(piece.left, piece.right, size):
+        _, start, stop = panel_range(network, piece, column)
+        squares = zero(weights, 1)
+        for i in range(start, stop, size):
+            row = load(weights, i, 0, 1)
+            squares = multiply_add(row, row, squares)
+        total_ += total(squares)
+    return total_
+
+
 @njit
 def clipping(limit, scale, norms):
     """The factor that brings a gradient whose squared norm is scale^2 * sum(norms) down to `limit`; at most 1."""
@@ -217,21 +251,30 @@ def clipping(limit, scale, norms):
 
 
 @inlined
-def update_piece(network, workspace, state, optimizer, piece, scale):
+def update_piece(network, workspace, state, optimizer, piece, scale, l2):
     """Update a piece of the weights, its biases, and the transposed copy."""
     weights, gradient, size = network.weights, workspace.gradients[0], width(network.weights)
     layer = network.layers[piece.layer]
     for column in range(piece.left, piece.right, size):
         begin, start, stop = panel_range(network, piece, column)
         if layer.bias and optimizer.update_biases:
-            update(weights, state, gradient, begin, min(start, begin + size), optimizer, scale, False)
-        update(weights, state, gradient, start, stop, optimizer, scale, True)
+            update(weights, state, gradient, begin, min(start, begin + size), optimizer, scale, l2, False)
+        update(weights, state, gradient, start, stop, optimizer, scale, l2, True)
         if layer.transposed >= 0:
             transpose(network, piece.layer, column, piece.first, piece.last)
 
 
 @inlined
-def summarise(network, workspace, progress, blocks):
+def mean_scale(workspace, blocks):
+    """What takes sums over a batch to means: 1 / its summed weights, or 0 if all of them are 0."""
+    weights = 0.0
+    for b in range(blocks):
+        weights += workspace.totals[b]
+    return 1 / weights if weights > 0 else 0.0
+
+
+@inlined
+def summarise(network, workspace, progress, blocks, rows, mean):
     """Add the losses and squares of a batch to the progress, in the order of the blocks; or note that one diverged."""
     loss, last = 0.0, len(network.layers)
     for b in range(blocks):
@@ -248,6 +291,17 @@ def summarise(network, workspace, progress, blocks):
             return
         progress.squares[l] += squares
     progress.loss[0] += loss
+    if progress.means.size:
+        progress.means[0] += rows * loss * (mean_scale(workspace, blocks) if mean else 1.0)
+
+
+@inlined
+def note_penalty(workspace, progress, factor):
+    """Add `factor` times the squared norm of the weights to the progress."""
+    squares = 0.0
+    for norm in workspace.penalties:
+        squares += norm
+    progress.means[1] += factor * squares
 
 
 @inlined
@@ -264,11 +318,11 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
     """One thread's part in `train`."""
     tickets, pieces = workspace.tickets, workspace.pieces
     clip, learn = optimizer.clip_norm > 0, optimizer.kind != NONE
+    penalised = optimizer.l2 > 0 and progress.means.size > 0
     item, end = take(tickets, TAKEN), 0
     for batch in range(first, last):
         start = batch * batch_size
-        rows = min(batch_size, samples(data) - start)
-        scale = 1 / rows if optimizer.mean else 1.0
+        rows, scale = min(batch_size, samples(data) - start), 1.0
         blocks, chunk = block_count(workspace, rows)
         for begin in range(0, blocks, chunk):
             stop = min(begin + chunk, blocks)
@@ -278,22 +332,29 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
                 train_share(network, workspace, data, loss, item - base, shares, thread, begin, stop, start, rows)
                 if finish(tickets, end):
                     if stop == blocks:
-                        summarise(network, workspace, progress, blocks)
+                        summarise(network, workspace, progress, blocks, rows, optimizer.mean)
                     release(tickets, end)
                 item = take(tickets, TAKEN)
             wait(tickets, end)
             if progress.diverged[0]:
                 return
+            if optimizer.mean and stop == blocks:
+                scale = mean_scale(workspace, blocks)
+            l2 = optimizer.l2 * (scale if optimizer.average_l2 else 1.0)
             base, end = end, end + len(pieces)
             while item < end:
                 piece = pieces[item - base]
                 complete_gradient(network, workspace, piece, begin, stop, rows)
+                if penalised and stop == blocks:
+                    workspace.penalties[item - base] = squared_weights(network, piece)
                 if clip:
                     workspace.norms[item - base] = squared_norm(network, workspace, piece, optimizer.update_biases)
                 elif learn and stop == blocks:
-                    update_piece(network, workspace, state, optimizer, piece, scale)
+                    update_piece(network, workspace, state, optimizer, piece, scale, l2)
                 if finish(tickets, end):
                     state.steps[0] += learn and not clip and stop == blocks
+                    if penalised and stop == blocks:
+                        note_penalty(workspace, progress, rows * l2 / 2)
                     release(tickets, end)
                 item = take(tickets, TAKEN)
             wait(tickets, end)
@@ -301,7 +362,7 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
             scale *= clipping(optimizer.clip_norm, scale, workspace.norms)
             base, end = end, end + len(pieces)
             while item < end:
-                update_piece(network, workspace, state, optimizer, pieces[item - base], scale)
+                update_piece(network, workspace, state, optimizer, pieces[item - base], scale, l2)
                 if finish(tickets, end):
                     state.steps[0] += 1
                     release(tickets, end)
@@ -338,14 +399,14 @@ def evaluate_blocks(network, workspace, data, loss, thread):
     b = take(workspace.tickets, TAKEN)
     while b * block < rows:
         count = min(block, rows - b * block)
-        total = block_loss(network, workspace, data, loss, thread, thread, b * block, count)
+        total, _ = block_loss(network, workspace, data, loss, thread, thread, b * block, count)
         finite = all_finite(workspace.activations[thread], data.x.shape[1], count, block)
         workspace.losses[b] = total if finite else np.nan
         b = take(workspace.tickets, TAKEN)
 
 
 def _evaluate(network, workspace, data, loss, threads):
-    """The loss summed over all samples, or NaN if an input is not finite.
+    """The loss summed over all samples, each times its weight, or NaN if an input is not finite.
 
     Parameters
     ----------

@@ -28,6 +28,12 @@ class Optimizer(NamedTuple):
     mean : bool
         Whether gradients are averaged over the batch, rather than summed.
     update_biases : bool
+    average_l2 : bool
+        Whether the penalty is part of what is averaged, rather than added to the average: l2 / (2 samples) |W|^2, or
+        over the sum of the samples' weights.
+    epsilon_hat : bool
+        Whether Adam's epsilon is added before the second moment is corrected for its start at zero: the epsilon-hat of
+        Kingma & Ba (2015), end of section 2.
     """
 
     kind: int
@@ -40,9 +46,11 @@ class Optimizer(NamedTuple):
     clip_norm: float
     mean: bool
     update_biases: bool
+    average_l2: bool
+    epsilon_hat: bool = False
 
 
-NO_UPDATE = Optimizer(NONE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, False)
+NO_UPDATE = Optimizer(NONE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, False, False)
 
 
 class State(NamedTuple):
@@ -60,8 +68,8 @@ class State(NamedTuple):
 
 
 @inlined
-def update(weights, state, gradient, start, stop, optimizer, scale, decays):
-    """Update weights[start : stop] from `scale` times the gradient.
+def update(weights, state, gradient, start, stop, optimizer, scale, l2, decays):
+    """Update weights[start : stop] from `scale` times the gradient and `l2` times the weights.
 
     `decays` tells whether l2 and weight decay apply: to weights, not to biases. Sources: Sutskever et al. (2013) for
     Nesterov's momentum, in the form that looks ahead from the new velocity; Kingma & Ba (2015), algorithm 1, for Adam;
@@ -69,7 +77,7 @@ def update(weights, state, gradient, start, stop, optimizer, scale, decays):
     """
     real = weights.dtype.type
     rate, momentum, scale = real(optimizer.learning_rate), real(optimizer.momentum), real(scale)
-    l2, kind = real(optimizer.l2 if decays else 0.0), optimizer.kind
+    l2, kind = real(l2 if decays else 0.0), optimizer.kind
     # Of slices, indices run from 0: counted from `start`, which might be negative, loops would not become vector code.
     w, gradient = weights[start:stop], gradient[start:stop]
     first, second = state.first[start:stop], state.second[start:stop]
@@ -86,9 +94,10 @@ def update(weights, state, gradient, start, stop, optimizer, scale, decays):
             first[i] = momentum * first[i] + g
             w[i] -= rate * (g + momentum * first[i])
     elif kind >= ADAM:
-        steps, beta2, epsilon = state.steps[0] + 1, real(optimizer.beta2), real(optimizer.epsilon)
+        steps, beta2 = state.steps[0] + 1, real(optimizer.beta2)
         rate = real(optimizer.learning_rate / (1 - optimizer.momentum**steps))
         correction = real(1 / math.sqrt(1 - optimizer.beta2**steps))
+        epsilon = real(optimizer.epsilon) * (correction if optimizer.epsilon_hat else real(1))
         keep = real(1 - optimizer.learning_rate * optimizer.weight_decay if kind == ADAMW and decays else 1.0)
         rest, rest2 = real(1 - optimizer.momentum), real(1 - optimizer.beta2)
         for i in range(len(w)):
