@@ -42,7 +42,7 @@ class History:
 
     @property
     def watched(self) -> list[float]:
-        """What decides, the smaller the better: the measure of one's own, or else validation losses, or training losses."""
+        """What decides, the smaller the better: one's own measure, or else validation losses, or training losses."""
         return self.monitor or self.val_loss or self.loss
 
     def to_dict(self) -> dict:

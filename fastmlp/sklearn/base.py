@@ -106,7 +106,7 @@ class BaseMLP(BaseEstimator):
         names = set(self._activation_names(self.n_layers_ - 2))
         if len(names) > 1 or not names <= set(SHARED_ACTIVATIONS):
             raise ValueError(
-                f"activation is {self.activation!r}; accepted: {', '.join(SHARED_ACTIVATIONS)}, one for all hidden layers"
+                f"activation is {self.activation!r}; accepted: {', '.join(SHARED_ACTIVATIONS)}, one for all layers"
             )
         defaults = self._sklearn_class().get_params()
         parameters = {name: getattr(self, name) for name in defaults}
