@@ -43,7 +43,7 @@ class Nesterov(Momentum):
 class Adam:
     """Adam: steps scaled by running means of the gradient and of its square (Kingma & Ba 2015).
 
-    With `epsilon_hat`, epsilon is that of the end of their section 2, as in scikit-learn: it weighs more in early steps.
+    With `epsilon_hat`, epsilon is that of the end of their section 2, as in scikit-learn: it weighs more at first.
     """
 
     beta1: float = 0.9

@@ -224,9 +224,7 @@ class Trainer:
         for name in ("first", "second"):
             moments, given = getattr(self._state, name), np.ascontiguousarray(state[name], self.net.dtype)
             if given.shape != (self.net.n_params if moments.size else 0,):
-                raise ValueError(
-                    f"optimizer_state[{name!r}] has shape {given.shape}; accepted: as it was given out"
-                )
+                raise ValueError(f"optimizer_state[{name!r}] has shape {given.shape}; accepted: as it was given out")
             if moments.size:
                 unused = np.empty_like(self._network.transposed)
                 packed.pack(self._network._replace(weights=moments, transposed=unused), given)
