@@ -15,8 +15,9 @@ class History:
         Validation loss after the epoch; empty without validation data.
     monitor : list of float
         Measure of one's own after the epoch (see `Trainer.fit`); empty without one.
-    penalty : list of float
-        The penalty l2 / 2 |W|^2 before each update, averaged over the epoch's samples.
+    objective, penalty : list of float
+        What the updates went down, loss and penalty, and the penalty l2 / 2 |W|^2 alone: before each update, averaged
+        over the updates by the number of their samples.
     rms : list of float
         Root of the mean squared error per output, for the squared error; else empty.
     delta_rms : list of list of float
@@ -32,6 +33,7 @@ class History:
     loss: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
     monitor: list[float] = field(default_factory=list)
+    objective: list[float] = field(default_factory=list)
     penalty: list[float] = field(default_factory=list)
     rms: list[float] = field(default_factory=list)
     delta_rms: list[list[float]] = field(default_factory=list)

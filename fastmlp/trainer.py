@@ -255,6 +255,7 @@ class Trainer:
             first = last
         elapsed = time.perf_counter() - begin
         history.loss.append(loss * self._scale(samples))
+        history.objective.append(means.sum() / samples)
         history.penalty.append(means[1] / samples)
         if self.loss == "squared_error":
             history.rms.append(math.sqrt(2 * loss / (samples * self.net.sizes[-1])))

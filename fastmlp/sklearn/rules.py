@@ -95,7 +95,8 @@ class Follow:
     def on_epoch_end(self, trainer, epoch):
         model, history = self.estimator, trainer.history
         model.n_iter_ += 1
-        model.loss_ = history.loss[-1] * model._loss_share() + history.penalty[-1]
+        loss = history.objective[-1] - history.penalty[-1]
+        model.loss_ = float(loss * model._loss_share() + history.penalty[-1])
         model.t_ += self.samples
         model.loss_curve_.append(model.loss_)
         if model.verbose:

@@ -53,7 +53,7 @@ def test_scikit_learns_own_tests_pass_with_these_classes():
     assert "1 xfailed" in done.stdout
 
 
-# ------------------------------------------------------------------------------------- the same training as scikit-learn
+# ------------------------------------------------------------------------------------ the same training as scikit-learn
 
 COURSES = {
     "adam": ("MLPClassifier", DIGITS, NUMBERS, {}),

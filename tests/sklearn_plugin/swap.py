@@ -12,7 +12,7 @@ import fastmlp.sklearn
 
 # By the name of the test function.
 PRIVATE = {
-    "test_gradient": "calls _loss_grad_lbfgs with buffers for activations, deltas and gradients; ours are compiled code's",
+    "test_gradient": "calls _loss_grad_lbfgs with buffers of its own for activations, deltas and gradients",
 }
 
 
