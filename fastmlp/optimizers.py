@@ -75,7 +75,7 @@ def resolve(optimizer):
     return OPTIMIZERS[checks.choice("optimizer", optimizer, OPTIMIZERS)]()
 
 
-def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases):
+def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases, average_l2):
     """The settings as the kernels take them: every number a float, because the kernels are compiled for its type."""
     return updates.Optimizer(
         kind=optimizer.kind,
@@ -88,5 +88,5 @@ def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases):
         clip_norm=float(clip_norm or 0),
         mean=mean,
         update_biases=update_biases,
-        average_l2=False,
+        average_l2=average_l2,
     )
