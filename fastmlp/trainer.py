@@ -13,12 +13,14 @@ from fastmlp_kernels import construction, packed, plan, training
 from numpy.typing import ArrayLike
 
 from . import callbacks as calls
-from . import checks, optimizers, schedules
+from . import checks, losses, optimizers, schedules, weighting
 from .history import History
 from .network import MLP
 from .pace import Pace
 from .stopping import Stopping
 from .threads import sharing
+
+_compiled = set()  # of drivers, by dtype
 
 
 class DivergenceError(ArithmeticError):
@@ -31,20 +33,21 @@ class Trainer:
     Parameters
     ----------
     net : MLP
-    loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"} or one that you registered
-        "auto" is the cross-entropy that goes with a softmax or sigmoid output, squared error with others.
+    loss : str or object of `fastmlp.losses`
+        A name of `fastmlp.losses.LOSSES`, or one that you registered. "auto" is the cross-entropy that goes with a
+        softmax or sigmoid output, "poisson" with "exp", squared error with others.
     optimizer : {"sgd", "momentum", "nesterov", "adam", "adamw"} or an object of `fastmlp.optimizers`
     learning_rate : float or a schedule of `fastmlp.schedules`
     batch_size : int
         Samples to an update; the last batch of an epoch holds what is left. 1 is on-line learning, the number of
         samples or more is batch learning.
     reduction : {"mean", "sum"}
-        Of losses and gradients over the samples of a batch.
+        Of losses and gradients over the samples of a batch. Where these have weights, the mean is over their sum.
     l2 : float
         Coefficient of the penalty l2 / 2 |W|^2 on the weights. It takes part in the gradient, not in the loss reported.
     average_l2 : bool
-        Whether the penalty belongs to the sum over a batch that `reduction` "mean" divides by the number of samples, as
-        in scikit-learn, rather than to the mean.
+        Whether the penalty is divided by the samples of a batch (or their summed weights) like the losses, as in
+        scikit-learn, rather than added to their mean.
     update_biases : bool
         Whether biases learn, or stay as they are.
     shuffle : bool or function
@@ -56,6 +59,8 @@ class Trainer:
         Threads to use: 1 to all of Numba's, the default. Results are the same to the bit for any number.
     clip_norm : float, optional
         Scale gradients down to this Euclidean norm where they exceed it (before the L2 term).
+    label_smoothing : float
+        Share of every target that is spread evenly, over all classes of a softmax or over yes and no of a sigmoid.
 
     Attributes
     ----------
@@ -66,7 +71,7 @@ class Trainer:
     def __init__(
         self,
         net: MLP,
-        loss: str = "auto",
+        loss: str | losses.Loss = "auto",
         optimizer: str | optimizers.Optimizer = "adam",
         learning_rate: float | schedules.Schedule = 1e-3,
         batch_size: int = 4096,
@@ -78,10 +83,12 @@ class Trainer:
         threads: int | None = None,
         clip_norm: float | None = None,
         average_l2: bool = False,
+        label_smoothing: float = 0.0,
     ) -> None:
         net.check_trainable()
         self.net = net
-        self.loss = net.resolve_loss(loss)
+        self._loss = losses.smoothed(net.resolve_loss(loss), checks.number("label_smoothing", label_smoothing, 0, 1))
+        self.loss = self._loss.name
         self.optimizer = optimizers.resolve(optimizer)
         self.learning_rate, self.schedule = learning_rate, schedules.resolve(learning_rate)
         self.batch_size = checks.count("batch_size", batch_size)
@@ -97,7 +104,7 @@ class Trainer:
                 f"threads is {threads}; accepted: 1 to {numba.config.NUMBA_NUM_THREADS}, all that Numba has"
             )
         self.history = History()
-        self._kernel_loss = net.kernel_loss(self.loss)
+        self._kernel_loss = net.kernel_loss(self._loss)
         self._network = net.kernel_network()
         self._reset()
         self._progress = construction.progress(self._network)._replace(means=np.zeros(2))
@@ -108,12 +115,14 @@ class Trainer:
         X: ArrayLike,
         y: ArrayLike,
         epochs: int = 20,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
         validation_fraction: float | None = None,
         tol: float | None = None,
         patience: int | None = None,
         target_loss: float | None = None,
         progress: bool = True,
+        sample_weight: ArrayLike | None = None,
+        class_weight: dict | str | None = None,
         callbacks: Sequence = (),
         monitor: Callable[[MLP], float] | None = None,
     ) -> History:
@@ -124,9 +133,9 @@ class Trainer:
         X : (N, n_in) array-like
             Numbers of any dtype and memory order; an array of the network's dtype, row-major, is used where it lies.
         y : (N, n_out) array-like
-            Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy.
+            Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy or focal loss of a softmax.
         epochs : int
-        validation_data : (X, y), optional
+        validation_data : (X, y) or (X, y, sample_weight), optional
             Samples to evaluate after each epoch.
         validation_fraction : float, optional
             Share of the samples to hold out for that instead, chosen at random if `shuffle`, else the last.
@@ -137,6 +146,12 @@ class Trainer:
             Stop when that loss is at most this.
         progress : bool
             Whether to show progress on standard error.
+        sample_weight : (N,) array-like, optional
+            How much each sample counts: numbers from 0 on.
+        class_weight : dict or "balanced", optional
+            How much the samples of each class count, times their own weight: from labels (0 to n - 1) to weights, 1
+            for those left out; or the same for all classes together, samples / (classes * samples of the class).
+            Targets must be classes, or 0 and 1 of one sigmoid output.
         callbacks : sequence
             What else to call as training goes on (see `fastmlp.callbacks`).
         monitor : function, optional
@@ -155,7 +170,8 @@ class Trainer:
             If values stop being finite. The network holds the last finite weights.
         """
         epochs = checks.count("epochs", epochs)
-        data, validation = self._data(X, y, validation_data, validation_fraction)
+        data = self._training_data(X, y, sample_weight, class_weight)
+        data, validation = self._split(data, validation_data, validation_fraction)
         stop = Stopping(self.net, tol, patience, target_loss)
         kept = self.net.params.copy(), self.history
         self.history = history = History()
@@ -165,8 +181,7 @@ class Trainer:
         try:
             notify("on_fit_begin", epochs, samples)
             with self._threads():
-                for driver in self._pace(min(self.batch_size, samples)).drivers:  # to compile before the clock runs
-                    self._run(driver, data, min(self.batch_size, samples), 0.0, 0, 0, "")
+                self._compile(data, min(self.batch_size, samples))
                 for epoch in range(epochs):
                     notify("on_epoch_begin", epoch)
                     self._epoch(data, samples, epoch, notify)
@@ -186,15 +201,15 @@ class Trainer:
             notify.close()
         return history
 
-    def step(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Make one update on one batch, of any number of samples.
+    def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Make one update on one batch, of any number of samples (see `fit`).
 
         Returns
         -------
         float
             The loss before the update.
         """
-        data, _ = self.net.data(X, y, self.loss)
+        data, _ = self.net.data(X, y, self._loss, sample_weight)
         packed.pack(self._network, self.net.params)
         rows = len(data.x)
         with self._threads():
@@ -202,7 +217,7 @@ class Trainer:
             start = time.perf_counter()
             self._run(driver, data, rows, self.schedule.rate(0, []), 0, 1, "in a step")
             self._pace(rows).note(driver, time.perf_counter() - start)
-        return self._progress.loss[0] * self._scale(rows)
+        return self._progress.loss[0] * self._scale(weighting.total(data, 0, rows))
 
     @property
     def optimizer_state(self) -> dict:
@@ -241,24 +256,25 @@ class Trainer:
         batch_size = min(self.batch_size, samples)
         batches = -(-samples // batch_size)
         pace = self._pace(batch_size)
-        first, loss, begin = 0, 0.0, time.perf_counter()
+        first, loss, weight, begin = 0, 0.0, 0.0, time.perf_counter()
         squares, means = np.zeros(len(self.net.weights)), np.zeros(2)
         while first < batches:
             driver, most = pace.pick()
             last, start = min(batches, first + most), time.perf_counter()
             self._run(driver, data, batch_size, rate, first, last, f"in epoch {epoch + 1}")
-            pace.note(driver, (time.perf_counter() - start) / (last - first))
+            pace.note(driver, (time.perf_counter() - start) / (last - first), last - first)
             loss, squares = loss + self._progress.loss[0], squares + self._progress.squares
             means += self._progress.means
             done = min(last * batch_size, samples)
-            notify("on_slice_end", done - first * batch_size, loss * self._scale(done))
+            weight += weighting.total(data, first * batch_size, done)
+            notify("on_slice_end", done - first * batch_size, loss * self._scale(weight))
             first = last
         elapsed = time.perf_counter() - begin
-        history.loss.append(loss * self._scale(samples))
+        history.loss.append(loss * self._scale(weight))
         history.objective.append(means.sum() / samples)
         history.penalty.append(means[1] / samples)
         if self.loss == "squared_error":
-            history.rms.append(math.sqrt(2 * loss / (samples * self.net.sizes[-1])))
+            history.rms.append(math.sqrt(2 * loss / (weight * self.net.sizes[-1])))
         history.delta_rms.append(np.sqrt(squares / (samples * np.array(self.net.sizes[1:]))).tolist())
         history.learning_rate.append(rate)
         history.seconds.append(elapsed)
@@ -284,6 +300,14 @@ class Trainer:
             )
         packed.unpack(self.net.params, self._network, self._network.weights)
 
+    def _compile(self, data, batch_size):
+        """Have the drivers compiled, before clocks run, that were not called in this process yet."""
+        for driver in self._pace(batch_size).drivers:
+            kind = driver, self.net.dtype
+            if kind not in _compiled:
+                self._run(driver, data, batch_size, 0.0, 0, 0, "")
+                _compiled.add(kind)
+
     def _reset(self):
         """Forget what the optimiser remembers, and what values that are not finite may have left in the padding."""
         self._network.weights[:], self._network.transposed[:] = 0, 0
@@ -292,10 +316,7 @@ class Trainer:
     def _pace(self, batch_size):
         """The pace of batches of a size; that of the last size is kept."""
         if batch_size not in self._paces:
-            flops = self.net.training_flops * batch_size
-            drivers = [training.train_serial] if flops < plan.PARALLEL_FLOPS else []
-            drivers += [training.train] if self._thread_count(batch_size) > 1 else []
-            self._paces = {batch_size: Pace(drivers or [training.train_serial], flops)}
+            self._paces = {batch_size: Pace.of(self.net.training_flops * batch_size, self._thread_count(batch_size))}
         return self._paces[batch_size]
 
     def _thread_count(self, rows):
@@ -309,25 +330,27 @@ class Trainer:
             self._workspaces[kind] = sizes, plan.workspace(self._network, *sizes)
         return self._workspaces[kind][1]
 
-    def _data(self, X, y, validation_data, validation_fraction):
+    def _training_data(self, X, y, sample_weight, class_weight):
+        data, _ = self.net.data(X, y, self._loss, sample_weight)
+        if class_weight is None:
+            return data
+        return weighting.by_class(data, class_weight, losses.targets(self._loss, self.net.output_activation))
+
+    def _split(self, data, validation_data, validation_fraction):
         """(training data, validation data or None)."""
-        data, _ = self.net.data(X, y, self.loss)
         rows = len(data.x)
         order = np.arange(rows) if self.shuffle or validation_fraction is not None else data.order
         if validation_data is not None:
             if validation_fraction is not None:
                 raise ValueError("validation_data and validation_fraction are both given; accepted: one of them")
-            if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-                raise TypeError("validation_data is no pair; accepted: (X, y)")
+            if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+                raise TypeError("validation_data is no pair; accepted: (X, y) or (X, y, sample_weight)")
             x = checks.matrix("validation_data[0]", validation_data[0], self.net.sizes[0], self.net.dtype)
             checks.finite("validation_data[0]", x)
-            outputs = self.net.sizes[-1]
-            targets = checks.targets(
-                "validation_data[1]", validation_data[1], len(x), outputs, self.net.dtype, self.loss
-            )
-            return data._replace(order=order), training.Data(
-                x, *targets, np.empty(0, np.int64), np.empty(0, self.net.dtype)
-            )
+            targets = self.net.targets("validation_data[1]", validation_data[1], len(x), self._loss)
+            given = validation_data[2] if len(validation_data) == 3 else None
+            weights = weighting.sample_weights("validation_data[2]", given, len(x), self.net.dtype)
+            return data._replace(order=order), training.Data(x, *targets, np.empty(0, np.int64), weights)
         if validation_fraction is None:
             return data._replace(order=order), None
         held = math.ceil(checks.number("validation_fraction", validation_fraction, 0, 1, open_start=True) * rows)
@@ -338,17 +361,22 @@ class Trainer:
         checks.finite("X", data.x)  # training does not come across the samples held out
         if self.shuffle:
             self._rng.shuffle(order)
-        return data._replace(order=order[: rows - held].copy()), data._replace(order=order[rows - held :].copy())
+        train, validation = (data._replace(order=part.copy()) for part in (order[: rows - held], order[rows - held :]))
+        if not weighting.total(train, 0, rows - held):
+            raise ValueError("sample_weight is 0 for all samples not held out; accepted: a weight above 0 among them")
+        return train, validation
 
     def _evaluate(self, data):
         samples = len(data.order) or len(data.x)
         workspace = self._workspace(min(samples, plan.EVALUATION_ROWS), samples)
         threads = self._thread_count(samples)
         run = training.evaluate if threads > 1 else training.evaluate_serial
-        return run(self._network, workspace, data, self._kernel_loss, threads) * self._scale(samples)
+        loss = run(self._network, workspace, data, self._kernel_loss, threads)
+        return loss * self._scale(weighting.total(data, 0, samples))
 
-    def _scale(self, rows):
-        return 1 / rows if self.reduction == "mean" else 1.0
+    def _scale(self, weight):
+        """What takes a sum over samples of so much weight to what is reported."""
+        return 1 / weight if weight and self.reduction == "mean" else 1.0
 
     @contextlib.contextmanager
     def _threads(self):

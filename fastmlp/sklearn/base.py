@@ -249,6 +249,7 @@ class BaseMLP(BaseEstimator):
                 X,
                 targets,
                 epochs=1 if incremental else self.max_iter,
+                sample_weight=sample_weight,
                 validation_data=held,
                 monitor=self._monitor(*held) if held else None,
                 callbacks=[follow, *self.callbacks],

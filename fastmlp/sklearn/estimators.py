@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
 
+from .. import losses
 from .base import BaseMLP, Real
 
 LOG_LOSSES = {"softmax": "cross_entropy", "logistic": "binary_cross_entropy"}
@@ -233,7 +234,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
     def _loss(self):
-        return LOG_LOSSES[self.out_activation_] if self.loss == "log_loss" else self.loss
+        loss = LOG_LOSSES[self.out_activation_] if self.loss == "log_loss" else self.loss
+        return losses.smoothed(losses.resolve(loss, self._net.output_activation), self.label_smoothing)
 
     def _loss_share(self):
         """What the loss reported is of that trained with: scikit-learn sums over classes, too."""
@@ -382,11 +384,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return "exp" if getattr(self.loss, "name", self.loss) == "poisson" else "identity"
 
     def _loss(self):
-        return self.loss
+        return losses.resolve(self.loss, self._net.output_activation)
 
     def _loss_share(self):
         """What the loss reported is of that trained with: scikit-learn averages squared errors over the outputs."""
-        return 1 / self.n_outputs_ if self.loss == "squared_error" else 1.0
+        return 1 / self.n_outputs_ if self._loss().name == "squared_error" else 1.0
 
     def _stratify(self, targets):
         return None

@@ -21,6 +21,7 @@ def minimize(estimator, X, targets, sample_weight):
         targets,
         estimator._loss(),
         l2=estimator.alpha / samples,
+        sample_weight=sample_weight,
     )
     share = estimator._loss_share()
 
