@@ -315,9 +315,10 @@ class Trainer:
 
     def _pace(self, batch_size):
         """The pace of batches of a size; that of the last size is kept."""
-        if batch_size not in self._paces:
-            self._paces = {batch_size: Pace.of(self.net.training_flops * batch_size, self._thread_count(batch_size))}
-        return self._paces[batch_size]
+        kind = batch_size, self._thread_count(batch_size)  # of which a forked child has fewer
+        if kind not in self._paces:
+            self._paces = {kind: Pace.of(self.net.training_flops * batch_size, kind[1])}
+        return self._paces[kind]
 
     def _thread_count(self, rows):
         """Threads that share the work on so many rows."""

@@ -59,7 +59,8 @@ COURSES = {
     "momentum": ("MLPClassifier", DIGITS, NUMBERS, {"solver": "sgd", "nesterovs_momentum": False, "batch_size": 77}),
     "inverse scaling": ("MLPRegressor", DIGITS, NUMBERS, {"solver": "sgd", "learning_rate": "invscaling"}),
     "adaptive": (
-        "MLPClassifier", DIGITS, NUMBERS, {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.1, "n_iter_no_change": 1}
+        "MLPClassifier", DIGITS, NUMBERS,
+        {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.1, "n_iter_no_change": 1},
     ),
     "early stopping": ("MLPClassifier", DIGITS, NUMBERS > 4, {"early_stopping": True, "activation": "logistic"}),
     "several outputs": ("MLPRegressor", DIGITS, TWO, {"early_stopping": True, "alpha": 1.0, "activation": "tanh"}),
