@@ -7,7 +7,7 @@ same samples, and training follows scikit-learn's up to rounding.
 try:
     import sklearn  # noqa: F401
 except ImportError as error:
-    raise ImportError("fastmlp.sklearn needs scikit-learn 1.6 or newer: pip install 'fastmlp[sklearn]'") from error
+    raise ImportError("fastmlp.sklearn needs scikit-learn 1.7 or newer: pip install 'fastmlp[sklearn]'") from error
 
 from .estimators import MLPClassifier, MLPRegressor
 
