@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import numbers
 import time
 from collections.abc import Callable, Sequence
 
@@ -54,13 +55,16 @@ class Trainer:
         Whether each epoch takes the samples in a new random order. A function is called before each epoch with the
         order of the last, an int64 array that starts as 0 to N - 1, and puts the next in its place.
     seed : int
-        Of the shuffling, and of the choice of validation samples.
+        Of the shuffling, of the choice of validation samples, and of dropout.
     threads : int, optional
         Threads to use: 1 to all of Numba's, the default. Results are the same to the bit for any number.
     clip_norm : float, optional
         Scale gradients down to this Euclidean norm where they exceed it (before the L2 term).
     label_smoothing : float
         Share of every target that is spread evenly, over all classes of a softmax or over yes and no of a sigmoid.
+    dropout : float or sequence of float
+        Share of the units of hidden layers, all or each, that an update leaves out at random, scaling up the others by
+        1 / (1 - share). Evaluation and prediction leave out none.
 
     Attributes
     ----------
@@ -84,6 +88,7 @@ class Trainer:
         clip_norm: float | None = None,
         average_l2: bool = False,
         label_smoothing: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
     ) -> None:
         net.check_trainable()
         self.net = net
@@ -106,9 +111,22 @@ class Trainer:
         self.history = History()
         self._kernel_loss = net.kernel_loss(self._loss)
         self._network = net.kernel_network()
+        self.dropout = self._drop(dropout)
         self._reset()
         self._progress = construction.progress(self._network)._replace(means=np.zeros(2))
         self._workspaces, self._paces = {}, {}
+
+    def _drop(self, dropout):
+        """Tell the kernels which share of each hidden layer to drop, and return it: a tuple."""
+        hidden = len(self.net.sizes) - 2
+        rates = [dropout] * hidden if isinstance(dropout, numbers.Real) else list(checks.sequence("dropout", dropout))
+        if len(rates) != hidden:
+            raise ValueError(
+                f"dropout has {len(rates)} rates; accepted: one, or one for each of {hidden} hidden layers"
+            )
+        rates = tuple(checks.number("dropout", rate, 0, 1) for rate in rates)
+        packed.set_dropout(self._network, rates, int(self._rng.spawn(1)[0].integers(2**32)))
+        return rates
 
     def fit(
         self,
@@ -170,8 +188,7 @@ class Trainer:
             If values stop being finite. The network holds the last finite weights.
         """
         epochs = checks.count("epochs", epochs)
-        data = self._training_data(X, y, sample_weight, class_weight)
-        data, validation = self._split(data, validation_data, validation_fraction)
+        data, validation = self._data(X, y, validation_data, validation_fraction, sample_weight, class_weight)
         stop = Stopping(self.net, tol, patience, target_loss)
         kept = self.net.params.copy(), self.history
         self.history = history = History()
@@ -331,14 +348,11 @@ class Trainer:
             self._workspaces[kind] = sizes, plan.workspace(self._network, *sizes)
         return self._workspaces[kind][1]
 
-    def _training_data(self, X, y, sample_weight, class_weight):
-        data, _ = self.net.data(X, y, self._loss, sample_weight)
-        if class_weight is None:
-            return data
-        return weighting.by_class(data, class_weight, losses.targets(self._loss, self.net.output_activation))
-
-    def _split(self, data, validation_data, validation_fraction):
+    def _data(self, X, y, validation_data, validation_fraction, sample_weight, class_weight):
         """(training data, validation data or None)."""
+        data, _ = self.net.data(X, y, self._loss, sample_weight)
+        if class_weight is not None:
+            data = weighting.by_class(data, class_weight, losses.targets(self._loss, self.net.output_activation))
         rows = len(data.x)
         order = np.arange(rows) if self.shuffle or validation_fraction is not None else data.order
         if validation_data is not None:

@@ -3,7 +3,7 @@
 import fastmlp_kernels as fk
 from fastmlp_kernels.compile import cached_njit
 from fastmlp_kernels.deltas import backward
-from fastmlp_kernels.forward import forward_training
+from fastmlp_kernels.forward import NO_DROPOUT, forward_training
 from fastmlp_kernels.gradients import piece_gradient
 from fastmlp_kernels.packed import pack, unpack
 from fastmlp_kernels.panels import pack_labels, pack_rows, unpack_rows
@@ -14,7 +14,7 @@ from fastmlp_kernels.updates import update
 @cached_njit()
 def forward_products(calls, network, activations, deltas, rows, block):
     for _ in range(calls):
-        forward_training(network, activations, deltas, True, rows, block)
+        forward_training(network, activations, deltas, True, NO_DROPOUT, 0, rows, block)
 
 
 @cached_njit()

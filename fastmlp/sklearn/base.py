@@ -279,6 +279,8 @@ class BaseMLP(BaseEstimator):
             "batch_size": batch_size,
             "l2": float(self.alpha),
             "average_l2": True,
+            "dropout": self.dropout,
+            "seed": self._random_state.randint(2**31) if np.any(self.dropout) else 0,  # of dropout alone
             "clip_norm": self.clip_norm,
             "threads": self.threads,
             "shuffle": Reorder(self._random_state) if self.shuffle else False,

@@ -26,7 +26,7 @@ from .construction import (
 from .custom import register_activation, register_loss
 from .descent import gradient_norm, optimizer, update_network
 from .losses import Loss, loss
-from .packed import Network, pack, parameter_count, unpack
+from .packed import Network, pack, parameter_count, set_dropout, unpack
 from .plan import scratch as prediction_scratch
 from .plan import workspace as training_workspace
 from .prediction import predict, predict_serial
@@ -81,6 +81,7 @@ __all__ = [
     "progress",
     "register_activation",
     "register_loss",
+    "set_dropout",
     "taylor_gradient_rows",
     "taylor_rows",
     "taylor_workspace",

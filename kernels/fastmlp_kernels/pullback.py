@@ -6,7 +6,7 @@ import numpy as np
 
 from .compile import inlined, njit
 from .deltas import backward
-from .forward import forward_training
+from .forward import NO_DROPOUT, forward_training
 from .gradients import piece_gradient
 from .linear import product
 from .losses import smooth
@@ -135,7 +135,7 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh):
             pack_rows(scratch, y, IN_ORDER, first, rows, block)
         if loss.smoothing > 0:
             smooth(scratch, loss.smoothing, network.softmax, rows, last.n_out, block)
-        forward_training(network, activations, deltas, loss.from_net_inputs, rows, block)
+        forward_training(network, activations, deltas, loss.from_net_inputs, NO_DROPOUT, 0, rows, block)
         buffers, sizes = (deltas, d, activations, a, scratch, 0, ones, 0), (rows, last.n_out, block)
         total += call_loss(loss.address, *buffers, loss.parameter, *sizes)
         backward(network, deltas, rows, block, scratch)

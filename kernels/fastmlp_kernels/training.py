@@ -19,7 +19,7 @@ from numba import prange
 
 from .compile import inlined, njit, parallel_njit, specialise
 from .deltas import backward, sum_squares
-from .forward import forward_training
+from .forward import NO_DROPOUT, forward_training
 from .gradients import piece_gradient
 from .losses import smooth
 from .packed import transpose
@@ -129,12 +129,15 @@ def load_block(workspace, data, slot, thread, first, rows):
 
 
 @inlined
-def block_loss(network, workspace, data, loss, slot, thread, first, rows):
-    """(summed loss, summed weights) of a block, with the output layer's error signal left in the slot's deltas."""
-    total_weight = load_block(workspace, data, slot, thread, first, rows)
+def block_loss(network, workspace, data, loss, update, slot, thread, start, first, rows):
+    """(summed loss, summed weights) of rows first..first + rows of the samples from `start` on.
+
+    The output layer's error signal is left in the slot's deltas. For `update` see `forward.forward_training`.
+    """
+    total_weight = load_block(workspace, data, slot, thread, start + first, rows)
     block, size, last = workspace.block, width(workspace.deltas), network.layers[len(network.layers) - 1]
     activations, deltas, targets = workspace.activations[slot], workspace.deltas[slot], workspace.scratch[thread]
-    forward_training(network, activations, deltas, loss.from_net_inputs, rows, block)
+    forward_training(network, activations, deltas, loss.from_net_inputs, update, first, rows, block)
     d, a = last.deltas * size * block, last.outputs * size * block
     weights, sizes = workspace.weights[thread], (rows, last.n_out, block)
     if loss.smoothing > 0:
@@ -158,11 +161,11 @@ def overflowing_layer(network, activations, rows, block):
 
 
 @inlined
-def train_block(network, workspace, data, loss, b, slot, thread, start, rows):
-    """Forward and backward pass of block `b` of the `rows` samples from `start` on, in a slot."""
+def train_block(network, workspace, data, loss, update, b, slot, thread, start, rows):
+    """Forward and backward pass, for an update, of block `b` of the `rows` samples from `start` on, in a slot."""
     block = workspace.block
     first, count = block_range(block, b, rows)
-    total, total_weight = block_loss(network, workspace, data, loss, slot, thread, start + first, count)
+    total, total_weight = block_loss(network, workspace, data, loss, update, slot, thread, start, first, count)
     workspace.losses[b], workspace.totals[b] = total, total_weight
     if not math.isfinite(workspace.losses[b]):
         workspace.overflows[b] = overflowing_layer(network, workspace.activations[slot], count, block)
@@ -179,12 +182,12 @@ def block_gradient(gradient, network, workspace, piece, b, slot, rows, fresh):
 
 
 @inlined
-def train_share(network, workspace, data, loss, i, shares, thread, begin, end, start, rows):
+def train_share(network, workspace, data, loss, update, i, shares, thread, begin, end, start, rows):
     """Share `i` of training blocks begin..end of the `rows` samples from `start` on; a share is one block if kept."""
     first, last = begin + i * (end - begin) // shares, begin + (i + 1) * (end - begin) // shares
     slot = i if workspace.keep else thread
     for b in range(first, last):
-        train_block(network, workspace, data, loss, b, slot, thread, start, rows)
+        train_block(network, workspace, data, loss, update, b, slot, thread, start, rows)
         if not workspace.keep:
             for piece in workspace.pieces:
                 block_gradient(workspace.gradients[i], network, workspace, piece, b, slot, rows, b == first)
@@ -329,7 +332,8 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
             shares = stop - begin if workspace.keep else min(blocks, len(workspace.gradients))
             base, end = end, end + shares
             while item < end:
-                train_share(network, workspace, data, loss, item - base, shares, thread, begin, stop, start, rows)
+                learning, share = (network, workspace, data, loss, state.steps[0]), (item - base, shares, thread)
+                train_share(*learning, *share, begin, stop, start, rows)
                 if finish(tickets, end):
                     if stop == blocks:
                         summarise(network, workspace, progress, blocks, rows, optimizer.mean)
@@ -381,7 +385,8 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
     loss : losses.Loss
     optimizer, state : Optimizer, State; the state is updated. To get a gradient instead, call with the kind NONE
         (`updates.NO_UPDATE`) and one batch: nothing is updated, and workspace.gradients[0] holds the gradient, packed
-        like the weights and summed over the samples of the last batch.
+        like the weights and summed over the samples of the last batch. Units are dropped (see `packed.set_dropout`)
+        as in update number state.steps[0].
     progress : Progress; added to
     threads : int; threads that share the work, no more than the workspace is made for
     """
@@ -399,7 +404,7 @@ def evaluate_blocks(network, workspace, data, loss, thread):
     b = take(workspace.tickets, TAKEN)
     while b * block < rows:
         count = min(block, rows - b * block)
-        total, _ = block_loss(network, workspace, data, loss, thread, thread, b * block, count)
+        total, _ = block_loss(network, workspace, data, loss, NO_DROPOUT, thread, thread, 0, b * block, count)
         finite = all_finite(workspace.activations[thread], data.x.shape[1], count, block)
         workspace.losses[b] = total if finite else np.nan
         b = take(workspace.tickets, TAKEN)
