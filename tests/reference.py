@@ -240,6 +240,7 @@ class Optimizer(NamedTuple):
     mean: bool = True
     update_biases: bool = True
     average_l2: bool = False
+    epsilon_hat: bool = False
 
 
 def change(optimizer, state, w, g, step, l2, decays):
@@ -262,11 +263,15 @@ def change(optimizer, state, w, g, step, l2, decays):
     state[1] = beta2 * state[1] + (1 - beta2) * g**2
     first, second = state[0] / (1 - momentum**step), state[1] / (1 - beta2**step)
     decay = decays * optimizer.weight_decay if optimizer.kind == "adamw" else 0.0
-    return -rate * (first / (np.sqrt(second) + optimizer.epsilon) + decay * w)
+    epsilon = optimizer.epsilon / (np.sqrt(1 - beta2**step) if optimizer.epsilon_hat else 1.0)
+    return -rate * (first / (np.sqrt(second) + epsilon) + decay * w)
 
 
-def train(network, batches, loss, optimizer):
-    """Update the network in place, once for each (x, y) or (x, y, weights) of `batches`; each one's loss, before it."""
+def train(network, batches, loss, optimizer, means=None):
+    """Update the network in place, once for each (x, y) or (x, y, weights) of `batches`; each one's loss, before it.
+
+    To the list `means` go a batch's loss as the optimiser scales it and its penalty, both times the samples.
+    """
     parameters = network.weights + network.biases
     layers = len(network.weights)
     states = [[np.zeros_like(p), np.zeros_like(p)] for p in parameters]
@@ -277,6 +282,9 @@ def train(network, batches, loss, optimizer):
         _, matrices, rows = backpropagate(network, x, y, loss, weights)
         scale = 1 / weights.sum() if optimizer.mean else 1.0
         l2 = optimizer.l2 * (scale if optimizer.average_l2 else 1.0)
+        if means is not None:
+            penalty = l2 / 2 * sum((w**2).sum() for w in network.weights)
+            means.append((len(x) * scale * history[-1], len(x) * penalty))
         gradients = [scale * g for g in matrices + rows]
         learnt = gradients if optimizer.update_biases else gradients[:layers]
         norm = math.sqrt(sum((g**2).sum() for g in learnt))

@@ -132,12 +132,14 @@ def check(case, optimizer, how="serial", epochs=2):
     """Train both, and compare parameters and losses."""
     case.train(optimizer, how, epochs)
     steps = epochs * -(-len(case.x) // BATCH)
-    losses = reference.train(case.network, case.batches(steps), case.name, optimizer)
+    means = []
+    losses = reference.train(case.network, case.batches(steps), case.name, optimizer, means)
     limit = tolerance(case, steps)
     weights, biases = parameters(case.built)
     for found, expected in zip(weights + biases, case.network.weights + case.network.biases, strict=True):
         np.testing.assert_allclose(found, expected, rtol=limit, atol=limit)
     np.testing.assert_allclose(case.progress.loss[0], sum(losses), rtol=limit)
+    np.testing.assert_allclose(case.progress.means, np.sum(means, axis=0), rtol=limit)
     assert case.progress.diverged[0] == 0
 
 

@@ -12,6 +12,7 @@ SETTINGS = {
     "plain": {},
     "l2": {"l2": 0.1},
     "weight decay": {"weight_decay": 0.1},
+    "epsilon hat": {"epsilon": 0.5, "epsilon_hat": True},
     "no memory": {"momentum": 0.0, "beta2": 0.0, "epsilon": 0.5},
 }
 STEPS, COUNT, SCALE = 6, 37, 0.25
