@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from fastmlp_kernels import losses, packed, plan, prediction, training, updates
+from fastmlp_kernels import inputs, losses, packed, plan, prediction, training, updates
 from fastmlp_kernels.activations import ACTIVATIONS
 from fastmlp_kernels.codes import SOFTMAX, activation_code
+from fastmlp_kernels.inputs import is_sparse, network_for, row_count
 from fastmlp_kernels.panels import unpack_rows
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -176,7 +177,7 @@ class MLP:
 
         Parameters
         ----------
-        X : (N, n_in) array-like
+        X : (N, n_in) array-like, or sparse matrix of scipy
             Numbers of any dtype and memory order.
 
         Returns
@@ -188,11 +189,11 @@ class MLP:
         TypeError, ValueError
             If `X` has another shape, or does not convert to finite numbers.
         """
-        x = checks.matrix("X", X, self.sizes[0], self.dtype)
-        network = self.kernel_network()
-        outputs = np.empty((len(x), self.sizes[-1]), self.dtype)
-        serial = plan.is_serial(self.sizes, len(x))
-        activations, block = plan.scratch(network, len(x), 1 if serial else numba.get_num_threads())
+        x = checks.inputs("X", X, self.sizes[0], self.dtype)
+        network, rows = network_for(self.kernel_network(), x), row_count(x)
+        outputs = np.empty((rows, self.sizes[-1]), self.dtype)
+        serial = plan.is_serial(self.sizes, rows)
+        activations, block = plan.scratch(network, rows, 1 if serial else numba.get_num_threads())
         run = prediction.predict_serial if serial else prediction.predict
         tickets = np.zeros(2, np.int64)
         run(outputs, network, activations, x, AS_THEY_COME, block, tickets)
@@ -203,8 +204,7 @@ class MLP:
     def evaluate(self, X: ArrayLike, y: ArrayLike, loss: str = "auto", reduction: str = "mean") -> float:
         """The loss of the network's outputs for `X` against `y` (see `gradient`)."""
         data, loss = self.data(X, y, loss)
-        network = self.kernel_network()
-        rows = len(data.x)
+        network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
         threads = 1 if plan.is_serial(self.sizes, rows) else numba.get_num_threads()
         workspace = plan.workspace(network, min(rows, plan.EVALUATION_ROWS), threads, rows)
         run = training.evaluate if threads > 1 else training.evaluate_serial
@@ -220,7 +220,7 @@ class MLP:
 
         Parameters
         ----------
-        X : (N, n_in) array-like
+        X : (N, n_in) array-like, or sparse matrix of scipy
         y : (N, n_out) array-like
             Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy.
         loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"} or one that you registered
@@ -236,12 +236,19 @@ class MLP:
         return self._differentiate(X, y, loss, reduction)[:2]
 
     def input_gradient(self, X: ArrayLike, y: ArrayLike, loss: str = "auto", reduction: str = "mean") -> np.ndarray:
-        """The gradient of the loss with respect to the inputs, delta[1] W[1]^T: (N, n_in). Arguments as `gradient`."""
+        """The gradient of the loss with respect to the inputs, delta[1] W[1]^T: (N, n_in). Arguments as `gradient`.
+
+        `X` is not to be sparse: the result would not be.
+        """
         passed = self.backpropagate(X, y, loss, reduction)
         return passed.deltas[0] @ self.weights[0].T * self._scale(reduction, len(passed.deltas[0]))
 
     def backpropagate(self, X: ArrayLike, y: ArrayLike, loss: str = "auto", reduction: str = "mean") -> Backpropagation:
-        """One forward and backward pass, with every intermediate: a `Backpropagation`. Arguments as `gradient`."""
+        """One forward and backward pass, with every intermediate: a `Backpropagation`. Arguments as `gradient`.
+
+        `X` is not to be sparse: it is among the intermediates.
+        """
+        X = checks.matrix("X", X, self.sizes[0], self.dtype)
         total, gradient, workspace, network, rows = self._differentiate(X, y, loss, reduction, one_block=True)
         activations, deltas = [], []
         for n, start in zip(self.sizes, [0, *network.layers.outputs], strict=True):
@@ -314,18 +321,19 @@ class MLP:
     def data(self, X, y, loss):
         """(Data, loss name) from what users pass in."""
         loss = self.resolve_loss(loss)
-        x = checks.matrix("X", X, self.sizes[0], self.dtype)
-        y, labels = checks.targets("y", y, len(x), self.sizes[-1], self.dtype, loss)
-        return training.Data(x, y, labels, AS_THEY_COME), loss
+        x = checks.inputs("X", X, self.sizes[0], self.dtype)
+        y, labels = checks.targets("y", y, row_count(x), self.sizes[-1], self.dtype, loss)
+        return inputs.Data(x, y, labels, AS_THEY_COME), loss
 
     def _differentiate(self, X, y, loss, reduction, one_block=False):
         """The loss and its gradient over a batch, and where they come from: (..., workspace, network, rows)."""
         self.check_trainable()
         data, loss = self.data(X, y, loss)
-        network, rows = self.kernel_network(), len(data.x)
+        network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
         scale = self._scale(reduction, rows)
         threads = 1 if one_block or plan.is_serial(self.sizes, rows) else numba.get_num_threads()
-        workspace = plan.workspace(network, rows, threads, block=rows if one_block else None)
+        nonzeros = plan.most_nonzeros(data.x, rows) if is_sparse(data.x) else 0
+        workspace = plan.workspace(network, rows, threads, block=rows if one_block else None, nonzeros=nonzeros)
         progress = training.Progress(np.zeros(1), np.zeros(len(self.weights)), np.zeros(1, np.int64))
         nothing = updates.State(*np.empty((2, 0), self.dtype), np.zeros(1, np.int64))
         run = training.train if threads > 1 else training.train_serial

@@ -8,7 +8,8 @@ import time
 
 import numba
 import numpy as np
-from fastmlp_kernels import packed, plan, training, updates
+from fastmlp_kernels import inputs, packed, plan, training, updates
+from fastmlp_kernels.inputs import is_sparse, network_for, row_count
 from numpy.typing import ArrayLike
 
 from . import checks, optimizers, schedules
@@ -92,7 +93,7 @@ class Trainer:
         self._network = net.kernel_network()
         self._reset()
         self._progress = training.Progress(np.zeros(1), np.zeros(len(net.weights)), np.zeros(1, np.int64))
-        self._workspaces, self._paces = {}, {}
+        self._kernel_sides, self._paces = {}, {}
 
     def fit(
         self,
@@ -110,8 +111,9 @@ class Trainer:
 
         Parameters
         ----------
-        X : (N, n_in) array-like
+        X : (N, n_in) array-like, or sparse matrix of scipy
             Numbers of any dtype and memory order; an array of the network's dtype, row-major, is used where it lies.
+            Sparse ones are never made dense: compressed rows of the network's dtype are used where they lie.
         y : (N, n_out) array-like
             Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy.
         epochs : int
@@ -144,7 +146,7 @@ class Trainer:
         kept = self.net.params.copy(), self.history
         self.history = history = History()
         packed.pack(self._network, self.net.params)
-        samples = len(data.order) or len(data.x)
+        samples = len(data.order) or row_count(data.x)
         display = displays.start(progress, epochs, samples)
         try:
             with self._threads():
@@ -175,7 +177,7 @@ class Trainer:
         """
         data, _ = self.net.data(X, y, self.loss)
         packed.pack(self._network, self.net.params)
-        rows = len(data.x)
+        rows = row_count(data.x)
         with self._threads():
             driver, _ = self._pace(rows).pick()
             start = time.perf_counter()
@@ -216,9 +218,10 @@ class Trainer:
         mean = self.reduction == "mean"
         optimizer = optimizers.compiled(self.optimizer, rate, self.l2, self.clip_norm, mean, self.update_biases)
         self._progress.loss[0], self._progress.squares[:], self._progress.diverged[0] = 0, 0, 0
-        workspace, batches = self._workspace(batch_size), (batch_size, first, last)
+        network, workspace = self._kernel_side(data.x, batch_size)
+        batches = batch_size, first, last
         learning = self._kernel_loss, optimizer, self._state, self._progress
-        driver(self._network, workspace, data, *learning, *batches, self._thread_count(batch_size))
+        driver(network, workspace, data, *learning, *batches, self._thread_count(batch_size))
         diverged = packed.nonfinite_layer(self._network) or self._progress.diverged[0]
         if diverged:
             self._reset()
@@ -249,30 +252,33 @@ class Trainer:
         """Threads that share the work on so many rows."""
         return 1 if plan.is_serial(self.net.sizes, rows) else numba.get_num_threads()
 
-    def _workspace(self, batch_size, samples=0):
-        """Scratch memory for batches of a size, or to evaluate `samples`; the last of each kind is kept."""
-        kind, sizes = samples > 0, (batch_size, self._thread_count(samples or batch_size), samples)
-        if kind not in self._workspaces or self._workspaces[kind][0] != sizes:
-            self._workspaces[kind] = sizes, plan.workspace(self._network, *sizes)
-        return self._workspaces[kind][1]
+    def _kernel_side(self, x, batch_size, samples=0):
+        """(network, scratch memory) for batches of inputs `x`, or to evaluate `samples`; the last of a kind is kept."""
+        sparse, threads = is_sparse(x), self._thread_count(samples or batch_size)
+        nonzeros = plan.most_nonzeros(x, batch_size) if sparse and not samples else 0
+        kind, sizes = (samples > 0, sparse), (batch_size, threads, samples, None, nonzeros)
+        if kind not in self._kernel_sides or self._kernel_sides[kind][0] != sizes:
+            network = network_for(self._network, x)
+            self._kernel_sides[kind] = sizes, (network, plan.workspace(network, *sizes))
+        return self._kernel_sides[kind][1]
 
     def _data(self, X, y, validation_data, validation_fraction):
         """(training data, validation data or None)."""
         data, _ = self.net.data(X, y, self.loss)
-        rows = len(data.x)
+        rows = row_count(data.x)
         order = np.arange(rows) if self.shuffle or validation_fraction is not None else data.order
         if validation_data is not None:
             if validation_fraction is not None:
                 raise ValueError("validation_data and validation_fraction are both given; accepted: one of them")
             if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
                 raise TypeError("validation_data is no pair; accepted: (X, y)")
-            x = checks.matrix("validation_data[0]", validation_data[0], self.net.sizes[0], self.net.dtype)
+            x = checks.inputs("validation_data[0]", validation_data[0], self.net.sizes[0], self.net.dtype)
             checks.finite("validation_data[0]", x)
             outputs = self.net.sizes[-1]
             targets = checks.targets(
-                "validation_data[1]", validation_data[1], len(x), outputs, self.net.dtype, self.loss
+                "validation_data[1]", validation_data[1], row_count(x), outputs, self.net.dtype, self.loss
             )
-            return data._replace(order=order), training.Data(x, *targets, np.empty(0, np.int64))
+            return data._replace(order=order), inputs.Data(x, *targets, np.empty(0, np.int64))
         if validation_fraction is None:
             return data._replace(order=order), None
         held = math.ceil(checks.number("validation_fraction", validation_fraction, 0, 1, open_start=True) * rows)
@@ -286,11 +292,11 @@ class Trainer:
         return data._replace(order=order[: rows - held].copy()), data._replace(order=order[rows - held :].copy())
 
     def _evaluate(self, data):
-        samples = len(data.order) or len(data.x)
-        workspace = self._workspace(min(samples, plan.EVALUATION_ROWS), samples)
+        samples = len(data.order) or row_count(data.x)
+        network, workspace = self._kernel_side(data.x, min(samples, plan.EVALUATION_ROWS), samples)
         threads = self._thread_count(samples)
         run = training.evaluate if threads > 1 else training.evaluate_serial
-        return run(self._network, workspace, data, self._kernel_loss, threads) * self._scale(samples)
+        return run(network, workspace, data, self._kernel_loss, threads) * self._scale(samples)
 
     def _scale(self, rows):
         return 1 / rows if self.reduction == "mean" else 1.0

@@ -23,6 +23,7 @@ from .construction import (
 )
 from .custom import register_activation, register_loss
 from .descent import gradient_norm, optimizer, update_network
+from .inputs import Data, network_for
 from .losses import Loss, loss
 from .packed import Network, pack, parameter_count, unpack
 from .plan import scratch as prediction_scratch
@@ -31,10 +32,11 @@ from .prediction import predict, predict_serial
 from .pullback import gradient_rows, jacobian_one, loss_gradient_rows, vjp_rows
 from .rows import RowsWorkspace, forward_rows
 from .single import forward_one
+from .sparse import Rows
 from .tangents import jvp_rows
 from .taylor import TaylorWorkspace, taylor_rows
 from .taylor_gradient import taylor_gradient_rows
-from .training import Data, Progress, evaluate, evaluate_serial, train, train_serial
+from .training import Progress, evaluate, evaluate_serial, train, train_serial
 from .updates import ADAM, ADAMW, MOMENTUM, NESTEROV, NO_UPDATE, NONE, SGD, Optimizer, State
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "Network",
     "Optimizer",
     "Progress",
+    "Rows",
     "RowsWorkspace",
     "State",
     "TaylorWorkspace",
@@ -67,6 +70,7 @@ __all__ = [
     "loss",
     "loss_gradient_rows",
     "network",
+    "network_for",
     "optimizer",
     "optimizer_state",
     "pack",

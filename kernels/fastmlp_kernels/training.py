@@ -21,9 +21,11 @@ from .compile import inlined, njit, parallel_njit, specialise
 from .deltas import backward, sum_squares
 from .forward import forward_training
 from .gradients import piece_gradient
+from .inputs import assembled, index_inputs, is_sparse, load_inputs, parts, row_count
 from .packed import transpose
-from .panels import all_finite, block_range, pack_labels, pack_rows
+from .panels import block_range, pack_labels, pack_rows
 from .pointers import call_loss
+from .sparse import panel_gradient
 from .tickets import TAKEN, finish, release, take, wait
 from .tile import width
 from .updates import NONE, update
@@ -31,23 +33,6 @@ from .updates import NONE, update
 # A piece of a layer's weights: rows first..last, a multiple of the panel width, of columns left..right, whole panels;
 # and, where first is 0, the biases of these columns too.
 PIECE = np.dtype([(name, np.int64) for name in ("layer", "first", "last", "left", "right")], align=True)
-
-
-class Data(NamedTuple):
-    """Samples to learn from.
-
-    Attributes
-    ----------
-    x : (N, n_in) array
-    y : (N, n_out) array, or (0, n_out) where `labels` are given
-    labels : (N,) or (0,) int64 array; class numbers
-    order : (n,) int64 array; the samples to take, in this order; empty: all, as they come
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    labels: np.ndarray
-    order: np.ndarray
 
 
 class Workspace(NamedTuple):
@@ -58,9 +43,14 @@ class Workspace(NamedTuple):
     block : int; rows of a block
     keep : bool; whether blocks are kept until all slots are full, or each thread has one slot and each group a gradient
     activations, deltas : (slots, size) arrays; panels of one block each
-    scratch : (threads, size) array; a block's targets, later the unfinished sums of its error signals
+    scratch : (threads, size) array; a block's targets, later the unfinished sums of its error signals; a panel of a
+        piece's gradient
     gradients : (groups, weights) array; partial gradients, of which the first becomes the gradient
     pieces : record array of PIECE
+    shift : int; pieces of the first layer have 2**shift rows of weights
+    starts : (slots, pieces + 2) int64 array; or (slots, 0), as the next three, where inputs are dense
+        A slot's non-zeros are sorted by such rows: those of rows i * 2**shift on are starts[i] to starts[i + 1].
+    columns, rows, values : (slots, n) int32 arrays, and array; where they are, rows counted from the block's first
     losses : (blocks,) float64; squares : (blocks, L) float64; summed loss and squared error signals of each block
     overflows : (blocks,) int64; layer with the first activation that is not finite, of blocks whose loss is not
     tickets : int64 array; counters of the items handed out to threads (see `tickets`)
@@ -74,6 +64,11 @@ class Workspace(NamedTuple):
     scratch: np.ndarray
     gradients: np.ndarray
     pieces: np.ndarray
+    shift: int
+    starts: np.ndarray
+    columns: np.ndarray
+    rows: np.ndarray
+    values: np.ndarray
     losses: np.ndarray
     squares: np.ndarray
     overflows: np.ndarray
@@ -99,29 +94,35 @@ class Progress(NamedTuple):
 @inlined
 def samples(data):
     """How many samples are taken."""
-    return len(data.order) if data.order.size else len(data.x)
+    return len(data.order) if data.order.size else row_count(data.x)
 
 
 @inlined
-def load_block(workspace, data, slot, thread, first, rows):
-    """Pack inputs of samples first..first + rows into a slot, their targets into a thread's scratch."""
+def load_block(network, workspace, data, slot, thread, first, rows):
+    """Load inputs of samples first..first + rows into a slot, their targets into a thread's scratch.
+
+    Returns whether all inputs are finite.
+    """
     targets, n_out, block = workspace.scratch[thread], data.y.shape[1], workspace.block
-    pack_rows(workspace.activations[slot], data.x, data.order, first, rows, block)
+    activations, deltas = workspace.activations[slot], workspace.deltas[slot]
+    finite = load_inputs(activations, deltas, network, data.x, data.order, first, rows, block)
     if data.labels.size:
         pack_labels(targets, data.labels, data.order, first, rows, n_out, block)
     else:
         pack_rows(targets, data.y, data.order, first, rows, block)
+    return finite
 
 
 @inlined
 def block_loss(network, workspace, data, loss, slot, thread, first, rows):
-    """The summed loss of a block, with the output layer's error signal left in the slot's deltas."""
-    load_block(workspace, data, slot, thread, first, rows)
+    """(summed loss of a block, whether its inputs are finite); the output layer's error signal is left in the slot."""
+    finite = load_block(network, workspace, data, slot, thread, first, rows)
     block, size, last = workspace.block, width(workspace.deltas), network.layers[len(network.layers) - 1]
     activations, deltas, targets = workspace.activations[slot], workspace.deltas[slot], workspace.scratch[thread]
-    forward_training(network, activations, deltas, loss.from_net_inputs, rows, block)
+    forward_training(network, activations, deltas, loss.from_net_inputs, rows, block, is_sparse(data.x))
     d, a = last.deltas * size * block, last.outputs * size * block
-    return call_loss(loss.address, deltas, d, activations, a, targets, 0, rows, last.n_out, block)
+    total = call_loss(loss.address, deltas, d, activations, a, targets, 0, rows, last.n_out, block)
+    return total, finite
 
 
 @njit
@@ -143,19 +144,38 @@ def train_block(network, workspace, data, loss, b, slot, thread, start, rows):
     """Forward and backward pass of block `b` of the `rows` samples from `start` on, in a slot."""
     block = workspace.block
     first, count = block_range(block, b, rows)
-    workspace.losses[b] = block_loss(network, workspace, data, loss, slot, thread, start + first, count)
+    workspace.losses[b], _ = block_loss(network, workspace, data, loss, slot, thread, start + first, count)
     if not math.isfinite(workspace.losses[b]):
         workspace.overflows[b] = overflowing_layer(network, workspace.activations[slot], count, block)
     backward(network, workspace.deltas[slot], count, block, workspace.scratch[thread])
     sum_squares(workspace.squares[b], network, workspace.deltas[slot], count, block)
+    index_inputs(workspace, slot, data.x, data.order, start + first, count)
 
 
 @inlined
-def block_gradient(gradient, network, workspace, piece, b, slot, rows, fresh):
+def panel_start(network, piece, column):
+    """Offset in packed weights of the panel that starts at `column` of a piece's layer: of its biases."""
+    layer, size = network.layers[piece.layer], width(network.weights)
+    return layer.weights + column // size * (layer.n_in + 1) * size
+
+
+@inlined
+def by_nonzeros(data, piece):
+    """Whether the gradient of a piece is made from the non-zeros of sparse inputs."""
+    return is_sparse(data.x) and piece.layer == 0
+
+
+@inlined
+def block_gradient(gradient, network, workspace, data, piece, b, slot, rows, fresh):
     """A piece of the gradient of block `b`, which is in a slot: written if `fresh`, else added."""
     activations, deltas, block = workspace.activations[slot], workspace.deltas[slot], workspace.block
     _, count = block_range(block, b, rows)
-    piece_gradient(gradient, network, piece, activations, deltas, count, block, fresh)
+    if by_nonzeros(data, piece):
+        for column in range(piece.left, piece.right, width(deltas)):
+            offset = panel_start(network, piece, column)
+            panel_gradient(gradient, offset, network, workspace, piece, column, slot, count, fresh)
+    else:
+        piece_gradient(gradient, network, piece, activations, deltas, count, block, fresh)
 
 
 @inlined
@@ -167,25 +187,24 @@ def train_share(network, workspace, data, loss, i, shares, thread, begin, end, s
         train_block(network, workspace, data, loss, b, slot, thread, start, rows)
         if not workspace.keep:
             for piece in workspace.pieces:
-                block_gradient(workspace.gradients[i], network, workspace, piece, b, slot, rows, b == first)
+                block_gradient(workspace.gradients[i], network, workspace, data, piece, b, slot, rows, b == first)
 
 
 @inlined
 def panel_range(network, piece, column):
     """(biases, start, stop): offsets in packed weights of a panel's biases (start, if not in the piece) and weights."""
-    layer, size = network.layers[piece.layer], width(network.weights)
-    panel = layer.weights + column // size * (layer.n_in + 1) * size
+    panel, size = panel_start(network, piece, column), width(network.weights)
     start = panel + (piece.first + 1) * size
     return (panel if piece.first == 0 else start), start, panel + (piece.last + 1) * size
 
 
 @inlined
-def complete_gradient(network, workspace, piece, begin, end, rows):
+def complete_gradient(network, workspace, data, piece, begin, end, rows):
     """Add what blocks begin..end, the last that were trained, contribute to a piece of the gradient, gradients[0]."""
     gradient, size = workspace.gradients[0], width(network.weights)
     if workspace.keep:
         for b in range(begin, end):
-            block_gradient(gradient, network, workspace, piece, b, b - begin, rows, b == 0)
+            block_gradient(gradient, network, workspace, data, piece, b, b - begin, rows, b == 0)
     else:
         for column in range(piece.left, piece.right, size):
             first, _, last = panel_range(network, piece, column)
@@ -217,17 +236,43 @@ def clipping(limit, scale, norms):
 
 
 @inlined
+def update_panel(network, state, optimizer, piece, column, gradient, shift, scale):
+    """Update one panel of a piece of the weights, its biases, and the transposed copy.
+
+    The gradient of the weight at an offset i is gradient[i - shift].
+    """
+    weights, layer, size = network.weights, network.layers[piece.layer], width(network.weights)
+    begin, start, stop = panel_range(network, piece, column)
+    if layer.bias and optimizer.update_biases:
+        end = min(start, begin + size)
+        update(weights, state, gradient[begin - shift : end - shift], begin, end, optimizer, scale, False)
+    update(weights, state, gradient[start - shift : stop - shift], start, stop, optimizer, scale, True)
+    if layer.transposed >= 0:
+        transpose(network, piece.layer, column, piece.first, piece.last)
+
+
+@inlined
 def update_piece(network, workspace, state, optimizer, piece, scale):
-    """Update a piece of the weights, its biases, and the transposed copy."""
-    weights, gradient, size = network.weights, workspace.gradients[0], width(network.weights)
-    layer = network.layers[piece.layer]
-    for column in range(piece.left, piece.right, size):
-        begin, start, stop = panel_range(network, piece, column)
-        if layer.bias and optimizer.update_biases:
-            update(weights, state, gradient, begin, min(start, begin + size), optimizer, scale, False)
-        update(weights, state, gradient, start, stop, optimizer, scale, True)
-        if layer.transposed >= 0:
-            transpose(network, piece.layer, column, piece.first, piece.last)
+    """Update a piece of the weights from its gradient in gradients[0]."""
+    for column in range(piece.left, piece.right, width(network.weights)):
+        update_panel(network, state, optimizer, piece, column, workspace.gradients[0], 0, scale)
+
+
+@inlined
+def learn_piece(network, workspace, state, optimizer, piece, thread, blocks, rows, scale):
+    """Update a piece of the first layer from non-zeros, while all blocks are kept.
+
+    The gradient, of which few rows are not zero, is made a panel at a time, in the cache: what goes through memory are
+    weights and moments alone.
+    """
+    gradient = workspace.scratch[thread]
+    for column in range(piece.left, piece.right, width(network.weights)):
+        begin, _, _ = panel_range(network, piece, column)
+        offset = panel_start(network, piece, column) - begin
+        for b in range(blocks):
+            _, count = block_range(workspace.block, b, rows)
+            panel_gradient(gradient, offset, network, workspace, piece, column, b, count, b == 0)
+        update_panel(network, state, optimizer, piece, column, gradient, begin, scale)
 
 
 @inlined
@@ -264,6 +309,7 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
     """One thread's part in `train`."""
     tickets, pieces = workspace.tickets, workspace.pieces
     clip, learn = optimizer.clip_norm > 0, optimizer.kind != NONE
+    at_once = learn and not clip and workspace.keep
     item, end = take(tickets, TAKEN), 0
     for batch in range(first, last):
         start = batch * batch_size
@@ -287,11 +333,14 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
             base, end = end, end + len(pieces)
             while item < end:
                 piece = pieces[item - base]
-                complete_gradient(network, workspace, piece, begin, stop, rows)
-                if clip:
-                    workspace.norms[item - base] = squared_norm(network, workspace, piece, optimizer.update_biases)
-                elif learn and stop == blocks:
-                    update_piece(network, workspace, state, optimizer, piece, scale)
+                if at_once and begin == 0 and stop == blocks and by_nonzeros(data, piece):
+                    learn_piece(network, workspace, state, optimizer, piece, thread, blocks, rows, scale)
+                else:
+                    complete_gradient(network, workspace, data, piece, begin, stop, rows)
+                    if clip:
+                        workspace.norms[item - base] = squared_norm(network, workspace, piece, optimizer.update_biases)
+                    elif learn and stop == blocks:
+                        update_piece(network, workspace, state, optimizer, piece, scale)
                 if finish(tickets, end):
                     state.steps[0] += learn and not clip and stop == blocks
                     release(tickets, end)
@@ -325,10 +374,10 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
     threads : int; threads that share the work, no more than the workspace is made for
     """
     workspace.tickets[:] = 0
+    arrays = parts(data)
     for thread in prange(threads):
-        train_thread(
-            network, workspace, data, loss, optimizer, state, progress, batch_size, first, last, np.intp(thread)
-        )
+        taken, number = assembled(arrays), np.intp(thread)
+        train_thread(network, workspace, taken, loss, optimizer, state, progress, batch_size, first, last, number)
 
 
 @njit
@@ -338,8 +387,7 @@ def evaluate_blocks(network, workspace, data, loss, thread):
     b = take(workspace.tickets, TAKEN)
     while b * block < rows:
         count = min(block, rows - b * block)
-        total = block_loss(network, workspace, data, loss, thread, thread, b * block, count)
-        finite = all_finite(workspace.activations[thread], data.x.shape[1], count, block)
+        total, finite = block_loss(network, workspace, data, loss, thread, thread, b * block, count)
         workspace.losses[b] = total if finite else np.nan
         b = take(workspace.tickets, TAKEN)
 
@@ -360,8 +408,9 @@ def _evaluate(network, workspace, data, loss, threads):
     float
     """
     workspace.tickets[:] = 0
+    arrays = parts(data)
     for thread in prange(threads):
-        evaluate_blocks(network, workspace, data, loss, np.intp(thread))
+        evaluate_blocks(network, workspace, assembled(arrays), loss, np.intp(thread))
     total = 0.0
     for b in range((samples(data) + workspace.block - 1) // workspace.block):
         total += workspace.losses[b]

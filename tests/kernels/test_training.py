@@ -9,7 +9,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels import plan, training, updates
+from fastmlp_kernels import inputs, plan, training, updates
 from fastmlp_kernels.packed import aligned
 from fastmlp_kernels.tile import ROWS
 
@@ -60,7 +60,7 @@ class Case:
         y = random((samples, n_out), dtype, 1) if loss == "squared_error" else np.eye(n_out, dtype=dtype)[classes]
         taken = np.random.default_rng(3).permutation(samples) if order else np.arange(samples)
         given = (y[:0], classes) if labels else (y, NO_LABELS)
-        self.data = training.Data(x, *given, taken if order else NO_ORDER)
+        self.data = inputs.Data(x, *given, taken if order else NO_ORDER)
         self.x, self.y = x[taken].astype(float), y[taken].astype(float)
         self.workspace = self.scratch(groups)
         self.progress = training.Progress(np.zeros(1), np.zeros(len(self.sizes) - 1), np.zeros(1, np.int64))
@@ -225,7 +225,7 @@ def test_labels_train_like_one_hot_targets(how, groups):
 
 def test_an_order_is_the_same_as_samples_in_that_order():
     ordered, sorted_ = Case(), Case()
-    sorted_.data = training.Data(ordered.x.astype(np.float32), ordered.y.astype(np.float32), NO_LABELS, NO_ORDER)
+    sorted_.data = inputs.Data(ordered.x.astype(np.float32), ordered.y.astype(np.float32), NO_LABELS, NO_ORDER)
     for case in (ordered, sorted_):
         case.train(reference.Optimizer("sgd"))
     assert ordered.digest() == sorted_.digest()
