@@ -1,6 +1,6 @@
 """What training and prediction ask of their inputs: dense ones are an array, sparse ones are `sparse.Rows`.
 
-Drivers are compiled for the type of their inputs, and only then is decided which of the two it is.
+Drivers are compiled for the type of their inputs, and of the functions here only the form for that type.
 """
 
 from typing import NamedTuple
@@ -11,8 +11,11 @@ from numba.extending import overload
 
 from . import sparse
 from .compile import OPTIONS
+from .gradients import piece_gradient
 from .panels import pack_rows
 from .sparse import Rows
+
+INLINED = {"forceinline": True, **OPTIONS}
 
 
 class Data(NamedTuple):
@@ -36,73 +39,90 @@ def _is_rows(x):
     return isinstance(x, types.NamedTuple) and x.instance_class is Rows
 
 
-def _compiled(function):
-    """Decorates what makes the compiled form of `function` from the types of its arguments."""
-    return overload(function, jit_options={"forceinline": True, **OPTIONS})
+def _by_type(dense, sparse):
+    """A function whose first argument are inputs: `dense`, or, of sparse inputs, `sparse`, with the doc of `dense`."""
+
+    def choose(x, *args):
+        return (sparse if isinstance(x, Rows) else dense)(x, *args)
+
+    choose.__doc__ = dense.__doc__
+    overload(choose, jit_options=INLINED, strict=False)(lambda x, *args: sparse if _is_rows(x) else dense)
+    return choose
 
 
-def is_sparse(x):
-    """Whether inputs are sparse: a constant in compiled code."""
-    return isinstance(x, Rows)
+is_sparse = _by_type(lambda x: False, lambda x: True)  # a constant in compiled code
+row_count = _by_type(lambda x: len(x), lambda x: len(x.indptr) - 1)
 
 
-@_compiled(is_sparse)
-def _is_sparse(x):
-    return (lambda x: True) if _is_rows(x) else (lambda x: False)
-
-
-def row_count(x):
-    """How many rows inputs have."""
-    return len(x.indptr) - 1 if is_sparse(x) else len(x)
-
-
-@_compiled(row_count)
-def _row_count(x):
-    return (lambda x: len(x.indptr) - 1) if _is_rows(x) else (lambda x: len(x))
-
-
-def load_inputs(activations, z, network, x, order, first, rows, block):
+def _load_dense(x, activations, z, network, order, first, rows, block):
     """Make ready to go forward from a block's inputs: packed, or multiplied by the weights already if they are sparse.
 
     Parameters
     ----------
+    x : (N, n_in) array, or Rows
     activations : 1-D array; of dense inputs written, in panels of `block` rows
-    z : 1-D array; the first layer's net inputs, written if inputs are sparse
+    z : 1-D array; of sparse inputs written, with the first layer's net inputs
     network : Network; made for such inputs (see `network_for`)
-    x, order, first, rows : see `panels.pack_rows`
+    order, first, rows : see `panels.pack_rows`
 
     Returns
     -------
     bool
         Whether all these inputs are finite.
     """
-    if is_sparse(x):
-        return sparse.net_inputs(z, network, x, order, first, rows, block)
     return pack_rows(activations, x, order, first, rows, block)
 
 
-@_compiled(load_inputs)
-def _load_inputs(activations, z, network, x, order, first, rows, block):
-    if _is_rows(x):
-        return lambda activations, z, network, x, order, first, rows, block: sparse.net_inputs(
-            z, network, x, order, first, rows, block
-        )
-    return lambda activations, z, network, x, order, first, rows, block: pack_rows(
-        activations, x, order, first, rows, block
-    )
+def _load_sparse(x, activations, z, network, order, first, rows, block):
+    return sparse.net_inputs(z, network, x, order, first, rows, block)
 
 
-def index_inputs(workspace, slot, x, order, first, rows):
+load_inputs = _by_type(_load_dense, _load_sparse)
+
+
+def _index_dense(x, workspace, slot, order, first, rows):
     """Make ready for the first layer's gradient: sort the non-zeros of a block, if inputs are sparse."""
-    if is_sparse(x):
-        sparse.index_rows(workspace, slot, x, order, first, rows)
 
 
-@_compiled(index_inputs)
-def _index_inputs(workspace, slot, x, order, first, rows):
-    if _is_rows(x):
-        return lambda workspace, slot, x, order, first, rows: sparse.index_rows(workspace, slot, x, order, first, rows)
-    return lambda workspace, slot, x, order, first, rows: None
+def _index_sparse(x, workspace, slot, order, first, rows):
+    sparse.index_rows(workspace, slot, x, order, first, rows)
+
+
+index_inputs = _by_type(_index_dense, _index_sparse)
+
+
+def _dense_gradient(x, gradient, network, workspace, piece, slot, rows, fresh):
+    """A piece of the gradient of the block of `rows` samples in a slot: written if `fresh`, else added."""
+    activations, deltas = workspace.activations[slot], workspace.deltas[slot]
+    piece_gradient(gradient, network, piece, activations, deltas, rows, workspace.block, fresh)
+
+
+def _sparse_gradient(x, gradient, network, workspace, piece, slot, rows, fresh):
+    if piece.layer == 0:
+        sparse.piece_gradient(gradient, network, workspace, piece, slot, rows, fresh)
+    else:
+        activations, deltas = workspace.activations[slot], workspace.deltas[slot]
+        piece_gradient(gradient, network, piece, activations, deltas, rows, workspace.block, fresh)
+
+
+slot_gradient = _by_type(_dense_gradient, _sparse_gradient)
+
+
+def _keep_gradient(x, network, workspace, piece, thread, blocks, rows, state, optimizer, scale):
+    """Update a piece from its gradient without keeping that, if inputs are sparse and it is of the first layer.
+
+    Returns whether it was. All blocks must be kept (see `sparse.learn_piece`).
+    """
+    return False
+
+
+def _learn_sparse(x, network, workspace, piece, thread, blocks, rows, state, optimizer, scale):
+    if piece.layer == 0:
+        sparse.learn_piece(network, workspace, piece, thread, blocks, rows, state, optimizer, scale)
+    return piece.layer == 0
+
+
+learn_piece = _by_type(_keep_gradient, _learn_sparse)
 
 
 def parts(data):
@@ -110,7 +130,7 @@ def parts(data):
     return (*data.x, *data[1:]) if is_sparse(data.x) else tuple(data)
 
 
-@_compiled(parts)
+@overload(parts, jit_options=INLINED)
 def _parts(data):
     if _is_rows(data.types[0]):
         return lambda data: (data.x.indptr, data.x.indices, data.x.values, *data[1:])
@@ -122,7 +142,7 @@ def assembled(parts):
     return Data(Rows(*parts[:3]), *parts[3:]) if parts[0].ndim == 1 else Data(*parts)
 
 
-@_compiled(assembled)
+@overload(assembled, jit_options=INLINED)
 def _assembled(parts):
     if parts.types[0].ndim == 1:
         return lambda parts: Data(Rows(parts[0], parts[1], parts[2]), *parts[3:])

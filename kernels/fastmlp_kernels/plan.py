@@ -10,9 +10,10 @@ import numpy as np
 from .cpu import SHAPE
 from .packed import aligned
 from .packed import sizes as sizes_of
+from .pieces import PIECE
 from .sparse import most_entries
 from .tickets import RELEASED, SPACING
-from .training import PIECE, Workspace
+from .training import Workspace
 
 BLOCK = 144  # rows: gradients are 2 to 3 % faster than with 96 on AVX2, slower with 288, and the other products alike
 MIN_BLOCK = 24  # rows, where a small batch is shared between threads

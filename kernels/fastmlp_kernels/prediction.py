@@ -31,7 +31,7 @@ def predict_rows(outputs, network, activations, x, order, first, last, block):
     layer, finite = network.layers[len(network.layers) - 1], True
     for start in range(first, last, block):
         rows = min(block, last - start)
-        finite &= load_inputs(activations, activations, network, x, order, start, rows, block)
+        finite &= load_inputs(x, activations, activations, network, order, start, rows, block)
         forward(network, activations, rows, block, is_sparse(x))
         unpack_rows(outputs, start, activations[layer.outputs * width(activations) * block :], rows, block)
     return finite

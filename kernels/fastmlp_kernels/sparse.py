@@ -12,7 +12,8 @@ import numpy as np
 
 from .compile import inlined, njit
 from .gradients import bias_gradient
-from .panels import padded
+from .panels import block_range, padded
+from .pieces import panel_range, panel_start, update_panel
 from .tile import ROWS, load, rank1, store, width
 
 
@@ -116,7 +117,7 @@ def panel_gradient(gradient, offset, network, workspace, piece, column, slot, ro
     Parameters
     ----------
     gradient : 1-D array; the biases are at `offset`, weight row i is at offset + (i + 1) * width
-    piece : see `training.PIECE`
+    piece : see `pieces.PIECE`
     column : int; first column of the panel
     workspace : training.Workspace; with a block of `rows` samples in `slot`
     """
@@ -133,3 +134,28 @@ def panel_gradient(gradient, offset, network, workspace, piece, column, slot, ro
         row = start + np.intp(columns[e]) * size
         acc = load(gradient, row, 0, 1)
         store(rank1(acc, values, e, 0, deltas, d + np.intp(samples[e]) * size), gradient, row, size)
+
+
+@njit
+def piece_gradient(gradient, network, workspace, piece, slot, rows, fresh):
+    """A piece of the first layer's gradient, over the block in a slot: written if `fresh`, else added."""
+    for column in range(piece.left, piece.right, width(gradient)):
+        offset = panel_start(network, piece, column)
+        panel_gradient(gradient, offset, network, workspace, piece, column, slot, rows, fresh)
+
+
+@njit
+def learn_piece(network, workspace, piece, thread, blocks, rows, state, optimizer, scale):
+    """Update a piece of the first layer from non-zeros, while all blocks are kept.
+
+    The gradient, of which few rows are not zero, is made a panel at a time, in the cache: what goes through memory are
+    weights and moments alone.
+    """
+    gradient = workspace.scratch[thread]
+    for column in range(piece.left, piece.right, width(network.weights)):
+        begin, _, _ = panel_range(network, piece, column)
+        offset = panel_start(network, piece, column) - begin
+        for b in range(blocks):
+            _, count = block_range(workspace.block, b, rows)
+            panel_gradient(gradient, offset, network, workspace, piece, column, b, count, b == 0)
+        update_panel(network, state, optimizer, piece, column, gradient, begin, scale)

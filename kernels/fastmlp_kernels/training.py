@@ -20,19 +20,13 @@ from numba import prange
 from .compile import inlined, njit, parallel_njit, specialise
 from .deltas import backward, sum_squares
 from .forward import forward_training
-from .gradients import piece_gradient
-from .inputs import assembled, index_inputs, is_sparse, load_inputs, parts, row_count
-from .packed import transpose
+from .inputs import assembled, index_inputs, is_sparse, learn_piece, load_inputs, parts, row_count, slot_gradient
 from .panels import block_range, pack_labels, pack_rows
+from .pieces import panel_range, update_panel
 from .pointers import call_loss
-from .sparse import panel_gradient
 from .tickets import TAKEN, finish, release, take, wait
 from .tile import width
-from .updates import NONE, update
-
-# A piece of a layer's weights: rows first..last, a multiple of the panel width, of columns left..right, whole panels;
-# and, where first is 0, the biases of these columns too.
-PIECE = np.dtype([(name, np.int64) for name in ("layer", "first", "last", "left", "right")], align=True)
+from .updates import NONE
 
 
 class Workspace(NamedTuple):
@@ -46,7 +40,7 @@ class Workspace(NamedTuple):
     scratch : (threads, size) array; a block's targets, later the unfinished sums of its error signals; a panel of a
         piece's gradient
     gradients : (groups, weights) array; partial gradients, of which the first becomes the gradient
-    pieces : record array of PIECE
+    pieces : record array of pieces.PIECE
     shift : int; pieces of the first layer have 2**shift rows of weights
     starts : (slots, pieces + 2) int64 array; or (slots, 0), as the next three, where inputs are dense
         A slot's non-zeros are sorted by such rows: those of rows i * 2**shift on are starts[i] to starts[i + 1].
@@ -105,7 +99,7 @@ def load_block(network, workspace, data, slot, thread, first, rows):
     """
     targets, n_out, block = workspace.scratch[thread], data.y.shape[1], workspace.block
     activations, deltas = workspace.activations[slot], workspace.deltas[slot]
-    finite = load_inputs(activations, deltas, network, data.x, data.order, first, rows, block)
+    finite = load_inputs(data.x, activations, deltas, network, data.order, first, rows, block)
     if data.labels.size:
         pack_labels(targets, data.labels, data.order, first, rows, n_out, block)
     else:
@@ -149,33 +143,14 @@ def train_block(network, workspace, data, loss, b, slot, thread, start, rows):
         workspace.overflows[b] = overflowing_layer(network, workspace.activations[slot], count, block)
     backward(network, workspace.deltas[slot], count, block, workspace.scratch[thread])
     sum_squares(workspace.squares[b], network, workspace.deltas[slot], count, block)
-    index_inputs(workspace, slot, data.x, data.order, start + first, count)
-
-
-@inlined
-def panel_start(network, piece, column):
-    """Offset in packed weights of the panel that starts at `column` of a piece's layer: of its biases."""
-    layer, size = network.layers[piece.layer], width(network.weights)
-    return layer.weights + column // size * (layer.n_in + 1) * size
-
-
-@inlined
-def by_nonzeros(data, piece):
-    """Whether the gradient of a piece is made from the non-zeros of sparse inputs."""
-    return is_sparse(data.x) and piece.layer == 0
+    index_inputs(data.x, workspace, slot, data.order, start + first, count)
 
 
 @inlined
 def block_gradient(gradient, network, workspace, data, piece, b, slot, rows, fresh):
     """A piece of the gradient of block `b`, which is in a slot: written if `fresh`, else added."""
-    activations, deltas, block = workspace.activations[slot], workspace.deltas[slot], workspace.block
-    _, count = block_range(block, b, rows)
-    if by_nonzeros(data, piece):
-        for column in range(piece.left, piece.right, width(deltas)):
-            offset = panel_start(network, piece, column)
-            panel_gradient(gradient, offset, network, workspace, piece, column, slot, count, fresh)
-    else:
-        piece_gradient(gradient, network, piece, activations, deltas, count, block, fresh)
+    _, count = block_range(workspace.block, b, rows)
+    slot_gradient(data.x, gradient, network, workspace, piece, slot, count, fresh)
 
 
 @inlined
@@ -188,14 +163,6 @@ def train_share(network, workspace, data, loss, i, shares, thread, begin, end, s
         if not workspace.keep:
             for piece in workspace.pieces:
                 block_gradient(workspace.gradients[i], network, workspace, data, piece, b, slot, rows, b == first)
-
-
-@inlined
-def panel_range(network, piece, column):
-    """(biases, start, stop): offsets in packed weights of a panel's biases (start, if not in the piece) and weights."""
-    panel, size = panel_start(network, piece, column), width(network.weights)
-    start = panel + (piece.first + 1) * size
-    return (panel if piece.first == 0 else start), start, panel + (piece.last + 1) * size
 
 
 @inlined
@@ -236,43 +203,10 @@ def clipping(limit, scale, norms):
 
 
 @inlined
-def update_panel(network, state, optimizer, piece, column, gradient, shift, scale):
-    """Update one panel of a piece of the weights, its biases, and the transposed copy.
-
-    The gradient of the weight at an offset i is gradient[i - shift].
-    """
-    weights, layer, size = network.weights, network.layers[piece.layer], width(network.weights)
-    begin, start, stop = panel_range(network, piece, column)
-    if layer.bias and optimizer.update_biases:
-        end = min(start, begin + size)
-        update(weights, state, gradient[begin - shift : end - shift], begin, end, optimizer, scale, False)
-    update(weights, state, gradient[start - shift : stop - shift], start, stop, optimizer, scale, True)
-    if layer.transposed >= 0:
-        transpose(network, piece.layer, column, piece.first, piece.last)
-
-
-@inlined
 def update_piece(network, workspace, state, optimizer, piece, scale):
     """Update a piece of the weights from its gradient in gradients[0]."""
     for column in range(piece.left, piece.right, width(network.weights)):
         update_panel(network, state, optimizer, piece, column, workspace.gradients[0], 0, scale)
-
-
-@inlined
-def learn_piece(network, workspace, state, optimizer, piece, thread, blocks, rows, scale):
-    """Update a piece of the first layer from non-zeros, while all blocks are kept.
-
-    The gradient, of which few rows are not zero, is made a panel at a time, in the cache: what goes through memory are
-    weights and moments alone.
-    """
-    gradient = workspace.scratch[thread]
-    for column in range(piece.left, piece.right, width(network.weights)):
-        begin, _, _ = panel_range(network, piece, column)
-        offset = panel_start(network, piece, column) - begin
-        for b in range(blocks):
-            _, count = block_range(workspace.block, b, rows)
-            panel_gradient(gradient, offset, network, workspace, piece, column, b, count, b == 0)
-        update_panel(network, state, optimizer, piece, column, gradient, begin, scale)
 
 
 @inlined
@@ -333,9 +267,8 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
             base, end = end, end + len(pieces)
             while item < end:
                 piece = pieces[item - base]
-                if at_once and begin == 0 and stop == blocks and by_nonzeros(data, piece):
-                    learn_piece(network, workspace, state, optimizer, piece, thread, blocks, rows, scale)
-                else:
+                whole, step = at_once and begin == 0 and stop == blocks, (rows, state, optimizer, scale)
+                if not (whole and learn_piece(data.x, network, workspace, piece, thread, blocks, *step)):
                     complete_gradient(network, workspace, data, piece, begin, stop, rows)
                     if clip:
                         workspace.norms[item - base] = squared_norm(network, workspace, piece, optimizer.update_biases)
