@@ -7,7 +7,7 @@ probabilities p. Every update plays one episode in each of many environments and
 
 where the advantage is the discounted rest of the episode, less its mean over all episodes at the same time: the
 baseline. `gradient_rows` takes this dE/dp to the weights. The network is asked once for each step of each environment,
-with a state that the step before has made: a call of some hundred nanoseconds, less than Python takes to make one.
+with a state that the step before has made, so that calls cannot be gathered into one.
 
 An environment has a workspace and a gradient of its own and seeds the random numbers of its episodes itself; the
 gradients are added up in order. So threads share nothing, and what is learnt is the same for any number of them.
@@ -57,6 +57,24 @@ def play(states, pushes, chances, network, space, seed):
     return LONGEST
 
 
+@njit(cache=True)
+def mean_rest(lengths):
+    """The baseline: the discounted rest of the episodes that last so long, at each time, in the mean over them."""
+    means = np.zeros(LONGEST)
+    for t in range(lengths.max()):
+        alive = lengths[lengths > t] - t
+        means[t] = np.mean((1 - DISCOUNT**alive) / (1 - DISCOUNT))
+    return means
+
+
+@njit(cache=True)
+def add_up(gradients):
+    """Add all gradients, one a row, to the first, in order."""
+    for e in range(1, len(gradients)):
+        gradients[0] += gradients[e]
+
+
+# Arithmetic on whole arrays is in functions of its own: in this one, Numba would share each operation among threads.
 @njit(cache=True, parallel=True)
 def train(network, spaces, updates):
     """Train `network` by Adam; the mean length of the episodes before each update."""
@@ -70,10 +88,7 @@ def train(network, spaces, updates):
         for e in prange(count):
             space = fk.workspace_of(spaces, e)
             lengths[e] = play(states[e], pushes[e], chances[e], network, space, update * count + e)
-        baseline = np.zeros(LONGEST)
-        for t in range(lengths.max()):
-            alive = lengths[lengths > t] - t
-            baseline[t] = np.mean((1 - DISCOUNT**alive) / (1 - DISCOUNT))
+        baseline = mean_rest(lengths)
         for e in prange(count):
             n = lengths[e]
             for t in range(n):
@@ -81,8 +96,7 @@ def train(network, spaces, updates):
                 signals[e, t, 1 - pushes[e, t]] = 0
                 signals[e, t, pushes[e, t]] = -advantage / chances[e, t]
             fk.gradient_rows(gradients[e], network, fk.workspace_of(spaces, e), states[e, :n], signals[e, :n], True)
-        for e in range(1, count):
-            gradients[0] += gradients[e]
+        add_up(gradients)
         fk.update_network(network, state, gradients[0], optimizer, 1 / lengths.sum())
         means[update] = lengths.mean()
     return means

@@ -103,14 +103,23 @@ def _check_shape(argument, shape, columns):
         raise ValueError(f"{argument} has no rows; accepted: at least one")
 
 
-def targets(argument, y, rows, outputs, dtype, loss):
+def vector(argument, values, rows, dtype):
+    """`values` as a (rows,) array of `dtype` that kernels can take (see `matrix`)."""
+    array = _numeric(argument, values, dtype)
+    if array.shape != (rows,):
+        raise ValueError(f"{argument} has shape {array.shape}; accepted: ({rows},), one for each row of X")
+    return _writable(array)
+
+
+def targets(argument, y, rows, outputs, dtype, loss, kind):
     """Targets as (y, labels): a matrix (rows, outputs) and no labels, or a matrix without rows and integer labels.
 
-    Integer labels stand for one-hot rows; they are taken with cross-entropy. Vectors are taken as one column.
+    Integer labels stand for one-hot rows; they are taken where targets are classes. Vectors are taken as one column.
+    `loss` is the name of the loss; `kind` says what targets are with it (see `losses.targets`).
     """
     labels = np.empty(0, np.int64)
     array = _array(argument, y, dtype)
-    if loss == "cross_entropy" and array.ndim == 1 and array.dtype.kind in "iub":
+    if kind == "classes" and array.ndim == 1 and array.dtype.kind in "iub":
         _same_rows(argument, array, rows)
         outside = np.flatnonzero((array < 0) | (array >= outputs))
         if outside.size:
@@ -120,7 +129,7 @@ def targets(argument, y, rows, outputs, dtype, loss):
         return np.empty((0, outputs), dtype), array.astype(np.int64)
     if array.ndim == 1 and outputs == 1:
         array = array.reshape(-1, 1)
-    elif array.ndim == 1 and loss == "cross_entropy":
+    elif array.ndim == 1 and kind == "classes":
         raise ValueError(
             f"{argument} has shape {array.shape} and dtype {array.dtype}; accepted: integer labels (rows,), "
             f"or one-hot rows (rows, {outputs})"
@@ -128,10 +137,12 @@ def targets(argument, y, rows, outputs, dtype, loss):
     _same_rows(argument, array, rows)
     array = matrix(argument, array, outputs, dtype)
     finite(argument, array)
-    if loss == "binary_cross_entropy" and not (array.min() >= 0 and array.max() <= 1):
-        i, j = np.argwhere((array < 0) | (array > 1))[0]
-        raise ValueError(f"{argument} is {array[i, j]:g} at row {i}, column {j}; accepted with {loss}: 0 to 1")
-    if loss == "cross_entropy":
+    most = {"probabilities": 1, "counts": math.inf}.get(kind)
+    if most is not None and not (array.min() >= 0 and array.max() <= most):
+        i, j = np.argwhere((array < 0) | (array > most))[0]
+        accepted = "0 to 1" if most == 1 else "0 or more"
+        raise ValueError(f"{argument} is {array[i, j]:g} at row {i}, column {j}; accepted with {loss}: {accepted}")
+    if kind == "classes":
         wrong = np.flatnonzero((abs(array.sum(axis=1) - 1) > 1e-3) | (array.min(axis=1) < 0))
         if wrong.size:
             raise ValueError(

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from fastmlp_kernels import inputs, losses, packed, plan, prediction, training, updates
+from fastmlp_kernels import construction, inputs, packed, plan, prediction, training, updates
 from fastmlp_kernels.activations import ACTIVATIONS
 from fastmlp_kernels.codes import SOFTMAX, activation_code
 from fastmlp_kernels.inputs import is_sparse, network_for, row_count
 from fastmlp_kernels.panels import unpack_rows
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import checks, files
+from . import checks, files, losses, weighting
 from .initializers import INITIALIZERS
 
 NO_LABELS = AS_THEY_COME = np.empty(0, np.int64)
@@ -201,9 +201,16 @@ class MLP:
             checks.finite("X", x)
         return outputs
 
-    def evaluate(self, X: ArrayLike, y: ArrayLike, loss: str = "auto", reduction: str = "mean") -> float:
+    def evaluate(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        loss: str | losses.Loss = "auto",
+        reduction: str = "mean",
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """The loss of the network's outputs for `X` against `y` (see `gradient`)."""
-        data, loss = self.data(X, y, loss)
+        data, loss = self.data(X, y, loss, sample_weight)
         network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
         threads = 1 if plan.is_serial(self.sizes, rows) else numba.get_num_threads()
         workspace = plan.workspace(network, min(rows, plan.EVALUATION_ROWS), threads, rows)
@@ -211,10 +218,15 @@ class MLP:
         total = run(network, workspace, data, self.kernel_loss(loss), threads)
         if not np.isfinite(total):
             checks.finite("X", data.x)
-        return total * self._scale(reduction, rows)
+        return total * self._scale(reduction, data)
 
     def gradient(
-        self, X: ArrayLike, y: ArrayLike, loss: str = "auto", reduction: str = "mean"
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        loss: str | losses.Loss = "auto",
+        reduction: str = "mean",
+        sample_weight: ArrayLike | None = None,
     ) -> tuple[float, np.ndarray]:
         """The loss and its gradient; nothing is updated.
 
@@ -222,28 +234,36 @@ class MLP:
         ----------
         X : (N, n_in) array-like, or sparse matrix of scipy
         y : (N, n_out) array-like
-            Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy.
-        loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"} or one that you registered
-            "auto" is the cross-entropy that goes with a softmax or sigmoid output, squared error with others.
+            Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy or focal loss of a softmax.
+        loss : str or object of `fastmlp.losses`
+            A name of `fastmlp.losses.LOSSES`, or one that you registered. "auto" is the cross-entropy that goes with a
+            softmax or sigmoid output, "poisson" with "exp", squared error with others.
         reduction : {"mean", "sum"}
             Over samples; over outputs, losses are always summed.
+        sample_weight : (N,) array-like, optional
+            How much each sample counts; the mean is that of weighted samples, over the sum of their weights.
 
         Returns
         -------
         loss : float
         gradient : (n_params,) array, laid out like `params`
         """
-        return self._differentiate(X, y, loss, reduction)[:2]
+        return self._differentiate(X, y, loss, reduction, sample_weight)[:2]
 
-    def input_gradient(self, X: ArrayLike, y: ArrayLike, loss: str = "auto", reduction: str = "mean") -> np.ndarray:
+    def input_gradient(
+        self, X: ArrayLike, y: ArrayLike, loss: str | losses.Loss = "auto", reduction: str = "mean"
+    ) -> np.ndarray:
         """The gradient of the loss with respect to the inputs, delta[1] W[1]^T: (N, n_in). Arguments as `gradient`.
 
         `X` is not to be sparse: the result would not be.
         """
         passed = self.backpropagate(X, y, loss, reduction)
-        return passed.deltas[0] @ self.weights[0].T * self._scale(reduction, len(passed.deltas[0]))
+        scale = 1 / len(passed.deltas[0]) if reduction == "mean" else 1.0
+        return passed.deltas[0] @ self.weights[0].T * scale
 
-    def backpropagate(self, X: ArrayLike, y: ArrayLike, loss: str = "auto", reduction: str = "mean") -> Backpropagation:
+    def backpropagate(
+        self, X: ArrayLike, y: ArrayLike, loss: str | losses.Loss = "auto", reduction: str = "mean"
+    ) -> Backpropagation:
         """One forward and backward pass, with every intermediate: a `Backpropagation`. Arguments as `gradient`.
 
         `X` is not to be sparse: it is among the intermediates.
@@ -296,18 +316,11 @@ class MLP:
 
     def kernel_loss(self, loss):
         """A loss for the outputs of this network, as the kernels take it."""
-        return losses.loss(loss, self.output_activation, self.dtype)
+        return losses.compiled(loss, self.output_activation, self.dtype)
 
     def resolve_loss(self, loss):
-        """The name of the loss, with "auto" resolved; an error where the network can not be trained with it."""
-        if loss == "auto":
-            loss = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}.get(
-                self.output_activation, "squared_error"
-            )
-        own = "; one of your own must be registered first, with fastmlp.register_loss"
-        checks.choice("loss", loss, dict.fromkeys(name for name, _ in losses.LOSSES), own)
-        losses.loss_key(loss, self.output_activation)
-        return loss
+        """The loss as an object of `fastmlp.losses`; an error where the network can not be trained with it."""
+        return losses.resolve(loss, self.output_activation)
 
     def check_trainable(self):
         """Raise a ValueError if an activation has no usable derivative."""
@@ -318,24 +331,29 @@ class MLP:
                     f"accepted: {', '.join(name for name, entry in ACTIVATIONS.items() if entry.differentiable)}"
                 )
 
-    def data(self, X, y, loss):
-        """(Data, loss name) from what users pass in."""
+    def targets(self, argument, y, rows, loss):
+        """(y, labels) for a loss (see `checks.targets`)."""
+        kind = losses.targets(loss, self.output_activation)
+        return checks.targets(argument, y, rows, self.sizes[-1], self.dtype, loss.name, kind)
+
+    def data(self, X, y, loss, sample_weight=None):
+        """(Data, loss) from what users pass in."""
         loss = self.resolve_loss(loss)
         x = checks.inputs("X", X, self.sizes[0], self.dtype)
-        y, labels = checks.targets("y", y, row_count(x), self.sizes[-1], self.dtype, loss)
-        return inputs.Data(x, y, labels, AS_THEY_COME), loss
+        rows = row_count(x)
+        weights = weighting.sample_weights("sample_weight", sample_weight, rows, self.dtype)
+        return inputs.Data(x, *self.targets("y", y, rows, loss), AS_THEY_COME, weights), loss
 
-    def _differentiate(self, X, y, loss, reduction, one_block=False):
+    def _differentiate(self, X, y, loss, reduction, sample_weight=None, one_block=False):
         """The loss and its gradient over a batch, and where they come from: (..., workspace, network, rows)."""
         self.check_trainable()
-        data, loss = self.data(X, y, loss)
+        data, loss = self.data(X, y, loss, sample_weight)
         network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
-        scale = self._scale(reduction, rows)
+        scale = self._scale(reduction, data)
         threads = 1 if one_block or plan.is_serial(self.sizes, rows) else numba.get_num_threads()
         nonzeros = plan.most_nonzeros(data.x, rows) if is_sparse(data.x) else 0
         workspace = plan.workspace(network, rows, threads, block=rows if one_block else None, nonzeros=nonzeros)
-        progress = training.Progress(np.zeros(1), np.zeros(len(self.weights)), np.zeros(1, np.int64))
-        nothing = updates.State(*np.empty((2, 0), self.dtype), np.zeros(1, np.int64))
+        progress, nothing = construction.progress(network), construction.optimizer_state(network, updates.NONE)
         run = training.train if threads > 1 else training.train_serial
         learning = self.kernel_loss(loss), updates.NO_UPDATE, nothing, progress
         run(network, workspace, data, *learning, rows, 0, 1, threads)
@@ -348,8 +366,9 @@ class MLP:
         return (progress.loss[0] if finite else workspace.losses.sum()) * scale, gradient, workspace, network, rows
 
     @staticmethod
-    def _scale(reduction, rows):
-        return 1 / rows if checks.choice("reduction", reduction, ["mean", "sum"]) == "mean" else 1.0
+    def _scale(reduction, data):
+        mean = checks.choice("reduction", reduction, ["mean", "sum"]) == "mean"
+        return 1 / weighting.total(data, 0, row_count(data.x)) if mean else 1.0
 
     def _rows(self, buffer, panel, n, rows, block):
         matrix = np.empty((rows, n), self.dtype)

@@ -13,7 +13,6 @@ class SGD:
     """Plain gradient descent."""
 
     kind: ClassVar[int] = updates.SGD
-    moments: ClassVar[int] = 0  # arrays of the size of the weights that it remembers
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,6 @@ class Momentum:
     momentum: float = 0.9
 
     kind: ClassVar[int] = updates.MOMENTUM
-    moments: ClassVar[int] = 1
 
     def __post_init__(self):
         checks.number("momentum", self.momentum, 0, 1)
@@ -45,7 +43,6 @@ class Adam:
     epsilon: float = 1e-8
 
     kind: ClassVar[int] = updates.ADAM
-    moments: ClassVar[int] = 2
 
     def __post_init__(self):
         checks.number("beta1", self.beta1, 0, 1)
@@ -78,7 +75,7 @@ def resolve(optimizer):
     return OPTIMIZERS[checks.choice("optimizer", optimizer, OPTIMIZERS)]()
 
 
-def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases):
+def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases, average_l2):
     """The settings as the kernels take them: every number a float, because the kernels are compiled for its type."""
     return updates.Optimizer(
         kind=optimizer.kind,
@@ -91,4 +88,5 @@ def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases):
         clip_norm=float(clip_norm or 0),
         mean=mean,
         update_biases=update_biases,
+        average_l2=average_l2,
     )

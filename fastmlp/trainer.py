@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import math
+import numbers
 import time
+from collections.abc import Sequence
 
 import numba
 import numpy as np
-from fastmlp_kernels import inputs, packed, plan, training, updates
+from fastmlp_kernels import construction, inputs, packed, plan, training
 from fastmlp_kernels.inputs import is_sparse, network_for, row_count
 from numpy.typing import ArrayLike
 
-from . import checks, optimizers, schedules
+from . import checks, losses, optimizers, schedules, weighting
 from . import progress as displays
 from .history import History
 from .network import MLP
@@ -29,27 +31,36 @@ class Trainer:
     Parameters
     ----------
     net : MLP
-    loss : {"auto", "squared_error", "cross_entropy", "binary_cross_entropy"} or one that you registered
-        "auto" is the cross-entropy that goes with a softmax or sigmoid output, squared error with others.
+    loss : str or object of `fastmlp.losses`
+        A name of `fastmlp.losses.LOSSES`, or one that you registered. "auto" is the cross-entropy that goes with a
+        softmax or sigmoid output, "poisson" with "exp", squared error with others.
     optimizer : {"sgd", "momentum", "nesterov", "adam", "adamw"} or an object of `fastmlp.optimizers`
     learning_rate : float or a schedule of `fastmlp.schedules`
     batch_size : int
         Samples to an update; the last batch of an epoch holds what is left. 1 is on-line learning, the number of
         samples or more is batch learning.
     reduction : {"mean", "sum"}
-        Of losses and gradients over the samples of a batch.
+        Of losses and gradients over the samples of a batch. Where these have weights, the mean is over their sum.
     l2 : float
         Coefficient of the penalty l2 / 2 |W|^2 on the weights. It takes part in the gradient, not in the loss reported.
+    average_l2 : bool
+        Whether the penalty is divided by the samples of a batch (or their summed weights) like the losses, as in
+        scikit-learn, rather than added to their mean.
     update_biases : bool
         Whether biases learn, or stay as they are.
     shuffle : bool
         Whether each epoch takes the samples in a new random order.
     seed : int
-        Of the shuffling, and of the choice of validation samples.
+        Of the shuffling, of the choice of validation samples, and of dropout.
     threads : int, optional
         Threads to use: 1 to all of Numba's, the default. Results are the same to the bit for any number.
     clip_norm : float, optional
         Scale gradients down to this Euclidean norm where they exceed it (before the L2 term).
+    label_smoothing : float
+        Share of every target that is spread evenly, over all classes of a softmax or over yes and no of a sigmoid.
+    dropout : float or sequence of float
+        Share of the units of hidden layers, all or each, that an update leaves out at random, scaling up the others by
+        1 / (1 - share). Evaluation and prediction leave out none.
 
     Attributes
     ----------
@@ -60,7 +71,7 @@ class Trainer:
     def __init__(
         self,
         net: MLP,
-        loss: str = "auto",
+        loss: str | losses.Loss = "auto",
         optimizer: str | optimizers.Optimizer = "adam",
         learning_rate: float | schedules.Schedule = 1e-3,
         batch_size: int = 4096,
@@ -71,15 +82,19 @@ class Trainer:
         seed: int = 0,
         threads: int | None = None,
         clip_norm: float | None = None,
+        average_l2: bool = False,
+        label_smoothing: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
     ) -> None:
         net.check_trainable()
         self.net = net
-        self.loss = net.resolve_loss(loss)
+        self._loss = losses.smoothed(net.resolve_loss(loss), checks.number("label_smoothing", label_smoothing, 0, 1))
+        self.loss = self._loss.name
         self.optimizer = optimizers.resolve(optimizer)
         self.learning_rate, self.schedule = learning_rate, schedules.resolve(learning_rate)
         self.batch_size = checks.count("batch_size", batch_size)
         self.reduction = checks.choice("reduction", reduction, ["mean", "sum"])
-        self.l2 = checks.number("l2", l2)
+        self.l2, self.average_l2 = checks.number("l2", l2), bool(average_l2)
         self.update_biases, self.shuffle = bool(update_biases), bool(shuffle)
         self.clip_norm = None if clip_norm is None else checks.number("clip_norm", clip_norm, open_start=True)
         self.threads = None if threads is None else checks.count("threads", threads)
@@ -89,23 +104,38 @@ class Trainer:
             )
         self.history = History()
         self._rng = np.random.default_rng(seed)
-        self._kernel_loss = net.kernel_loss(self.loss)
+        self._kernel_loss = net.kernel_loss(self._loss)
         self._network = net.kernel_network()
+        self.dropout = self._drop(dropout)
         self._reset()
-        self._progress = training.Progress(np.zeros(1), np.zeros(len(net.weights)), np.zeros(1, np.int64))
+        self._progress = construction.progress(self._network)
         self._kernel_sides, self._paces = {}, {}
+
+    def _drop(self, dropout):
+        """Tell the kernels which share of each hidden layer to drop, and return it: a tuple."""
+        hidden = len(self.net.sizes) - 2
+        rates = [dropout] * hidden if isinstance(dropout, numbers.Real) else list(checks.sequence("dropout", dropout))
+        if len(rates) != hidden:
+            raise ValueError(
+                f"dropout has {len(rates)} rates; accepted: one, or one for each of {hidden} hidden layers"
+            )
+        rates = tuple(checks.number("dropout", rate, 0, 1) for rate in rates)
+        packed.set_dropout(self._network, rates, int(self._rng.spawn(1)[0].integers(2**32)))
+        return rates
 
     def fit(
         self,
         X: ArrayLike,
         y: ArrayLike,
         epochs: int = 20,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
         validation_fraction: float | None = None,
         tol: float | None = None,
         patience: int | None = None,
         target_loss: float | None = None,
         progress: bool = True,
+        sample_weight: ArrayLike | None = None,
+        class_weight: dict | str | None = None,
     ) -> History:
         """Train for a number of epochs, or until a criterion is met.
 
@@ -115,9 +145,9 @@ class Trainer:
             Numbers of any dtype and memory order; an array of the network's dtype, row-major, is used where it lies.
             Sparse ones are never made dense: compressed rows of the network's dtype are used where they lie.
         y : (N, n_out) array-like
-            Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy.
+            Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy or focal loss of a softmax.
         epochs : int
-        validation_data : (X, y), optional
+        validation_data : (X, y) or (X, y, sample_weight), optional
             Samples to evaluate after each epoch.
         validation_fraction : float, optional
             Share of the samples to hold out for that instead, chosen at random if `shuffle`, else the last.
@@ -128,6 +158,12 @@ class Trainer:
             Stop when that loss is at most this.
         progress : bool
             Whether to show progress on standard error.
+        sample_weight : (N,) array-like, optional
+            How much each sample counts: numbers from 0 on.
+        class_weight : dict or "balanced", optional
+            How much the samples of each class count, times their own weight: from labels (0 to n - 1) to weights, 1
+            for those left out; or the same for all classes together, samples / (classes * samples of the class).
+            Targets must be classes, or 0 and 1 of one sigmoid output.
 
         Returns
         -------
@@ -141,7 +177,7 @@ class Trainer:
             If values stop being finite. The network holds the last finite weights.
         """
         epochs = checks.count("epochs", epochs)
-        data, validation = self._data(X, y, validation_data, validation_fraction)
+        data, validation = self._data(X, y, validation_data, validation_fraction, sample_weight, class_weight)
         stop = _Stopping(self.net, tol, patience, target_loss)
         kept = self.net.params.copy(), self.history
         self.history = history = History()
@@ -167,15 +203,15 @@ class Trainer:
             display.close()
         return history
 
-    def step(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Make one update on one batch, of any number of samples.
+    def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Make one update on one batch, of any number of samples (see `fit`).
 
         Returns
         -------
         float
             The loss before the update.
         """
-        data, _ = self.net.data(X, y, self.loss)
+        data, _ = self.net.data(X, y, self._loss, sample_weight)
         packed.pack(self._network, self.net.params)
         rows = row_count(data.x)
         with self._threads():
@@ -183,7 +219,7 @@ class Trainer:
             start = time.perf_counter()
             self._run(driver, data, rows, self.schedule.rate(0, []), 0, 1, "in a step")
             self._pace(rows).note(driver, time.perf_counter() - start)
-        return self._progress.loss[0] * self._scale(rows)
+        return self._progress.loss[0] * self._scale(weighting.total(data, 0, rows))
 
     def _epoch(self, data, samples, epoch, display):
         """Train for an epoch, a slice at a time, and note what happened."""
@@ -193,7 +229,7 @@ class Trainer:
         batch_size = min(self.batch_size, samples)
         batches = -(-samples // batch_size)
         pace = self._pace(batch_size)
-        first, loss, begin = 0, 0.0, time.perf_counter()
+        first, loss, weight, begin = 0, 0.0, 0.0, time.perf_counter()
         squares = np.zeros(len(self.net.weights))
         while first < batches:
             driver, most = pace.pick()
@@ -202,12 +238,13 @@ class Trainer:
             pace.note(driver, (time.perf_counter() - start) / (last - first))
             loss, squares = loss + self._progress.loss[0], squares + self._progress.squares
             done = min(last * batch_size, samples)
-            display.update(done - first * batch_size, loss * self._scale(done))
+            weight += weighting.total(data, first * batch_size, done)
+            display.update(done - first * batch_size, loss * self._scale(weight))
             first = last
         elapsed = time.perf_counter() - begin
-        history.loss.append(loss * self._scale(samples))
+        history.loss.append(loss * self._scale(weight))
         if self.loss == "squared_error":
-            history.rms.append(math.sqrt(2 * loss / (samples * self.net.sizes[-1])))
+            history.rms.append(math.sqrt(2 * loss / (weight * self.net.sizes[-1])))
         history.delta_rms.append(np.sqrt(squares / (samples * np.array(self.net.sizes[1:]))).tolist())
         history.learning_rate.append(rate)
         history.seconds.append(elapsed)
@@ -216,7 +253,8 @@ class Trainer:
     def _run(self, driver, data, batch_size, rate, first, last, when):
         """Make the updates of batches first..last, then show the new weights to the network."""
         mean = self.reduction == "mean"
-        optimizer = optimizers.compiled(self.optimizer, rate, self.l2, self.clip_norm, mean, self.update_biases)
+        options = self.l2, self.clip_norm, mean, self.update_biases, self.average_l2
+        optimizer = optimizers.compiled(self.optimizer, rate, *options)
         self._progress.loss[0], self._progress.squares[:], self._progress.diverged[0] = 0, 0, 0
         network, workspace = self._kernel_side(data.x, batch_size)
         batches = batch_size, first, last
@@ -235,9 +273,7 @@ class Trainer:
     def _reset(self):
         """Forget what the optimiser remembers, and what values that are not finite may have left in the padding."""
         self._network.weights[:], self._network.transposed[:] = 0, 0
-        weights, moments = self._network.weights, self.optimizer.moments
-        first, second = (packed.aligned(weights.size if moments > m else 0, weights.dtype, 0) for m in (0, 1))
-        self._state = updates.State(first, second, np.zeros(1, np.int64))
+        self._state = construction.optimizer_state(self._network, self.optimizer.kind)
 
     def _pace(self, batch_size):
         """The pace of batches of a size; that of the last size is kept."""
@@ -262,23 +298,24 @@ class Trainer:
             self._kernel_sides[kind] = sizes, (network, plan.workspace(network, *sizes))
         return self._kernel_sides[kind][1]
 
-    def _data(self, X, y, validation_data, validation_fraction):
+    def _data(self, X, y, validation_data, validation_fraction, sample_weight, class_weight):
         """(training data, validation data or None)."""
-        data, _ = self.net.data(X, y, self.loss)
+        data, _ = self.net.data(X, y, self._loss, sample_weight)
+        if class_weight is not None:
+            data = weighting.by_class(data, class_weight, losses.targets(self._loss, self.net.output_activation))
         rows = row_count(data.x)
         order = np.arange(rows) if self.shuffle or validation_fraction is not None else data.order
         if validation_data is not None:
             if validation_fraction is not None:
                 raise ValueError("validation_data and validation_fraction are both given; accepted: one of them")
-            if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-                raise TypeError("validation_data is no pair; accepted: (X, y)")
+            if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
+                raise TypeError("validation_data is no pair; accepted: (X, y) or (X, y, sample_weight)")
             x = checks.inputs("validation_data[0]", validation_data[0], self.net.sizes[0], self.net.dtype)
             checks.finite("validation_data[0]", x)
-            outputs = self.net.sizes[-1]
-            targets = checks.targets(
-                "validation_data[1]", validation_data[1], row_count(x), outputs, self.net.dtype, self.loss
-            )
-            return data._replace(order=order), inputs.Data(x, *targets, np.empty(0, np.int64))
+            targets = self.net.targets("validation_data[1]", validation_data[1], row_count(x), self._loss)
+            given = validation_data[2] if len(validation_data) == 3 else None
+            weights = weighting.sample_weights("validation_data[2]", given, row_count(x), self.net.dtype)
+            return data._replace(order=order), inputs.Data(x, *targets, np.empty(0, np.int64), weights)
         if validation_fraction is None:
             return data._replace(order=order), None
         held = math.ceil(checks.number("validation_fraction", validation_fraction, 0, 1, open_start=True) * rows)
@@ -289,17 +326,22 @@ class Trainer:
         checks.finite("X", data.x)  # training does not come across the samples held out
         if self.shuffle:
             self._rng.shuffle(order)
-        return data._replace(order=order[: rows - held].copy()), data._replace(order=order[rows - held :].copy())
+        train, validation = (data._replace(order=part.copy()) for part in (order[: rows - held], order[rows - held :]))
+        if not weighting.total(train, 0, rows - held):
+            raise ValueError("sample_weight is 0 for all samples not held out; accepted: a weight above 0 among them")
+        return train, validation
 
     def _evaluate(self, data):
         samples = len(data.order) or row_count(data.x)
         network, workspace = self._kernel_side(data.x, min(samples, plan.EVALUATION_ROWS), samples)
         threads = self._thread_count(samples)
         run = training.evaluate if threads > 1 else training.evaluate_serial
-        return run(network, workspace, data, self._kernel_loss, threads) * self._scale(samples)
+        loss = run(network, workspace, data, self._kernel_loss, threads)
+        return loss * self._scale(weighting.total(data, 0, samples))
 
-    def _scale(self, rows):
-        return 1 / rows if self.reduction == "mean" else 1.0
+    def _scale(self, weight):
+        """What takes a sum over samples of so much weight to what is reported."""
+        return 1 / weight if weight and self.reduction == "mean" else 1.0
 
     @contextlib.contextmanager
     def _threads(self):

@@ -8,6 +8,8 @@ from fastmlp_kernels import custom
 from fastmlp_kernels.activations import ACTIVATIONS
 from fastmlp_kernels.losses import LOSSES
 
+from tests.builds import counted_lines, finish_build  # noqa: F401 (fixtures)
+
 GUARD = 64  # elements on either side of a buffer
 
 

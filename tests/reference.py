@@ -41,6 +41,7 @@ ACTIVATIONS = {
         lambda z: SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * np.expm1(z)),
         lambda z: SELU_SCALE * np.where(z > 0, 1, SELU_ALPHA * np.exp(z)),
     ),
+    "exp": (np.exp, np.exp),
     "softplus": (lambda z: np.log1p(np.exp(z)), sigmoid),
     "silu": (lambda z: z * sigmoid(z), lambda z: sigmoid(z) * (1 + z * (1 - sigmoid(z)))),
     "gelu": (
@@ -69,6 +70,7 @@ CURVATURES = {
     ),
     "elu": (lambda z: np.where(z > 0, 0, np.exp(z)),) * 2,
     "selu": (lambda z: np.where(z > 0, 0, SELU_SCALE * SELU_ALPHA * np.exp(z)),) * 2,
+    "exp": (np.exp, np.exp),
     "softplus": (lambda z: sigmoid(z) * (1 - sigmoid(z)), sigmoid_2),
     "silu": (
         lambda z: 2 * sigmoid(z) * (1 - sigmoid(z)) + z * sigmoid_2(z),
@@ -81,13 +83,39 @@ CURVATURES = {
     **dict.fromkeys(("identity", "threshold", "relu", "leaky_relu"), (np.zeros_like, np.zeros_like)),
 }
 
-# name: E of each sample, dE/da; of outputs a and targets y
+
+def focal(a, y, gamma=2.0):
+    """The terms of the focal loss, and their derivatives by a."""
+    b = np.maximum(1 - a, 1e-300)
+    return -y * b**gamma * np.log(a), y * b**gamma * (gamma * np.log(a) / b - 1 / a)
+
+
+def xlogx(x):
+    return x * np.log(np.where(x > 0, x, 1))
+
+
+# name: E of each sample, dE/da; of outputs a, targets y and, of some, a parameter
 LOSSES = {
     "squared_error": (lambda a, y: ((a - y) ** 2).sum(axis=1) / 2, lambda a, y: a - y),
+    "absolute_error": (lambda a, y: abs(a - y).sum(axis=1), lambda a, y: np.sign(a - y)),
+    "huber": (
+        lambda a, y, d=1.0: np.where(abs(a - y) < d, (a - y) ** 2 / 2, d * (abs(a - y) - d / 2)).sum(axis=1),
+        lambda a, y, d=1.0: np.clip(a - y, -d, d),
+    ),
+    "quantile": (
+        lambda a, y, q=0.5: np.maximum(q * (y - a), (q - 1) * (y - a)).sum(axis=1),
+        lambda a, y, q=0.5: (a > y) - q,
+    ),
+    "poisson": (lambda a, y: (xlogx(y) - y * np.log(a) - y + a).sum(axis=1), lambda a, y: 1 - y / a),
     "cross_entropy": (lambda a, y: -(y * np.log(a)).sum(axis=1), lambda a, y: -y / a),
     "binary_cross_entropy": (
         lambda a, y: -(y * np.log(a) + (1 - y) * np.log1p(-a)).sum(axis=1),
         lambda a, y: (a - y) / (a * (1 - a)),
+    ),
+    "focal": (lambda a, y, *gamma: focal(a, y, *gamma)[0].sum(axis=1), lambda a, y, *gamma: focal(a, y, *gamma)[1]),
+    "binary_focal": (
+        lambda a, y, *gamma: (focal(a, y, *gamma)[0] + focal(1 - a, 1 - y, *gamma)[0]).sum(axis=1),
+        lambda a, y, *gamma: focal(a, y, *gamma)[1] - focal(1 - a, 1 - y, *gamma)[1],
     ),
 }
 
@@ -148,9 +176,9 @@ def through_output(z, a, gradient, activation):
     return gradient * ACTIVATIONS[activation][1](z)
 
 
-def output_delta(z, a, y, activation, loss):
+def output_delta(z, a, y, activation, loss, *parameter):
     """The error signal dE/dz of the output layer."""
-    return through_output(z, a, LOSSES[loss][1](a, y), activation)
+    return through_output(z, a, LOSSES[loss][1](a, y, *parameter), activation)
 
 
 def backward(network, z, a, delta):
@@ -162,10 +190,14 @@ def backward(network, z, a, delta):
     return deltas, [a[l].T @ deltas[l] for l in range(len(z))], rows
 
 
-def backpropagate(network, x, y, loss):
-    """The error signals of layers 1 to L, and the gradient of the summed loss: (deltas, dE/dW, dE/db)."""
+def backpropagate(network, x, y, loss, weights=1.0):
+    """The error signals of layers 1 to L, and the gradient of the summed loss: (deltas, dE/dW, dE/db).
+
+    Samples count as often as `weights` says, a number or an (N,) array.
+    """
     z, a = forward(network, x)
-    return backward(network, z, a, output_delta(z[-1], a[-1], y, network.activations[-1], loss))
+    delta = output_delta(z[-1], a[-1], y, network.activations[-1], loss)
+    return backward(network, z, a, delta * np.reshape(weights, (-1, 1)))
 
 
 def pull_back(network, x, output_gradients):
@@ -207,18 +239,20 @@ class Optimizer(NamedTuple):
     clip_norm: float = 0.0
     mean: bool = True
     update_biases: bool = True
+    average_l2: bool = False
 
 
-def change(optimizer, state, w, g, step, decays):
+def change(optimizer, state, w, g, step, l2, decays):
     """What update `step`, counted from 1, adds to the parameters `w` with gradient `g`.
 
     Parameters
     ----------
     state : list of two arrays; velocity or first moment, second moment; zeros at first, changed
+    l2 : float; the coefficient of the penalty in this step
     decays : bool; whether L2 and weight decay apply, as they do to weights but not to biases
     """
     rate, momentum, beta2 = optimizer.learning_rate, optimizer.momentum, optimizer.beta2
-    g = g + decays * optimizer.l2 * w
+    g = g + decays * l2 * w
     if optimizer.kind == "sgd":
         return -rate * g
     if optimizer.kind in ("momentum", "nesterov"):
@@ -232,21 +266,24 @@ def change(optimizer, state, w, g, step, decays):
 
 
 def train(network, batches, loss, optimizer):
-    """Update the network in place, once for each (x, y) of `batches`; the summed loss of each before its update."""
+    """Update the network in place, once for each (x, y) or (x, y, weights) of `batches`; each one's loss, before it."""
     parameters = network.weights + network.biases
     layers = len(network.weights)
     states = [[np.zeros_like(p), np.zeros_like(p)] for p in parameters]
     history = []
-    for step, (x, y) in enumerate(batches, 1):
-        history.append(losses(network, x, y, loss).sum())
-        _, matrices, rows = backpropagate(network, x, y, loss)
-        gradients = [g / len(x) if optimizer.mean else g for g in matrices + rows]
+    for step, (x, y, *given) in enumerate(batches, 1):
+        weights = given[0] if given else np.ones(len(x))
+        history.append((losses(network, x, y, loss) * weights).sum())
+        _, matrices, rows = backpropagate(network, x, y, loss, weights)
+        scale = 1 / weights.sum() if optimizer.mean else 1.0
+        l2 = optimizer.l2 * (scale if optimizer.average_l2 else 1.0)
+        gradients = [scale * g for g in matrices + rows]
         learnt = gradients if optimizer.update_biases else gradients[:layers]
         norm = math.sqrt(sum((g**2).sum() for g in learnt))
         factor = optimizer.clip_norm / norm if 0 < optimizer.clip_norm < norm else 1.0
         for i, (p, g, state) in enumerate(zip(parameters, gradients, states, strict=True)):
             if i < layers or optimizer.update_biases:
-                p += change(optimizer, state, p, factor * g, step, decays=i < layers)
+                p += change(optimizer, state, p, factor * g, step, l2, decays=i < layers)
     return history
 
 

@@ -2,6 +2,8 @@
 
 import fastmlp_kernels as fk
 import numpy as np
+from fastmlp_kernels import vectormath
+from fastmlp_kernels.scalar import fma, like
 
 from fastmlp import MLP
 
@@ -9,6 +11,20 @@ from . import loops
 from .repeated import Repeated
 
 ROWS = 144
+
+
+def own_slope(z):
+    a = vectormath.tanh(z)
+    return fma(-a, a, like(1.0, z))
+
+
+def own_loss(a, y):
+    error = a - y
+    return like(0.5, a) * error * error
+
+
+def own_loss_slope(a, y):
+    return a - y
 
 
 def arrays(rows):
@@ -37,27 +53,69 @@ class One(Repeated):
 
 
 class Rows(Repeated):
-    """A block of rows: back to the inputs, forward with directions, to the parameters, and second derivatives."""
+    """A block of rows: outputs, back to the inputs, forward with directions, to the parameters, second derivatives."""
 
-    params, param_names = ["vjp", "jvp", "gradient", "taylor", "taylor_gradient"], ["derivative"]
+    params = ["forward", "vjp", "jvp", "gradient", "loss_gradient", "taylor", "taylor_gradient"]
+    param_names = ["result"]
     units = ROWS
 
-    def prepare(self, derivative):
+    def prepare(self, result):
         network, x, outputs, jacobians = arrays(ROWS)
-        second = derivative.startswith("taylor")
+        second = result.startswith("taylor")
         space = (fk.taylor_workspace if second else fk.workspace)(network, ROWS)
         gradient = fk.packed_gradient(network)
         self.arguments = {
+            "forward": (outputs, network, space, x),
             "vjp": (x.copy(), network, space, x, outputs),
             "jvp": (outputs.copy(), outputs.copy(), network, space, x, x),
             "gradient": (gradient, network, space, x, outputs),
+            "loss_gradient": (gradient, network, space, x, outputs, fk.loss("squared_error", "identity", np.float32)),
             "taylor": (outputs, jacobians, jacobians.copy(), network, space, x),
             "taylor_gradient": (gradient, network, space, x, outputs, jacobians, jacobians),
-        }[derivative]
-        self.loop = getattr(loops, f"{derivative}_rows")
+        }[result]
+        self.loop = getattr(loops, f"{result}_rows")
 
     def run(self, calls):
         self.loop(calls, *self.arguments)
 
-    def time_rows(self, derivative):
+    def time_rows(self, result):
+        self.run(self.calls)
+
+
+class Update(Repeated):
+    """An update of all weights from a gradient; the unit of work is one parameter."""
+
+    params, param_names = ["sgd", "momentum", "nesterov", "adam", "adamw"], ["optimizer"]
+
+    def prepare(self, optimizer):
+        network, kind = arrays(1)[0], getattr(fk, optimizer.upper())
+        self.units, settings = fk.parameter_count(network), fk.optimizer(kind, learning_rate=1e-6)
+        self.arguments = network, fk.optimizer_state(network, kind), fk.packed_gradient(network), settings
+
+    def run(self, calls):
+        loops.network_updates(calls, *self.arguments)
+
+    def time_update(self, optimizer):
+        self.run(self.calls)
+
+
+class Own(Repeated):
+    """A block of rows to the parameters, with an activation and a loss as they are built in, or as users write them."""
+
+    params, param_names = ["built_in", "activation", "loss"], ["own"]
+    units = ROWS
+
+    def prepare(self, own):
+        fk.register_activation("own_tanh", vectormath.tanh, own_slope)
+        fk.register_loss("own_squared_error", own_loss, own_loss_slope)
+        _, x, outputs, _ = arrays(ROWS)
+        network = MLP([4, 32, 32, 2], "own_tanh" if own == "activation" else "tanh").network
+        name = "own_squared_error" if own == "loss" else "squared_error"
+        loss, space = fk.loss(name, "identity", np.float32), fk.workspace(network, ROWS)
+        self.arguments = fk.packed_gradient(network), network, space, x, outputs, loss
+
+    def run(self, calls):
+        loops.loss_gradient_rows(calls, *self.arguments)
+
+    def time_rows(self, own):
         self.run(self.calls)

@@ -3,7 +3,7 @@
 import fastmlp_kernels as fk
 from fastmlp_kernels.compile import cached_njit
 from fastmlp_kernels.deltas import backward
-from fastmlp_kernels.forward import forward_training
+from fastmlp_kernels.forward import NO_DROPOUT, forward_training
 from fastmlp_kernels.gradients import piece_gradient
 from fastmlp_kernels.packed import pack, unpack
 from fastmlp_kernels.panels import pack_labels, pack_rows, unpack_rows
@@ -14,7 +14,7 @@ from fastmlp_kernels.updates import update
 @cached_njit()
 def forward_products(calls, network, activations, deltas, rows, block):
     for _ in range(calls):
-        forward_training(network, activations, deltas, True, rows, block)
+        forward_training(network, activations, deltas, True, NO_DROPOUT, 0, rows, block)
 
 
 @cached_njit()
@@ -45,19 +45,19 @@ def activation_slopes(calls, address, z, values, slopes):
 
 
 @cached_njit()
-def losses(calls, address, z, deltas, outputs, targets, rows, n, block):
+def losses(calls, address, z, deltas, outputs, targets, weights, rows, n, block):
     total = 0.0
     for _ in range(calls):
         deltas[:] = z
         outputs[:] = z
-        total += call_loss(address, deltas, 0, outputs, 0, targets, 0, rows, n, block)
+        total += call_loss(address, deltas, 0, outputs, 0, targets, 0, weights, 0, 1.0, rows, n, block)
     return total
 
 
 @cached_njit()
 def updates(calls, weights, state, gradient, optimizer):
     for _ in range(calls):
-        update(weights, state, gradient, 0, weights.size, optimizer, 1.0, True)
+        update(weights, state, gradient, 0, weights.size, optimizer, 1.0, 0.0, True)
 
 
 @cached_njit()
@@ -98,6 +98,12 @@ def forward_samples(calls, outputs, network, space, x):
 
 
 @cached_njit()
+def forward_rows(calls, outputs, network, space, x):
+    for _ in range(calls):
+        fk.forward_rows(outputs, network, space, x)
+
+
+@cached_njit()
 def jacobians(calls, jacobian, network, space, x):
     for i in range(calls):
         x[0] = i
@@ -120,6 +126,18 @@ def jvp_rows(calls, outputs, output_tangents, network, space, x, tangents):
 def gradient_rows(calls, gradient, network, space, x, output_gradients):
     for _ in range(calls):
         fk.gradient_rows(gradient, network, space, x, output_gradients, True)
+
+
+@cached_njit()
+def loss_gradient_rows(calls, gradient, network, space, x, y, loss):
+    for _ in range(calls):
+        fk.loss_gradient_rows(gradient, network, space, x, y, loss, True)
+
+
+@cached_njit()
+def network_updates(calls, network, state, gradient, optimizer):
+    for _ in range(calls):
+        fk.update_network(network, state, gradient, optimizer, 1.0)
 
 
 @cached_njit()

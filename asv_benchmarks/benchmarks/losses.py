@@ -22,12 +22,13 @@ class Loss(Repeated):
         width = SHAPE.width(4)
         size = -(-outputs // width) * width * ROWS
         self.z = aligned(size, np.float32, np.random.default_rng(0).uniform(0, 1, size))
+        self.weights = aligned(ROWS, np.float32, 1)
         self.targets = aligned(size, np.float32, 1 / outputs)
         self.deltas, self.outputs, self.n = aligned(size, np.float32), aligned(size, np.float32), outputs
 
     def run(self, calls):
         panels = self.z, self.deltas, self.outputs, self.targets
-        loops.losses(calls, self.address, *panels, ROWS, self.n, ROWS)
+        loops.losses(calls, self.address, *panels, self.weights, ROWS, self.n, ROWS)
 
     def time_loss(self, loss, outputs):
         self.run(self.calls)

@@ -18,7 +18,7 @@ class Update(Repeated):
         optimizer, self.units = optimizers.resolve(optimizer), weights
         self.optimizer = optimizers.compiled(optimizer, 1e-4, 0.0, None, True, True)
         self.weights, self.gradient = aligned(weights, np.float32, 1), aligned(weights, np.float32, 1)
-        first, second = (aligned(weights if optimizer.moments > m else 0, np.float32, 0) for m in (0, 1))
+        first, second = aligned(weights, np.float32, 0), aligned(weights, np.float32, 0)
         self.state = State(first, second, np.zeros(1, np.int64))
 
     def run(self, calls):

@@ -12,9 +12,11 @@ made of) are for kernels of one's own.
 from .c_interface import INCLUDE, CNetwork
 from .codes import activation_code
 from .construction import (
+    data,
     network,
     optimizer_state,
     packed_gradient,
+    progress,
     taylor_workspace,
     taylor_workspaces,
     workspace,
@@ -25,7 +27,7 @@ from .custom import register_activation, register_loss
 from .descent import gradient_norm, optimizer, update_network
 from .inputs import Data, network_for
 from .losses import Loss, loss
-from .packed import Network, pack, parameter_count, unpack
+from .packed import Network, pack, parameter_count, set_dropout, unpack
 from .plan import scratch as prediction_scratch
 from .plan import workspace as training_workspace
 from .prediction import predict, predict_serial
@@ -59,6 +61,7 @@ __all__ = [
     "State",
     "TaylorWorkspace",
     "activation_code",
+    "data",
     "evaluate",
     "evaluate_serial",
     "forward_one",
@@ -79,8 +82,10 @@ __all__ = [
     "predict",
     "predict_serial",
     "prediction_scratch",
+    "progress",
     "register_activation",
     "register_loss",
+    "set_dropout",
     "taylor_gradient_rows",
     "taylor_rows",
     "taylor_workspace",

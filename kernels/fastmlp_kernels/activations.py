@@ -1,9 +1,9 @@
 """The elementwise activations: each a scalar function of the net input z that gives the pair (g(z), g'(z)).
 
 Value and slope come together because they share their exponential; where a loop uses only one of them, the compiler
-drops the other. Both stay in the dtype of z, are finite for |z| up to 1e38 and right to 3 epsilon · max(|g|, 1), and
-have no branches, so that loops over them become vector code. NaN gives the value NaN. Softmax is not elementwise: it is
-found with the losses.
+drops the other. Both stay in the dtype of z, are right to 3 epsilon · max(|g|, 1) and, of all but `exp`, finite for |z|
+up to 1e38; they have no branches, so that loops over them become vector code. NaN gives the value NaN. Softmax is not
+elementwise: it is found with the losses.
 
 Beside each stands its curvature, the pair (g''(z), g'''(z)) that second derivatives with respect to the inputs, and
 their gradients, are made of: right to 8 epsilon, and 0 or that from below at a kink.
@@ -17,7 +17,8 @@ import numpy as np
 
 from .compile import njit
 from .scalar import fma, like
-from .vectormath import clip, erfcx, exp, expm1, log1p
+from .vectormath import clip, erfcx, expm1, log1p
+from .vectormath import exp as _exp
 from .vectormath import tanh as _tanh
 
 LEAKY_SLOPE = 0.01
@@ -57,7 +58,7 @@ def threshold(z):
 def sigmoid(z):
     """1 / (1 + e⁻ᶻ), from exp(-|z|), which can not overflow; the slope a (1 - a) is the same on both sides of 0."""
     zero, one = like(0.0, z), like(1.0, z)
-    e = exp(-abs(z))
+    e = _exp(-abs(z))
     right = one / (one + e)
     left = e * right
     return left if z < zero else right, left * right
@@ -115,7 +116,7 @@ def elu_curvature(z):
     """Zero above 0, eᶻ below, both."""
     zero = like(0.0, z)
     off = z <= zero
-    below = exp(z if off else zero)
+    below = _exp(z if off else zero)
     curvature = below if off else zero
     return curvature, curvature
 
@@ -137,11 +138,18 @@ def selu_curvature(z):
 
 
 @njit
+def exp(z):
+    """e to the z, which is its own slope: for outputs that are rates."""
+    a = _exp(z)
+    return a, a
+
+
+@njit
 def softplus(z):
     """log(1 + eᶻ) as max(z, 0) + log(1 + exp(-|z|)); its slope is the sigmoid."""
     zero, one = like(0.0, z), like(1.0, z)
     off = z <= zero
-    e = exp(-abs(z))
+    e = _exp(-abs(z))
     return (zero if off else z) + log1p(e), (e if off else one) / (one + e)
 
 
@@ -179,7 +187,7 @@ def gelu(z):
     zero, one, half, far = like(0.0, z), like(1.0, z), like(0.5, z), like(FAR, z)
     raised = clip(z, -far, like(np.inf, z))  # as in silu
     near = clip(z, -far, far)
-    e = exp(-half * near * near)
+    e = _exp(-half * near * near)
     tail = half * e * erfcx(abs(near) * like(math.sqrt(0.5), z))
     phi = one - tail if near > zero else tail
     return raised * phi, fma(near * e, like(1.0 / math.sqrt(2.0 * math.pi), z), phi)
@@ -190,7 +198,7 @@ def gelu_curvature(z):
     """With the normal density p = exp(-z²/2) / √(2π): p (2 - z²) and p z (z² - 4)."""
     far = like(FAR, z)
     near = clip(z, -far, far)
-    density = like(1.0 / math.sqrt(2.0 * math.pi), z) * exp(like(-0.5, z) * near * near)
+    density = like(1.0 / math.sqrt(2.0 * math.pi), z) * _exp(like(-0.5, z) * near * near)
     return density * fma(-near, near, like(2.0, z)), density * near * fma(near, near, like(-4.0, z))
 
 
@@ -222,6 +230,7 @@ ACTIVATIONS = {
     "leaky_relu": Activation(leaky_relu, "he_uniform", curvature=no_curvature),
     "elu": Activation(elu, "he_uniform", curvature=elu_curvature),
     "selu": Activation(selu, "lecun_normal", curvature=selu_curvature),
+    "exp": Activation(exp, "glorot_uniform", curvature=exp),
     "softplus": Activation(softplus, "glorot_uniform", curvature=softplus_curvature),
     "silu": Activation(silu, "he_uniform", curvature=silu_curvature),
     "gelu": Activation(gelu, "he_uniform", curvature=gelu_curvature),

@@ -14,6 +14,7 @@ from .plan import BLOCK
 from .rows import RowsWorkspace
 from .taylor import TaylorWorkspace
 from .tile import ROWS, WIDTH_BYTES
+from .training import Data, Progress
 from .updates import ADAM, SGD, State
 
 LINE = 64  # bytes of a cache line
@@ -141,22 +142,18 @@ def workspaces(network, rows, count):
     total, inputs, widest = _extent(network)
     block = (min(rows, BLOCK) + ROWS - 1) // ROWS * ROWS
     panel = WIDTH_BYTES // network.weights.itemsize * block
-    sizes = total * panel, (total - inputs) * panel, 2 * widest * panel
-    activations = _aligned(count * sizes[0], network.weights).reshape(count, sizes[0])
-    deltas = _aligned(count * sizes[1], network.weights).reshape(count, sizes[1])
-    return RowsWorkspace(
-        block, activations, deltas, _aligned(count * sizes[2], network.weights).reshape(count, sizes[2])
-    )
+    like = network.weights
+    activations, deltas = _shares(count, total * panel, like), _shares(count, (total - inputs) * panel, like)
+    return RowsWorkspace(block, activations, deltas, _shares(count, 2 * widest * panel, like))
 
 
 @allocating
 def taylor_workspaces(network, rows, count):
-    """Scratch memory for `count` threads, each of which takes its share with `workspace_of` (see `taylor_workspace`).
+    """Scratch memory for `count` threads, like `workspaces`, for second derivatives.
 
     Returns
     -------
     TaylorWorkspace
-        Of arrays with a row for each thread.
     """
     n_in, like = network.layers[0]["n_in"], network.weights
     total, inputs, _ = _extent(network)
@@ -208,12 +205,7 @@ def workspace(network, rows):
 
 @allocating
 def taylor_workspace(network, rows):
-    """Scratch memory for one thread, for second derivatives of up to `rows` rows at a time, or fewer with many inputs.
-
-    Parameters
-    ----------
-    network : Network
-    rows : int
+    """Scratch memory for one thread, like `workspace`, for second derivatives; with many inputs in smaller blocks.
 
     Returns
     -------
@@ -245,3 +237,43 @@ def optimizer_state(network, kind):
 def packed_gradient(network):
     """A new array for a gradient, packed like the weights: zeros."""
     return _zeros(network.weights.size, network.weights)
+
+
+def data(network, x, y, weights=None):
+    """Samples for the drivers, in the order in which they lie.
+
+    Parameters
+    ----------
+    network : Network
+    x : (N, n_in) array, row-major, of the network's dtype
+    y : (N, n_out) array of the same kind, or (N,) int64 class numbers
+    weights : (N,) array of the same dtype, optional; of each sample in the loss
+
+    Returns
+    -------
+    Data
+    """
+    none, weights = np.empty(0, np.int64), np.empty(0, x.dtype) if weights is None else weights
+    if y.ndim == 2:
+        return Data(x, y, none, none, weights)
+    return Data(x, np.empty((0, network.layers["n_out"][-1]), x.dtype), y, none, weights)
+
+
+@overload(data)
+def _compiled_data(network, x, y, weights=None):
+    if weights is None or isinstance(weights, types.NoneType | types.Omitted):
+        return lambda network, x, y, weights=None: data(network, x, y, np.empty(0, x.dtype))
+    if y.ndim == 2:
+        return lambda network, x, y, weights=None: Data(x, y, np.empty(0, np.int64), np.empty(0, np.int64), weights)
+
+    def labelled(network, x, y, weights=None):
+        n_out = network.layers[len(network.layers) - 1]["n_out"]
+        return Data(x, np.empty((0, n_out), x.dtype), y, np.empty(0, np.int64), weights)
+
+    return labelled
+
+
+@allocating
+def progress(network):
+    """What the drivers add up as they go: zeros, to start from."""
+    return Progress(np.zeros(1), np.zeros(len(network.layers)), np.zeros(1, np.int64))

@@ -18,9 +18,9 @@ import numpy as np
 
 from .activations import ACTIVATIONS, Activation, unknown_curvature
 from .compile import specialise, uncached
-from .losses import LOSSES, LossFunction, _clear_padding
+from .elementwise_losses import each_output
+from .losses import LOSSES, LossFunction
 from .scalar import like
-from .tile import ROWS, add, keep_columns, load, multiply, store, tile_memory, total, width, zero
 
 INITIALISERS = tuple(f"{name}_{shape}" for name in ("glorot", "he", "lecun") for shape in ("uniform", "normal"))
 
@@ -45,26 +45,9 @@ def _curvature(z):
     return like(second_derivative(z), z), like(np.nan, z)  # noqa: F821
 
 
-def _loss(deltas, outputs, targets, rows, n, block):
-    """E = the sum of value(a, y) and delta = derivative(a, y) g'(z), for activations applied element by element."""
-    size, loss = width(deltas), np.float64(0)
-    # On the stack, where nothing else points: other stores might change what is loaded next, for all a compiler knows,
-    # and the loop would be no vector code. Nor would it be over one row, short enough to be unrolled (half the speed).
-    errors, slopes = tile_memory(deltas), tile_memory(deltas)
-    for q in range(0, n, size):
-        sums = zero(deltas, 1)
-        for s in range(0, rows, ROWS):
-            start, count = q * block + s * size, min(ROWS, rows - s) * size
-            for i in range(count):
-                a, y = outputs[start + i], targets[start + i]
-                errors[i], slopes[i] = like(value(a, y), a), like(derivative(a, y), a)  # noqa: F821
-            for i in range(0, count, size):
-                sums = add(sums, keep_columns(load(errors, i, 0, 1), n - q))
-                signals = multiply(load(deltas, start + i, 0, 1), load(slopes, i, 0, 1))
-                store(signals, deltas, start + i, size)
-        loss += total(sums)
-    _clear_padding(deltas, rows, n, block)
-    return loss
+def _loss(a, slope, y, parameter):
+    """(a, E, delta), as `elementwise_losses` has it."""
+    return a, like(value(a, y), a), slope * like(derivative(a, y), a)  # noqa: F821
 
 
 def register_activation(name, value, derivative, second_derivative=None, init="glorot_uniform"):
@@ -136,8 +119,10 @@ def register_loss(name, value, derivative, outputs=(-4.0, 4.0), targets=(-4.0, 4
     points = list(itertools.product(_inside("outputs", outputs), _inside("targets", targets)))
     value, derivative = _compiled("value", value, 2), _compiled("derivative", derivative, 2)
     _check("derivative", derivative, "value", value, points)
-    function = uncached(specialise(_loss, name, value=value, derivative=derivative))
-    LOSSES[name, "elementwise"] = LossFunction(function, False, cached=False)
+    own = uncached(specialise(_loss, name, value=value, derivative=derivative))
+    LOSSES[name, "elementwise"] = LossFunction(
+        uncached(specialise(each_output, name, function=own)), False, cached=False
+    )
     _owners["loss", name] = owner
 
 

@@ -20,6 +20,7 @@ def optimizer(
     clip_norm=0.0,
     mean=True,
     update_biases=True,
+    average_l2=False,
 ):
     """An optimiser with its settings (see `updates.Optimizer`); what a kind does not use is ignored.
 
@@ -28,7 +29,7 @@ def optimizer(
     kind : int
         SGD, MOMENTUM, NESTEROV, ADAM or ADAMW.
     learning_rate, momentum, beta2, epsilon, weight_decay, l2, clip_norm : float
-    mean, update_biases : bool
+    mean, update_biases, average_l2 : bool
 
     Returns
     -------
@@ -36,7 +37,7 @@ def optimizer(
     """
     moments = float(momentum), float(beta2), float(epsilon)
     rate, limit = float(learning_rate), float(clip_norm)
-    return Optimizer(kind, rate, float(l2), *moments, float(weight_decay), limit, mean, update_biases)
+    return Optimizer(kind, rate, float(l2), *moments, float(weight_decay), limit, mean, update_biases, average_l2)
 
 
 @njit
@@ -65,6 +66,7 @@ def update_network(network, state, gradient, optimizer, scale):
     scale : float; 1 / N makes the mean of a gradient summed over N rows
     """
     weights, size = network.weights, width(network.weights)
+    l2 = optimizer.l2 * (scale if optimizer.average_l2 else 1.0)
     if optimizer.clip_norm > 0:
         norm = scale * gradient_norm(network, gradient, optimizer.update_biases)
         scale = scale * (optimizer.clip_norm / norm if norm > optimizer.clip_norm else 1.0)
@@ -73,9 +75,9 @@ def update_network(network, state, gradient, optimizer, scale):
         for column in range(0, layer.n_out, size):
             start = layer.weights + column // size * (layer.n_in + 1) * size
             if layer.bias and optimizer.update_biases:
-                update(weights, state, gradient[start : start + size], start, start + size, optimizer, scale, False)
+                update(weights, state, gradient[start : start + size], start, start + size, optimizer, scale, l2, False)
             start, stop = start + size, start + (layer.n_in + 1) * size
-            update(weights, state, gradient[start:stop], start, stop, optimizer, scale, True)
+            update(weights, state, gradient[start:stop], start, stop, optimizer, scale, l2, True)
             if layer.transposed >= 0:
                 transpose(network, l, column, 0, layer.n_in)
     state.steps[0] += 1

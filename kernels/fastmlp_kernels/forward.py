@@ -1,11 +1,13 @@
 """Forward pass of a block of rows: z = a W + b and a = g(z), layer by layer."""
 
 from .compile import inlined, njit
-from .losses import softmax
+from .dropout import drop
 from .panels import padded
 from .pointers import call_slopes, call_values
+from .softmax import softmax
 from .tile import ROWS, add, load, rank1, store, width, zero
 
+NO_DROPOUT = -1  # as the number of an update
 UNROLL = 4  # terms of a sum between two looks at the loop's end: fewer instructions, 10 % faster than one by one
 
 
@@ -49,11 +51,12 @@ def net_inputs(z, z_offset, a, a_offset, weights, weights_offset, start, stop, r
 
 
 @inlined
-def forward_training(network, activations, deltas, from_net_inputs, rows, block, started=False):
+def forward_training(network, activations, deltas, from_net_inputs, update, first, rows, block, started=False):
     """All activations of a block, and in `deltas` the slopes g'(z); if `started`, from net inputs of layer 1 there.
 
     Of the output layer `deltas` holds the net inputs z, and activations nothing, where the outputs are a softmax, or
-    `from_net_inputs` asks for it (see `losses.Loss`).
+    `from_net_inputs` asks for it (see `losses.Loss`). Units are dropped, where a layer has dropout, as in update number
+    `update` for the rows from `first` on of a batch; none with NO_DROPOUT.
     """
     size = width(activations)
     count = padded(rows, ROWS) * size
@@ -71,6 +74,8 @@ def forward_training(network, activations, deltas, from_net_inputs, rows, block,
                     net_inputs(deltas, z, activations, inputs, network.weights, weights, k, stop, rows, block)
                 if slopes and stop == terms:  # while the panel is in the L1 cache
                     call_slopes(slopes, activations, a, deltas, z, count)
+                    if update >= 0 and layer.dropout > 0:
+                        drop(activations, a, deltas, z, layer, p * size, update, first, rows)
 
 
 @njit

@@ -27,12 +27,14 @@ class Data(NamedTuple):
     y : (N, n_out) array, or (0, n_out) where `labels` are given
     labels : (N,) or (0,) int64 array; class numbers
     order : (n,) int64 array; the samples to take, in this order; empty: all, as they come
+    weights : (N,) or (0,) array; of each sample in the loss; empty: 1
     """
 
     x: np.ndarray | Rows
     y: np.ndarray
     labels: np.ndarray
     order: np.ndarray
+    weights: np.ndarray
 
 
 def _is_rows(x):
@@ -108,7 +110,7 @@ def _sparse_gradient(x, gradient, network, workspace, piece, slot, rows, fresh):
 slot_gradient = _by_type(_dense_gradient, _sparse_gradient)
 
 
-def _keep_gradient(x, network, workspace, piece, thread, blocks, rows, state, optimizer, scale):
+def _keep_gradient(x, network, workspace, piece, thread, blocks, rows, state, optimizer, scale, l2):
     """Update a piece from its gradient without keeping that, if inputs are sparse and it is of the first layer.
 
     Returns whether it was. All blocks must be kept (see `sparse.learn_piece`).
@@ -116,9 +118,9 @@ def _keep_gradient(x, network, workspace, piece, thread, blocks, rows, state, op
     return False
 
 
-def _learn_sparse(x, network, workspace, piece, thread, blocks, rows, state, optimizer, scale):
+def _learn_sparse(x, network, workspace, piece, thread, blocks, rows, state, optimizer, scale, l2):
     if piece.layer == 0:
-        sparse.learn_piece(network, workspace, piece, thread, blocks, rows, state, optimizer, scale)
+        sparse.learn_piece(network, workspace, piece, thread, blocks, rows, state, optimizer, scale, l2)
     return piece.layer == 0
 
 

@@ -24,6 +24,8 @@ LAYER = np.dtype(
         ("values", np.int64),  # address of the activation; 0: none (identity, softmax)
         ("slopes", np.int64),  # address of the activation with its derivative; 0: none (softmax)
         ("jets", np.int64),  # address of the activation with its first three derivatives; 0: none (softmax)
+        ("dropout", np.float64),  # share of the units that training drops
+        ("seed", np.int64),  # of the random numbers that choose them
         # Not used, but part of the type. Numba keeps the machine code of a user's function by its file and the types of
         # its arguments: so it is compiled anew for a network of other kernels.
         (f"sources_{SOURCES}", np.int64),
@@ -79,6 +81,7 @@ def lay_out(layers, sizes, codes, bias, inputs, itemsize):
         layer.values = activation_address(codes[l], itemsize, VALUES)
         layer.slopes = activation_address(codes[l], itemsize, SLOPES)
         layer.jets = activation_address(codes[l], itemsize, JETS)
+        layer.dropout, layer.seed = 0.0, 0
         params += (n_in + bias) * n_out
         weights += (n_in + 1) * panels * size
         transposed += n_out * input_panels * size if kept else 0
@@ -110,6 +113,21 @@ def build(sizes, dtype, bias=True, codes=None, inputs=False):
     codes = codes or [activation_code("identity", dtype)] * len(layers)
     counts = lay_out(layers, sizes, codes, bias, inputs, np.dtype(dtype).itemsize)
     return Network(layers, *(aligned(count, dtype, 0) for count in counts), codes[-1] == SOFTMAX)
+
+
+@allocating
+def set_dropout(network, rates, seed):
+    """Have training drop units of the hidden layers (see `dropout`).
+
+    Parameters
+    ----------
+    network : Network
+    rates : sequence of float; for each hidden layer the share that is dropped, from 0 on, less than 1
+    seed : int; of the random numbers; the lowest 32 bits count
+    """
+    for l in range(len(network.layers) - 1):
+        network.layers[l]["dropout"] = rates[l]
+        network.layers[l]["seed"] = seed
 
 
 def sizes(network):

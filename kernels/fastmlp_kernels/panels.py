@@ -29,6 +29,15 @@ def block_range(block, b, rows):
     return first, min((b + 1) * tiles // blocks * ROWS, rows) - first
 
 
+@inlined
+def clear_rows(panels, rows, columns, block):
+    """Zero the rows from `rows` on, up to whole tiles."""
+    size = width(panels)
+    for q in range(0, columns, size):
+        for i in range(q * block + rows * size, q * block + padded(rows, ROWS) * size, size):
+            store(zero(panels, 1), panels, i, size)
+
+
 @njit
 def pack_rows(panels, source, order, first, rows, block):
     """Copy `rows` rows of the row-major matrix `source` into panels, with zeros as padding and to make up whole tiles.
@@ -53,9 +62,7 @@ def pack_rows(panels, source, order, first, rows, block):
             copied = load_columns(source, row * columns + q, columns - q)
             store(copied, panels, q * block + s * size, size)
             checked = multiply_add(copied, nothing, checked)  # 0 times what is not finite is NaN
-    for q in range(0, columns, size):
-        for i in range(q * block + rows * size, q * block + padded(rows, ROWS) * size):
-            panels[i] = 0
+    clear_rows(panels, rows, columns, block)
     return total(checked) == 0
 
 
@@ -79,6 +86,23 @@ def pack_labels(panels, labels, order, first, rows, columns, block):
     for s in range(rows):
         label = labels[order[first + s]] if order.size else labels[first + s]
         panels[label // size * size * block + s * size + label % size] = 1
+
+
+@njit
+def pack_weights(packed, weights, order, first, rows):
+    """The weights of `rows` samples one after the other, ones where `weights` is empty; returns their sum.
+
+    `packed` is a (>= rows,) array, `order` as `pack_rows` has it.
+    """
+    if weights.size == 0:
+        for s in range(rows):
+            packed[s] = 1
+        return np.float64(rows)
+    sum_ = np.float64(0)
+    for s in range(rows):
+        packed[s] = weights[order[first + s] if order.size else first + s]
+        sum_ += packed[s]
+    return sum_
 
 
 @njit

@@ -28,7 +28,7 @@ def panel_range(network, piece, column):
 
 
 @inlined
-def update_panel(network, state, optimizer, piece, column, gradient, shift, scale):
+def update_panel(network, state, optimizer, piece, column, gradient, shift, scale, l2):
     """Update one panel of a piece of the weights, its biases, and the transposed copy.
 
     The gradient of the weight at an offset i is gradient[i - shift].
@@ -37,7 +37,7 @@ def update_panel(network, state, optimizer, piece, column, gradient, shift, scal
     begin, start, stop = panel_range(network, piece, column)
     if layer.bias and optimizer.update_biases:
         end = min(start, begin + size)
-        update(weights, state, gradient[begin - shift : end - shift], begin, end, optimizer, scale, False)
-    update(weights, state, gradient[start - shift : stop - shift], start, stop, optimizer, scale, True)
+        update(weights, state, gradient[begin - shift : end - shift], begin, end, optimizer, scale, l2, False)
+    update(weights, state, gradient[start - shift : stop - shift], start, stop, optimizer, scale, l2, True)
     if layer.transposed >= 0:
         transpose(network, piece.layer, column, piece.first, piece.last)

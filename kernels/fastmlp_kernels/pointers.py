@@ -40,7 +40,7 @@ def address(function, signature, cached=True):
 
 
 def _emit(result, arrays, context, builder, signature, args):
-    """Call address args[0] with `arrays` (array, offset) pairs turned to pointers, then the integers that follow."""
+    """Call address args[0] with `arrays` (array, offset) pairs turned to pointers, then the numbers that follow."""
     pointers = []
     for index in range(1, 1 + 2 * arrays, 2):
         array = context.make_array(signature.args[index])(context, builder, args[index])
@@ -74,11 +74,14 @@ def call_jets(typing, pointer, jets, offset, count):
 
 
 @intrinsic
-def call_loss(typing, pointer, deltas, deltas_offset, outputs, outputs_offset, targets, targets_offset, rows, n, block):
-    """Sum of the losses of `rows` samples; `deltas` becomes their error signal (see `losses`)."""
-    array, size = (deltas, types.intp), types.intp
-    signature = types.float64(types.intp, *array, outputs, types.intp, targets, types.intp, size, size, size)
-    return signature, partial(_emit, types.float64, 3)
+def call_loss(typing, pointer, deltas, d, outputs, o, targets, t, weights, w, parameter, rows, n, block):
+    """Sum of the losses of `rows` samples; `deltas` becomes their error signal (see `losses`).
+
+    Each array is followed by its offset.
+    """
+    at, size = types.intp, types.intp
+    arrays = deltas, at, outputs, at, targets, at, weights, at
+    return types.float64(types.intp, *arrays, types.float64, size, size, size), partial(_emit, types.float64, 4)
 
 
 if config.DISABLE_JIT:
@@ -92,6 +95,5 @@ if config.DISABLE_JIT:
     def call_jets(pointer, jets, offset, count):
         _kept[pointer - 1](jets[offset:], count)
 
-    def call_loss(pointer, deltas, deltas_offset, outputs, outputs_offset, targets, targets_offset, rows, n, block):
-        buffers = deltas[deltas_offset:], outputs[outputs_offset:], targets[targets_offset:]
-        return _kept[pointer - 1](*buffers, rows, n, block)
+    def call_loss(pointer, deltas, d, outputs, o, targets, t, weights, w, parameter, rows, n, block):
+        return _kept[pointer - 1](deltas[d:], outputs[o:], targets[t:], weights[w:], parameter, rows, n, block)

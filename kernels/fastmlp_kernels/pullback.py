@@ -6,9 +6,10 @@ import numpy as np
 
 from .compile import inlined, njit
 from .deltas import backward
-from .forward import forward_training
+from .forward import NO_DROPOUT, forward_training
 from .gradients import piece_gradient
 from .linear import product
+from .losses import smooth
 from .panels import pack_labels, pack_rows, padded, unpack_rows
 from .pointers import call_loss
 from .rows import IN_ORDER, values_and_slopes
@@ -123,15 +124,20 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh):
     activations, deltas, scratch, block = workspace.activations, workspace.deltas, workspace.scratch, workspace.block
     last, size, total = network.layers[len(network.layers) - 1], width(workspace.deltas), 0.0
     a, d = last.outputs * size * block, last.deltas * size * block
+    ones = scratch[len(scratch) // 2 :]  # beyond the targets: every row weighs the same
     for first in range(0, len(x), block):
         rows = min(block, len(x) - first)
+        ones[:rows] = 1
         pack_rows(activations, x, IN_ORDER, first, rows, block)
         if y.ndim == 1:
             pack_labels(scratch, y, IN_ORDER, first, rows, last.n_out, block)
         else:
             pack_rows(scratch, y, IN_ORDER, first, rows, block)
-        forward_training(network, activations, deltas, loss.from_net_inputs, rows, block)
-        total += call_loss(loss.address, deltas, d, activations, a, scratch, 0, rows, last.n_out, block)
+        if loss.smoothing > 0:
+            smooth(scratch, loss.smoothing, network.softmax, rows, last.n_out, block)
+        forward_training(network, activations, deltas, loss.from_net_inputs, NO_DROPOUT, 0, rows, block)
+        buffers, sizes = (deltas, d, activations, a, scratch, 0, ones, 0), (rows, last.n_out, block)
+        total += call_loss(loss.address, *buffers, loss.parameter, *sizes)
         backward(network, deltas, rows, block, scratch)
         add_gradient(gradient, network, workspace, rows, fresh and first == 0)
     return total

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .compile import njit
-from .forward import forward_training
-from .losses import softmax
+from .forward import NO_DROPOUT, forward_training
 from .panels import pack_rows, padded
 from .prediction import predict_rows
+from .softmax import softmax
 from .tile import ROWS, width
 
 IN_ORDER = np.empty(0, np.int64)  # samples as they come
@@ -55,7 +55,7 @@ def values_and_slopes(network, workspace, x, first, rows):
     """Activations and slopes of a block of `rows` rows of `x`; of softmax outputs `deltas` keeps the net inputs."""
     activations, block, size = workspace.activations, workspace.block, width(workspace.activations)
     pack_rows(activations, x, IN_ORDER, first, rows, block)
-    forward_training(network, activations, workspace.deltas, False, rows, block)
+    forward_training(network, activations, workspace.deltas, False, NO_DROPOUT, 0, rows, block)
     if network.softmax:
         last = network.layers[len(network.layers) - 1]
         a, z = last.outputs * size * block, last.deltas * size * block

@@ -5,8 +5,8 @@ multiply-add's latency for each term, so four sums are made side by side and add
 """
 
 from .compile import inlined
-from .losses import softmax
 from .pointers import call_values
+from .softmax import softmax
 from .tile import add, load, rank1, store, width, zero
 
 

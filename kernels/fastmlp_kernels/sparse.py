@@ -145,7 +145,7 @@ def piece_gradient(gradient, network, workspace, piece, slot, rows, fresh):
 
 
 @njit
-def learn_piece(network, workspace, piece, thread, blocks, rows, state, optimizer, scale):
+def learn_piece(network, workspace, piece, thread, blocks, rows, state, optimizer, scale, l2):
     """Update a piece of the first layer from non-zeros, while all blocks are kept.
 
     The gradient, of which few rows are not zero, is made a panel at a time, in the cache: what goes through memory are
@@ -158,4 +158,4 @@ def learn_piece(network, workspace, piece, thread, blocks, rows, state, optimize
         for b in range(blocks):
             _, count = block_range(workspace.block, b, rows)
             panel_gradient(gradient, offset, network, workspace, piece, column, b, count, b == 0)
-        update_panel(network, state, optimizer, piece, column, gradient, begin, scale)
+        update_panel(network, state, optimizer, piece, column, gradient, begin, scale, l2)

@@ -16,10 +16,10 @@ import numpy as np
 from .compile import inlined, njit
 from .forward import net_inputs
 from .linear import product
-from .losses import softmax
 from .panels import pack_rows, padded, unpack_rows
 from .pointers import call_jets
 from .rows import IN_ORDER
+from .softmax import softmax
 from .taylor_softmax import softmax_taylor
 from .tile import ROWS, load, multiply, multiply_add, store, width
 

@@ -8,6 +8,7 @@ All operations address flat, contiguous arrays by element offset; `stride` is th
 of two rows. `rows` must be a literal or a global constant. Offsets are not checked.
 """
 
+import functools
 import itertools
 
 from llvmlite import ir
@@ -242,6 +243,31 @@ def keep_columns(typing, tile, count):
 
 
 @intrinsic
+def join_columns(typing, left, right, count):
+    """The first `count` columns of `left`, and of `right` those from `count` on."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(left, context, builder)
+        masks = emit.columns(args[2])
+        return emit.map(lambda r, v: builder.select(masks[v], *(emit.register(tile, r, v) for tile in args[:2])))
+
+    return left(left, left, types.intp), generate
+
+
+@intrinsic
+def spread(typing, number):
+    """The one-row tile with the float `number` in every column."""
+    tile = Tile(number, 1)
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(tile, context, builder)
+        splat = emit.splat(args[0])
+        return emit.map(lambda r, v: splat)
+
+    return tile(number), generate
+
+
+@intrinsic
 def store(typing, acc, array, offset, stride):
     """array[offset + r * stride + c] = acc[r, c]."""
     _check(acc, array)
@@ -363,16 +389,39 @@ def total(typing, tile):
     return tile.dtype(tile), generate
 
 
+@intrinsic
+def largest(typing, tile):
+    """The largest element of a one-row tile; any if one is NaN."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(signature.args[0], context, builder)
+
+        def larger(left, right):
+            return builder.select(builder.fcmp_ordered(">", left, right), left, right)
+
+        best, lanes = functools.reduce(larger, (emit.register(args[0], 0, v) for v in range(SHAPE.vecs))), tile.lanes
+        while lanes > 1:  # halves, one beside the other
+            lanes //= 2
+            halves = [ir.Constant(ir.VectorType(I32, lanes), [*range(start, start + lanes)]) for start in (0, lanes)]
+            best = larger(*(builder.shuffle_vector(best, ir.Constant(best.type, ir.Undefined), h) for h in halves))
+        return builder.extract_element(best, I32(0))
+
+    return tile.dtype(tile), generate
+
+
 if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
     from .tile_numpy import (  # noqa: F401
         add,
+        join_columns,
         keep_columns,
+        largest,
         load,
         load_columns,
         load_rows,
         multiply,
         multiply_add,
         rank1,
+        spread,
         store,
         store_rows,
         subtract,

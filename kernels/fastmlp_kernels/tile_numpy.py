@@ -45,6 +45,14 @@ def keep_columns(tile, count):
     return np.where(np.arange(tile.shape[1]) < count, tile, tile.dtype.type(0))
 
 
+def join_columns(left, right, count):
+    return np.where(np.arange(left.shape[1]) < count, left, right)
+
+
+def spread(number):
+    return np.full((1, width(number)), number)
+
+
 def store(acc, array, offset, stride):
     store_rows(acc, array, offset, stride, len(acc))
 
@@ -84,3 +92,7 @@ def sum_rows(tile):
 
 def total(tile):
     return tile.sum()
+
+
+def largest(tile):
+    return tile.max()

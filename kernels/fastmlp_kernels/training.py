@@ -19,9 +19,10 @@ from numba import prange
 
 from .compile import inlined, njit, parallel_njit, specialise
 from .deltas import backward, sum_squares
-from .forward import forward_training
+from .forward import NO_DROPOUT, forward_training
 from .inputs import assembled, index_inputs, is_sparse, learn_piece, load_inputs, parts, row_count, slot_gradient
-from .panels import block_range, pack_labels, pack_rows
+from .losses import smooth
+from .panels import block_range, pack_labels, pack_rows, pack_weights
 from .pieces import panel_range, update_panel
 from .pointers import call_loss
 from .tickets import TAKEN, finish, release, take, wait
@@ -39,6 +40,7 @@ class Workspace(NamedTuple):
     activations, deltas : (slots, size) arrays; panels of one block each
     scratch : (threads, size) array; a block's targets, later the unfinished sums of its error signals; a panel of a
         piece's gradient
+    weights : (threads, block) array; of the samples of a block
     gradients : (groups, weights) array; partial gradients, of which the first becomes the gradient
     pieces : record array of pieces.PIECE
     shift : int; pieces of the first layer have 2**shift rows of weights
@@ -46,6 +48,7 @@ class Workspace(NamedTuple):
         A slot's non-zeros are sorted by such rows: those of rows i * 2**shift on are starts[i] to starts[i + 1].
     columns, rows, values : (slots, n) int32 arrays, and array; where they are, rows counted from the block's first
     losses : (blocks,) float64; squares : (blocks, L) float64; summed loss and squared error signals of each block
+    totals : (blocks,) float64; summed weights of the samples of each block
     overflows : (blocks,) int64; layer with the first activation that is not finite, of blocks whose loss is not
     tickets : int64 array; counters of the items handed out to threads (see `tickets`)
     norms : (pieces,) float64; squared norm of each piece of the gradient
@@ -56,6 +59,7 @@ class Workspace(NamedTuple):
     activations: np.ndarray
     deltas: np.ndarray
     scratch: np.ndarray
+    weights: np.ndarray
     gradients: np.ndarray
     pieces: np.ndarray
     shift: int
@@ -64,6 +68,7 @@ class Workspace(NamedTuple):
     rows: np.ndarray
     values: np.ndarray
     losses: np.ndarray
+    totals: np.ndarray
     squares: np.ndarray
     overflows: np.ndarray
     norms: np.ndarray
@@ -75,7 +80,7 @@ class Progress(NamedTuple):
 
     Attributes
     ----------
-    loss : (1,) float64; sum over samples, before each update
+    loss : (1,) float64; sum over samples, each times its weight, before each update
     squares : (L,) float64; squared error signals of each layer, summed over samples and units
     diverged : (1,) int64; the layer, from 1, where the first value that is not finite was seen; 0: none
     """
@@ -93,9 +98,9 @@ def samples(data):
 
 @inlined
 def load_block(network, workspace, data, slot, thread, first, rows):
-    """Load inputs of samples first..first + rows into a slot, their targets into a thread's scratch.
+    """Load inputs of samples first..first + rows into a slot, their targets and weights into a thread's scratch.
 
-    Returns whether all inputs are finite.
+    Returns (the sum of the weights, whether all inputs are finite).
     """
     targets, n_out, block = workspace.scratch[thread], data.y.shape[1], workspace.block
     activations, deltas = workspace.activations[slot], workspace.deltas[slot]
@@ -104,19 +109,26 @@ def load_block(network, workspace, data, slot, thread, first, rows):
         pack_labels(targets, data.labels, data.order, first, rows, n_out, block)
     else:
         pack_rows(targets, data.y, data.order, first, rows, block)
-    return finite
+    return pack_weights(workspace.weights[thread], data.weights, data.order, first, rows), finite
 
 
 @inlined
-def block_loss(network, workspace, data, loss, slot, thread, first, rows):
-    """(summed loss of a block, whether its inputs are finite); the output layer's error signal is left in the slot."""
-    finite = load_block(network, workspace, data, slot, thread, first, rows)
+def block_loss(network, workspace, data, loss, update, slot, thread, start, first, rows):
+    """Summed loss and weights of rows first..first + rows of the samples from `start` on, and whether inputs are finite.
+
+    The output layer's error signal is left in the slot's deltas. For `update` see `forward.forward_training`.
+    """
+    total_weight, finite = load_block(network, workspace, data, slot, thread, start + first, rows)
     block, size, last = workspace.block, width(workspace.deltas), network.layers[len(network.layers) - 1]
     activations, deltas, targets = workspace.activations[slot], workspace.deltas[slot], workspace.scratch[thread]
-    forward_training(network, activations, deltas, loss.from_net_inputs, rows, block, is_sparse(data.x))
+    started = is_sparse(data.x)
+    forward_training(network, activations, deltas, loss.from_net_inputs, update, first, rows, block, started)
     d, a = last.deltas * size * block, last.outputs * size * block
-    total = call_loss(loss.address, deltas, d, activations, a, targets, 0, rows, last.n_out, block)
-    return total, finite
+    weights, sizes = workspace.weights[thread], (rows, last.n_out, block)
+    if loss.smoothing > 0:
+        smooth(targets, loss.smoothing, network.softmax, *sizes)
+    buffers = deltas, d, activations, a, targets, 0, weights, 0
+    return call_loss(loss.address, *buffers, loss.parameter, *sizes), total_weight, finite
 
 
 @njit
@@ -134,11 +146,12 @@ def overflowing_layer(network, activations, rows, block):
 
 
 @inlined
-def train_block(network, workspace, data, loss, b, slot, thread, start, rows):
-    """Forward and backward pass of block `b` of the `rows` samples from `start` on, in a slot."""
+def train_block(network, workspace, data, loss, update, b, slot, thread, start, rows):
+    """Forward and backward pass, for an update, of block `b` of the `rows` samples from `start` on, in a slot."""
     block = workspace.block
     first, count = block_range(block, b, rows)
-    workspace.losses[b], _ = block_loss(network, workspace, data, loss, slot, thread, start + first, count)
+    total, total_weight, _ = block_loss(network, workspace, data, loss, update, slot, thread, start, first, count)
+    workspace.losses[b], workspace.totals[b] = total, total_weight
     if not math.isfinite(workspace.losses[b]):
         workspace.overflows[b] = overflowing_layer(network, workspace.activations[slot], count, block)
     backward(network, workspace.deltas[slot], count, block, workspace.scratch[thread])
@@ -154,12 +167,12 @@ def block_gradient(gradient, network, workspace, data, piece, b, slot, rows, fre
 
 
 @inlined
-def train_share(network, workspace, data, loss, i, shares, thread, begin, end, start, rows):
+def train_share(network, workspace, data, loss, update, i, shares, thread, begin, end, start, rows):
     """Share `i` of training blocks begin..end of the `rows` samples from `start` on; a share is one block if kept."""
     first, last = begin + i * (end - begin) // shares, begin + (i + 1) * (end - begin) // shares
     slot = i if workspace.keep else thread
     for b in range(first, last):
-        train_block(network, workspace, data, loss, b, slot, thread, start, rows)
+        train_block(network, workspace, data, loss, update, b, slot, thread, start, rows)
         if not workspace.keep:
             for piece in workspace.pieces:
                 block_gradient(workspace.gradients[i], network, workspace, data, piece, b, slot, rows, b == first)
@@ -203,10 +216,10 @@ def clipping(limit, scale, norms):
 
 
 @inlined
-def update_piece(network, workspace, state, optimizer, piece, scale):
+def update_piece(network, workspace, state, optimizer, piece, scale, l2):
     """Update a piece of the weights from its gradient in gradients[0]."""
     for column in range(piece.left, piece.right, width(network.weights)):
-        update_panel(network, state, optimizer, piece, column, workspace.gradients[0], 0, scale)
+        update_panel(network, state, optimizer, piece, column, workspace.gradients[0], 0, scale, l2)
 
 
 @inlined
@@ -230,6 +243,15 @@ def summarise(network, workspace, progress, blocks):
 
 
 @inlined
+def mean_scale(workspace, blocks):
+    """What takes sums over a batch to means: 1 / its summed weights, or 0 if all of them are 0."""
+    total = 0.0
+    for b in range(blocks):
+        total += workspace.totals[b]
+    return 1 / total if total > 0 else 0.0
+
+
+@inlined
 def block_count(workspace, rows):
     """(blocks of `rows` samples, how many of them to train before their gradient is completed)."""
     blocks = (rows + workspace.block - 1) // workspace.block
@@ -247,15 +269,15 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
     item, end = take(tickets, TAKEN), 0
     for batch in range(first, last):
         start = batch * batch_size
-        rows = min(batch_size, samples(data) - start)
-        scale = 1 / rows if optimizer.mean else 1.0
+        rows, scale = min(batch_size, samples(data) - start), 1.0
         blocks, chunk = block_count(workspace, rows)
         for begin in range(0, blocks, chunk):
             stop = min(begin + chunk, blocks)
             shares = stop - begin if workspace.keep else min(blocks, len(workspace.gradients))
             base, end = end, end + shares
             while item < end:
-                train_share(network, workspace, data, loss, item - base, shares, thread, begin, stop, start, rows)
+                learning, share = (network, workspace, data, loss, state.steps[0]), (item - base, shares, thread)
+                train_share(*learning, *share, begin, stop, start, rows)
                 if finish(tickets, end):
                     if stop == blocks:
                         summarise(network, workspace, progress, blocks)
@@ -264,16 +286,19 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
             wait(tickets, end)
             if progress.diverged[0]:
                 return
+            if optimizer.mean and stop == blocks:
+                scale = mean_scale(workspace, blocks)
+            l2 = optimizer.l2 * (scale if optimizer.average_l2 else 1.0)
             base, end = end, end + len(pieces)
             while item < end:
                 piece = pieces[item - base]
-                whole, step = at_once and begin == 0 and stop == blocks, (rows, state, optimizer, scale)
+                whole, step = at_once and begin == 0 and stop == blocks, (rows, state, optimizer, scale, l2)
                 if not (whole and learn_piece(data.x, network, workspace, piece, thread, blocks, *step)):
                     complete_gradient(network, workspace, data, piece, begin, stop, rows)
                     if clip:
                         workspace.norms[item - base] = squared_norm(network, workspace, piece, optimizer.update_biases)
                     elif learn and stop == blocks:
-                        update_piece(network, workspace, state, optimizer, piece, scale)
+                        update_piece(network, workspace, state, optimizer, piece, scale, l2)
                 if finish(tickets, end):
                     state.steps[0] += learn and not clip and stop == blocks
                     release(tickets, end)
@@ -283,7 +308,7 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
             scale *= clipping(optimizer.clip_norm, scale, workspace.norms)
             base, end = end, end + len(pieces)
             while item < end:
-                update_piece(network, workspace, state, optimizer, pieces[item - base], scale)
+                update_piece(network, workspace, state, optimizer, pieces[item - base], scale, l2)
                 if finish(tickets, end):
                     state.steps[0] += 1
                     release(tickets, end)
@@ -302,7 +327,8 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
     loss : losses.Loss
     optimizer, state : Optimizer, State; the state is updated. To get a gradient instead, call with the kind NONE
         (`updates.NO_UPDATE`) and one batch: nothing is updated, and workspace.gradients[0] holds the gradient, packed
-        like the weights and summed over the samples of the last batch.
+        like the weights and summed over the samples of the last batch. Units are dropped (see `packed.set_dropout`)
+        as in update number state.steps[0].
     progress : Progress; added to
     threads : int; threads that share the work, no more than the workspace is made for
     """
@@ -320,13 +346,13 @@ def evaluate_blocks(network, workspace, data, loss, thread):
     b = take(workspace.tickets, TAKEN)
     while b * block < rows:
         count = min(block, rows - b * block)
-        total, finite = block_loss(network, workspace, data, loss, thread, thread, b * block, count)
+        total, _, finite = block_loss(network, workspace, data, loss, NO_DROPOUT, thread, thread, 0, b * block, count)
         workspace.losses[b] = total if finite else np.nan
         b = take(workspace.tickets, TAKEN)
 
 
 def _evaluate(network, workspace, data, loss, threads):
-    """The loss summed over all samples, or NaN if an input is not finite.
+    """The loss summed over all samples, each times its weight, or NaN if an input is not finite.
 
     Parameters
     ----------

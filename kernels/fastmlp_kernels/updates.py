@@ -28,6 +28,9 @@ class Optimizer(NamedTuple):
     mean : bool
         Whether gradients are averaged over the batch, rather than summed.
     update_biases : bool
+    average_l2 : bool
+        Whether the penalty is part of what is averaged, rather than added to the average: l2 / (2 samples) |W|^2, or
+        over the sum of the samples' weights.
     """
 
     kind: int
@@ -40,9 +43,10 @@ class Optimizer(NamedTuple):
     clip_norm: float
     mean: bool
     update_biases: bool
+    average_l2: bool
 
 
-NO_UPDATE = Optimizer(NONE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, False)
+NO_UPDATE = Optimizer(NONE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, False, False)
 
 
 class State(NamedTuple):
@@ -60,8 +64,8 @@ class State(NamedTuple):
 
 
 @inlined
-def update(weights, state, gradient, start, stop, optimizer, scale, decays):
-    """Update weights[start : stop] from `scale` times their gradient, an array of as many elements.
+def update(weights, state, gradient, start, stop, optimizer, scale, l2, decays):
+    """Update weights[start : stop] from `scale` times their gradient, of as many elements, and `l2` times the weights.
 
     `decays` tells whether l2 and weight decay apply: to weights, not to biases. Sources: Sutskever et al. (2013) for
     Nesterov's momentum, in the form that looks ahead from the new velocity; Kingma & Ba (2015), algorithm 1, for Adam;
@@ -69,7 +73,7 @@ def update(weights, state, gradient, start, stop, optimizer, scale, decays):
     """
     real = weights.dtype.type
     rate, momentum, scale = real(optimizer.learning_rate), real(optimizer.momentum), real(scale)
-    l2, kind = real(optimizer.l2 if decays else 0.0), optimizer.kind
+    l2, kind = real(l2 if decays else 0.0), optimizer.kind
     # Of slices, indices run from 0: counted from `start`, which might be negative, loops would not become vector code.
     w = weights[start:stop]
     first, second = state.first[start:stop], state.second[start:stop]

@@ -189,7 +189,7 @@ def test_binary_cross_entropy_refuses_targets_beyond_0_and_1(value):
         ({"validation_data": (X, Y * np.inf)}, ValueError, r"validation_data\[1\] is inf at row 0, column 0"),
         ({"validation_data": (X[:0], Y[:0])}, ValueError, r"validation_data\[0\] has no rows"),
         ({"validation_data": X}, TypeError, r"validation_data is no pair; accepted: \(X, y\)"),
-        ({"validation_data": (X, Y, X)}, TypeError, r"validation_data is no pair; accepted: \(X, y\)"),
+        ({"validation_data": (X, Y, X, Y)}, TypeError, r"validation_data is no pair; accepted: \(X, y\)"),
         (
             {"validation_data": (X, Y), "validation_fraction": 0.1},
             ValueError,

@@ -13,7 +13,8 @@ from numba.core import config
 from tests import reference
 
 PLAIN = bool(config.DISABLE_JIT)  # the suite runs as plain Python, slowly: grids are smaller then
-DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+TYPES = [np.float64] if PLAIN else [np.float32, np.float64]  # the kernels know no difference but in vectormath
+DTYPES = pytest.mark.parametrize("dtype", TYPES, ids=lambda dtype: dtype.__name__)
 NO_ORDER = np.empty(0, np.int64)
 NO_LABELS = np.empty(0, np.int64)
 HOW = ["serial"] if PLAIN else ["serial", "parallel"]  # plain Python knows one way to run
@@ -95,11 +96,19 @@ def parameters(built, values=None):
 
 
 SMOOTH = ("identity", "sigmoid", "tanh", "softplus", "silu", "gelu")
-# Seeds of random networks; a few are for every register tile.
 FEW = range(0, 100, 31)
-SEEDS = pytest.mark.parametrize(
-    "seed", [pytest.param(s, marks=[pytest.mark.shapes] * (s in FEW)) for s in (FEW if PLAIN else range(100))]
-)
+CHOSEN = FEW if PLAIN else range(100)
+
+
+def _network(seed, dtype):
+    """Parameters of a test; a few in float32 are for every register tile, whose loops are those of float64."""
+    chosen = seed in FEW and dtype == np.float32
+    return pytest.param(seed, dtype, id=f"{dtype.__name__}-{seed}", marks=[pytest.mark.shapes] * chosen)
+
+
+# Random networks to differentiate, in float64 or in both dtypes.
+SEEDS = pytest.mark.parametrize("seed", CHOSEN)
+NETWORKS = pytest.mark.parametrize(("seed", "dtype"), [_network(s, d) for s in CHOSEN for d in TYPES])
 
 
 class RandomNetwork:

@@ -198,7 +198,7 @@ def unknown(z):
 
 ONE, TWO = (lambda z: z), (lambda a, y: a)
 ACTIVATION_ERRORS = [
-    (("relu", ONE, ONE), ValueError, "name is 'relu', which is built in; accepted: none of elu, gelu"),
+    (("relu", ONE, ONE), ValueError, "name is 'relu', which is built in; accepted: none of elu, exp, gelu"),
     (("softmax", ONE, ONE), ValueError, "'softmax', which is built in"),
     ((3, ONE, ONE), TypeError, "name is 3; accepted: a string"),
     (("my own", ONE, ONE), ValueError, "name is 'my own'; accepted: letters"),
@@ -215,7 +215,7 @@ ACTIVATION_ERRORS = [
     (("own", ONE, lambda z: np.inf), ValueError, r"derivative\(-10\) is inf; accepted: finite numbers"),
 ]
 LOSS_ERRORS = [
-    (("squared_error", TWO, TWO), ValueError, "name is 'squared_error', which is built in; accepted: none of auto"),
+    (("squared_error", TWO, TWO), ValueError, "name is 'squared_error', which is built in; accepted: none of abs"),
     (("auto", TWO, TWO), ValueError, "'auto', which is built in"),
     ((None, TWO, TWO), TypeError, "name is None"),
     (("own", ONE, TWO), ValueError, "value does not work for 2 float32"),
@@ -304,7 +304,7 @@ SCRIPT = """
     @njit
     def run(activation, loss, z, deltas):
         call_values(activation, z, 0, 1)
-        return call_loss(loss, deltas, 0, z, 0, z, 0, 1, 1, 96)
+        return call_loss(loss, deltas, 0, z, 0, z, 0, np.ones(1), 0, 0.0, 1, 1, 96)
 
     z = np.ones(10_000)
     error = run(values_address("own", float64), loss_address(("own", "elementwise"), float64), z, np.ones(10_000))

@@ -12,16 +12,18 @@ import fastmlp_kernels as fk
 import numba
 import numpy as np
 import pytest
+from fastmlp_kernels.compile import cached_njit
 from numba import njit, prange
 from numba.core.runtime import _nrt_python, rtsys
 
+from tests import reference
 from tests.kernels.cases import PLAIN, RandomNetwork
 
 SOURCES = Path(fk.__file__).parent
 JIT = pytest.mark.skipif(PLAIN, reason="about compiled code")
 
 
-@njit(nogil=True)
+@cached_njit(nogil=True)
 def all_of_it(outputs, gradients, gradient, network, space, x):
     """Forward, back to the inputs and to the parameters, for rows that belong together."""
     for s in range(len(x)):
@@ -30,7 +32,7 @@ def all_of_it(outputs, gradients, gradient, network, space, x):
     fk.gradient_rows(gradient, network, space, x, outputs, True)
 
 
-@njit(parallel=True)
+@cached_njit(parallel=True, nogil=True)
 def shared(outputs, gradients, partial, network, spaces, x):
     for part in prange(len(outputs)):
         space = fk.workspace_of(spaces, part)
@@ -55,8 +57,20 @@ class Parts:
             *(array[part] for array in self.results), self.case.built, fk.workspace_of(self.spaces, part), self.x[part]
         )
 
+    def share(self):
+        shared(*self.results, self.case.built, self.spaces, self.x)
+
     def bits(self):
         return [array.tobytes() for array in self.results]
+
+
+def at_once(*functions):
+    """Call functions without arguments, each in a Python thread of its own."""
+    threads = [threading.Thread(target=function) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +84,9 @@ def serial():
 
 def test_parts_run_by_prange_have_the_same_bits(serial):
     parts = Parts()
-    shared(*parts.results, parts.case.built, parts.spaces, parts.x)
+    parts.share()
     assert parts.bits() == serial
+    assert PLAIN or numba.config.THREADING_LAYER in ("default", numba.threading_layer())
 
 
 def test_parts_run_by_threads_at_once_have_the_same_bits(serial):
@@ -82,12 +97,18 @@ def test_parts_run_by_threads_at_once_have_the_same_bits(serial):
             for part in which:
                 parts.run(part)
 
-    threads = [threading.Thread(target=run, args=(which,)) for which in ([0, 2, 4, 6], [1, 3, 5, 7])]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(lambda: run([0, 2, 4, 6]), lambda: run([1, 3, 5, 7]))
     assert parts.bits() == serial
+
+
+@JIT
+def test_parallel_regions_entered_by_threads_at_once_have_the_same_bits(serial):
+    first, second = Parts(), Parts()
+    first.share()
+    if numba.threading_layer() == "workqueue":
+        pytest.skip("Numba's own threads take one region at a time")
+    at_once(*(lambda parts=parts: [parts.share() for _ in range(50)] for parts in (first, second)))
+    assert first.bits() == second.bits() == serial
 
 
 @njit
@@ -180,6 +201,8 @@ def test_public_names_exist_and_are_documented():
 
 
 SCRIPT = """
+    import sys
+
     import numpy as np
     import fastmlp_kernels as fk
     from fastmlp_kernels.compile import cached_njit
@@ -199,37 +222,40 @@ SCRIPT = """
         return outputs[0]
 
     weights, x, outputs = (np.full((1, 1), 0.5),), np.ones(1), np.empty(1)
-    network = fk.network(weights, None, ["tanh"])
-    forward(outputs, network, fk.workspace(network, 1), x)
-    print(outputs[0], made_inside(weights, x), sum(forward.stats.cache_hits.values()),
-          sum(made_inside.stats.cache_hits.values()))
+    if sys.argv[1] == "inside":
+        print(made_inside(weights, x), sum(made_inside.stats.cache_hits.values()))
+    else:
+        network = fk.network(weights, None, ["tanh"])
+        forward(outputs, network, fk.workspace(network, 1), x)
+        print(outputs[0], sum(forward.stats.cache_hits.values()))
 """
 
 
-def in_a_process(root):
-    """What SCRIPT prints: (result, the same of a network made inside, cache hits of both)."""
+def in_a_process(root, where):
+    """What SCRIPT prints: (result of a network made outside or inside compiled code, cache hits)."""
     variables = {**os.environ, "PYTHONPATH": str(root), "FASTMLP_CACHE_DIR": str(root / "kernels")}
     script = root / "script.py"
     if not script.exists():
         script.write_text(textwrap.dedent(SCRIPT))
-    done = subprocess.run([sys.executable, script], env=variables, cwd=root, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, script, where], env=variables, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    result, inside, *hits = done.stdout.split()
-    return float(result), float(inside), *map(int, hits)
+    result, hits = done.stdout.split()
+    return float(result), int(hits)
 
 
 @JIT
 def test_users_caches_last_from_process_to_process_and_notice_edited_kernels(tmp_path):
     shutil.copytree(SOURCES, tmp_path / SOURCES.name, ignore=shutil.ignore_patterns("__pycache__"))
     value = pytest.approx(np.tanh(0.5))
-    assert in_a_process(tmp_path) == (value, value, 0, 0)
-    assert in_a_process(tmp_path) == (value, value, 1, 1), "an address of another process was kept"
+    for hits in (0, 1):
+        assert in_a_process(tmp_path, "inside") == (value, hits), "an address of another process was kept"
+        assert in_a_process(tmp_path, "outside") == (value, hits)
     source = tmp_path / SOURCES.name / "single.py"
     edited = source.read_text().replace("outputs[k] = activations[start + k]", "outputs[k] = 7")
     assert edited != source.read_text()
     source.write_text(edited)
-    assert in_a_process(tmp_path) == (7, 7, 0, 0), "stale machine code"
-    assert in_a_process(tmp_path) == (7, 7, 1, 1)
+    assert in_a_process(tmp_path, "outside") == (7, 0), "stale machine code"
+    assert in_a_process(tmp_path, "outside") == (7, 1)
 
 
 @JIT
@@ -247,3 +273,28 @@ def test_drivers_may_be_called_from_compiled_code():
 
     run(found, case.built, activations, case.x, np.empty(0, np.int64), block, np.zeros(2, np.int64))
     np.testing.assert_array_equal(found, outputs)
+
+
+@cached_njit()
+def two_epochs(network, space, x, y, loss, threads):
+    """(training losses by all threads, by the caller's alone, loss after it by all threads, by the caller's alone)."""
+    data, progress, optimizer = fk.data(network, x, y), fk.progress(network), fk.optimizer(fk.SGD, learning_rate=0.1)
+    state, losses = fk.optimizer_state(network, fk.SGD), np.empty(4)
+    fk.train(network, space, data, loss, optimizer, state, progress, len(x), 0, 1, threads)
+    losses[0] = progress.loss[0]
+    fk.train_serial(network, space, data, loss, optimizer, state, progress, len(x), 0, 1, threads)
+    losses[1] = progress.loss[0] - losses[0]
+    losses[2] = fk.evaluate(network, space, data, loss, threads)
+    losses[3] = fk.evaluate_serial(network, space, data, loss, threads)
+    return losses
+
+
+def test_drivers_train_and_evaluate_inside_compiled_code():
+    case, threads = RandomNetwork(3, np.float32, ["tanh"], "softmax"), numba.get_num_threads()
+    y = np.eye(case.sizes[-1], dtype=np.float32)[case.rng.integers(0, case.sizes[-1], len(case.x))]
+    loss = fk.loss("cross_entropy", "softmax", np.float32)
+    expected = reference.losses(case.network, case.x.astype(float), y.astype(float), "cross_entropy").sum()
+    space = fk.training_workspace(case.built, len(case.x), threads)
+    trained, at_second, after, again = two_epochs(case.built, space, case.x, y, loss, threads)
+    assert trained == pytest.approx(expected, rel=1e-5)
+    assert trained > at_second > after == again

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels.forward import DEPTH, forward, forward_training
+from fastmlp_kernels.forward import DEPTH, NO_DROPOUT, forward, forward_training
 from fastmlp_kernels.tile import ROWS
 
 from tests import reference
@@ -107,7 +107,7 @@ def test_several_layers_for_training_leave_their_slopes(guarded, dtype, rows):
     network = reference.random_network(sizes, ["sigmoid", "tanh", "sigmoid"], dtype)
     built = kernel_network(network, dtype)
     activations, deltas = buffers(guarded, random((rows, sizes[0]), dtype), sizes, block)
-    forward_training(built, activations, deltas, False, rows, block)
+    forward_training(built, activations, deltas, False, NO_DROPOUT, 0, rows, block)
     net_inputs, errors = check(network, built, activations, sizes, rows, block)
     slopes = layers(deltas, built.layers.deltas, sizes[1:], rows, block)
     for found, z, error, name in zip(slopes, net_inputs, errors, network.activations, strict=True):
@@ -121,7 +121,7 @@ def test_losses_that_apply_the_activation_find_the_net_inputs(guarded, dtype, ou
     network = reference.random_network(sizes, ["tanh", output], dtype)
     built = kernel_network(network, dtype)
     activations, deltas = buffers(guarded, random((rows, sizes[0]), dtype), sizes, block)
-    forward_training(built, activations, deltas, True, rows, block)
+    forward_training(built, activations, deltas, True, NO_DROPOUT, 0, rows, block)
     hidden = layers(activations, built.layers.outputs, sizes[1:], rows, block)[0]
     found = layers(deltas, built.layers.deltas, sizes[1:], rows, block)[1]
     z = hidden @ network.weights[1] + network.biases[1]

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels.losses import LOSSES, loss, softmax
+from fastmlp_kernels.losses import LOSSES, loss
+from fastmlp_kernels.softmax import softmax
 from fastmlp_kernels.tile import ROWS
 
 from tests import reference
@@ -12,12 +13,12 @@ KEYS = pytest.mark.parametrize("key", LOSSES, ids="-".join)
 HUGE = 1e4  # net inputs at which exp overflows and log(0) lurks
 
 
-def targets(rows, n, dtype, loss):
+def targets(rows, n, dtype, key):
     """Targets that the loss admits: any numbers, shares that add up to one, or probabilities."""
     y = abs(random((rows, n), float, 7))
-    if loss == "cross_entropy":
+    if key[1] == "softmax":
         y /= y.sum(axis=1, keepdims=True)
-    return (y / (1 + y) if loss == "binary_cross_entropy" else y).astype(dtype)
+    return (y / (1 + y) if key[1] == "sigmoid" else y).astype(dtype)
 
 
 class Run:
@@ -26,7 +27,7 @@ class Run:
     Where the output activation is applied element by element, it is tanh. All that pads the panels is NaN.
     """
 
-    def __init__(self, guarded, key, z, y):
+    def __init__(self, guarded, key, z, y, weights=None, parameter=None):
         (self.rows, self.n), self.size, dtype = z.shape, width(z.dtype), z.dtype
         self.block = padded(self.rows, ROWS) + ROWS
         loss = LOSSES[key]
@@ -35,7 +36,10 @@ class Run:
         self.deltas, self.outputs, packed_targets = (
             guarded(reference.to_panels(m.astype(dtype), self.size, self.block, np.nan)) for m in (slopes, a, y)
         )
-        self.loss = loss.function(self.deltas, self.outputs, packed_targets, self.rows, self.n, self.block)
+        weights = guarded(np.ones(self.rows, dtype) if weights is None else weights)
+        parameter = loss.parameter if parameter is None else parameter
+        buffers = self.deltas, self.outputs, packed_targets, weights
+        self.loss = loss.function(*buffers, parameter, self.rows, self.n, self.block)
 
     def delta(self):
         return reference.from_panels(self.deltas, self.size, self.block, self.rows, self.n)
@@ -44,12 +48,17 @@ class Run:
         return reference.from_panels(self.outputs, self.size, self.block, self.rows, self.n)
 
 
-def expected(key, z, y):
+def expected(key, z, y, weights, parameter):
     """(loss, error signal, activations) of the reference."""
     name, output = key[0], "tanh" if key[1] == "elementwise" else key[1]
+    name = "binary_focal" if key == ("focal", "sigmoid") else name
     z, y = z.astype(float), y.astype(float)
     a = reference.softmax(z) if output == "softmax" else reference.ACTIVATIONS[output][0](z)
-    return reference.LOSSES[name][0](a, y).sum(), reference.output_delta(z, a, y, output, name), a
+    delta = reference.output_delta(z, a, y, output, name, *parameter)
+    return (reference.LOSSES[name][0](a, y, *parameter) * weights).sum(), delta * weights[:, None], a
+
+
+PARAMETERS = {"huber": [0.3], "quantile": [0.8], "focal": [0.0, 0.5, 1.5]}
 
 
 @KEYS
@@ -58,21 +67,25 @@ def expected(key, z, y):
 @pytest.mark.parametrize("n", SIZES)
 def test_value_and_error_signal(guarded, key, dtype, rows, n):
     n = sized(n, dtype)
-    z, y = random((rows, n), dtype), targets(rows, n, dtype, key[0])
-    run, (loss, delta, a) = Run(guarded, key, z, y), expected(key, z, y)
-    # An exponential of z - max z is off by the rounding of that difference; some ten roundings follow it.
-    error = np.finfo(dtype).eps * (10 + np.ptp(z)) * max(1, abs(y).max()) ** 2
-    assert_close(run.activations(), a, error)
-    assert_close(run.delta(), delta, error)
-    assert abs(run.loss - loss) <= z.size * error
-    assert PLAIN or isinstance(run.loss, float)
+    z, y = random((rows, n), dtype), targets(rows, n, dtype, key)
+    weights = abs(random(rows, dtype, 3))
+    weights[rows // 2] = 0
+    for parameter in PARAMETERS.get(key[0], [LOSSES[key].parameter]):
+        run = Run(guarded, key, z, y, weights, parameter)
+        loss, delta, a = expected(key, z, y, weights.astype(float), [parameter] if key[0] in PARAMETERS else [])
+        # An exponential of z - max z is off by the rounding of that difference; some ten roundings follow it.
+        error = np.finfo(dtype).eps * (10 + np.ptp(z)) * max(1, abs(y).max()) ** 2
+        assert_close(run.activations(), a, error)
+        assert_close(run.delta(), delta, error * max(1, weights.max()))
+        assert abs(run.loss - loss) <= z.size * error
+        assert PLAIN or isinstance(run.loss, float)
 
 
 @KEYS
 @DTYPES
 def test_padding_of_the_error_signal_is_zero(guarded, key, dtype):
     rows, n = ROWS + 1, width(dtype) + 1
-    run = Run(guarded, key, random((rows, n), dtype), targets(rows, n, dtype, key[0]))
+    run = Run(guarded, key, random((rows, n), dtype), targets(rows, n, dtype, key))
     whole = run.deltas.reshape(panels(n, dtype), run.block, run.size)
     tiles = padded(rows, ROWS)
     np.testing.assert_array_equal(whole[:, rows:tiles], 0)
@@ -128,7 +141,8 @@ def test_softmax_does_not_depend_on_a_common_shift(guarded, dtype, shift):
     softmax(outputs, rows, n, block)
     found = reference.from_panels(outputs, width(dtype), block, rows, n)
     value = reference.softmax(z.astype(float))
-    assert_close(found, value, 6 * np.finfo(dtype).eps * value)  # exp, its sum, its inverse, their product
+    # exp, its sum of n terms, its inverse, their product
+    assert_close(found, value, (6 + n / 2) * np.finfo(dtype).eps * value)
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=(n + 6) * np.finfo(dtype).eps)
 
 
@@ -141,5 +155,8 @@ def test_losses_by_name_know_whether_they_apply_the_activation(name, output):
 def test_losses_that_do_not_fit_the_outputs_are_refused():
     with pytest.raises(ValueError, match="loss is 'cross_entropy' with output_activation 'tanh'; accepted: softmax"):
         loss("cross_entropy", "tanh", np.float32)
-    with pytest.raises(ValueError, match="loss is 'hinge'; accepted: squared_error, cross_entropy, binary_cross"):
+    with pytest.raises(
+        ValueError,
+        match="loss is 'hinge'; accepted: squared_error, absolute_error, huber, quant",
+    ):
         loss("hinge", "tanh", np.float32)

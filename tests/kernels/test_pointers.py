@@ -28,8 +28,9 @@ def jets_at(pointer, jets, offset, count):
 
 
 @numba.njit
-def loss_at(pointer, deltas, d, outputs, o, targets, t, rows, n, block):
-    return pointers.call_loss(pointer, deltas, d, outputs, o, targets, t, rows, n, block)
+def loss_at(pointer, deltas, d, outputs, o, targets, t, weights, w, parameter, rows, n, block):
+    buffers = deltas, d, outputs, o, targets, t, weights, w
+    return pointers.call_loss(pointer, *buffers, parameter, rows, n, block)
 
 
 @DTYPES
@@ -75,14 +76,15 @@ def test_values_and_three_derivatives_of_a_stretch(guarded, dtype, name):
 @DTYPES
 @pytest.mark.parametrize("key", LOSSES, ids="-".join)
 def test_losses_by_address_are_the_losses(guarded, dtype, key):
-    rows, n, block, start = ROWS + 1, width(dtype) + 1, 2 * ROWS, (2, 5, 11)
+    rows, n, block, start = ROWS + 1, width(dtype) + 1, 2 * ROWS, (2, 5, 11, 7)
     y = np.eye(n, dtype=dtype)[np.arange(rows) % n]
     matrices = random((rows, n), dtype), random((rows, n), dtype, 1), y
     packed = [reference.to_panels(matrix, width(dtype), block) for matrix in matrices]
+    packed.append(abs(random(rows, dtype, 2)))
     shifted = [guarded(np.concatenate([np.full(s, 9, dtype), p])) for s, p in zip(start, packed, strict=True)]
     arguments = [part for pair in zip(shifted, start, strict=True) for part in pair]
-    by_address = loss_at(loss_address(key, numba.from_dtype(np.dtype(dtype))), *arguments, rows, n, block)
-    assert by_address == LOSSES[key].function(*packed, rows, n, block)
+    by_address = loss_at(loss_address(key, numba.from_dtype(np.dtype(dtype))), *arguments, 0.5, rows, n, block)
+    assert by_address == LOSSES[key].function(*packed, 0.5, rows, n, block)
     for s, p, q in zip(start, packed, shifted, strict=True):
         np.testing.assert_array_equal(q[s:], p)
         np.testing.assert_array_equal(q[:s], 9)

@@ -8,13 +8,12 @@ from fastmlp_kernels.losses import loss
 from fastmlp_kernels.pullback import gradient_rows, jacobian_one, loss_gradient_rows, vjp_rows
 
 from tests import reference
-from tests.kernels.cases import DTYPES, SEEDS, RandomNetwork, kernel_network
+from tests.kernels.cases import DTYPES, NETWORKS, SEEDS, RandomNetwork, kernel_network
 
 STEP = 1e-6  # of differences with respect to the inputs
 
 
-@SEEDS
-@DTYPES
+@NETWORKS
 def test_vector_jacobian_products(guarded, seed, dtype):
     case = RandomNetwork(seed, dtype)
     gradients, found = case.random(len(case.x), case.sizes[-1]), guarded(case.x.shape, dtype)
@@ -35,8 +34,7 @@ def test_vector_jacobian_products_are_central_differences(guarded, seed):
         np.testing.assert_allclose(found[:, i], expected, rtol=1e-6, atol=1e-7)
 
 
-@SEEDS
-@DTYPES
+@NETWORKS
 def test_jacobians(guarded, seed, dtype):
     case = RandomNetwork(seed, dtype)
     found = guarded((case.sizes[-1], case.sizes[0]), dtype)
@@ -65,8 +63,7 @@ def test_without_transposed_weights_of_the_first_layer_nothing_wrong_is_given(dt
     assert np.isnan(jacobian).all()
 
 
-@SEEDS
-@DTYPES
+@NETWORKS
 def test_parameter_gradients_for_given_output_gradients(guarded, seed, dtype):
     case = RandomNetwork(seed, dtype)
     gradients, found = case.random(len(case.x), case.sizes[-1]), guarded(case.built.weights.shape, dtype)

@@ -7,11 +7,10 @@ from fastmlp_kernels.rows import forward_rows
 from numba.core.errors import TypingError
 
 from tests import reference
-from tests.kernels.cases import DTYPES, PLAIN, SEEDS, RandomNetwork
+from tests.kernels.cases import NETWORKS, PLAIN, RandomNetwork
 
 
-@SEEDS
-@DTYPES
+@NETWORKS
 def test_outputs_are_those_of_the_reference(guarded, seed, dtype):
     case = RandomNetwork(seed, dtype)
     found = case.outputs(guarded)

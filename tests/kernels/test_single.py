@@ -8,11 +8,10 @@ from numba import njit
 from numba.core.runtime import _nrt_python, rtsys
 
 from tests import reference
-from tests.kernels.cases import DTYPES, PLAIN, SEEDS, RandomNetwork
+from tests.kernels.cases import DTYPES, NETWORKS, PLAIN, RandomNetwork
 
 
-@SEEDS
-@DTYPES
+@NETWORKS
 def test_outputs_are_those_of_the_reference(guarded, seed, dtype):
     case = RandomNetwork(seed, dtype)
     found = guarded((case.sizes[-1],), dtype)

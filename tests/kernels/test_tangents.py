@@ -5,13 +5,12 @@ from fastmlp_kernels.construction import workspace
 from fastmlp_kernels.tangents import jvp_rows
 
 from tests import reference
-from tests.kernels.cases import DTYPES, SEEDS, RandomNetwork
+from tests.kernels.cases import NETWORKS, SEEDS, RandomNetwork
 
 STEP = 1e-6
 
 
-@SEEDS
-@DTYPES
+@NETWORKS
 def test_jacobian_vector_products(guarded, seed, dtype):
     case = RandomNetwork(seed, dtype)
     directions, values, found = case.random(*case.x.shape), case.outputs(guarded), case.outputs(guarded)

@@ -5,7 +5,7 @@ from fastmlp_kernels.construction import taylor_workspace
 from fastmlp_kernels.taylor import taylor_rows
 
 from tests import reference
-from tests.kernels.cases import DTYPES, SEEDS, SMOOTH, RandomNetwork
+from tests.kernels.cases import NETWORKS, SEEDS, SMOOTH, RandomNetwork
 
 STEP = 1e-4  # of second differences, whose rounding errors are epsilon over its square
 
@@ -17,8 +17,7 @@ def run(case, guarded):
     return found
 
 
-@SEEDS
-@DTYPES
+@NETWORKS
 def test_values_and_derivatives(guarded, seed, dtype):
     case = RandomNetwork(seed, dtype)
     for found, expected in zip(run(case, guarded), reference.taylor(case.network, case.x.astype(float)), strict=True):

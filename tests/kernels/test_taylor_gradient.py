@@ -6,7 +6,7 @@ from fastmlp_kernels.pullback import gradient_rows
 from fastmlp_kernels.taylor_gradient import taylor_gradient_rows
 
 from tests import reference
-from tests.kernels.cases import DTYPES, SEEDS, SMOOTH, RandomNetwork, kernel_network
+from tests.kernels.cases import DTYPES, NETWORKS, SMOOTH, RandomNetwork, kernel_network
 
 
 def output_gradients(case):
@@ -25,8 +25,7 @@ def run(case, guarded, gradients):
     return once
 
 
-@SEEDS
-@DTYPES
+@NETWORKS
 def test_gradients_are_central_differences(guarded, seed, dtype):
     case = RandomNetwork(seed, dtype, SMOOTH)
     gradients = output_gradients(case)
@@ -37,8 +36,7 @@ def test_gradients_are_central_differences(guarded, seed, dtype):
     case.check_along(run(case, guarded, gradients), total, 1e-5, 1e-7 if dtype == np.float64 else 1e-4)
 
 
-@SEEDS
-@DTYPES
+@NETWORKS
 def test_without_derivatives_it_is_the_gradient_of_the_outputs(guarded, seed, dtype):
     case = RandomNetwork(seed, dtype)
     values, firsts, _ = output_gradients(case)

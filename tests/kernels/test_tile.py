@@ -13,13 +13,16 @@ from fastmlp_kernels.tile import (
     GRADIENT_ROWS,
     ROWS,
     add,
+    join_columns,
     keep_columns,
+    largest,
     load,
     load_columns,
     load_rows,
     multiply,
     multiply_add,
     rank1,
+    spread,
     store,
     store_rows,
     subtract,
@@ -86,6 +89,19 @@ def run_load_columns(out, array, offset, count):
 
 def run_keep_columns(out, array, count):
     store(keep_columns(load(array, 0, width(array), ROWS), count), out, 0, width(out))
+
+
+def run_join_columns(out, left, right, count):
+    size = width(out)
+    store(join_columns(load(left, 0, size, ROWS), load(right, 0, size, ROWS), count), out, 0, size)
+
+
+def run_spread(out, number):
+    store(spread(number), out, 0, width(out))
+
+
+def run_largest(array, offset):
+    return largest(load(array, offset, 0, 1))
 
 
 def run_arithmetic(sums, differences, products, fused, left, right, acc):
@@ -215,6 +231,33 @@ def test_keep_columns_clears_the_others_whatever_they_hold(run, guarded, dtype):
         array.reshape(ROWS, size)[:, count:], expected[:, count:] = np.nan, 0
         run(run_keep_columns, out, array, count)
         np.testing.assert_array_equal(out, expected.ravel())
+
+
+@DTYPES
+def test_join_columns_takes_the_first_from_one_and_the_rest_from_another(run, guarded, dtype):
+    size = columns_of(dtype)
+    left, right = (guarded(integers(ROWS * size, dtype, seed)) for seed in range(2))
+    for count in range(-1, size + 2):
+        out = guarded((ROWS * size,), dtype)
+        run(run_join_columns, out, left, right, count)
+        expected = np.where(np.arange(size) < count, left.reshape(ROWS, size), right.reshape(ROWS, size))
+        np.testing.assert_array_equal(out, expected.ravel())
+
+
+@DTYPES
+def test_spread_fills_a_row(run, guarded, dtype):
+    out = guarded((columns_of(dtype),), dtype)
+    run(run_spread, out, dtype(3.5))
+    np.testing.assert_array_equal(out, 3.5)
+
+
+@DTYPES
+def test_largest_of_a_row_wherever_it_is(run, dtype):
+    size = columns_of(dtype)
+    for place in range(size):
+        array = np.arange(size + 3, dtype=dtype) - 100
+        array[2 + place] = -1
+        assert run(run_largest, array, 2) == -1
 
 
 @DTYPES

@@ -49,7 +49,15 @@ class Case:
     """
 
     def __init__(
-        self, dtype=np.float32, loss="squared_error", groups=None, bias=True, order=True, labels=False, samples=SAMPLES
+        self,
+        dtype=np.float32,
+        loss="squared_error",
+        groups=None,
+        bias=True,
+        order=True,
+        labels=False,
+        samples=SAMPLES,
+        weighted=False,
     ):
         self.dtype, self.name = dtype, loss
         self.sizes = [width(dtype) + 1, 3 if PLAIN else 2 * width(dtype) + 3, 1, 5, width(dtype) + 2]
@@ -60,8 +68,9 @@ class Case:
         y = random((samples, n_out), dtype, 1) if loss == "squared_error" else np.eye(n_out, dtype=dtype)[classes]
         taken = np.random.default_rng(3).permutation(samples) if order else np.arange(samples)
         given = (y[:0], classes) if labels else (y, NO_LABELS)
-        self.data = inputs.Data(x, *given, taken if order else NO_ORDER)
-        self.x, self.y = x[taken].astype(float), y[taken].astype(float)
+        weights = abs(random(samples, dtype, 4)) if weighted else np.ones(samples, dtype)
+        self.data = inputs.Data(x, *given, taken if order else NO_ORDER, weights if weighted else weights[:0])
+        self.x, self.y, self.weights = (array[taken].astype(float) for array in (x, y, weights))
         self.workspace = self.scratch(groups)
         self.progress = training.Progress(np.zeros(1), np.zeros(len(self.sizes) - 1), np.zeros(1, np.int64))
 
@@ -76,11 +85,12 @@ class Case:
             activations=aligned((slots, space.activations.shape[1]), self.dtype, np.nan),
             deltas=aligned((slots, space.deltas.shape[1]), self.dtype, np.nan),
             scratch=aligned(space.scratch.shape, self.dtype, np.nan),
+            weights=aligned(space.weights.shape, self.dtype, np.nan),
         )
 
     def batches(self, count):
         starts = [i * BATCH % padded_samples(len(self.x)) for i in range(count)]
-        return [(self.x[s : s + BATCH], self.y[s : s + BATCH]) for s in starts]
+        return [tuple(array[s : s + BATCH] for array in (self.x, self.y, self.weights)) for s in starts]
 
     def train(self, optimizer, how="serial", epochs=1, state=None):
         """Train for whole epochs; returns the state."""
@@ -175,15 +185,15 @@ def check_gradient(case, how):
     """Compare the gradient, error signals and loss of the second batch, which is short."""
     finite, gradient = case.gradient(how, 1)
     assert finite
-    batch = case.x[BATCH:], case.y[BATCH:]
-    deltas, matrices, biases = reference.backpropagate(case.network, *batch, case.name)
+    batch, weights = (case.x[BATCH:], case.y[BATCH:]), case.weights[BATCH:]
+    deltas, matrices, biases = reference.backpropagate(case.network, *batch, case.name, weights)
     limit = tolerance(case, 1) * max(abs(m).max() for m in matrices + biases)
     found = parameters(case.built, gradient)
     for f, expected in zip(found[0] + found[1], matrices + biases, strict=True):
         np.testing.assert_allclose(f, expected, rtol=0, atol=limit)
     squares = [(delta**2).sum() for delta in deltas]
     np.testing.assert_allclose(case.progress.squares, squares, rtol=2 * tolerance(case, 1))
-    loss = reference.losses(case.network, *batch, case.name).sum()
+    loss = (reference.losses(case.network, *batch, case.name) * weights).sum()
     np.testing.assert_allclose(case.progress.loss[0], loss, rtol=tolerance(case, 1))
 
 
@@ -203,12 +213,36 @@ def test_gradient_with_any_tile(groups):
 
 @DTYPES
 @RUNS
+@MODES
+def test_weighted_samples_count_as_often_as_they_weigh(dtype, how, groups):
+    check_gradient(Case(dtype, groups=groups, weighted=True), how)
+
+
+@RUNS
+@MODES
+@pytest.mark.parametrize("limit", [0.0, 0.01], ids=["not clipped", "clipped"])
+def test_means_and_an_averaged_penalty_are_over_the_weights_of_each_batch(how, groups, limit):
+    optimizer = reference.Optimizer("sgd", 0.3, l2=3.0, clip_norm=limit, average_l2=True)
+    check(Case(groups=groups, weighted=True), optimizer, how)
+
+
+def test_a_batch_without_weight_makes_no_step():
+    case = Case(weighted=True, order=False)
+    before = case.built.weights.copy()
+    case.data.weights[:] = 0
+    case.train(reference.Optimizer("sgd", l2=0.1, average_l2=True))
+    assert case.progress.diverged[0] == 0
+    np.testing.assert_array_equal(case.built.weights, before)
+
+
+@DTYPES
+@RUNS
 @LOSSES
 @pytest.mark.parametrize("samples", [1, ROWS, SAMPLES])
 def test_evaluation_sums_the_losses_of_all_samples(dtype, how, loss, samples):
-    case = Case(dtype, loss, samples=samples)
+    case = Case(dtype, loss, samples=samples, weighted=samples == SAMPLES)
     total = call("evaluate", how, case.built, case.workspace, case.data, case.loss)
-    expected = reference.losses(case.network, case.x, case.y, loss).sum()
+    expected = (reference.losses(case.network, case.x, case.y, loss) * case.weights).sum()
     np.testing.assert_allclose(total, expected, rtol=tolerance(case, 1))
 
 
@@ -225,7 +259,9 @@ def test_labels_train_like_one_hot_targets(how, groups):
 
 def test_an_order_is_the_same_as_samples_in_that_order():
     ordered, sorted_ = Case(), Case()
-    sorted_.data = inputs.Data(ordered.x.astype(np.float32), ordered.y.astype(np.float32), NO_LABELS, NO_ORDER)
+    sorted_.data = inputs.Data(
+        ordered.x.astype(np.float32), ordered.y.astype(np.float32), NO_LABELS, NO_ORDER, ordered.data.weights
+    )
     for case in (ordered, sorted_):
         case.train(reference.Optimizer("sgd"))
     assert ordered.digest() == sorted_.digest()
@@ -321,7 +357,7 @@ def test_an_overflow_on_the_way_back_is_named_too(how):
 def test_serial_and_parallel_give_the_same_bits(loss, groups, dtype):
     digests, progress = set(), set()
     for how in ("serial", "parallel"):
-        case = Case(dtype, loss, groups)
+        case = Case(dtype, loss, groups, weighted=True)
         case.train(reference.Optimizer("adam", clip_norm=0.1), how, epochs=3)
         digests.add(case.digest())
         progress.add((case.progress.loss[0], *case.progress.squares))
@@ -336,7 +372,7 @@ from tests.kernels.test_training import Case, call
 for threads in (1, 2, 3, 4):
     numba.set_num_threads(threads)
     for groups in (None, 0, 3):
-        case = Case(groups=groups)
+        case = Case(groups=groups, weighted=True)
         case.train(reference.Optimizer("adam", clip_norm=0.1), "parallel", epochs=2)
         total = call("evaluate", "parallel", case.built, case.workspace, case.data, case.loss)
         print(threads, groups, case.digest(), total.hex(), case.progress.loss[0].hex())

@@ -41,9 +41,11 @@ def test_steps_are_those_of_the_reference(guarded, dtype, kind, settings, decays
     scale = dtype(SCALE)
     for step in range(1, STEPS + 1):
         gradient = random(COUNT, dtype, step)
-        updates.update(weights, state, gradient, 0, COUNT, kernel_optimizer(optimizer), scale, decays)
+        updates.update(weights, state, gradient, 0, COUNT, kernel_optimizer(optimizer), scale, optimizer.l2, decays)
         state.steps[0] += 1
-        change = reference.change(optimizer, memory, expected, SCALE * gradient.astype(float), step, decays)
+        change = reference.change(
+            optimizer, memory, expected, SCALE * gradient.astype(float), step, optimizer.l2, decays
+        )
         expected += change
     # Each step rounds some ten numbers of the size of weights and steps, which here are all below 4.
     assert_close(weights, expected, 10 * STEPS * np.finfo(dtype).eps * 4)
@@ -53,7 +55,7 @@ def test_steps_are_those_of_the_reference(guarded, dtype, kind, settings, decays
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_the_stretch_is_updated(dtype, kind):
     weights, gradient, state = np.ones(COUNT, dtype), np.ones(COUNT, dtype), kernel_state(kind, (COUNT,), dtype)
-    updates.update(weights, state, gradient, 5, 11, kernel_optimizer(reference.Optimizer(kind)), 1.0, True)
+    updates.update(weights, state, gradient, 5, 11, kernel_optimizer(reference.Optimizer(kind)), 1.0, 0.0, True)
     touched = np.zeros(COUNT, bool)
     touched[5:11] = True
     for array in (weights - 1, state.first, state.second):
@@ -67,12 +69,12 @@ def test_biases_do_not_decay(dtype, kind):
     optimizer = kernel_optimizer(reference.Optimizer(kind, l2=0.1, weight_decay=0.1))
     for decays in (True, False):
         weights, state = np.ones(COUNT, dtype), kernel_state(kind, (COUNT,), dtype)
-        updates.update(weights, state, np.zeros(COUNT, dtype), 0, COUNT, optimizer, 1.0, decays)
+        updates.update(weights, state, np.zeros(COUNT, dtype), 0, COUNT, optimizer, 1.0, optimizer.l2, decays)
         assert (weights < 1).all() if decays else (weights == 1).all()
 
 
 def test_adams_first_step_has_the_length_of_the_learning_rate():
     weights, gradient = np.zeros(4), np.array([1e-3, -1.0, 1e3, -1e-1])
     optimizer = kernel_optimizer(reference.Optimizer("adam", learning_rate=0.5, epsilon=1e-12))
-    updates.update(weights, kernel_state("adam", (4,), float), gradient, 0, 4, optimizer, 1.0, True)
+    updates.update(weights, kernel_state("adam", (4,), float), gradient, 0, 4, optimizer, 1.0, 0.0, True)
     np.testing.assert_allclose(weights, [-0.5, 0.5, -0.5, 0.5], rtol=1e-8)

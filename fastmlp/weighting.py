@@ -1,0 +1,71 @@
+"""How much each sample counts in the loss: sample weights and class weights."""
+
+import numpy as np
+
+from . import checks, losses
+
+
+def sample_weights(argument, weights, rows, dtype):
+    """Weights as the kernels take them: a (rows,) array of `dtype`, empty where there are none."""
+    if weights is None:
+        return np.empty(0, dtype)
+    array = checks.vector(argument, weights, rows, dtype)
+    wrong = np.flatnonzero(~(np.isfinite(array) & (array >= 0)))
+    if wrong.size:
+        raise ValueError(f"{argument} is {array[wrong[0]]} at position {wrong[0]}; accepted: finite numbers from 0 on")
+    if not array.any():
+        raise ValueError(f"{argument} is 0 everywhere; accepted: at least one weight above 0")
+    return array
+
+
+def by_class(data, class_weight, kind):
+    """Data with the weight of each sample times that of its class.
+
+    Parameters
+    ----------
+    data : Data
+    class_weight : dict or "balanced"
+        Of labels, 0 to n - 1, to weights; classes left out count 1. "balanced" gives each of the classes that occur
+        the same weight in all, samples / (classes * samples of the class).
+    kind : str
+        What the targets are (see `losses.targets`).
+    """
+    outputs = data.y.shape[1]
+    if kind == losses.CLASSES:
+        labels = data.labels if data.labels.size else data.y.argmax(axis=1)
+    elif kind == losses.PROBABILITIES and outputs == 1:
+        labels = (data.y[:, 0] >= 0.5).astype(int)
+    else:
+        raise ValueError(
+            "class_weight is given, but targets are no classes; accepted with cross_entropy and focal, and with "
+            "binary_cross_entropy of one output"
+        )
+    weights = _of_classes(class_weight, labels, max(outputs, 2)).astype(data.weights.dtype)[labels]
+    if data.weights.size:
+        weights *= data.weights
+    if not weights.any():
+        raise ValueError("class_weight leaves no sample a weight; accepted: one above 0 for a class that occurs")
+    return data._replace(weights=weights)
+
+
+def _of_classes(class_weight, labels, classes):
+    """The weight of each class: (classes,)."""
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        counts = np.bincount(labels, minlength=classes)
+        return len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    if not isinstance(class_weight, dict):
+        raise TypeError(f"class_weight is {class_weight!r}; accepted: a dict of labels to weights, or 'balanced'")
+    weights = np.ones(classes)
+    for label, weight in class_weight.items():
+        if label not in range(classes):
+            raise ValueError(f"class_weight has label {label!r}; accepted: 0 to {classes - 1}")
+        weights[int(label)] = checks.number(f"class_weight[{label!r}]", weight)
+    return weights
+
+
+def total(data, start, stop):
+    """The summed weights of samples start..stop, in the order in which they are taken."""
+    if not data.weights.size:
+        return stop - start
+    taken = data.order[start:stop] if data.order.size else slice(start, stop)
+    return data.weights[taken].sum(dtype=float)

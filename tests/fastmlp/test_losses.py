@@ -1,0 +1,118 @@
+"""Losses as users choose them: gradients with weights and smoothed labels, targets, settings."""
+
+import numpy as np
+import pytest
+
+from fastmlp import MLP, Trainer, losses
+from tests import reference
+
+ROWS, OUTPUTS = 30, 3
+# loss, output activation
+CASES = [
+    (losses.SquaredError(), "exp"),
+    (losses.AbsoluteError(), "identity"),
+    (losses.Huber(0.4), "identity"),
+    (losses.Quantile(0.9), "tanh"),
+    (losses.Poisson(), "exp"),
+    (losses.CrossEntropy(label_smoothing=0.2), "softmax"),
+    (losses.BinaryCrossEntropy(label_smoothing=0.2), "sigmoid"),
+    (losses.Focal(0.0, label_smoothing=0.2), "softmax"),
+    (losses.Focal(0.5), "softmax"),
+    (losses.Focal(1.5, label_smoothing=0.2), "sigmoid"),
+]
+EACH = pytest.mark.parametrize(("loss", "output"), CASES, ids=lambda part: getattr(part, "name", part))
+
+
+def case(loss, output):
+    """(network, inputs, targets, weights)."""
+    rng = np.random.default_rng(0)
+    net = MLP([4, 6, OUTPUTS], "tanh", output, dtype="float64", seed=1)
+    net.params[:] += rng.normal(0, 0.3, net.n_params)
+    y = rng.normal(size=(ROWS, OUTPUTS))
+    y = {"exp": rng.poisson(2, y.shape), "sigmoid": y > 0, "softmax": np.eye(OUTPUTS)[y.argmax(axis=1)]}.get(output, y)
+    return net, rng.normal(size=(ROWS, 4)), y.astype(float), rng.uniform(0, 2, ROWS)
+
+
+@EACH
+def test_values_are_those_of_the_formulas(loss, output):
+    net, x, y, weights = case(loss, output)
+    smoothing = getattr(loss, "label_smoothing", 0.0)
+    y_smooth = (1 - smoothing) * y + smoothing / (OUTPUTS if output == "softmax" else 2)
+    name = "binary_focal" if loss.name == "focal" and output == "sigmoid" else loss.name
+    parameter = [value for field, value in vars(loss).items() if field != "label_smoothing"]
+    errors = reference.LOSSES[name][0](net.predict(x), y_smooth, *parameter)
+    assert net.evaluate(x, y, loss, "sum") == pytest.approx(errors.sum(), rel=1e-12)
+    expected = (errors * weights).sum() / weights.sum()
+    assert net.evaluate(x, y, loss, sample_weight=weights) == pytest.approx(expected, rel=1e-12)
+
+
+@EACH
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_gradients_are_those_of_central_differences(loss, output, reduction):
+    net, x, y, weights = case(loss, output)
+    total, gradient = net.gradient(x, y, loss, reduction, weights)
+    assert total == pytest.approx(net.evaluate(x, y, loss, reduction, weights), rel=1e-13)
+    step, differences = 1e-5, np.empty_like(gradient)
+    for i, param in enumerate(net.params):
+        values = []
+        for net.params[i] in (param - step, param + step):
+            values.append(net.evaluate(x, y, loss, reduction, weights))
+        net.params[i] = param
+        differences[i] = (values[1] - values[0]) / (2 * step)
+    np.testing.assert_allclose(gradient, differences, rtol=0, atol=2e-9 * max(1, abs(gradient).max()))
+
+
+def test_a_focal_loss_without_focus_is_a_cross_entropy():
+    net, x, y, _ = case(None, "softmax")
+    for loss, other in ((losses.Focal(0), "cross_entropy"),):
+        np.testing.assert_allclose(net.gradient(x, y, loss)[1], net.gradient(x, y, other)[1], rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_outputs_beyond_doubt_leave_a_focal_loss_finite(dtype):
+    for output, y in (("softmax", [[0, 1], [1, 0]]), ("sigmoid", [[0, 1], [1, 0]])):
+        net = MLP([1, 2], output_activation=output, dtype=dtype, bias=False)
+        net.weights[0][...] = [[1000.0, -1000.0]]
+        for gamma in (0.0, 0.5, 2.0):
+            loss, gradient = net.gradient([[1.0], [1.0]], y, losses.Focal(gamma), "sum")
+            assert loss == pytest.approx(2000.0)
+            assert np.isfinite(gradient).all()
+
+
+def test_the_median_and_a_quantile_are_learnt():
+    y = np.random.default_rng(0).exponential(size=(4000, 1))
+    for loss, q in (("absolute_error", 0.5), (losses.Quantile(0.9), 0.9)):
+        net = MLP([1, 1])
+        Trainer(net, loss, learning_rate=0.02, batch_size=500).fit(np.zeros((4000, 1)), y, 60, progress=False)
+        assert (y < net.biases[0]).mean() == pytest.approx(q, abs=0.02)
+
+
+def test_the_trainers_label_smoothing_is_that_of_its_loss():
+    histories = []
+    for options in ({"label_smoothing": 0.3}, {"loss": losses.CrossEntropy(0.3)}):
+        net, x, y, _ = case(None, "softmax")
+        coach = Trainer(net, batch_size=10, **options)
+        coach.fit(x, y.argmax(axis=1), 2, progress=False)
+        coach.fit(x, y, 1, progress=False)
+        histories.append((coach.history.loss, net.params.tolist()))
+    assert histories[0] == histories[1]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: losses.Huber(0), r"delta is 0; accepted: a number in \(0, inf\)"),
+        (lambda: losses.Quantile(1), r"q is 1; accepted: a number in \(0, 1\)"),
+        (lambda: losses.Focal(-1), r"gamma is -1; accepted: a number in \[0, inf\)"),
+        (lambda: losses.Focal(2, 1.0), r"label_smoothing is 1.0; accepted: a number in \[0, 1\)"),
+        (
+            lambda: Trainer(MLP([2, 1]), label_smoothing=0.1),
+            "label_smoothing is 0.1 with squared_error; accepted with ",
+        ),
+        (lambda: Trainer(MLP([2, 1]), "poisson"), "loss is 'poisson' with output_activation 'identity'; accepted: exp"),
+        (lambda: MLP([2, 1], output_activation="exp").gradient([[0, 0]], [-1]), "y is -1 at row 0, .* 0 or more"),
+    ],
+)
+def test_settings_and_targets_out_of_range_are_refused(make, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        make()
