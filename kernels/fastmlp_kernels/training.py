@@ -114,7 +114,7 @@ def load_block(network, workspace, data, slot, thread, first, rows):
 
 @inlined
 def block_loss(network, workspace, data, loss, update, slot, thread, start, first, rows):
-    """Summed loss and weights of rows first..first + rows of the samples from `start` on, and whether inputs are finite.
+    """Summed loss and weights of rows first..first + rows of the samples from `start` on; whether inputs are finite.
 
     The output layer's error signal is left in the slot's deltas. For `update` see `forward.forward_training`.
     """
