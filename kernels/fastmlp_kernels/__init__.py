@@ -28,6 +28,7 @@ from .descent import gradient_norm, optimizer, update_network
 from .inputs import Data, network_for
 from .losses import Loss, loss
 from .packed import Network, pack, parameter_count, set_dropout, unpack
+from .plan import most_nonzeros
 from .plan import scratch as prediction_scratch
 from .plan import workspace as training_workspace
 from .prediction import predict, predict_serial
@@ -72,6 +73,7 @@ __all__ = [
     "jvp_rows",
     "loss",
     "loss_gradient_rows",
+    "most_nonzeros",
     "network",
     "network_for",
     "optimizer",
