@@ -3,9 +3,11 @@
 import difflib
 import math
 import numbers
+import sys
 from collections.abc import Iterable
 
 import numpy as np
+from fastmlp_kernels import Rows
 
 
 def choice(argument, value, known, others=""):
@@ -54,13 +56,52 @@ def matrix(argument, values, columns, dtype):
 
     No copy is made of an array that is like that already, be it read-only or mapped from a file; kernels only read it.
     """
+    if is_sparse(values):
+        raise TypeError(f"{argument} is a sparse matrix; accepted: an array, for one X.toarray()")
     array = _numeric(argument, values, dtype)
-    if array.ndim != 2 or array.shape[1] != columns:
-        hint = " (a single column needs reshape(-1, 1))" if array.ndim == 1 and columns == 1 else ""
-        raise ValueError(f"{argument} has shape {array.shape}; accepted: (rows, {columns}){hint}")
-    if not len(array):
-        raise ValueError(f"{argument} has no rows; accepted: at least one")
+    _check_shape(argument, array.shape, columns)
     return _writable(array)
+
+
+def inputs(argument, values, columns, dtype):
+    """`values` as `matrix` gives them; or, of a sparse matrix of scipy, `Rows` of the same, never made dense.
+
+    Its arrays are used where they lie if they are compressed rows of `dtype` with sorted 32-bit indices, each once. Of
+    others a copy is made, with duplicates added up.
+    """
+    if not is_sparse(values):
+        return matrix(argument, values, columns, dtype)
+    _check_shape(argument, values.shape, columns)
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"{argument} has dtype {values.dtype}; accepted: numbers that convert to {dtype}")
+    if columns > np.iinfo(np.int32).max:
+        raise ValueError(f"{argument} has {columns} columns; accepted if sparse: up to {np.iinfo(np.int32).max}")
+    rows = values.tocsr()
+    try:
+        rows.check_format(full_check=True)
+    except ValueError as error:
+        raise ValueError(f"{argument} is no valid sparse matrix: {error}; accepted: indices within its shape") from None
+    with np.errstate(over="ignore"):
+        rows = rows.astype(dtype, copy=False)
+    if not rows.has_canonical_format:
+        rows = rows.copy()  # not to change what the caller has
+        rows.sum_duplicates()
+    indptr, indices = (_numeric(argument, a, t) for a, t in ((rows.indptr, np.int64), (rows.indices, np.int32)))
+    return Rows(*map(_writable, (indptr, indices, _numeric(argument, rows.data, dtype))))
+
+
+def is_sparse(values):
+    """Whether `values` are a sparse matrix or array of scipy, which need not be installed."""
+    scipy = sys.modules.get("scipy.sparse")
+    return scipy is not None and scipy.issparse(values)
+
+
+def _check_shape(argument, shape, columns):
+    if len(shape) != 2 or shape[1] != columns:
+        hint = " (a single column needs reshape(-1, 1))" if len(shape) == 1 and columns == 1 else ""
+        raise ValueError(f"{argument} has shape {shape}; accepted: (rows, {columns}){hint}")
+    if not shape[0]:
+        raise ValueError(f"{argument} has no rows; accepted: at least one")
 
 
 def vector(argument, values, rows, dtype):
@@ -113,15 +154,19 @@ def targets(argument, y, rows, outputs, dtype, loss, kind):
 
 
 def finite(argument, array):
-    """Raise a ValueError with the position of the first value of a matrix that is not finite, if there is one."""
-    step = max(1, (1 << 20) // array.shape[1])  # a few megabytes at a time
-    for start in range(0, len(array), step):
-        wrong = ~np.isfinite(array[start : start + step])
-        if wrong.any():
-            i, j = np.argwhere(wrong)[0]
+    """Raise a ValueError with the position of the first value of inputs that is not finite, if there is one."""
+    values = array.values if isinstance(array, Rows) else array.reshape(-1)
+    step = 1 << 20  # a few megabytes at a time
+    for start in range(0, len(values), step):
+        wrong = np.flatnonzero(~np.isfinite(values[start : start + step]))
+        if wrong.size:
+            place = start + wrong[0]
+            if isinstance(array, Rows):
+                i, j = np.searchsorted(array.indptr, place, "right") - 1, array.indices[place]
+            else:
+                i, j = divmod(place, array.shape[1])
             raise ValueError(
-                f"{argument} is {array[start + i, j]} at row {start + i}, column {j}; "
-                f"accepted: finite {array.dtype} values"
+                f"{argument} is {values[place]} at row {i}, column {j}; accepted: finite {values.dtype} values"
             )
 
 

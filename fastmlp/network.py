@@ -7,9 +7,10 @@ from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
-from fastmlp_kernels import construction, packed, plan, prediction, training, updates
+from fastmlp_kernels import construction, inputs, packed, plan, prediction, training, updates
 from fastmlp_kernels.activations import ACTIVATIONS
 from fastmlp_kernels.codes import SOFTMAX, activation_code
+from fastmlp_kernels.inputs import is_sparse, network_for, row_count
 from fastmlp_kernels.panels import unpack_rows
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -187,7 +188,7 @@ class MLP:
 
         Parameters
         ----------
-        X : (N, n_in) array-like
+        X : (N, n_in) array-like, or sparse matrix of scipy
             Numbers of any dtype and memory order.
 
         Returns
@@ -199,11 +200,11 @@ class MLP:
         TypeError, ValueError
             If `X` has another shape, or does not convert to finite numbers.
         """
-        x = checks.matrix("X", X, self.sizes[0], self.dtype)
-        network = self.kernel_network()
-        outputs = np.empty((len(x), self.sizes[-1]), self.dtype)
-        threads = sharing(self.sizes, len(x))
-        activations, block = plan.scratch(network, len(x), threads)
+        x = checks.inputs("X", X, self.sizes[0], self.dtype)
+        network, rows = network_for(self.kernel_network(), x), row_count(x)
+        outputs = np.empty((rows, self.sizes[-1]), self.dtype)
+        threads = sharing(self.sizes, rows)
+        activations, block = plan.scratch(network, rows, threads)
         run = prediction.predict if threads > 1 else prediction.predict_serial
         tickets = np.zeros(2, np.int64)
         run(outputs, network, activations, x, AS_THEY_COME, block, tickets)
@@ -221,8 +222,7 @@ class MLP:
     ) -> float:
         """The loss of the network's outputs for `X` against `y` (see `gradient`)."""
         data, loss = self.data(X, y, loss, sample_weight)
-        network = self.kernel_network()
-        rows = len(data.x)
+        network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
         threads = sharing(self.sizes, rows)
         workspace = plan.workspace(network, min(rows, plan.EVALUATION_ROWS), threads, rows)
         run = training.evaluate if threads > 1 else training.evaluate_serial
@@ -243,7 +243,7 @@ class MLP:
 
         Parameters
         ----------
-        X : (N, n_in) array-like
+        X : (N, n_in) array-like, or sparse matrix of scipy
         y : (N, n_out) array-like
             Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy or focal loss of a softmax.
         loss : str or object of `fastmlp.losses`
@@ -264,7 +264,10 @@ class MLP:
     def input_gradient(
         self, X: ArrayLike, y: ArrayLike, loss: str | losses.Loss = "auto", reduction: str = "mean"
     ) -> np.ndarray:
-        """The gradient of the loss with respect to the inputs, delta[1] W[1]^T: (N, n_in). Arguments as `gradient`."""
+        """The gradient of the loss with respect to the inputs, delta[1] W[1]^T: (N, n_in). Arguments as `gradient`.
+
+        `X` is not to be sparse: the result would not be.
+        """
         passed = self.backpropagate(X, y, loss, reduction)
         scale = 1 / len(passed.deltas[0]) if reduction == "mean" else 1.0
         return passed.deltas[0] @ self.weights[0].T * scale
@@ -272,7 +275,11 @@ class MLP:
     def backpropagate(
         self, X: ArrayLike, y: ArrayLike, loss: str | losses.Loss = "auto", reduction: str = "mean"
     ) -> Backpropagation:
-        """One forward and backward pass, with every intermediate: a `Backpropagation`. Arguments as `gradient`."""
+        """One forward and backward pass, with every intermediate: a `Backpropagation`. Arguments as `gradient`.
+
+        `X` is not to be sparse: it is among the intermediates.
+        """
+        X = checks.matrix("X", X, self.sizes[0], self.dtype)
         total, gradient, workspace, network, rows = self._differentiate(X, y, loss, reduction, one_block=True)
         activations, deltas = [], []
         for n, start in zip(self.sizes, [0, *network.layers.outputs], strict=True):
@@ -343,18 +350,20 @@ class MLP:
     def data(self, X, y, loss, sample_weight=None):
         """(Data, loss) from what users pass in."""
         loss = self.resolve_loss(loss)
-        x = checks.matrix("X", X, self.sizes[0], self.dtype)
-        weights = weighting.sample_weights("sample_weight", sample_weight, len(x), self.dtype)
-        return training.Data(x, *self.targets("y", y, len(x), loss), AS_THEY_COME, weights), loss
+        x = checks.inputs("X", X, self.sizes[0], self.dtype)
+        rows = row_count(x)
+        weights = weighting.sample_weights("sample_weight", sample_weight, rows, self.dtype)
+        return inputs.Data(x, *self.targets("y", y, rows, loss), AS_THEY_COME, weights), loss
 
     def _differentiate(self, X, y, loss, reduction, sample_weight=None, one_block=False):
         """The loss and its gradient over a batch, and where they come from: (..., workspace, network, rows)."""
         self.check_trainable()
         data, loss = self.data(X, y, loss, sample_weight)
-        network, rows = self.kernel_network(), len(data.x)
+        network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
         scale = self._scale(reduction, data)
         threads = 1 if one_block else sharing(self.sizes, rows)
-        workspace = plan.workspace(network, rows, threads, block=rows if one_block else None)
+        nonzeros = plan.most_nonzeros(data.x, rows) if is_sparse(data.x) else 0
+        workspace = plan.workspace(network, rows, threads, block=rows if one_block else None, nonzeros=nonzeros)
         progress, nothing = construction.progress(network), construction.optimizer_state(network, updates.NONE)
         run = training.train if threads > 1 else training.train_serial
         learning = self.kernel_loss(loss), updates.NO_UPDATE, nothing, progress
@@ -370,7 +379,7 @@ class MLP:
     @staticmethod
     def _scale(reduction, data):
         mean = checks.choice("reduction", reduction, ["mean", "sum"]) == "mean"
-        return 1 / weighting.total(data, 0, len(data.x)) if mean else 1.0
+        return 1 / weighting.total(data, 0, row_count(data.x)) if mean else 1.0
 
     def _rows(self, buffer, panel, n, rows, block):
         matrix = np.empty((rows, n), self.dtype)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 import numba
 import numpy as np
-from fastmlp_kernels import construction, packed, plan, training
+from fastmlp_kernels import construction, inputs, packed, plan, training
+from fastmlp_kernels.inputs import is_sparse, network_for, row_count
 from numpy.typing import ArrayLike
 
 from . import callbacks as calls
@@ -21,7 +22,7 @@ from .pace import Pace
 from .stopping import Stopping
 from .threads import sharing
 
-_compiled = set()  # of drivers, by dtype
+_compiled = set()  # of drivers, by dtype and whether inputs are sparse
 
 
 class DivergenceError(ArithmeticError):
@@ -114,7 +115,7 @@ class Trainer:
         self.dropout = self._drop(dropout)
         self._reset()
         self._progress = construction.progress(self._network)._replace(means=np.zeros(2))
-        self._workspaces, self._paces = {}, {}
+        self._kernel_sides, self._paces = {}, {}
 
     def _drop(self, dropout):
         """Tell the kernels which share of each hidden layer to drop, and return it: a tuple."""
@@ -148,8 +149,9 @@ class Trainer:
 
         Parameters
         ----------
-        X : (N, n_in) array-like
+        X : (N, n_in) array-like, or sparse matrix of scipy
             Numbers of any dtype and memory order; an array of the network's dtype, row-major, is used where it lies.
+            Sparse ones are never made dense: compressed rows of the network's dtype are used where they lie.
         y : (N, n_out) array-like
             Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy or focal loss of a softmax.
         epochs : int
@@ -193,7 +195,7 @@ class Trainer:
         kept = self.net.params.copy(), self.history
         self.history = history = History()
         packed.pack(self._network, self.net.params)
-        samples = len(data.order) or len(data.x)
+        samples = len(data.order) or row_count(data.x)
         notify = calls.Callbacks([*callbacks, *([calls.ProgressBar()] if progress else [])], self)
         try:
             notify("on_fit_begin", epochs, samples)
@@ -228,7 +230,7 @@ class Trainer:
         """
         data, _ = self.net.data(X, y, self._loss, sample_weight)
         packed.pack(self._network, self.net.params)
-        rows = len(data.x)
+        rows = row_count(data.x)
         with self._threads():
             driver, _ = self._pace(rows).pick()
             start = time.perf_counter()
@@ -304,9 +306,10 @@ class Trainer:
         optimizer = optimizers.compiled(self.optimizer, rate, *settings)
         for sums in self._progress:
             sums[:] = 0
-        workspace, batches = self._workspace(batch_size), (batch_size, first, last)
+        network, workspace = self._kernel_side(data.x, batch_size)
+        batches = batch_size, first, last
         learning = self._kernel_loss, optimizer, self._state, self._progress
-        driver(self._network, workspace, data, *learning, *batches, self._thread_count(batch_size))
+        driver(network, workspace, data, *learning, *batches, self._thread_count(batch_size))
         diverged = packed.nonfinite_layer(self._network) or self._progress.diverged[0]
         if diverged:
             self._reset()
@@ -320,7 +323,7 @@ class Trainer:
     def _compile(self, data, batch_size):
         """Have the drivers compiled, before clocks run, that were not called in this process yet."""
         for driver in self._pace(batch_size).drivers:
-            kind = driver, self.net.dtype
+            kind = driver, self.net.dtype, is_sparse(data.x)
             if kind not in _compiled:
                 self._run(driver, data, batch_size, 0.0, 0, 0, "")
                 _compiled.add(kind)
@@ -341,31 +344,34 @@ class Trainer:
         """Threads that share the work on so many rows."""
         return sharing(self.net.sizes, rows)
 
-    def _workspace(self, batch_size, samples=0):
-        """Scratch memory for batches of a size, or to evaluate `samples`; the last of each kind is kept."""
-        kind, sizes = samples > 0, (batch_size, self._thread_count(samples or batch_size), samples)
-        if kind not in self._workspaces or self._workspaces[kind][0] != sizes:
-            self._workspaces[kind] = sizes, plan.workspace(self._network, *sizes)
-        return self._workspaces[kind][1]
+    def _kernel_side(self, x, batch_size, samples=0):
+        """(network, scratch memory) for batches of inputs `x`, or to evaluate `samples`; the last of a kind is kept."""
+        sparse, threads = is_sparse(x), self._thread_count(samples or batch_size)
+        nonzeros = plan.most_nonzeros(x, batch_size) if sparse and not samples else 0
+        kind, sizes = (samples > 0, sparse), (batch_size, threads, samples, None, nonzeros)
+        if kind not in self._kernel_sides or self._kernel_sides[kind][0] != sizes:
+            network = network_for(self._network, x)
+            self._kernel_sides[kind] = sizes, (network, plan.workspace(network, *sizes))
+        return self._kernel_sides[kind][1]
 
     def _data(self, X, y, validation_data, validation_fraction, sample_weight, class_weight):
         """(training data, validation data or None)."""
         data, _ = self.net.data(X, y, self._loss, sample_weight)
         if class_weight is not None:
             data = weighting.by_class(data, class_weight, losses.targets(self._loss, self.net.output_activation))
-        rows = len(data.x)
+        rows = row_count(data.x)
         order = np.arange(rows) if self.shuffle or validation_fraction is not None else data.order
         if validation_data is not None:
             if validation_fraction is not None:
                 raise ValueError("validation_data and validation_fraction are both given; accepted: one of them")
             if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
                 raise TypeError("validation_data is no pair; accepted: (X, y) or (X, y, sample_weight)")
-            x = checks.matrix("validation_data[0]", validation_data[0], self.net.sizes[0], self.net.dtype)
+            x = checks.inputs("validation_data[0]", validation_data[0], self.net.sizes[0], self.net.dtype)
             checks.finite("validation_data[0]", x)
-            targets = self.net.targets("validation_data[1]", validation_data[1], len(x), self._loss)
+            targets = self.net.targets("validation_data[1]", validation_data[1], row_count(x), self._loss)
             given = validation_data[2] if len(validation_data) == 3 else None
-            weights = weighting.sample_weights("validation_data[2]", given, len(x), self.net.dtype)
-            return data._replace(order=order), training.Data(x, *targets, np.empty(0, np.int64), weights)
+            weights = weighting.sample_weights("validation_data[2]", given, row_count(x), self.net.dtype)
+            return data._replace(order=order), inputs.Data(x, *targets, np.empty(0, np.int64), weights)
         if validation_fraction is None:
             return data._replace(order=order), None
         held = math.ceil(checks.number("validation_fraction", validation_fraction, 0, 1, open_start=True) * rows)
@@ -382,11 +388,11 @@ class Trainer:
         return train, validation
 
     def _evaluate(self, data):
-        samples = len(data.order) or len(data.x)
-        workspace = self._workspace(min(samples, plan.EVALUATION_ROWS), samples)
+        samples = len(data.order) or row_count(data.x)
+        network, workspace = self._kernel_side(data.x, min(samples, plan.EVALUATION_ROWS), samples)
         threads = self._thread_count(samples)
         run = training.evaluate if threads > 1 else training.evaluate_serial
-        loss = run(self._network, workspace, data, self._kernel_loss, threads)
+        loss = run(network, workspace, data, self._kernel_loss, threads)
         return loss * self._scale(weighting.total(data, 0, samples))
 
     def _scale(self, weight):

@@ -40,7 +40,7 @@ def by_class(data, class_weight, kind):
             "class_weight is given, but targets are no classes; accepted with cross_entropy and focal, and with "
             "binary_cross_entropy of one output"
         )
-    weights = _of_classes(class_weight, labels, max(outputs, 2)).astype(data.x.dtype)[labels]
+    weights = _of_classes(class_weight, labels, max(outputs, 2)).astype(data.weights.dtype)[labels]
     if data.weights.size:
         weights *= data.weights
     if not weights.any():

@@ -25,18 +25,21 @@ from .construction import (
 )
 from .custom import register_activation, register_loss
 from .descent import gradient_norm, optimizer, update_network
+from .inputs import Data, network_for
 from .losses import Loss, loss
 from .packed import Network, pack, parameter_count, set_dropout, unpack
+from .plan import most_nonzeros
 from .plan import scratch as prediction_scratch
 from .plan import workspace as training_workspace
 from .prediction import predict, predict_serial
 from .pullback import gradient_rows, jacobian_one, loss_gradient_rows, vjp_rows
 from .rows import RowsWorkspace, forward_rows
 from .single import forward_one
+from .sparse import Rows
 from .tangents import jvp_rows
 from .taylor import TaylorWorkspace, taylor_rows
 from .taylor_gradient import taylor_gradient_rows
-from .training import Data, Progress, evaluate, evaluate_serial, train, train_serial
+from .training import Progress, evaluate, evaluate_serial, train, train_serial
 from .updates import ADAM, ADAMW, MOMENTUM, NESTEROV, NO_UPDATE, NONE, SGD, Optimizer, State
 
 __all__ = [
@@ -54,6 +57,7 @@ __all__ = [
     "Network",
     "Optimizer",
     "Progress",
+    "Rows",
     "RowsWorkspace",
     "State",
     "TaylorWorkspace",
@@ -69,7 +73,9 @@ __all__ = [
     "jvp_rows",
     "loss",
     "loss_gradient_rows",
+    "most_nonzeros",
     "network",
+    "network_for",
     "optimizer",
     "optimizer_state",
     "pack",

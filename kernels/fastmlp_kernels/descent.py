@@ -75,8 +75,9 @@ def update_network(network, state, gradient, optimizer, scale):
         for column in range(0, layer.n_out, size):
             start = layer.weights + column // size * (layer.n_in + 1) * size
             if layer.bias and optimizer.update_biases:
-                update(weights, state, gradient, start, start + size, optimizer, scale, l2, False)
-            update(weights, state, gradient, start + size, start + (layer.n_in + 1) * size, optimizer, scale, l2, True)
+                update(weights, state, gradient[start : start + size], start, start + size, optimizer, scale, l2, False)
+            start, stop = start + size, start + (layer.n_in + 1) * size
+            update(weights, state, gradient[start:stop], start, stop, optimizer, scale, l2, True)
             if layer.transposed >= 0:
                 transpose(network, l, column, 0, layer.n_in)
     state.steps[0] += 1

@@ -51,8 +51,8 @@ def net_inputs(z, z_offset, a, a_offset, weights, weights_offset, start, stop, r
 
 
 @inlined
-def forward_training(network, activations, deltas, from_net_inputs, update, first, rows, block):
-    """All activations of a block, and in `deltas` the slopes g'(z).
+def forward_training(network, activations, deltas, from_net_inputs, update, first, rows, block, started=False):
+    """All activations of a block, and in `deltas` the slopes g'(z); if `started`, from net inputs of layer 1 there.
 
     Of the output layer `deltas` holds the net inputs z, and activations nothing, where the outputs are a softmax, or
     `from_net_inputs` asks for it (see `losses.Loss`). Units are dropped, where a layer has dropout, as in update number
@@ -64,33 +64,37 @@ def forward_training(network, activations, deltas, from_net_inputs, update, firs
         layer = network.layers[l]
         inputs = layer.inputs * size * block
         slopes = 0 if from_net_inputs and l == len(network.layers) - 1 else layer.slopes
-        for k in range(0, layer.n_in, DEPTH):
-            stop = min(k + DEPTH, layer.n_in)
+        terms = 0 if started and l == 0 else layer.n_in
+        for k in range(0, max(terms, 1), DEPTH):
+            stop = min(k + DEPTH, terms)
             for p in range((layer.n_out + size - 1) // size):
                 z, a = (layer.deltas + p) * size * block, (layer.outputs + p) * size * block
                 weights = layer.weights + p * (layer.n_in + 1) * size
-                net_inputs(deltas, z, activations, inputs, network.weights, weights, k, stop, rows, block)
-                if slopes and stop == layer.n_in:  # while the panel is in the L1 cache
+                if terms:
+                    net_inputs(deltas, z, activations, inputs, network.weights, weights, k, stop, rows, block)
+                if slopes and stop == terms:  # while the panel is in the L1 cache
                     call_slopes(slopes, activations, a, deltas, z, count)
                     if update >= 0 and layer.dropout > 0:
                         drop(activations, a, deltas, z, layer, p * size, update, first, rows)
 
 
 @njit
-def forward(network, activations, rows, block):
-    """All activations of a block, for prediction."""
+def forward(network, activations, rows, block, started=False):
+    """All activations of a block, for prediction; if `started`, from net inputs in place of those of layer 1."""
     size = width(activations)
     count = padded(rows, ROWS) * size
     for l in range(len(network.layers)):
         layer = network.layers[l]
         inputs = layer.inputs * size * block
-        for k in range(0, layer.n_in, DEPTH):
-            stop = min(k + DEPTH, layer.n_in)
+        terms = 0 if started and l == 0 else layer.n_in
+        for k in range(0, max(terms, 1), DEPTH):
+            stop = min(k + DEPTH, terms)
             for p in range((layer.n_out + size - 1) // size):
                 a = (layer.outputs + p) * size * block
                 weights = layer.weights + p * (layer.n_in + 1) * size
-                net_inputs(activations, a, activations, inputs, network.weights, weights, k, stop, rows, block)
-                if layer.values and stop == layer.n_in:
+                if terms:
+                    net_inputs(activations, a, activations, inputs, network.weights, weights, k, stop, rows, block)
+                if layer.values and stop == terms:
                     call_values(layer.values, activations, a, count)
     if network.softmax:
         last = network.layers[len(network.layers) - 1]

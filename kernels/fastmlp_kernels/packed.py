@@ -6,8 +6,8 @@ import numpy as np
 
 from .codes import JETS, SLOPES, SOFTMAX, VALUES, activation_address, activation_code
 from .compile import SOURCES, allocating, njit
-from .panels import all_finite
-from .tile import WIDTH_BYTES, width
+from .panels import all_finite, unpack_rows
+from .tile import WIDTH_BYTES, load_columns, store, width
 
 # One record a layer. Packed weights are the layer's augmented matrix: row 0 the biases, the rest the weights.
 LAYER = np.dtype(
@@ -163,14 +163,14 @@ def pack(network, params):
     size = width(network.weights)
     for l in range(len(network.layers)):
         layer = network.layers[l]
-        for column in range(0, layer.n_out, size):
-            columns = min(size, layer.n_out - column)
-            for row in range(1 - layer.bias, layer.n_in + 1):
-                source = layer.params + (row - 1 + layer.bias) * layer.n_out + column
-                target = layer.weights + (column // size * (layer.n_in + 1) + row) * size
-                for c in range(columns):
-                    network.weights[target + c] = params[source + c]
-            if layer.transposed >= 0:
+        start = layer.weights + (1 - layer.bias) * size
+        for row in range(layer.bias + layer.n_in):
+            source = layer.params + row * layer.n_out
+            for column in range(0, layer.n_out, size):
+                values = load_columns(params, source + column, layer.n_out - column)
+                store(values, network.weights, start + column * (layer.n_in + 1) + row * size, size)
+        if layer.transposed >= 0:
+            for column in range(0, layer.n_out, size):
                 transpose(network, l, column, 0, layer.n_in)
 
 
@@ -180,12 +180,9 @@ def unpack(params, network, weights):
     size = width(weights)
     for l in range(len(network.layers)):
         layer = network.layers[l]
-        for column in range(0, layer.n_out, size):
-            for row in range(1 - layer.bias, layer.n_in + 1):
-                target = layer.params + (row - 1 + layer.bias) * layer.n_out + column
-                source = layer.weights + (column // size * (layer.n_in + 1) + row) * size
-                for c in range(min(size, layer.n_out - column)):
-                    params[target + c] = weights[source + c]
+        rows, start = layer.bias + layer.n_in, layer.weights + (1 - layer.bias) * size
+        matrix = params[layer.params : layer.params + rows * layer.n_out].reshape(rows, layer.n_out)
+        unpack_rows(matrix, 0, weights[start:], rows, layer.n_in + 1)
 
 
 @njit

@@ -10,8 +10,10 @@ import numpy as np
 from .cpu import SHAPE
 from .packed import aligned
 from .packed import sizes as sizes_of
+from .pieces import PIECE
+from .sparse import most_entries
 from .tickets import RELEASED, SPACING
-from .training import PIECE, Workspace
+from .training import Workspace
 
 BLOCK = 144  # rows: gradients are 2 to 3 % faster than with 96 on AVX2, slower with 288, and the other products alike
 MIN_BLOCK = 24  # rows, where a small batch is shared between threads
@@ -72,7 +74,13 @@ def _block(sizes, rows):
     return -(-rows // (blocks * SHAPE.rows)) * SHAPE.rows
 
 
+def most_nonzeros(x, batch_size):
+    """A bound for the non-zeros of a block of sparse inputs `x`, the same for most batches of their kind."""
+    return 1 << most_entries(x, min(batch_size, BLOCK + SHAPE.rows)).bit_length()
+
+
 def _pieces(network):
+    """(pieces, rows that each has at most: a power of two)."""
     side, width = PIECE_SIDE, SHAPE.width(network.weights.itemsize)
     while True:
         pieces = [
@@ -82,11 +90,11 @@ def _pieces(network):
             for first in range(0, n_in, side)
         ]
         if len(pieces) >= PIECES or side <= width:
-            return np.array(pieces, PIECE).view(np.recarray)
+            return np.array(pieces, PIECE).view(np.recarray), side
         side //= 2
 
 
-def workspace(network, batch_size, threads, samples=0, block=None):
+def workspace(network, batch_size, threads, samples=0, block=None, nonzeros=0):
     """Scratch memory for training with batches of up to `batch_size` rows, and evaluating up to `samples` rows.
 
     Parameters
@@ -97,6 +105,8 @@ def workspace(network, batch_size, threads, samples=0, block=None):
         That may share the work.
     block : int, optional
         Rows of a block, if the choice is not to be made here.
+    nonzeros : int
+        Of a block of sparse inputs, at most (see `most_nonzeros`); to train with those, not to evaluate.
 
     Returns
     -------
@@ -106,23 +116,30 @@ def workspace(network, batch_size, threads, samples=0, block=None):
     size, sizes = SHAPE.width(dtype.itemsize), sizes_of(network)
     block = -(-block // SHAPE.rows) * SHAPE.rows if block else _block(sizes, batch_size)
     blocks = -(-batch_size // block)
-    groups = _groups(sizes, batch_size)
-    keep = groups < min(_shares(sizes, batch_size), blocks) or network.weights.nbytes > GROUP_BYTES
+    sparse = network.layers["outputs"][0] == 0  # there are no panels of inputs before them
+    groups = 1 if sparse else _groups(sizes, batch_size)
+    keep = sparse or groups < min(_shares(sizes, batch_size), blocks) or network.weights.nbytes > GROUP_BYTES
     panels = [-(-n // size) for n in sizes]
-    block_bytes = (sum(panels) + sum(panels[1:])) * size * block * dtype.itemsize
+    stored = sum(panels[1:] if sparse else panels)
+    block_bytes = (stored + sum(panels[1:])) * size * block * dtype.itemsize
     slots = min(blocks, KEPT_BYTES // block_bytes // threads * threads) if keep else 0
     slots = max(slots, threads)
-    pieces = _pieces(network)
+    pieces, side = _pieces(network)
     rows = max(blocks, -(-samples // block))
     return Workspace(
         block=block,
         keep=keep,
-        activations=aligned((slots, sum(panels) * size * block), dtype),
+        activations=aligned((slots, stored * size * block), dtype),
         deltas=aligned((slots, sum(panels[1:]) * size * block), dtype),
-        scratch=aligned((threads, max(panels[1:]) * size * block), dtype),
+        scratch=aligned((threads, max(max(panels[1:]) * block, side + 1) * size), dtype),
         weights=aligned((threads, -(-block // size) * size), dtype),
         gradients=aligned((1 if keep else min(groups, blocks), network.weights.size), dtype),
         pieces=pieces,
+        shift=side.bit_length() - 1,
+        starts=np.zeros((slots, -(-sizes[0] // side) + 2 if nonzeros else 0), np.int64),
+        columns=np.empty((slots, nonzeros), np.int32),
+        rows=np.empty((slots, nonzeros), np.int32),
+        values=np.empty((slots, nonzeros), dtype),
         losses=np.zeros(rows),
         totals=np.zeros(blocks),
         squares=np.zeros((blocks, len(sizes) - 1)),
@@ -144,5 +161,5 @@ def scratch(network, rows, shares):
     dtype = network.weights.dtype
     size = SHAPE.width(dtype.itemsize)
     block = -(-min(BLOCK, rows) // SHAPE.rows) * SHAPE.rows
-    panels = sum(-(-n // size) for n in sizes_of(network))
+    panels = network.layers["outputs"][-1] + -(-network.layers["n_out"][-1] // size)
     return aligned((min(shares, -(-rows // block)), panels * size * block), dtype), block

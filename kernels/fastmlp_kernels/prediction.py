@@ -4,7 +4,8 @@ from numba import prange
 
 from .compile import njit, parallel_njit, specialise
 from .forward import forward
-from .panels import pack_rows, unpack_rows
+from .inputs import is_sparse, load_inputs
+from .panels import unpack_rows
 from .tickets import take
 from .tile import width
 
@@ -18,7 +19,7 @@ def predict_rows(outputs, network, activations, x, order, first, last, block):
     outputs : (N, n_out) array, written
     network : Network
     activations : 1-D array; scratch for one block (see `plan.scratch`)
-    x : (N, n_in) array
+    x : (N, n_in) array, or Rows
     order : (N,) or (0,) int64 array; rows of `x` to take; empty: as they come
     block : int; rows of a block
 
@@ -30,9 +31,9 @@ def predict_rows(outputs, network, activations, x, order, first, last, block):
     layer, finite = network.layers[len(network.layers) - 1], True
     for start in range(first, last, block):
         rows = min(block, last - start)
-        finite &= pack_rows(activations, x, order, start, rows, block)
-        forward(network, activations, rows, block)
-        unpack_rows(outputs, start, activations[layer.outputs * width(x) * block :], rows, block)
+        finite &= load_inputs(x, activations, activations, network, order, start, rows, block)
+        forward(network, activations, rows, block, is_sparse(x))
+        unpack_rows(outputs, start, activations[layer.outputs * width(activations) * block :], rows, block)
     return finite
 
 
@@ -54,7 +55,7 @@ def _predict(outputs, network, activations, x, order, block, tickets):
     outputs : (N, n_out) array, written
     network : Network
     activations : (threads, size) array; scratch for one block in a row, for each thread (see `plan.scratch`)
-    x : (n, n_in) array, row-major
+    x : (n, n_in) array, row-major, or Rows, with a network made for them (see `inputs.network_for`)
     order : (N,) or (0,) int64 array; rows of `x` to take; empty: the first N, as they come
     block : int; rows of a block
     tickets : (2,) int64 array of zeros; the last becomes 1 if an input is not finite

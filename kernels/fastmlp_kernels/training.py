@@ -20,37 +20,14 @@ from numba import prange
 from .compile import inlined, njit, parallel_njit, specialise
 from .deltas import backward, sum_squares
 from .forward import NO_DROPOUT, forward_training
-from .gradients import piece_gradient
+from .inputs import assembled, index_inputs, is_sparse, learn_piece, load_inputs, parts, row_count, slot_gradient
 from .losses import smooth
-from .packed import transpose
-from .panels import all_finite, block_range, pack_labels, pack_rows, pack_weights
+from .panels import block_range, pack_labels, pack_rows, pack_weights
+from .pieces import panel_range, update_panel
 from .pointers import call_loss
 from .tickets import TAKEN, finish, release, take, wait
 from .tile import load, multiply_add, total, width, zero
-from .updates import NONE, update
-
-# A piece of a layer's weights: rows first..last, a multiple of the panel width, of columns left..right, whole panels;
-# and, where first is 0, the biases of these columns too.
-PIECE = np.dtype([(name, np.int64) for name in ("layer", "first", "last", "left", "right")], align=True)
-
-
-class Data(NamedTuple):
-    """Samples to learn from.
-
-    Attributes
-    ----------
-    x : (N, n_in) array
-    y : (N, n_out) array, or (0, n_out) where `labels` are given
-    labels : (N,) or (0,) int64 array; class numbers
-    order : (n,) int64 array; the samples to take, in this order; empty: all, as they come
-    weights : (N,) or (0,) array; of each sample in the loss; empty: 1
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    labels: np.ndarray
-    order: np.ndarray
-    weights: np.ndarray
+from .updates import NONE
 
 
 class Workspace(NamedTuple):
@@ -61,10 +38,15 @@ class Workspace(NamedTuple):
     block : int; rows of a block
     keep : bool; whether blocks are kept until all slots are full, or each thread has one slot and each group a gradient
     activations, deltas : (slots, size) arrays; panels of one block each
-    scratch : (threads, size) array; a block's targets, later the unfinished sums of its error signals
+    scratch : (threads, size) array; a block's targets, later the unfinished sums of its error signals; a panel of a
+        piece's gradient
     weights : (threads, block) array; of the samples of a block
     gradients : (groups, weights) array; partial gradients, of which the first becomes the gradient
-    pieces : record array of PIECE
+    pieces : record array of pieces.PIECE
+    shift : int; pieces of the first layer have 2**shift rows of weights
+    starts : (slots, pieces + 2) int64 array; or (slots, 0), as the next three, where inputs are dense
+        A slot's non-zeros are sorted by such rows: those of rows i * 2**shift on are starts[i] to starts[i + 1].
+    columns, rows, values : (slots, n) int32 arrays, and array; where they are, rows counted from the block's first
     losses : (blocks,) float64; squares : (blocks, L) float64; summed loss and squared error signals of each block
     totals : (blocks,) float64; summed weights of the samples of each block
     overflows : (blocks,) int64; layer with the first activation that is not finite, of blocks whose loss is not
@@ -80,6 +62,11 @@ class Workspace(NamedTuple):
     weights: np.ndarray
     gradients: np.ndarray
     pieces: np.ndarray
+    shift: int
+    starts: np.ndarray
+    columns: np.ndarray
+    rows: np.ndarray
+    values: np.ndarray
     losses: np.ndarray
     totals: np.ndarray
     squares: np.ndarray
@@ -110,40 +97,42 @@ class Progress(NamedTuple):
 @inlined
 def samples(data):
     """How many samples are taken."""
-    return len(data.order) if data.order.size else len(data.x)
+    return len(data.order) if data.order.size else row_count(data.x)
 
 
 @inlined
-def load_block(workspace, data, slot, thread, first, rows):
-    """Pack inputs of samples first..first + rows into a slot, their targets and weights into a thread's scratch.
+def load_block(network, workspace, data, slot, thread, first, rows):
+    """Load inputs of samples first..first + rows into a slot, their targets and weights into a thread's scratch.
 
-    Returns the sum of the weights.
+    Returns (the sum of the weights, whether all inputs are finite).
     """
     targets, n_out, block = workspace.scratch[thread], data.y.shape[1], workspace.block
-    pack_rows(workspace.activations[slot], data.x, data.order, first, rows, block)
+    activations, deltas = workspace.activations[slot], workspace.deltas[slot]
+    finite = load_inputs(data.x, activations, deltas, network, data.order, first, rows, block)
     if data.labels.size:
         pack_labels(targets, data.labels, data.order, first, rows, n_out, block)
     else:
         pack_rows(targets, data.y, data.order, first, rows, block)
-    return pack_weights(workspace.weights[thread], data.weights, data.order, first, rows)
+    return pack_weights(workspace.weights[thread], data.weights, data.order, first, rows), finite
 
 
 @inlined
 def block_loss(network, workspace, data, loss, update, slot, thread, start, first, rows):
-    """(summed loss, summed weights) of rows first..first + rows of the samples from `start` on.
+    """Summed loss and weights of rows first..first + rows of the samples from `start` on; whether inputs are finite.
 
     The output layer's error signal is left in the slot's deltas. For `update` see `forward.forward_training`.
     """
-    total_weight = load_block(workspace, data, slot, thread, start + first, rows)
+    total_weight, finite = load_block(network, workspace, data, slot, thread, start + first, rows)
     block, size, last = workspace.block, width(workspace.deltas), network.layers[len(network.layers) - 1]
     activations, deltas, targets = workspace.activations[slot], workspace.deltas[slot], workspace.scratch[thread]
-    forward_training(network, activations, deltas, loss.from_net_inputs, update, first, rows, block)
+    started = is_sparse(data.x)
+    forward_training(network, activations, deltas, loss.from_net_inputs, update, first, rows, block, started)
     d, a = last.deltas * size * block, last.outputs * size * block
     weights, sizes = workspace.weights[thread], (rows, last.n_out, block)
     if loss.smoothing > 0:
         smooth(targets, loss.smoothing, network.softmax, *sizes)
     buffers = deltas, d, activations, a, targets, 0, weights, 0
-    return call_loss(loss.address, *buffers, loss.parameter, *sizes), total_weight
+    return call_loss(loss.address, *buffers, loss.parameter, *sizes), total_weight, finite
 
 
 @njit
@@ -165,20 +154,20 @@ def train_block(network, workspace, data, loss, update, b, slot, thread, start, 
     """Forward and backward pass, for an update, of block `b` of the `rows` samples from `start` on, in a slot."""
     block = workspace.block
     first, count = block_range(block, b, rows)
-    total, total_weight = block_loss(network, workspace, data, loss, update, slot, thread, start, first, count)
+    total, total_weight, _ = block_loss(network, workspace, data, loss, update, slot, thread, start, first, count)
     workspace.losses[b], workspace.totals[b] = total, total_weight
     if not math.isfinite(workspace.losses[b]):
         workspace.overflows[b] = overflowing_layer(network, workspace.activations[slot], count, block)
     backward(network, workspace.deltas[slot], count, block, workspace.scratch[thread])
     sum_squares(workspace.squares[b], network, workspace.deltas[slot], count, block)
+    index_inputs(data.x, workspace, slot, data.order, start + first, count)
 
 
 @inlined
-def block_gradient(gradient, network, workspace, piece, b, slot, rows, fresh):
+def block_gradient(gradient, network, workspace, data, piece, b, slot, rows, fresh):
     """A piece of the gradient of block `b`, which is in a slot: written if `fresh`, else added."""
-    activations, deltas, block = workspace.activations[slot], workspace.deltas[slot], workspace.block
-    _, count = block_range(block, b, rows)
-    piece_gradient(gradient, network, piece, activations, deltas, count, block, fresh)
+    _, count = block_range(workspace.block, b, rows)
+    slot_gradient(data.x, gradient, network, workspace, piece, slot, count, fresh)
 
 
 @inlined
@@ -190,25 +179,16 @@ def train_share(network, workspace, data, loss, update, i, shares, thread, begin
         train_block(network, workspace, data, loss, update, b, slot, thread, start, rows)
         if not workspace.keep:
             for piece in workspace.pieces:
-                block_gradient(workspace.gradients[i], network, workspace, piece, b, slot, rows, b == first)
+                block_gradient(workspace.gradients[i], network, workspace, data, piece, b, slot, rows, b == first)
 
 
 @inlined
-def panel_range(network, piece, column):
-    """(biases, start, stop): offsets in packed weights of a panel's biases (start, if not in the piece) and weights."""
-    layer, size = network.layers[piece.layer], width(network.weights)
-    panel = layer.weights + column // size * (layer.n_in + 1) * size
-    start = panel + (piece.first + 1) * size
-    return (panel if piece.first == 0 else start), start, panel + (piece.last + 1) * size
-
-
-@inlined
-def complete_gradient(network, workspace, piece, begin, end, rows):
+def complete_gradient(network, workspace, data, piece, begin, end, rows):
     """Add what blocks begin..end, the last that were trained, contribute to a piece of the gradient, gradients[0]."""
     gradient, size = workspace.gradients[0], width(network.weights)
     if workspace.keep:
         for b in range(begin, end):
-            block_gradient(gradient, network, workspace, piece, b, b - begin, rows, b == 0)
+            block_gradient(gradient, network, workspace, data, piece, b, b - begin, rows, b == 0)
     else:
         for column in range(piece.left, piece.right, size):
             first, _, last = panel_range(network, piece, column)
@@ -255,16 +235,9 @@ def clipping(limit, scale, norms):
 
 @inlined
 def update_piece(network, workspace, state, optimizer, piece, scale, l2):
-    """Update a piece of the weights, its biases, and the transposed copy."""
-    weights, gradient, size = network.weights, workspace.gradients[0], width(network.weights)
-    layer = network.layers[piece.layer]
-    for column in range(piece.left, piece.right, size):
-        begin, start, stop = panel_range(network, piece, column)
-        if layer.bias and optimizer.update_biases:
-            update(weights, state, gradient, begin, min(start, begin + size), optimizer, scale, l2, False)
-        update(weights, state, gradient, start, stop, optimizer, scale, l2, True)
-        if layer.transposed >= 0:
-            transpose(network, piece.layer, column, piece.first, piece.last)
+    """Update a piece of the weights from its gradient in gradients[0]."""
+    for column in range(piece.left, piece.right, width(network.weights)):
+        update_panel(network, state, optimizer, piece, column, workspace.gradients[0], 0, scale, l2)
 
 
 @inlined
@@ -321,7 +294,7 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
     """One thread's part in `train`."""
     tickets, pieces = workspace.tickets, workspace.pieces
     clip, learn = optimizer.clip_norm > 0, optimizer.kind != NONE
-    penalised = optimizer.l2 > 0 and progress.means.size > 0
+    at_once, penalised = learn and not clip and workspace.keep, optimizer.l2 > 0 and progress.means.size > 0
     item, end = take(tickets, TAKEN), 0
     for batch in range(first, last):
         start = batch * batch_size
@@ -348,13 +321,15 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
             base, end = end, end + len(pieces)
             while item < end:
                 piece = pieces[item - base]
-                complete_gradient(network, workspace, piece, begin, stop, rows)
+                whole, step = at_once and begin == 0 and stop == blocks, (rows, state, optimizer, scale, l2)
                 if penalised and stop == blocks:
                     workspace.penalties[item - base] = squared_weights(network, piece)
-                if clip:
-                    workspace.norms[item - base] = squared_norm(network, workspace, piece, optimizer.update_biases)
-                elif learn and stop == blocks:
-                    update_piece(network, workspace, state, optimizer, piece, scale, l2)
+                if not (whole and learn_piece(data.x, network, workspace, piece, thread, blocks, *step)):
+                    complete_gradient(network, workspace, data, piece, begin, stop, rows)
+                    if clip:
+                        workspace.norms[item - base] = squared_norm(network, workspace, piece, optimizer.update_biases)
+                    elif learn and stop == blocks:
+                        update_piece(network, workspace, state, optimizer, piece, scale, l2)
                 if finish(tickets, end):
                     state.steps[0] += learn and not clip and stop == blocks
                     if penalised and stop == blocks:
@@ -391,10 +366,10 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
     threads : int; threads that share the work, no more than the workspace is made for
     """
     workspace.tickets[:] = 0
+    arrays = parts(data)
     for thread in prange(threads):
-        train_thread(
-            network, workspace, data, loss, optimizer, state, progress, batch_size, first, last, np.intp(thread)
-        )
+        taken, number = assembled(arrays), np.intp(thread)
+        train_thread(network, workspace, taken, loss, optimizer, state, progress, batch_size, first, last, number)
 
 
 @njit
@@ -404,8 +379,7 @@ def evaluate_blocks(network, workspace, data, loss, thread):
     b = take(workspace.tickets, TAKEN)
     while b * block < rows:
         count = min(block, rows - b * block)
-        total, _ = block_loss(network, workspace, data, loss, NO_DROPOUT, thread, thread, 0, b * block, count)
-        finite = all_finite(workspace.activations[thread], data.x.shape[1], count, block)
+        total, _, finite = block_loss(network, workspace, data, loss, NO_DROPOUT, thread, thread, 0, b * block, count)
         workspace.losses[b] = total if finite else np.nan
         b = take(workspace.tickets, TAKEN)
 
@@ -426,8 +400,9 @@ def _evaluate(network, workspace, data, loss, threads):
     float
     """
     workspace.tickets[:] = 0
+    arrays = parts(data)
     for thread in prange(threads):
-        evaluate_blocks(network, workspace, data, loss, np.intp(thread))
+        evaluate_blocks(network, workspace, assembled(arrays), loss, np.intp(thread))
     total = 0.0
     for b in range((samples(data) + workspace.block - 1) // workspace.block):
         total += workspace.losses[b]

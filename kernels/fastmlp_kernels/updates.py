@@ -69,7 +69,7 @@ class State(NamedTuple):
 
 @inlined
 def update(weights, state, gradient, start, stop, optimizer, scale, l2, decays):
-    """Update weights[start : stop] from `scale` times the gradient and `l2` times the weights.
+    """Update weights[start : stop] from `scale` times their gradient, of as many elements, and `l2` times the weights.
 
     `decays` tells whether l2 and weight decay apply: to weights, not to biases. Sources: Sutskever et al. (2013) for
     Nesterov's momentum, in the form that looks ahead from the new velocity; Kingma & Ba (2015), algorithm 1, for Adam;
@@ -79,7 +79,7 @@ def update(weights, state, gradient, start, stop, optimizer, scale, l2, decays):
     rate, momentum, scale = real(optimizer.learning_rate), real(optimizer.momentum), real(scale)
     l2, kind = real(l2 if decays else 0.0), optimizer.kind
     # Of slices, indices run from 0: counted from `start`, which might be negative, loops would not become vector code.
-    w, gradient = weights[start:stop], gradient[start:stop]
+    w = weights[start:stop]
     first, second = state.first[start:stop], state.second[start:stop]
     if kind == SGD:
         for i in range(len(w)):

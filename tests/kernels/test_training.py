@@ -9,7 +9,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels import plan, training, updates
+from fastmlp_kernels import inputs, plan, training, updates
 from fastmlp_kernels.packed import aligned
 from fastmlp_kernels.tile import ROWS
 
@@ -69,7 +69,7 @@ class Case:
         taken = np.random.default_rng(3).permutation(samples) if order else np.arange(samples)
         given = (y[:0], classes) if labels else (y, NO_LABELS)
         weights = abs(random(samples, dtype, 4)) if weighted else np.ones(samples, dtype)
-        self.data = training.Data(x, *given, taken if order else NO_ORDER, weights if weighted else weights[:0])
+        self.data = inputs.Data(x, *given, taken if order else NO_ORDER, weights if weighted else weights[:0])
         self.x, self.y, self.weights = (array[taken].astype(float) for array in (x, y, weights))
         self.workspace = self.scratch(groups)
         self.progress = training.Progress(
@@ -263,7 +263,7 @@ def test_labels_train_like_one_hot_targets(how, groups):
 
 def test_an_order_is_the_same_as_samples_in_that_order():
     ordered, sorted_ = Case(), Case()
-    sorted_.data = training.Data(
+    sorted_.data = inputs.Data(
         ordered.x.astype(np.float32), ordered.y.astype(np.float32), NO_LABELS, NO_ORDER, ordered.data.weights
     )
     for case in (ordered, sorted_):
