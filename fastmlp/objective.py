@@ -24,6 +24,8 @@ class Objective:
     X, y, loss, sample_weight : as for `MLP.gradient`
     l2 : float
         Coefficient of the penalty l2 / 2 |W|^2 on the weights.
+    threads : int, optional
+        Threads to use at most. Results are the same to the bit for any number.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Objective:
         loss: str | losses.Loss = "auto",
         l2: float = 0.0,
         sample_weight: ArrayLike | None = None,
+        threads: int | None = None,
     ) -> None:
         net.check_trainable()
         self.net, self.l2 = net, l2
@@ -41,7 +44,8 @@ class Objective:
         self._rows = row_count(self._data.x)
         self._weight = weighting.total(self._data, 0, self._rows)
         self._loss, self._network = net.kernel_loss(loss), network_for(net.kernel_network(), self._data.x)
-        self._threads = sharing(net.sizes, self._rows)
+        most = sharing(net.sizes, self._rows)
+        self._threads = min(threads or most, most)
         nonzeros = plan.most_nonzeros(self._data.x, self._rows) if is_sparse(self._data.x) else 0
         self._workspace = plan.workspace(self._network, self._rows, self._threads, nonzeros=nonzeros)
         self._pace = Pace.of(net.training_flops * self._rows, self._threads)

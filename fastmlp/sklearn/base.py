@@ -130,6 +130,7 @@ class BaseMLP(BaseEstimator):
             raise TypeError(f"model is {type(model).__name__}; accepted: scikit-learn's {cls._sklearn_class.__name__}")
         check_is_fitted(model)
         estimator = cls._hand_over(model, cls(**model.get_params(deep=False)))
+        estimator.validation_loss_curve_ = [] if model.early_stopping else None  # to go on with
         estimator._adopt(estimator._network())
         return estimator
 
@@ -145,13 +146,8 @@ class BaseMLP(BaseEstimator):
         return target
 
     def __getstate__(self):
-        """The weights once, as coefs_ and intercepts_, and of the trainer what its optimiser remembers."""
-        state = super().__getstate__().copy()
-        trainer = state.pop("_trainer", None)
-        state.pop("_net", None)
-        if trainer is not None:
-            state["_optimizer_state"] = trainer.optimizer_state
-        return state
+        """All but the network, of which coefs_ and intercepts_ have the weights."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_net"}
 
     def __setstate__(self, state):
         super().__setstate__(state)
@@ -228,7 +224,6 @@ class BaseMLP(BaseEstimator):
     def _adopt(self, net):
         """Make a network this estimator's own."""
         self._net, self.coefs_, self.intercepts_ = net, list(net.weights), list(net.biases)
-        vars(self).pop("_trainer", None)
 
     def _fit_stochastic(self, X, targets, sample_weight, incremental):
         if self.early_stopping and incremental:
@@ -240,8 +235,8 @@ class BaseMLP(BaseEstimator):
             named = isinstance(self.learning_rate, str) and self.solver != "sgd"  # the names are for "sgd" alone
             rate = "constant" if named else self.learning_rate
             self._optimizer = Rate(rate, self.learning_rate_init, self.power_t)
-            vars(self).pop("_optimizer_state", None)
-        trainer = self._make_trainer(X.shape[0], incremental)
+            self._optimizer_state = None
+        trainer = self._make_trainer(X.shape[0])
         follow = Follow(self, self._optimizer, X.shape[0], once=incremental)
         self.n_iter_ = 0
         try:
@@ -251,7 +246,7 @@ class BaseMLP(BaseEstimator):
                 epochs=1 if incremental else self.max_iter,
                 sample_weight=sample_weight,
                 validation_data=held,
-                monitor=self._monitor(*held) if held else None,
+                monitor=self._monitor(*held) if held and self.scoring != "loss" else None,
                 callbacks=[follow, *self.callbacks],
                 progress=False,
             )
@@ -261,10 +256,11 @@ class BaseMLP(BaseEstimator):
             follow.diverged()
             if not self.early_stopping:
                 raise ValueError(NOT_FINITE) from None
+        self._optimizer_state = trainer.optimizer_state
         follow.restore(self._net)
 
-    def _make_trainer(self, samples, incremental):
-        """A trainer of the network, or for `partial_fit` the one that has done the epochs before."""
+    def _make_trainer(self, samples):
+        """A trainer of the network; `partial_fit` goes on from where the optimiser was left."""
         if self.batch_size == "auto":
             batch_size = min(200, samples)
         else:
@@ -273,25 +269,22 @@ class BaseMLP(BaseEstimator):
                     "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
                 )
             batch_size = min(self.batch_size, samples)
-        settings = {
-            "loss": self._loss(),
-            "optimizer": self._solver(),
-            "batch_size": batch_size,
-            "l2": float(self.alpha),
-            "average_l2": True,
-            "dropout": self.dropout,
-            "seed": self._random_state.randint(2**31) if np.any(self.dropout) else 0,  # of dropout alone
-            "clip_norm": self.clip_norm,
-            "threads": self.threads,
-            "shuffle": Reorder(self._random_state) if self.shuffle else False,
-        }
-        before = vars(self).get("_trainer")
-        state = before.optimizer_state if before else vars(self).get("_optimizer_state")
-        trainer = Trainer(self._net, learning_rate=self._optimizer, **settings)
-        if incremental:
-            if state is not None:
-                trainer.optimizer_state = state
-            self._trainer = trainer
+        trainer = Trainer(
+            self._net,
+            self._loss(),
+            self._solver(),
+            self._optimizer,
+            batch_size,
+            l2=float(self.alpha),
+            average_l2=True,
+            dropout=self.dropout,
+            clip_norm=self.clip_norm,
+            shuffle=Reorder(self._random_state) if self.shuffle else False,
+            seed=self._random_state.randint(2**31) if np.any(self.dropout) else 0,  # of dropout alone
+            threads=self.threads,
+        )
+        if self._optimizer_state is not None:
+            trainer.optimizer_state = self._optimizer_state
         return trainer
 
     def _solver(self):
@@ -321,8 +314,6 @@ class BaseMLP(BaseEstimator):
 
     def _monitor(self, X, targets, sample_weight=None):
         """What early stopping watches, as a function of the network, the smaller the better."""
-        if self.scoring == "loss":
-            return lambda net: net.evaluate(X, targets, self._loss(), sample_weight=sample_weight)
         if self.scoring is None:
             return lambda net: -self._score_outputs(net.predict(X), targets, sample_weight)
         # Scorers call methods of the estimator; arrays have no names of features, so the one they get expects none.

@@ -5,7 +5,6 @@ from typing import ClassVar
 import numpy as np
 import sklearn.neural_network
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
-from sklearn.metrics import r2_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -15,6 +14,7 @@ from sklearn.utils.validation import validate_data
 
 from .. import losses
 from .base import BaseMLP, Real
+from .rules import r2
 
 LOG_LOSSES = {"softmax": "cross_entropy", "logistic": "binary_cross_entropy"}
 
@@ -55,7 +55,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     callbacks : sequence, default=()
         See `fastmlp.callbacks`.
     threads : int, default=None
-        Threads to use; None: all. Results are the same for any number.
+        Threads to train with; None: all. Results are the same for any number.
 
     Attributes
     ----------
@@ -400,4 +400,4 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """R², as `score` has it; NaN where an output is not finite."""
         if not np.isfinite(outputs).all():
             return float("nan")
-        return r2_score(targets, outputs, sample_weight=sample_weight)
+        return r2(targets, outputs, sample_weight)

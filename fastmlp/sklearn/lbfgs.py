@@ -22,6 +22,7 @@ def minimize(estimator, X, targets, sample_weight):
         estimator._loss(),
         l2=estimator.alpha / samples,
         sample_weight=sample_weight,
+        threads=estimator.threads,
     )
     share = estimator._loss_share()
 

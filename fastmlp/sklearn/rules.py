@@ -22,6 +22,15 @@ def draw_weights(net, activations, random_state):
         biases[...] = random_state.uniform(-bound, bound, biases.shape)
 
 
+def r2(targets, outputs, sample_weight):
+    """sklearn.metrics.r2_score, averaged over outputs, without its checks, which take longer than a small epoch."""
+    residual = np.average((targets - outputs) ** 2, axis=0, weights=sample_weight)
+    mean = np.average(targets, axis=0, weights=sample_weight)
+    spread = np.average((targets - mean) ** 2, axis=0, weights=sample_weight)
+    constant = np.where(residual > 0, 0.0, 1.0)  # what scikit-learn says where targets are all the same
+    return float(np.where(spread > 0, 1 - residual / np.where(spread > 0, spread, 1.0), constant).mean())
+
+
 class Reorder:
     """Puts samples in the order that sklearn.utils.shuffle gives them from the same random state."""
 
@@ -103,7 +112,7 @@ class Follow:
             print(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
         if model.early_stopping:
             model.validation_loss_curve_.append(history.val_loss[-1] * model._loss_share())
-            self._note_score(-history.monitor[-1], trainer.net)
+            self._note_score(-history.watched[-1], trainer.net)
         else:
             self._note_loss()
         self.rate.epoch_ends(model.t_)

@@ -97,14 +97,16 @@ def test_training_follows_scikit_learns_up_to_rounding(course, weighted):
     np.testing.assert_allclose(ours.predict(x), theirs.predict(x), **close)
 
 
-def test_partial_fit_follows_scikit_learns_and_goes_on_after_pickling():
+def test_partial_fit_follows_scikit_learns_after_a_fit_and_pickling():
     theirs, ours = (
         module.MLPClassifier(random_state=0) for module in (sklearn.neural_network, sys.modules["fastmlp.sklearn"])
     )
-    for epoch in range(4):
+    for model in (theirs, ours):
+        model.set_params(max_iter=2).fit(DIGITS, NUMBERS)
+    for _ in range(3):
         ours = pickle.loads(pickle.dumps(ours))
         for model in (theirs, ours):
-            model.partial_fit(DIGITS, NUMBERS, classes=np.arange(10) if epoch == 0 else None)
+            model.partial_fit(DIGITS, NUMBERS)
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
 
 
@@ -172,10 +174,21 @@ def test_early_stopping_watches_any_scorer():
     np.testing.assert_allclose(negative.validation_scores_, model.validation_scores_, rtol=1e-9)
 
 
-def test_the_default_scores_are_those_of_score():
-    model = MLPClassifier(early_stopping=True, max_iter=8, random_state=0)
-    score = clone(model).set_params(scoring="accuracy")
-    assert model.fit(DIGITS, NUMBERS).validation_scores_ == score.fit(DIGITS, NUMBERS).validation_scores_
+@pytest.mark.parametrize(
+    ("model", "targets", "scoring"),
+    [
+        (MLPClassifier, NUMBERS, "accuracy"),
+        (MLPClassifier, np.eye(10, dtype=int)[NUMBERS] | (NUMBERS[:, None] == 0), "accuracy"),
+        (MLPRegressor, TWO, "r2"),
+        (MLPRegressor, np.c_[TWO, np.ones(300)], "r2"),
+    ],
+)
+def test_the_default_scores_are_those_of_score(model, targets, scoring):
+    found, expected = (
+        model(early_stopping=True, max_iter=8, random_state=0, scoring=name).fit(DIGITS, targets, WEIGHTS + 1)
+        for name in (None, scoring)
+    )
+    np.testing.assert_allclose(found.validation_scores_, expected.validation_scores_, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
