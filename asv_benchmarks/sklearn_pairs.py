@@ -62,9 +62,9 @@ def scores(options):
                     results.append(model.score(scale.transform(x[test]), y[test]))
         differences = np.subtract(found[1], found[0])
         means = " | ".join(f"{np.mean(results):.4f}" for results in found)
-        score = "accuracy" if classify else "R²"
+        score, largest = "accuracy" if classify else "R²", abs(differences).max()
         print(
-            f"| {name} | {len(x)} | {score} | {means} | {differences.mean():+.4f} | {abs(differences).max():.4f} |",
+            f"| {name} | {len(x)} | {score} | {means} | {differences.mean():+.4f} | {largest:.4f} |",
             flush=True,
         )
 
