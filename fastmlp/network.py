@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from fastmlp_kernels import construction, packed, plan, prediction, training, updates
 from fastmlp_kernels.activations import ACTIVATIONS
@@ -16,6 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import checks, files, losses, weighting
 from .initializers import INITIALIZERS
+from .threads import sharing
 
 NO_LABELS = AS_THEY_COME = np.empty(0, np.int64)
 YOUR_OWN = "; one of your own must be registered first, with fastmlp.register_activation"
@@ -118,13 +118,24 @@ class MLP:
         self._view()
 
     def _view(self):
-        self.weights, self.biases, start = [], [], 0
+        self.weights, self.biases = self.views(self.params)
+
+    def views(self, params: np.ndarray) -> tuple[list, list]:
+        """Views (weights, biases) of an array laid out like `params`: of a gradient, for one."""
+        weights, biases, start = [], [], 0
         for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False):
-            matrix = self.params[start : start + (n_in + self.bias) * n_out].reshape(n_in + self.bias, n_out)
+            matrix = params[start : start + (n_in + self.bias) * n_out].reshape(n_in + self.bias, n_out)
             start += matrix.size
-            self.weights.append(matrix[self.bias :])
+            weights.append(matrix[self.bias :])
             if self.bias:
-                self.biases.append(matrix[0])
+                biases.append(matrix[0])
+        return weights, biases
+
+    def astype(self, dtype: DTypeLike) -> MLP:
+        """A copy of the network with parameters of another dtype."""
+        net = MLP(**self.config() | {"dtype": dtype, "init": "zeros"})
+        net.params[:], net.metadata = self.params, self.metadata
+        return net
 
     def __getstate__(self):
         """All but the views of `params`, of which copies would be arrays of their own, and compiled functions."""
@@ -191,9 +202,9 @@ class MLP:
         x = checks.matrix("X", X, self.sizes[0], self.dtype)
         network = self.kernel_network()
         outputs = np.empty((len(x), self.sizes[-1]), self.dtype)
-        serial = plan.is_serial(self.sizes, len(x))
-        activations, block = plan.scratch(network, len(x), 1 if serial else numba.get_num_threads())
-        run = prediction.predict_serial if serial else prediction.predict
+        threads = sharing(self.sizes, len(x))
+        activations, block = plan.scratch(network, len(x), threads)
+        run = prediction.predict if threads > 1 else prediction.predict_serial
         tickets = np.zeros(2, np.int64)
         run(outputs, network, activations, x, AS_THEY_COME, block, tickets)
         if tickets[-1]:
@@ -212,7 +223,7 @@ class MLP:
         data, loss = self.data(X, y, loss, sample_weight)
         network = self.kernel_network()
         rows = len(data.x)
-        threads = 1 if plan.is_serial(self.sizes, rows) else numba.get_num_threads()
+        threads = sharing(self.sizes, rows)
         workspace = plan.workspace(network, min(rows, plan.EVALUATION_ROWS), threads, rows)
         run = training.evaluate if threads > 1 else training.evaluate_serial
         total = run(network, workspace, data, self.kernel_loss(loss), threads)
@@ -342,7 +353,7 @@ class MLP:
         data, loss = self.data(X, y, loss, sample_weight)
         network, rows = self.kernel_network(), len(data.x)
         scale = self._scale(reduction, data)
-        threads = 1 if one_block or plan.is_serial(self.sizes, rows) else numba.get_num_threads()
+        threads = 1 if one_block else sharing(self.sizes, rows)
         workspace = plan.workspace(network, rows, threads, block=rows if one_block else None)
         progress, nothing = construction.progress(network), construction.optimizer_state(network, updates.NONE)
         run = training.train if threads > 1 else training.train_serial

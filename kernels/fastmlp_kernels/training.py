@@ -26,7 +26,7 @@ from .packed import transpose
 from .panels import all_finite, block_range, pack_labels, pack_rows, pack_weights
 from .pointers import call_loss
 from .tickets import TAKEN, finish, release, take, wait
-from .tile import width
+from .tile import load, multiply_add, total, width, zero
 from .updates import NONE, update
 
 # A piece of a layer's weights: rows first..last, a multiple of the panel width, of columns left..right, whole panels;
@@ -69,7 +69,7 @@ class Workspace(NamedTuple):
     totals : (blocks,) float64; summed weights of the samples of each block
     overflows : (blocks,) int64; layer with the first activation that is not finite, of blocks whose loss is not
     tickets : int64 array; counters of the items handed out to threads (see `tickets`)
-    norms : (pieces,) float64; squared norm of each piece of the gradient
+    norms, penalties : (pieces,) float64; squared norm of each piece of the gradient, and of the weights
     """
 
     block: int
@@ -85,6 +85,7 @@ class Workspace(NamedTuple):
     squares: np.ndarray
     overflows: np.ndarray
     norms: np.ndarray
+    penalties: np.ndarray
     tickets: np.ndarray
 
 
@@ -96,11 +97,14 @@ class Progress(NamedTuple):
     loss : (1,) float64; sum over samples, each times its weight, before each update
     squares : (L,) float64; squared error signals of each layer, summed over samples and units
     diverged : (1,) int64; the layer, from 1, where the first value that is not finite was seen; 0: none
+    means : (2,) float64, or (0,) where it is not wanted; for each batch, times its samples, what its update went down:
+        the loss as the optimiser scales it (a mean or a sum), and the penalty l2 / 2 |W|^2
     """
 
     loss: np.ndarray
     squares: np.ndarray
     diverged: np.ndarray
+    means: np.ndarray
 
 
 @inlined
@@ -226,6 +230,20 @@ def squared_norm(network, workspace, piece, biases):
     return total
 
 
+@inlined
+def squared_weights(network, piece):
+    """Squared norm of a piece of the weights, without biases."""
+    weights, size, total_ = network.weights, width(network.weights), 0.0
+    for column in range(piece.left, piece.right, size):
+        _, start, stop = panel_range(network, piece, column)
+        squares = zero(weights, 1)
+        for i in range(start, stop, size):
+            row = load(weights, i, 0, 1)
+            squares = multiply_add(row, row, squares)
+        total_ += total(squares)
+    return total_
+
+
 @njit
 def clipping(limit, scale, norms):
     """The factor that brings a gradient whose squared norm is scale^2 * sum(norms) down to `limit`; at most 1."""
@@ -250,7 +268,16 @@ def update_piece(network, workspace, state, optimizer, piece, scale, l2):
 
 
 @inlined
-def summarise(network, workspace, progress, blocks):
+def mean_scale(workspace, blocks):
+    """What takes sums over a batch to means: 1 / its summed weights, or 0 if all of them are 0."""
+    weights = 0.0
+    for b in range(blocks):
+        weights += workspace.totals[b]
+    return 1 / weights if weights > 0 else 0.0
+
+
+@inlined
+def summarise(network, workspace, progress, blocks, rows, mean):
     """Add the losses and squares of a batch to the progress, in the order of the blocks; or note that one diverged."""
     loss, last = 0.0, len(network.layers)
     for b in range(blocks):
@@ -267,15 +294,17 @@ def summarise(network, workspace, progress, blocks):
             return
         progress.squares[l] += squares
     progress.loss[0] += loss
+    if progress.means.size:
+        progress.means[0] += rows * loss * (mean_scale(workspace, blocks) if mean else 1.0)
 
 
 @inlined
-def mean_scale(workspace, blocks):
-    """What takes sums over a batch to means: 1 / its summed weights, or 0 if all of them are 0."""
-    total = 0.0
-    for b in range(blocks):
-        total += workspace.totals[b]
-    return 1 / total if total > 0 else 0.0
+def note_penalty(workspace, progress, factor):
+    """Add `factor` times the squared norm of the weights to the progress."""
+    squares = 0.0
+    for norm in workspace.penalties:
+        squares += norm
+    progress.means[1] += factor * squares
 
 
 @inlined
@@ -292,6 +321,7 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
     """One thread's part in `train`."""
     tickets, pieces = workspace.tickets, workspace.pieces
     clip, learn = optimizer.clip_norm > 0, optimizer.kind != NONE
+    penalised = optimizer.l2 > 0 and progress.means.size > 0
     item, end = take(tickets, TAKEN), 0
     for batch in range(first, last):
         start = batch * batch_size
@@ -306,7 +336,7 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
                 train_share(*learning, *share, begin, stop, start, rows)
                 if finish(tickets, end):
                     if stop == blocks:
-                        summarise(network, workspace, progress, blocks)
+                        summarise(network, workspace, progress, blocks, rows, optimizer.mean)
                     release(tickets, end)
                 item = take(tickets, TAKEN)
             wait(tickets, end)
@@ -319,12 +349,16 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
             while item < end:
                 piece = pieces[item - base]
                 complete_gradient(network, workspace, piece, begin, stop, rows)
+                if penalised and stop == blocks:
+                    workspace.penalties[item - base] = squared_weights(network, piece)
                 if clip:
                     workspace.norms[item - base] = squared_norm(network, workspace, piece, optimizer.update_biases)
                 elif learn and stop == blocks:
                     update_piece(network, workspace, state, optimizer, piece, scale, l2)
                 if finish(tickets, end):
                     state.steps[0] += learn and not clip and stop == blocks
+                    if penalised and stop == blocks:
+                        note_penalty(workspace, progress, rows * l2 / 2)
                     release(tickets, end)
                 item = take(tickets, TAKEN)
             wait(tickets, end)
