@@ -190,7 +190,8 @@ class Trainer:
             If values stop being finite. The network holds the last finite weights.
         """
         epochs = checks.count("epochs", epochs)
-        data, validation = self._data(X, y, validation_data, validation_fraction, sample_weight, class_weight)
+        data = self._training_data(X, y, sample_weight, class_weight)
+        data, validation = self._split(data, validation_data, validation_fraction)
         stop = Stopping(self.net, tol, patience, target_loss)
         kept = self.net.params.copy(), self.history
         self.history = history = History()
@@ -354,11 +355,14 @@ class Trainer:
             self._kernel_sides[kind] = sizes, (network, plan.workspace(network, *sizes))
         return self._kernel_sides[kind][1]
 
-    def _data(self, X, y, validation_data, validation_fraction, sample_weight, class_weight):
-        """(training data, validation data or None)."""
+    def _training_data(self, X, y, sample_weight, class_weight):
         data, _ = self.net.data(X, y, self._loss, sample_weight)
-        if class_weight is not None:
-            data = weighting.by_class(data, class_weight, losses.targets(self._loss, self.net.output_activation))
+        if class_weight is None:
+            return data
+        return weighting.by_class(data, class_weight, losses.targets(self._loss, self.net.output_activation))
+
+    def _split(self, data, validation_data, validation_fraction):
+        """(training data, validation data or None)."""
         rows = row_count(data.x)
         order = np.arange(rows) if self.shuffle or validation_fraction is not None else data.order
         if validation_data is not None:

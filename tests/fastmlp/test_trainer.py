@@ -307,7 +307,7 @@ def test_control_c_is_heard_in_the_middle_of_an_epoch(monkeypatch):
     before = net.params.copy()
     rows = 30_000_000  # of on-line learning, at a microsecond each or more
     data, _ = net.data(row, target, "auto")
-    monkeypatch.setattr(Trainer, "_data", lambda *_: (data._replace(order=np.zeros(rows, np.int64)), None))
+    monkeypatch.setattr(Trainer, "_split", lambda *_: (data._replace(order=np.zeros(rows, np.int64)), None))
     with pytest.raises(KeyboardInterrupt):
         Trainer(net, batch_size=1, shuffle=False).fit(row, target, 1)
     assert progress.time.perf_counter() - times[1] < 2  # a slice is a tenth of a second
@@ -319,7 +319,7 @@ def test_the_first_slice_of_tiny_steps_is_no_minute_long(monkeypatch):
     calls = note_calls(monkeypatch, carry_on=False)
     net = MLP([1, 1])
     data, _ = net.data([[1.0]], [[1.0]], "auto")
-    monkeypatch.setattr(Trainer, "_data", lambda *_: (data._replace(order=np.zeros(10_000_000, np.int64)), None))
+    monkeypatch.setattr(Trainer, "_split", lambda *_: (data._replace(order=np.zeros(10_000_000, np.int64)), None))
     Trainer(net, batch_size=1, shuffle=False).fit([[1.0]], [[1.0]], 1, progress=False)
     assert calls[0][1:] <= (0, 50_000)
 
