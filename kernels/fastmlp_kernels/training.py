@@ -7,9 +7,9 @@ applies the optimiser to it.
 The gradient is made in one of two places. Where weights are few for the batch, each group adds its blocks' gradients to
 a buffer of its own, and the owner of a piece adds up the buffers. Where weights are many, the activations and deltas
 of many blocks are kept, as many as the cache that threads share may hold, and the owner accumulates its piece over
-them, before the next blocks take their place. (That of a first layer with sparse inputs is made when it is applied, see
-`sparse`.) In all cases the blocks, the groups and the order of every sum follow
-from the shapes alone: results have the same bits for any number of threads.
+them, before the next blocks take their place. (Of a first layer with sparse inputs, the gradient is not kept at all: see
+`sparse`.) In all cases the blocks, the groups and the order of every sum follow from the shapes alone: results have the
+same bits for any number of threads.
 """
 
 import math
