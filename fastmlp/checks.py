@@ -40,12 +40,13 @@ def sequence(argument, values):
     raise TypeError(f"{argument} is {values!r}; accepted: a sequence")
 
 
-def number(argument, value, least=0.0, below=math.inf, open_start=False):
-    """`value` as a finite float in [least, below), or (least, below) with `open_start`."""
-    accepted = f"a number in {'(' if open_start else '['}{least:g}, {below:g})"
+def number(argument, value, least=0.0, below=math.inf, open_start=False, closed_end=False):
+    """`value` as a finite float in [least, below); `open_start` leaves `least` out, `closed_end` takes `below` in."""
+    accepted = f"a number in {'(' if open_start else '['}{least:g}, {below:g}{']' if closed_end else ')'}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{argument} is {value!r}; accepted: {accepted}")
-    if not least <= value < below or (open_start and value == least):
+    inside = least <= value < below or (closed_end and value == below)
+    if not inside or (open_start and value == least):
         raise ValueError(f"{argument} is {value}; accepted: {accepted}")
     return float(value)
 

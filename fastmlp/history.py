@@ -13,6 +13,11 @@ class History:
         Training loss, averaged (or summed) over the epoch's samples, each before the update of its batch.
     val_loss : list of float
         Validation loss after the epoch; empty without validation data.
+    monitor : list of float
+        Measure of one's own after the epoch (see `Trainer.fit`); empty without one.
+    objective, penalty : list of float
+        What the updates went down, loss and penalty, and the penalty l2 / 2 |W|^2 alone: before each update, averaged
+        over the updates by the number of their samples.
     rms : list of float
         Root of the mean squared error per output, for the squared error; else empty.
     delta_rms : list of list of float
@@ -27,6 +32,9 @@ class History:
 
     loss: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
+    monitor: list[float] = field(default_factory=list)
+    objective: list[float] = field(default_factory=list)
+    penalty: list[float] = field(default_factory=list)
     rms: list[float] = field(default_factory=list)
     delta_rms: list[list[float]] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
@@ -36,8 +44,8 @@ class History:
 
     @property
     def watched(self) -> list[float]:
-        """The losses that decide: validation losses if there are any, else training losses."""
-        return self.val_loss or self.loss
+        """What decides, the smaller the better: one's own measure, or else validation losses, or training losses."""
+        return self.monitor or self.val_loss or self.loss
 
     def to_dict(self) -> dict:
         """The history as JSON can hold it."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from fastmlp_kernels import construction, inputs, packed, plan, prediction, training, updates
 from fastmlp_kernels.activations import ACTIVATIONS
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import checks, files, losses, weighting
 from .initializers import INITIALIZERS
+from .threads import sharing
 
 NO_LABELS = AS_THEY_COME = np.empty(0, np.int64)
 YOUR_OWN = "; one of your own must be registered first, with fastmlp.register_activation"
@@ -119,13 +119,24 @@ class MLP:
         self._view()
 
     def _view(self):
-        self.weights, self.biases, start = [], [], 0
+        self.weights, self.biases = self.views(self.params)
+
+    def views(self, params: np.ndarray) -> tuple[list, list]:
+        """Views (weights, biases) of an array laid out like `params`: of a gradient, for one."""
+        weights, biases, start = [], [], 0
         for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False):
-            matrix = self.params[start : start + (n_in + self.bias) * n_out].reshape(n_in + self.bias, n_out)
+            matrix = params[start : start + (n_in + self.bias) * n_out].reshape(n_in + self.bias, n_out)
             start += matrix.size
-            self.weights.append(matrix[self.bias :])
+            weights.append(matrix[self.bias :])
             if self.bias:
-                self.biases.append(matrix[0])
+                biases.append(matrix[0])
+        return weights, biases
+
+    def astype(self, dtype: DTypeLike) -> MLP:
+        """A copy of the network with parameters of another dtype."""
+        net = MLP(**self.config() | {"dtype": dtype, "init": "zeros"})
+        net.params[:], net.metadata = self.params, self.metadata
+        return net
 
     def __getstate__(self):
         """All but the views of `params`, of which copies would be arrays of their own, and compiled functions."""
@@ -192,9 +203,9 @@ class MLP:
         x = checks.inputs("X", X, self.sizes[0], self.dtype)
         network, rows = network_for(self.kernel_network(), x), row_count(x)
         outputs = np.empty((rows, self.sizes[-1]), self.dtype)
-        serial = plan.is_serial(self.sizes, rows)
-        activations, block = plan.scratch(network, rows, 1 if serial else numba.get_num_threads())
-        run = prediction.predict_serial if serial else prediction.predict
+        threads = sharing(self.sizes, rows)
+        activations, block = plan.scratch(network, rows, threads)
+        run = prediction.predict if threads > 1 else prediction.predict_serial
         tickets = np.zeros(2, np.int64)
         run(outputs, network, activations, x, AS_THEY_COME, block, tickets)
         if tickets[-1]:
@@ -212,7 +223,7 @@ class MLP:
         """The loss of the network's outputs for `X` against `y` (see `gradient`)."""
         data, loss = self.data(X, y, loss, sample_weight)
         network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
-        threads = 1 if plan.is_serial(self.sizes, rows) else numba.get_num_threads()
+        threads = sharing(self.sizes, rows)
         workspace = plan.workspace(network, min(rows, plan.EVALUATION_ROWS), threads, rows)
         run = training.evaluate if threads > 1 else training.evaluate_serial
         total = run(network, workspace, data, self.kernel_loss(loss), threads)
@@ -350,7 +361,7 @@ class MLP:
         data, loss = self.data(X, y, loss, sample_weight)
         network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
         scale = self._scale(reduction, data)
-        threads = 1 if one_block or plan.is_serial(self.sizes, rows) else numba.get_num_threads()
+        threads = 1 if one_block else sharing(self.sizes, rows)
         nonzeros = plan.most_nonzeros(data.x, rows) if is_sparse(data.x) else 0
         workspace = plan.workspace(network, rows, threads, block=rows if one_block else None, nonzeros=nonzeros)
         progress, nothing = construction.progress(network), construction.optimizer_state(network, updates.NONE)

@@ -17,14 +17,19 @@ class SGD:
 
 @dataclass(frozen=True)
 class Momentum:
-    """Gradient descent with momentum: the velocity keeps a share `momentum` of itself and gains the gradient."""
+    """Gradient descent with momentum: the velocity keeps a share `momentum` of itself and gains the gradient.
+
+    With `rate_in_velocity` it gains the gradient times the learning rate of the moment (Sutskever et al. 2013, eq. 1):
+    a new rate does not change the steps of gradients before it.
+    """
 
     momentum: float = 0.9
+    rate_in_velocity: bool = False
 
     kind: ClassVar[int] = updates.MOMENTUM
 
     def __post_init__(self):
-        checks.number("momentum", self.momentum, 0, 1)
+        checks.number("momentum", self.momentum, 0, 1, closed_end=True)
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,15 @@ class Nesterov(Momentum):
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam: steps scaled by running means of the gradient and of its square (Kingma & Ba 2015)."""
+    """Adam: steps scaled by running means of the gradient and of its square (Kingma & Ba 2015).
+
+    With `epsilon_hat`, epsilon is that of the end of their section 2, as in scikit-learn: it weighs more at first.
+    """
 
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    epsilon_hat: bool = False
 
     kind: ClassVar[int] = updates.ADAM
 
@@ -89,4 +98,5 @@ def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases, avera
         mean=mean,
         update_biases=update_biases,
         average_l2=average_l2,
+        epsilon_hat=getattr(optimizer, "epsilon_hat", False),
     )

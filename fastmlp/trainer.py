@@ -6,7 +6,7 @@ import contextlib
 import math
 import numbers
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numba
 import numpy as np
@@ -14,11 +14,15 @@ from fastmlp_kernels import construction, inputs, packed, plan, training
 from fastmlp_kernels.inputs import is_sparse, network_for, row_count
 from numpy.typing import ArrayLike
 
+from . import callbacks as calls
 from . import checks, losses, optimizers, schedules, weighting
-from . import progress as displays
 from .history import History
 from .network import MLP
 from .pace import Pace
+from .stopping import Stopping
+from .threads import sharing
+
+_compiled = set()  # of drivers, by dtype
 
 
 class DivergenceError(ArithmeticError):
@@ -48,8 +52,9 @@ class Trainer:
         scikit-learn, rather than added to their mean.
     update_biases : bool
         Whether biases learn, or stay as they are.
-    shuffle : bool
-        Whether each epoch takes the samples in a new random order.
+    shuffle : bool or function
+        Whether each epoch takes the samples in a new random order. A function is called before each epoch with the
+        order of the last, an int64 array that starts as 0 to N - 1, and puts the next in its place.
     seed : int
         Of the shuffling, of the choice of validation samples, and of dropout.
     threads : int, optional
@@ -78,7 +83,7 @@ class Trainer:
         reduction: str = "mean",
         l2: float = 0.0,
         update_biases: bool = True,
-        shuffle: bool = True,
+        shuffle: bool | Callable[[np.ndarray], None] = True,
         seed: int = 0,
         threads: int | None = None,
         clip_norm: float | None = None,
@@ -96,6 +101,8 @@ class Trainer:
         self.reduction = checks.choice("reduction", reduction, ["mean", "sum"])
         self.l2, self.average_l2 = checks.number("l2", l2), bool(average_l2)
         self.update_biases, self.shuffle = bool(update_biases), bool(shuffle)
+        self._rng = np.random.default_rng(seed)
+        self._reorder = shuffle if callable(shuffle) else self._rng.shuffle
         self.clip_norm = None if clip_norm is None else checks.number("clip_norm", clip_norm, open_start=True)
         self.threads = None if threads is None else checks.count("threads", threads)
         if threads and threads > numba.config.NUMBA_NUM_THREADS:
@@ -103,12 +110,11 @@ class Trainer:
                 f"threads is {threads}; accepted: 1 to {numba.config.NUMBA_NUM_THREADS}, all that Numba has"
             )
         self.history = History()
-        self._rng = np.random.default_rng(seed)
         self._kernel_loss = net.kernel_loss(self._loss)
         self._network = net.kernel_network()
         self.dropout = self._drop(dropout)
         self._reset()
-        self._progress = construction.progress(self._network)
+        self._progress = construction.progress(self._network)._replace(means=np.zeros(2))
         self._kernel_sides, self._paces = {}, {}
 
     def _drop(self, dropout):
@@ -136,6 +142,8 @@ class Trainer:
         progress: bool = True,
         sample_weight: ArrayLike | None = None,
         class_weight: dict | str | None = None,
+        callbacks: Sequence = (),
+        monitor: Callable[[MLP], float] | None = None,
     ) -> History:
         """Train for a number of epochs, or until a criterion is met.
 
@@ -164,6 +172,11 @@ class Trainer:
             How much the samples of each class count, times their own weight: from labels (0 to n - 1) to weights, 1
             for those left out; or the same for all classes together, samples / (classes * samples of the class).
             Targets must be classes, or 0 and 1 of one sigmoid output.
+        callbacks : sequence
+            What else to call as training goes on (see `fastmlp.callbacks`).
+        monitor : function, optional
+            A measure of one's own that takes the place of those losses, in schedules too: called with the network after
+            each epoch; the smaller the better.
 
         Returns
         -------
@@ -177,30 +190,35 @@ class Trainer:
             If values stop being finite. The network holds the last finite weights.
         """
         epochs = checks.count("epochs", epochs)
-        data, validation = self._data(X, y, validation_data, validation_fraction, sample_weight, class_weight)
-        stop = _Stopping(self.net, tol, patience, target_loss)
+        data = self._training_data(X, y, sample_weight, class_weight)
+        data, validation = self._split(data, validation_data, validation_fraction)
+        stop = Stopping(self.net, tol, patience, target_loss)
         kept = self.net.params.copy(), self.history
         self.history = history = History()
         packed.pack(self._network, self.net.params)
         samples = len(data.order) or row_count(data.x)
-        display = displays.start(progress, epochs, samples)
+        notify = calls.Callbacks([*callbacks, *([calls.ProgressBar()] if progress else [])], self)
         try:
+            notify("on_fit_begin", epochs, samples)
             with self._threads():
-                for driver in self._pace(min(self.batch_size, samples)).drivers:  # to compile before the clock runs
-                    self._run(driver, data, min(self.batch_size, samples), 0.0, 0, 0, "")
+                self._compile(data, min(self.batch_size, samples))
                 for epoch in range(epochs):
-                    self._epoch(data, samples, epoch, display)
+                    notify("on_epoch_begin", epoch)
+                    self._epoch(data, samples, epoch, notify)
                     if validation:
                         history.val_loss.append(self._evaluate(validation))
-                    display.end_epoch(history.val_loss[-1] if validation else None)
-                    if stop(history):
+                    if monitor:
+                        history.monitor.append(float(monitor(self.net)))
+                    stopping = stop(history)
+                    if notify("on_epoch_end", epoch) or stopping:
                         break
             stop.restore(history)
         except (TypeError, ValueError):
-            self.net.params[:], self.history = kept
+            if not notify.raised:
+                self.net.params[:], self.history = kept
             raise
         finally:
-            display.close()
+            notify.close()
         return history
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -221,28 +239,60 @@ class Trainer:
             self._pace(rows).note(driver, time.perf_counter() - start)
         return self._progress.loss[0] * self._scale(weighting.total(data, 0, rows))
 
-    def _epoch(self, data, samples, epoch, display):
+    @property
+    def optimizer_state(self) -> dict:
+        """What the optimiser remembers, to go on with it elsewhere: a dict of flat arrays, laid out like `net.params`.
+
+        "first" and "second" hold velocity or moments (empty where there are none), "steps" counts the updates, "rate"
+        is the learning rate that a velocity holds. Assigning such a dict puts the optimiser in that state.
+        """
+        flat = {}
+        for name in ("first", "second"):
+            moments = getattr(self._state, name)
+            flat[name] = np.zeros_like(self.net.params, shape=self.net.n_params if moments.size else 0)
+            if moments.size:
+                packed.unpack(flat[name], self._network, moments)
+        return flat | {"steps": int(self._state.steps[0]), "rate": self._rate}
+
+    @optimizer_state.setter
+    def optimizer_state(self, state: dict) -> None:
+        for name in ("first", "second"):
+            moments, given = getattr(self._state, name), np.ascontiguousarray(state[name], self.net.dtype)
+            if given.shape != (self.net.n_params if moments.size else 0,):
+                raise ValueError(f"optimizer_state[{name!r}] has shape {given.shape}; accepted: as it was given out")
+            if moments.size:
+                unused = np.empty_like(self._network.transposed)
+                packed.pack(self._network._replace(weights=moments, transposed=unused), given)
+        self._state.steps[0], self._rate = state["steps"], state["rate"]
+
+    def _epoch(self, data, samples, epoch, notify):
         """Train for an epoch, a slice at a time, and note what happened."""
         if self.shuffle:
-            self._rng.shuffle(data.order)
+            self._reorder(data.order)
         history, rate = self.history, self.schedule.rate(epoch, self.history.watched)
+        if getattr(self.optimizer, "rate_in_velocity", False) and rate > 0:  # the kernels' velocity is without it
+            self._state.first[:] *= self._rate / rate if self._rate else 1
+            self._rate = rate
         batch_size = min(self.batch_size, samples)
         batches = -(-samples // batch_size)
         pace = self._pace(batch_size)
         first, loss, weight, begin = 0, 0.0, 0.0, time.perf_counter()
-        squares = np.zeros(len(self.net.weights))
+        squares, means = np.zeros(len(self.net.weights)), np.zeros(2)
         while first < batches:
             driver, most = pace.pick()
             last, start = min(batches, first + most), time.perf_counter()
             self._run(driver, data, batch_size, rate, first, last, f"in epoch {epoch + 1}")
-            pace.note(driver, (time.perf_counter() - start) / (last - first))
+            pace.note(driver, (time.perf_counter() - start) / (last - first), last - first)
             loss, squares = loss + self._progress.loss[0], squares + self._progress.squares
+            means += self._progress.means
             done = min(last * batch_size, samples)
             weight += weighting.total(data, first * batch_size, done)
-            display.update(done - first * batch_size, loss * self._scale(weight))
+            notify("on_slice_end", done - first * batch_size, loss * self._scale(weight))
             first = last
         elapsed = time.perf_counter() - begin
         history.loss.append(loss * self._scale(weight))
+        history.objective.append(means.sum() / samples)
+        history.penalty.append(means[1] / samples)
         if self.loss == "squared_error":
             history.rms.append(math.sqrt(2 * loss / (weight * self.net.sizes[-1])))
         history.delta_rms.append(np.sqrt(squares / (samples * np.array(self.net.sizes[1:]))).tolist())
@@ -253,9 +303,10 @@ class Trainer:
     def _run(self, driver, data, batch_size, rate, first, last, when):
         """Make the updates of batches first..last, then show the new weights to the network."""
         mean = self.reduction == "mean"
-        options = self.l2, self.clip_norm, mean, self.update_biases, self.average_l2
-        optimizer = optimizers.compiled(self.optimizer, rate, *options)
-        self._progress.loss[0], self._progress.squares[:], self._progress.diverged[0] = 0, 0, 0
+        settings = self.l2, self.clip_norm, mean, self.update_biases, self.average_l2
+        optimizer = optimizers.compiled(self.optimizer, rate, *settings)
+        for sums in self._progress:
+            sums[:] = 0
         network, workspace = self._kernel_side(data.x, batch_size)
         batches = batch_size, first, last
         learning = self._kernel_loss, optimizer, self._state, self._progress
@@ -270,23 +321,29 @@ class Trainer:
             )
         packed.unpack(self.net.params, self._network, self._network.weights)
 
+    def _compile(self, data, batch_size):
+        """Have the drivers compiled, before clocks run, that were not called in this process yet."""
+        for driver in self._pace(batch_size).drivers:
+            kind = driver, self.net.dtype
+            if kind not in _compiled:
+                self._run(driver, data, batch_size, 0.0, 0, 0, "")
+                _compiled.add(kind)
+
     def _reset(self):
         """Forget what the optimiser remembers, and what values that are not finite may have left in the padding."""
         self._network.weights[:], self._network.transposed[:] = 0, 0
-        self._state = construction.optimizer_state(self._network, self.optimizer.kind)
+        self._state, self._rate = construction.optimizer_state(self._network, self.optimizer.kind), 0.0
 
     def _pace(self, batch_size):
         """The pace of batches of a size; that of the last size is kept."""
-        if batch_size not in self._paces:
-            flops = self.net.training_flops * batch_size
-            drivers = [training.train_serial] if flops < plan.PARALLEL_FLOPS else []
-            drivers += [training.train] if self._thread_count(batch_size) > 1 else []
-            self._paces = {batch_size: Pace(drivers or [training.train_serial], flops)}
-        return self._paces[batch_size]
+        kind = batch_size, self._thread_count(batch_size)  # of which a forked child has fewer
+        if kind not in self._paces:
+            self._paces = {kind: Pace.of(self.net.training_flops * batch_size, kind[1])}
+        return self._paces[kind]
 
     def _thread_count(self, rows):
         """Threads that share the work on so many rows."""
-        return 1 if plan.is_serial(self.net.sizes, rows) else numba.get_num_threads()
+        return sharing(self.net.sizes, rows)
 
     def _kernel_side(self, x, batch_size, samples=0):
         """(network, scratch memory) for batches of inputs `x`, or to evaluate `samples`; the last of a kind is kept."""
@@ -298,11 +355,14 @@ class Trainer:
             self._kernel_sides[kind] = sizes, (network, plan.workspace(network, *sizes))
         return self._kernel_sides[kind][1]
 
-    def _data(self, X, y, validation_data, validation_fraction, sample_weight, class_weight):
-        """(training data, validation data or None)."""
+    def _training_data(self, X, y, sample_weight, class_weight):
         data, _ = self.net.data(X, y, self._loss, sample_weight)
-        if class_weight is not None:
-            data = weighting.by_class(data, class_weight, losses.targets(self._loss, self.net.output_activation))
+        if class_weight is None:
+            return data
+        return weighting.by_class(data, class_weight, losses.targets(self._loss, self.net.output_activation))
+
+    def _split(self, data, validation_data, validation_fraction):
+        """(training data, validation data or None)."""
         rows = row_count(data.x)
         order = np.arange(rows) if self.shuffle or validation_fraction is not None else data.order
         if validation_data is not None:
@@ -352,29 +412,3 @@ class Trainer:
             yield
         finally:
             numba.set_num_threads(previous)
-
-
-class _Stopping:
-    """Decides when to stop, and keeps the best weights where that depends on improvement."""
-
-    def __init__(self, net, tol, patience, target_loss):
-        self.net, self.target, self.early = net, target_loss, tol is not None or patience is not None
-        self.tol = 0.0 if tol is None else checks.number("tol", tol)
-        self.patience = 1 if patience is None else checks.count("patience", patience)
-        if target_loss is not None:
-            checks.number("target_loss", target_loss, -math.inf)
-        self.best, self.params, self.waited = math.inf, None, 0
-
-    def __call__(self, history):
-        """Whether to stop after the last epoch of a history."""
-        loss = history.watched[-1]
-        if self.early:
-            self.waited = 0 if loss < self.best - self.tol else self.waited + 1
-            if loss < self.best:
-                self.best, self.params, history.best_epoch = loss, self.net.params.copy(), len(history.loss) - 1
-        return (self.target is not None and loss <= self.target) or (self.early and self.waited >= self.patience)
-
-    def restore(self, history):
-        """Give the network its best weights back."""
-        if self.params is not None:
-            self.net.params[:] = self.params

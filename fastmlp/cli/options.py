@@ -10,7 +10,7 @@ from fastmlp import __version__
 
 DATA = "a .csv, .tsv, .parquet, .npy or .npz file, or a bundled set: digits, iris, wine, breast_cancer, diabetes"
 MODEL = "a file that `fastmlp train --save` wrote"
-ACTIVATIONS = "sigmoid, tanh, relu, leaky_relu, elu, selu, softplus, silu, gelu, identity"
+ACTIVATIONS = "sigmoid, tanh, relu, leaky_relu, elu, selu, softplus, silu, gelu, exp, identity"
 PEERS = "numpy, torch, jax, scikit-learn"
 
 

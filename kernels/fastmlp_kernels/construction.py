@@ -276,4 +276,4 @@ def _compiled_data(network, x, y, weights=None):
 @allocating
 def progress(network):
     """What the drivers add up as they go: zeros, to start from."""
-    return Progress(np.zeros(1), np.zeros(len(network.layers)), np.zeros(1, np.int64))
+    return Progress(np.zeros(1), np.zeros(len(network.layers)), np.zeros(1, np.int64), np.zeros(0))

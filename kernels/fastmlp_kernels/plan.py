@@ -145,6 +145,7 @@ def workspace(network, batch_size, threads, samples=0, block=None, nonzeros=0):
         squares=np.zeros((blocks, len(sizes) - 1)),
         overflows=np.zeros(blocks, np.int64),
         norms=np.zeros(len(pieces)),
+        penalties=np.zeros(len(pieces)),
         tickets=np.zeros((RELEASED + 1) * SPACING, np.int64),
     )
 

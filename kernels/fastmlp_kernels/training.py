@@ -7,7 +7,7 @@ applies the optimiser to it.
 The gradient is made in one of two places. Where weights are few for the batch, each group adds its blocks' gradients to
 a buffer of its own, and the owner of a piece adds up the buffers. Where weights are many, the activations and deltas
 of many blocks are kept, as many as the cache that threads share may hold, and the owner accumulates its piece over
-them, before the next blocks take their place. (Of a first layer with sparse inputs, the gradient is not kept at all: see
+them, before the next blocks take their place. (The gradient of a layer with sparse inputs is not kept at all: see
 `sparse`.) In all cases the blocks, the groups and the order of every sum follow from the shapes alone: results have the
 same bits for any number of threads.
 """
@@ -27,7 +27,7 @@ from .panels import block_range, pack_labels, pack_rows, pack_weights
 from .pieces import panel_range, update_panel
 from .pointers import call_loss
 from .tickets import TAKEN, finish, release, take, wait
-from .tile import width
+from .tile import load, multiply_add, total, width, zero
 from .updates import NONE
 
 
@@ -52,7 +52,7 @@ class Workspace(NamedTuple):
     totals : (blocks,) float64; summed weights of the samples of each block
     overflows : (blocks,) int64; layer with the first activation that is not finite, of blocks whose loss is not
     tickets : int64 array; counters of the items handed out to threads (see `tickets`)
-    norms : (pieces,) float64; squared norm of each piece of the gradient
+    norms, penalties : (pieces,) float64; squared norm of each piece of the gradient, and of the weights
     """
 
     block: int
@@ -73,6 +73,7 @@ class Workspace(NamedTuple):
     squares: np.ndarray
     overflows: np.ndarray
     norms: np.ndarray
+    penalties: np.ndarray
     tickets: np.ndarray
 
 
@@ -84,11 +85,14 @@ class Progress(NamedTuple):
     loss : (1,) float64; sum over samples, each times its weight, before each update
     squares : (L,) float64; squared error signals of each layer, summed over samples and units
     diverged : (1,) int64; the layer, from 1, where the first value that is not finite was seen; 0: none
+    means : (2,) float64, or (0,) where it is not wanted; for each batch, times its samples, what its update went down:
+        the loss as the optimiser scales it (a mean or a sum), and the penalty l2 / 2 |W|^2
     """
 
     loss: np.ndarray
     squares: np.ndarray
     diverged: np.ndarray
+    means: np.ndarray
 
 
 @inlined
@@ -207,6 +211,20 @@ def squared_norm(network, workspace, piece, biases):
     return total
 
 
+@inlined
+def squared_weights(network, piece):
+    """Squared norm of a piece of the weights, without biases."""
+    weights, size, total_ = network.weights, width(network.weights), 0.0
+    for column in range(piece.left, piece.right, size):
+        _, start, stop = panel_range(network, piece, column)
+        squares = zero(weights, 1)
+        for i in range(start, stop, size):
+            row = load(weights, i, 0, 1)
+            squares = multiply_add(row, row, squares)
+        total_ += total(squares)
+    return total_
+
+
 @njit
 def clipping(limit, scale, norms):
     """The factor that brings a gradient whose squared norm is scale^2 * sum(norms) down to `limit`; at most 1."""
@@ -224,7 +242,16 @@ def update_piece(network, workspace, state, optimizer, piece, scale, l2):
 
 
 @inlined
-def summarise(network, workspace, progress, blocks):
+def mean_scale(workspace, blocks):
+    """What takes sums over a batch to means: 1 / its summed weights, or 0 if all of them are 0."""
+    weights = 0.0
+    for b in range(blocks):
+        weights += workspace.totals[b]
+    return 1 / weights if weights > 0 else 0.0
+
+
+@inlined
+def summarise(network, workspace, progress, blocks, rows, mean):
     """Add the losses and squares of a batch to the progress, in the order of the blocks; or note that one diverged."""
     loss, last = 0.0, len(network.layers)
     for b in range(blocks):
@@ -241,15 +268,17 @@ def summarise(network, workspace, progress, blocks):
             return
         progress.squares[l] += squares
     progress.loss[0] += loss
+    if progress.means.size:
+        progress.means[0] += rows * loss * (mean_scale(workspace, blocks) if mean else 1.0)
 
 
 @inlined
-def mean_scale(workspace, blocks):
-    """What takes sums over a batch to means: 1 / its summed weights, or 0 if all of them are 0."""
-    total = 0.0
-    for b in range(blocks):
-        total += workspace.totals[b]
-    return 1 / total if total > 0 else 0.0
+def note_penalty(workspace, progress, factor):
+    """Add `factor` times the squared norm of the weights to the progress."""
+    squares = 0.0
+    for norm in workspace.penalties:
+        squares += norm
+    progress.means[1] += factor * squares
 
 
 @inlined
@@ -267,6 +296,7 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
     tickets, pieces = workspace.tickets, workspace.pieces
     clip, learn = optimizer.clip_norm > 0, optimizer.kind != NONE
     at_once = learn and not clip and workspace.keep
+    penalised = optimizer.l2 > 0 and progress.means.size > 0
     item, end = take(tickets, TAKEN), 0
     for batch in range(first, last):
         start = batch * batch_size
@@ -281,7 +311,7 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
                 train_share(*learning, *share, begin, stop, start, rows)
                 if finish(tickets, end):
                     if stop == blocks:
-                        summarise(network, workspace, progress, blocks)
+                        summarise(network, workspace, progress, blocks, rows, optimizer.mean)
                     release(tickets, end)
                 item = take(tickets, TAKEN)
             wait(tickets, end)
@@ -293,6 +323,8 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
             base, end = end, end + len(pieces)
             while item < end:
                 piece = pieces[item - base]
+                if penalised and stop == blocks:
+                    workspace.penalties[item - base] = squared_weights(network, piece)
                 whole, step = at_once and begin == 0 and stop == blocks, (rows, state, optimizer, scale, l2)
                 if not (whole and learn_piece(data.x, network, workspace, piece, thread, blocks, *step)):
                     complete_gradient(network, workspace, data, piece, begin, stop, rows)
@@ -302,6 +334,8 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
                         update_piece(network, workspace, state, optimizer, piece, scale, l2)
                 if finish(tickets, end):
                     state.steps[0] += learn and not clip and stop == blocks
+                    if penalised and stop == blocks:
+                        note_penalty(workspace, progress, rows * l2 / 2)
                     release(tickets, end)
                 item = take(tickets, TAKEN)
             wait(tickets, end)

@@ -31,6 +31,9 @@ class Optimizer(NamedTuple):
     average_l2 : bool
         Whether the penalty is part of what is averaged, rather than added to the average: l2 / (2 samples) |W|^2, or
         over the sum of the samples' weights.
+    epsilon_hat : bool
+        Whether Adam's epsilon is added before the second moment is corrected for its start at zero: the epsilon-hat of
+        Kingma & Ba (2015), end of section 2.
     """
 
     kind: int
@@ -44,6 +47,7 @@ class Optimizer(NamedTuple):
     mean: bool
     update_biases: bool
     average_l2: bool
+    epsilon_hat: bool = False
 
 
 NO_UPDATE = Optimizer(NONE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, False, False)
@@ -90,9 +94,10 @@ def update(weights, state, gradient, start, stop, optimizer, scale, l2, decays):
             first[i] = momentum * first[i] + g
             w[i] -= rate * (g + momentum * first[i])
     elif kind >= ADAM:
-        steps, beta2, epsilon = state.steps[0] + 1, real(optimizer.beta2), real(optimizer.epsilon)
+        steps, beta2 = state.steps[0] + 1, real(optimizer.beta2)
         rate = real(optimizer.learning_rate / (1 - optimizer.momentum**steps))
         correction = real(1 / math.sqrt(1 - optimizer.beta2**steps))
+        epsilon = real(optimizer.epsilon) * (correction if optimizer.epsilon_hat else real(1))
         keep = real(1 - optimizer.learning_rate * optimizer.weight_decay if kind == ADAMW and decays else 1.0)
         rest, rest2 = real(1 - optimizer.momentum), real(1 - optimizer.beta2)
         for i in range(len(w)):

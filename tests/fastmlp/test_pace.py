@@ -1,6 +1,6 @@
 """The pace: both drivers are tried, the faster is kept, and slices come out as long as they should."""
 
-from fastmlp.pace import SLICE_SECONDS, TRIAL_BATCHES, TRIAL_EVERY, Pace
+from fastmlp.pace import SLICE_SECONDS, TRIAL_BATCHES, TRIAL_SHARE, Pace
 
 
 def run(pace, seconds, slices):
@@ -8,7 +8,7 @@ def run(pace, seconds, slices):
     picked = []
     for _ in range(slices):
         driver, most = pace.pick()
-        pace.note(driver, seconds[driver])
+        pace.note(driver, seconds[driver], most)
         picked.append((driver, most))
     return picked
 
@@ -20,15 +20,17 @@ def test_the_faster_driver_runs_slices_of_the_right_length():
     assert picked[2:] == [("parallel", round(SLICE_SECONDS / 1e-5))] * 2
 
 
-def test_the_slower_driver_gets_another_trial_now_and_then_and_takes_over_when_it_is_faster():
+def test_the_slower_driver_gets_its_share_of_the_time_and_takes_over_when_it_is_faster():
     pace, seconds = Pace(["serial", "parallel"], 1000), {"serial": 1e-5, "parallel": 1e-3}
-    picked = run(pace, seconds, 4 * TRIAL_EVERY)
-    assert [driver for driver, _ in picked].count("parallel") == 5
-    assert max(most for driver, most in picked if driver == "parallel") <= TRIAL_BATCHES
+    picked = run(pace, seconds, 100)
+    trials = [most for driver, most in picked if driver == "parallel"]
+    assert max(trials) <= TRIAL_BATCHES
+    spent = {driver: sum(most * seconds[d] for d, most in picked if d == driver) for driver in seconds}
+    assert 0.5 * TRIAL_SHARE < spent["parallel"] / spent["serial"] < 1.1 * TRIAL_SHARE
     seconds["parallel"] = 1e-6
-    assert run(pace, seconds, TRIAL_EVERY + 1)[-1][0] == "parallel"
+    assert run(pace, seconds, 10)[-1][0] == "parallel"
 
 
 def test_a_large_batch_is_tried_alone_and_one_driver_needs_no_other():
     pace = Pace(["parallel"], 10**12)
-    assert run(pace, {"parallel": 5.0}, 3 * TRIAL_EVERY) == [("parallel", 1)] * (3 * TRIAL_EVERY)
+    assert run(pace, {"parallel": 5.0}, 40) == [("parallel", 1)] * 40

@@ -42,7 +42,7 @@ def test_no_sum_depends_on_the_number_of_threads(sizes, rows):
     network = packed.build(sizes, np.float32)
     found = [description(plan.workspace(network, rows, threads)) for threads in (1, 2, 5, 64)]
     for each in found:
-        for name in ("activations", "deltas", "scratch"):
+        for name in ("activations", "deltas", "scratch", "weights"):
             (_, *size), dtype = each[name]
             each[name] = size, dtype
     assert all(each == found[0] for each in found)
@@ -55,8 +55,8 @@ def test_blocks_are_whole_tiles_and_cover_the_batch(sizes, rows):
     blocks = len(workspace.squares)
     assert workspace.block % ROWS == 0
     assert (blocks - 1) * workspace.block < rows <= blocks * workspace.block
-    assert len(workspace.losses) == len(workspace.overflows) == blocks
-    assert len(workspace.scratch) == THREADS
+    assert len(workspace.losses) == len(workspace.totals) == len(workspace.overflows) == blocks
+    assert len(workspace.scratch) == len(workspace.weights) == THREADS
     slots = len(workspace.activations)
     assert len(workspace.deltas) == slots >= THREADS
     assert workspace.keep or (slots == THREADS and len(workspace.gradients) <= blocks)

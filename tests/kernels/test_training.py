@@ -72,7 +72,9 @@ class Case:
         self.data = inputs.Data(x, *given, taken if order else NO_ORDER, weights if weighted else weights[:0])
         self.x, self.y, self.weights = (array[taken].astype(float) for array in (x, y, weights))
         self.workspace = self.scratch(groups)
-        self.progress = training.Progress(np.zeros(1), np.zeros(len(self.sizes) - 1), np.zeros(1, np.int64))
+        self.progress = training.Progress(
+            np.zeros(1), np.zeros(len(self.sizes) - 1), np.zeros(1, np.int64), np.zeros(2)
+        )
 
     def scratch(self, groups):
         threads = numba.get_num_threads()

@@ -1,0 +1,186 @@
+"""Callbacks: code of one's own that runs while a network is trained, and some that is often wanted.
+
+A callback is any object with some of the methods of `Callback`. `Trainer.fit(callbacks=[...])` calls them in order.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from os import PathLike, fspath
+from typing import IO, TYPE_CHECKING
+
+from . import checks
+from . import progress as displays
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+EVENTS = ("on_fit_begin", "on_epoch_begin", "on_slice_end", "on_epoch_end", "on_fit_end")
+
+
+class Callback:
+    """What a callback may have; each method may be left out. Subclassing is not needed.
+
+    All get the `Trainer`: `trainer.net` holds the weights of the moment, `trainer.history` what happened so far.
+    A callback may read and change both. An exception ends the training and reaches the caller of `fit`: the network
+    holds the weights of the last update, the history all epochs that ended, and `on_fit_end` of every callback is
+    still called.
+    """
+
+    def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
+        """Before the first of at most `epochs` epochs over `samples` samples."""
+
+    def on_epoch_begin(self, trainer: Trainer, epoch: int) -> None:
+        """Before an epoch; `epoch` counts from 0."""
+
+    def on_slice_end(self, trainer: Trainer, samples: int, loss: float) -> None:
+        """Every tenth of a second or so: `samples` more were trained on, and `loss` is the epoch's so far."""
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int) -> bool | None:
+        """After an epoch and its evaluations, which are the last entries of the history. True asks to stop."""
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """At the end, with the best weights restored where `fit` does that; after an exception, too."""
+
+
+class Callbacks:
+    """All callbacks of a fit, called by event.
+
+    Attributes
+    ----------
+    raised : bool
+        Whether one of them has raised an exception.
+    """
+
+    def __init__(self, callbacks: Sequence, trainer: Trainer):
+        self.trainer, self.raised = trainer, False
+        self._hooks = {event: [getattr(c, event) for c in callbacks if hasattr(c, event)] for event in EVENTS}
+        for callback in callbacks:
+            if not any(hasattr(callback, event) for event in EVENTS):
+                raise TypeError(f"callbacks holds {callback!r}; accepted: objects with any of {', '.join(EVENTS)}")
+
+    def __call__(self, event: str, *arguments) -> bool:
+        """Call a method of all that have it; returns whether any of them asks to stop."""
+        stop = False
+        try:
+            for hook in self._hooks[event]:
+                stop |= hook(self.trainer, *arguments) is True
+        except BaseException:
+            self.raised = True
+            raise
+        return stop
+
+    def close(self) -> None:
+        """Call `on_fit_end` of all, whatever one of them raises; the first exception goes on."""
+        errors = []
+        for hook in self._hooks["on_fit_end"]:
+            try:
+                hook(self.trainer)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+
+def last(history) -> dict:
+    """The numbers of a history's last epoch, by name; None for what was not asked for."""
+    columns = ("loss", "val_loss", "monitor", "learning_rate", "seconds")
+    return {name: values[-1] if (values := getattr(history, name)) else None for name in columns}
+
+
+class CSVLogger:
+    """Writes a line of comma-separated values after each epoch: epoch, loss, val_loss, monitor, learning_rate, seconds.
+
+    Parameters
+    ----------
+    path : str or path
+    append : bool
+        Whether to go on with a file that exists, rather than replace it. A header stands at its start only.
+    """
+
+    def __init__(self, path: str | PathLike, append: bool = False) -> None:
+        self.path, self.append = path, append
+        self._file: IO[str] | None = None
+
+    def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
+        self._file = open(self.path, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
+        self._begin()
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int) -> None:
+        self._write({"epoch": epoch, **last(trainer.history)})
+        self._file.flush()  # whole lines are on the disk, whatever comes
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def _begin(self):
+        self._rows = csv.writer(self._file)
+        self._header = self._file.tell() == 0
+
+    def _write(self, row):
+        if self._header:
+            self._rows.writerow(row)
+            self._header = False
+        self._rows.writerow(row.values())
+
+
+class JSONLinesLogger(CSVLogger):
+    """Writes a line with a JSON object after each epoch, with the numbers of `CSVLogger`; arguments as there."""
+
+    def _begin(self):
+        pass
+
+    def _write(self, row):
+        finite = {k: v if v is None or math.isfinite(v) else str(v) for k, v in row.items()}  # JSON has no NaN
+        self._file.write(json.dumps(finite) + "\n")
+
+
+class Checkpoint:
+    """Saves the network after epochs, in files that are whole at any time (see `MLP.save`).
+
+    Parameters
+    ----------
+    path : str or path
+        "{epoch}" in it becomes the number of the epoch, from 0.
+    when : {"best", "each"}
+        After each epoch with the lowest loss so far (of those watched: see `History.watched`), or after each.
+    """
+
+    def __init__(self, path: str | PathLike, when: str = "best") -> None:
+        self.path, self.when = path, checks.choice("when", when, ["best", "each"])
+        self._best = math.inf
+
+    def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
+        self._best = math.inf
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int) -> None:
+        loss = trainer.history.watched[-1]
+        if self.when == "each" or loss < self._best:
+            trainer.net.save(fspath(self.path).replace("{epoch}", str(epoch)))
+            self._best = min(self._best, loss)
+
+
+class ProgressBar:
+    """Shows progress on standard error: a tqdm bar if tqdm is there, else a line now and then."""
+
+    def __init__(self) -> None:
+        self._display = None
+
+    def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
+        self._display = displays.start(True, epochs, samples)
+
+    def on_slice_end(self, trainer: Trainer, samples: int, loss: float) -> None:
+        self._display.update(samples, loss)
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int) -> None:
+        self._display.end_epoch(trainer.history.val_loss[-1] if trainer.history.val_loss else None)
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        if self._display:
+            self._display.close()
+            self._display = None

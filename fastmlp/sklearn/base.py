@@ -1,0 +1,337 @@
+"""What MLPClassifier and MLPRegressor share: from parameters to a `Trainer`, and from its course to attributes."""
+
+import warnings
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from .. import optimizers
+from ..network import MLP
+from ..trainer import DivergenceError, Trainer
+from . import lbfgs
+from .rules import Follow, Rate, Reorder, draw_weights
+
+# By scikit-learn's names; all other names are the same in both.
+ACTIVATIONS = {"logistic": "sigmoid"}
+SOLVERS = {"lbfgs", "sgd", "adam", "adamw"}
+SHARED_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")  # that scikit-learn has, too
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
+# What a fit leaves in an estimator of either library.
+FITTED = (
+    *("n_iter_", "t_", "loss_", "best_loss_", "loss_curve_", "validation_scores_", "best_validation_score_"),
+    *("n_layers_", "n_outputs_", "out_activation_", "classes_", "n_features_in_", "feature_names_in_"),
+    *("_label_binarizer", "_no_improvement_count"),
+)
+
+
+def nonnegative(closed="left"):
+    """The constraint of a number from 0 on, or above 0."""
+    return [Interval(Real, 0, None, closed=closed)]
+
+
+class BaseMLP(BaseEstimator):
+    """The estimators' common part. `_net` holds the network, of which `coefs_` and `intercepts_` are views."""
+
+    _parameter_constraints: ClassVar[dict] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [str, "array-like"],
+        "solver": [StrOptions(SOLVERS), *optimizers.OPTIMIZERS.values()],
+        "alpha": nonnegative(),
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), HasMethods("rate")],
+        "learning_rate_init": nonnegative(closed="neither"),
+        "power_t": nonnegative(),
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "loss": "no_validation",  # Trainer says what it accepts
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": nonnegative(),
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": nonnegative(closed="neither"),
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "weight_decay": nonnegative(),
+        "clip_norm": [None, *nonnegative(closed="neither")],
+        "scoring": [None, str, callable],
+        "callbacks": ["array-like"],
+        "threads": [None, Interval(Integral, 1, None, closed="left")],
+    }
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Fit the model to data.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels, or numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight)
+
+    def to_sklearn(self):
+        """The fitted model as an estimator of scikit-learn, with the same predictions.
+
+        Parameters that scikit-learn lacks are left out; a solver, learning rate or loss that it lacks becomes its
+        default, which matters only if it is trained further.
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn has no such activations.
+        """
+        check_is_fitted(self)
+        names = set(self._activation_names(self.n_layers_ - 2))
+        if len(names) > 1 or not names <= set(SHARED_ACTIVATIONS):
+            raise ValueError(
+                f"activation is {self.activation!r}; accepted: {', '.join(SHARED_ACTIVATIONS)}, one for all layers"
+            )
+        defaults = self._sklearn_class().get_params()
+        parameters = {name: getattr(self, name) for name in defaults}
+        for name in ("solver", "learning_rate", "loss"):
+            accepted = [c for c in self._sklearn_class._parameter_constraints.get(name, ()) if hasattr(c, "options")]
+            if name in parameters and not any(parameters[name] in c.options for c in accepted):
+                parameters[name] = defaults[name]
+        model = self._sklearn_class(**parameters | dict.fromkeys(["activation"] if names else [], *names))
+        return self._hand_over(self, model)
+
+    @classmethod
+    def from_sklearn(cls, model):
+        """An estimator like a fitted one of scikit-learn, with the same parameters, weights and predictions.
+
+        Raises
+        ------
+        TypeError
+            If it is not of scikit-learn's class of that name.
+        """
+        if not isinstance(model, cls._sklearn_class):
+            raise TypeError(f"model is {type(model).__name__}; accepted: scikit-learn's {cls._sklearn_class.__name__}")
+        check_is_fitted(model)
+        estimator = cls._hand_over(model, cls(**model.get_params(deep=False)))
+        estimator._adopt(estimator._network())
+        return estimator
+
+    @staticmethod
+    def _hand_over(source, target):
+        """Copy what a fit has left."""
+        for name in FITTED:
+            if hasattr(source, name):
+                setattr(target, name, getattr(source, name))
+        target.coefs_ = [coef.copy() for coef in source.coefs_]
+        target.intercepts_ = [intercept.copy() for intercept in source.intercepts_]
+        target._random_state = check_random_state(source.random_state)
+        return target
+
+    def __getstate__(self):
+        """The weights once, as coefs_ and intercepts_, and of the trainer what its optimiser remembers."""
+        state = super().__getstate__().copy()
+        trainer = state.pop("_trainer", None)
+        state.pop("_net", None)
+        if trainer is not None:
+            state["_optimizer_state"] = trainer.optimizer_state
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if hasattr(self, "coefs_"):
+            self._adopt(self._network())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _fit(self, X, y, sample_weight=None, incremental=False):
+        hidden = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=int)).tolist()
+        if any(size <= 0 for size in hidden):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        X, targets = self._validate_input(X, y, incremental, reset=first_pass)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        sample_weight = self._weigh(y, sample_weight, incremental)
+        self._random_state = check_random_state(self.random_state)
+        if first_pass:
+            self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
+        elif "_net" not in vars(self) or not self._owns():
+            self._adopt(self._network())
+        if self.solver == "lbfgs":
+            lbfgs.minimize(self, X, targets, sample_weight)
+        else:
+            self._fit_stochastic(X, targets, sample_weight, incremental)
+        if not np.isfinite(self._net.params).all():
+            raise ValueError(NOT_FINITE)
+        return self
+
+    def _initialize(self, sizes, dtype):
+        """A new network with scikit-learn's initial weights, and attributes as before the first epoch."""
+        self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(sizes)
+        names = self._activation_names(len(sizes) - 2)
+        self.out_activation_ = self._output_activation()
+        net = self._build(sizes, dtype)
+        draw_weights(net, [*names, names[-1] if names else self.activation], self._random_state)
+        self._adopt(net)
+        if self.solver != "lbfgs":
+            self.loss_curve_, self._no_improvement_count = [], 0
+            self.best_loss_ = None if self.early_stopping else np.inf
+            self.validation_scores_ = [] if self.early_stopping else None
+            self.validation_loss_curve_ = [] if self.early_stopping else None
+            self.best_validation_score_ = -np.inf if self.early_stopping else None
+
+    def _activation_names(self, hidden):
+        """The activation of each hidden layer, as the user named it."""
+        return [self.activation] * hidden if isinstance(self.activation, str) else list(self.activation)
+
+    def _build(self, sizes, dtype):
+        """A network of this estimator's activations; its weights are zero."""
+        names = [ACTIVATIONS.get(name, name) for name in self._activation_names(len(sizes) - 2)]
+        output = ACTIVATIONS.get(self.out_activation_, self.out_activation_)
+        return MLP(sizes, names, output, dtype=dtype, init="zeros")
+
+    def _owns(self):
+        """Whether coefs_ and intercepts_ are still the views of the network, and nobody has replaced them."""
+        ours, theirs = [*self._net.weights, *self._net.biases], [*self.coefs_, *self.intercepts_]
+        return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))
+
+    def _network(self):
+        """The network with the weights of coefs_ and intercepts_."""
+        if "_net" in vars(self) and self._owns():
+            return self._net
+        net = self._build([len(self.coefs_[0]), *(len(b) for b in self.intercepts_)], self.coefs_[0].dtype)
+        for views, arrays in ((net.weights, self.coefs_), (net.biases, self.intercepts_)):
+            for view, array in zip(views, arrays, strict=True):
+                view[...] = array
+        return net
+
+    def _adopt(self, net):
+        """Make a network this estimator's own."""
+        self._net, self.coefs_, self.intercepts_ = net, list(net.weights), list(net.biases)
+        vars(self).pop("_trainer", None)
+
+    def _fit_stochastic(self, X, targets, sample_weight, incremental):
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        held = None
+        if self.early_stopping:
+            X, targets, sample_weight, held = self._split(X, targets, sample_weight)
+        if not incremental or not hasattr(self, "_optimizer"):
+            named = isinstance(self.learning_rate, str) and self.solver != "sgd"  # the names are for "sgd" alone
+            rate = "constant" if named else self.learning_rate
+            self._optimizer = Rate(rate, self.learning_rate_init, self.power_t)
+            vars(self).pop("_optimizer_state", None)
+        trainer = self._make_trainer(X.shape[0], incremental)
+        follow = Follow(self, self._optimizer, X.shape[0], once=incremental)
+        self.n_iter_ = 0
+        try:
+            trainer.fit(
+                X,
+                targets,
+                epochs=1 if incremental else self.max_iter,
+                sample_weight=sample_weight,
+                validation_data=held,
+                monitor=self._monitor(*held) if held else None,
+                callbacks=[follow, *self.callbacks],
+                progress=False,
+            )
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        except DivergenceError:
+            follow.diverged()
+            if not self.early_stopping:
+                raise ValueError(NOT_FINITE) from None
+        follow.restore(self._net)
+
+    def _make_trainer(self, samples, incremental):
+        """A trainer of the network, or for `partial_fit` the one that has done the epochs before."""
+        if self.batch_size == "auto":
+            batch_size = min(200, samples)
+        else:
+            if self.batch_size > samples:
+                warnings.warn(
+                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
+                )
+            batch_size = min(self.batch_size, samples)
+        settings = {
+            "loss": self._loss(),
+            "optimizer": self._solver(),
+            "batch_size": batch_size,
+            "l2": float(self.alpha),
+            "average_l2": True,
+            "clip_norm": self.clip_norm,
+            "threads": self.threads,
+            "shuffle": Reorder(self._random_state) if self.shuffle else False,
+        }
+        before = vars(self).get("_trainer")
+        state = before.optimizer_state if before else vars(self).get("_optimizer_state")
+        trainer = Trainer(self._net, learning_rate=self._optimizer, **settings)
+        if incremental:
+            if state is not None:
+                trainer.optimizer_state = state
+            self._trainer = trainer
+        return trainer
+
+    def _solver(self):
+        """The optimiser with this estimator's settings."""
+        if not isinstance(self.solver, str):
+            return self.solver
+        if self.solver == "sgd":
+            kind = optimizers.Nesterov if self.nesterovs_momentum else optimizers.Momentum
+            return kind(self.momentum, rate_in_velocity=True)
+        if self.solver == "adamw":
+            return optimizers.AdamW(self.beta_1, self.beta_2, self.epsilon, weight_decay=self.weight_decay)
+        return optimizers.Adam(self.beta_1, self.beta_2, self.epsilon, epsilon_hat=True)
+
+    def _split(self, X, targets, sample_weight):
+        """scikit-learn's split: (X, targets, weights of the training samples, (X, targets, weights) held out)."""
+        stratify = self._stratify(targets)
+        arrays = [X, targets] if sample_weight is None else [X, targets, sample_weight]
+        parts = train_test_split(
+            *arrays, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify
+        )
+        train, held = parts[::2], parts[1::2]
+        if held[0].shape[0] < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        return (*train, *[None] * (3 - len(train)), tuple(held))
+
+    def _monitor(self, X, targets, sample_weight=None):
+        """What early stopping watches, as a function of the network, the smaller the better."""
+        if self.scoring == "loss":
+            return lambda net: net.evaluate(X, targets, self._loss(), sample_weight=sample_weight)
+        if self.scoring is None:
+            return lambda net: -self._score_outputs(net.predict(X), targets, sample_weight)
+        # Scorers call methods of the estimator; arrays have no names of features, so the one they get expects none.
+        view = object.__new__(type(self))
+        vars(view).update({name: value for name, value in vars(self).items() if name != "feature_names_in_"})
+        scorer, truth = check_scoring(self, scoring=self.scoring), self._labels(targets)
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        return lambda net: -scorer(view, X, truth, **weights)
+
+    def _outputs(self, X):
+        """The network's outputs, (n_samples, n_outputs)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        return self._network().predict(X)

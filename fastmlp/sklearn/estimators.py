@@ -1,0 +1,403 @@
+"""MLPClassifier and MLPRegressor."""
+
+from typing import ClassVar
+
+import numpy as np
+import sklearn.neural_network
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+from sklearn.utils.validation import validate_data
+
+from .. import losses
+from .base import BaseMLP, Real
+
+LOG_LOSSES = {"softmax": "cross_entropy", "logistic": "binary_cross_entropy"}
+
+
+def _stochastic(estimator):
+    """Whether an estimator has `partial_fit`."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
+    return True
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """scikit-learn's MLPClassifier, trained by this library.
+
+    All parameters, attributes and methods of `sklearn.neural_network.MLPClassifier` are there, with the same defaults
+    and the same meaning. What follows is new.
+
+    Parameters
+    ----------
+    activation : str or sequence of str, default="relu"
+        Any of this library ("logistic" is its sigmoid), or one for each hidden layer.
+    solver : {"lbfgs", "sgd", "adam", "adamw"} or an object of `fastmlp.optimizers`, default="adam"
+    learning_rate : {"constant", "invscaling", "adaptive"} or a schedule of `fastmlp.schedules`, default="constant"
+        The names matter with solver="sgd" only, a schedule with every solver but "lbfgs".
+    loss : {"log_loss", "focal"} or an object of `fastmlp.losses`, default="log_loss"
+    class_weight : dict, "balanced" or None, default=None
+        Factors of the sample weights, by class label.
+    label_smoothing : float, default=0.0
+        Share of each target that is spread over all classes.
+    dropout : float or sequence of float, default=0.0
+        Share of the hidden units that are left out at random, or one for each hidden layer.
+    weight_decay : float, default=0.01
+        Decoupled weight decay of "adamw".
+    clip_norm : float, default=None
+        Norm that gradients are scaled down to.
+    scoring : str, callable or None, default=None
+        What early stopping watches on the samples held out: the name of a scorer, a scorer, or "loss"; None: accuracy.
+    callbacks : sequence, default=()
+        See `fastmlp.callbacks`.
+    threads : int, default=None
+        Threads to use; None: all. Results are the same for any number.
+
+    Attributes
+    ----------
+    validation_loss_curve_ : list of float, or None
+        With early stopping, the loss of the samples held out after each epoch.
+    """
+
+    _sklearn_class = sklearn.neural_network.MLPClassifier
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseMLP._parameter_constraints,
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        loss="log_loss",
+        class_weight=None,
+        label_smoothing=0.0,
+        dropout=0.0,
+        weight_decay=0.01,
+        clip_norm=None,
+        scoring=None,
+        callbacks=(),
+        threads=None,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.loss = loss
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.dropout = dropout
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.scoring = scoring
+        self.callbacks = callbacks
+        self.threads = threads
+
+    @available_if(_stochastic)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Train for one epoch more.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will ever come; needed at the first call.
+
+        Returns
+        -------
+        self
+        """
+        if _check_partial_fit_first_call(self, classes):
+            multilabel = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """The classes that are most probable, one a sample, or an indicator matrix with several labels a sample.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+        """
+        return self._labels(self._outputs(X))
+
+    def predict_proba(self, X):
+        """Probabilities of the classes, in the order of `classes_`: ndarray of shape (n_samples, n_classes)."""
+        outputs = self._outputs(X)
+        return np.hstack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
+
+    def predict_log_proba(self, X):
+        """Logarithms of what `predict_proba` finds."""
+        probabilities = self.predict_proba(X)
+        return np.log(probabilities, out=probabilities)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def _validate_input(self, X, y, incremental, reset):
+        """(X, targets): class numbers with a softmax, else (n_samples, n_outputs) of zeros and ones."""
+        X, y = validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=(np.float64, np.float32), reset=reset
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            self._check_classes(unique_labels(y))
+        if self._label_binarizer.y_type_ == "multiclass":
+            self.n_outputs_ = len(self.classes_)
+            return X, np.searchsorted(self.classes_, y)
+        targets = self._label_binarizer.transform(y).astype(X.dtype)
+        self.n_outputs_ = targets.shape[1]
+        return X, targets
+
+    def _check_classes(self, classes):
+        if self.warm_start and set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "
+                f"got {self.classes_}, `y` has {classes}"
+            )
+        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+
+    def _weigh(self, y, sample_weight, incremental):
+        """Sample weights times those of the classes."""
+        if self.class_weight is None:
+            return sample_weight
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight is 'balanced', for which all samples must be known; accepted with partial_fit: a dict"
+            )
+        weights = compute_sample_weight(self.class_weight, y)
+        return weights if sample_weight is None else weights * sample_weight
+
+    def _output_activation(self):
+        return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
+
+    def _loss(self):
+        loss = LOG_LOSSES[self.out_activation_] if self.loss == "log_loss" else self.loss
+        return losses.smoothed(losses.resolve(loss, self._net.output_activation), self.label_smoothing)
+
+    def _loss_share(self):
+        """What the loss reported is of that trained with: scikit-learn sums over classes, too."""
+        return 1.0
+
+    def _stratify(self, targets):
+        return targets.astype(bool) if self.n_outputs_ == 1 else None
+
+    def _labels(self, outputs):
+        """Class labels, of outputs or of targets."""
+        if outputs.ndim == 1:
+            return self.classes_[outputs]
+        return self._label_binarizer.inverse_transform(outputs.ravel() if self.n_outputs_ == 1 else outputs)
+
+    def _score_outputs(self, outputs, targets, sample_weight):
+        """The accuracy, as `score` has it."""
+        if targets.ndim == 1:
+            hits = outputs.argmax(axis=1) == targets
+        else:
+            hits = ((outputs > 0.5) == (targets > 0.5)).all(axis=1)
+        return float(np.average(hits, weights=sample_weight))
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """scikit-learn's MLPRegressor, trained by this library.
+
+    All parameters, attributes and methods of `sklearn.neural_network.MLPRegressor` are there, with the same defaults
+    and the same meaning. What is new is described with `MLPClassifier`, but for:
+
+    Parameters
+    ----------
+    loss : {"squared_error", "poisson", "absolute_error", "huber", "quantile"} or an object of `fastmlp.losses`
+        The default is "squared_error". Objects have their settings: `Huber(delta)`, `Quantile(q)`.
+    scoring : str, callable or None, default=None
+        As with the classifier; None: R².
+    """
+
+    _sklearn_class = sklearn.neural_network.MLPRegressor
+
+    def __init__(
+        self,
+        loss="squared_error",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        dropout=0.0,
+        weight_decay=0.01,
+        clip_norm=None,
+        scoring=None,
+        callbacks=(),
+        threads=None,
+    ):
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.dropout = dropout
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.scoring = scoring
+        self.callbacks = callbacks
+        self.threads = threads
+
+    @available_if(_stochastic)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train for one epoch more. Arguments as for `fit`."""
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """The values predicted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        return self._labels(self._outputs(X))
+
+    def _validate_input(self, X, y, incremental, reset):
+        """(X, targets), the latter (n_samples, n_outputs)."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        targets = y.reshape(len(y), -1)
+        self.n_outputs_ = targets.shape[1]
+        return X, targets
+
+    def _weigh(self, y, sample_weight, incremental):
+        return sample_weight
+
+    def _output_activation(self):
+        return "exp" if getattr(self.loss, "name", self.loss) == "poisson" else "identity"
+
+    def _loss(self):
+        return losses.resolve(self.loss, self._net.output_activation)
+
+    def _loss_share(self):
+        """What the loss reported is of that trained with: scikit-learn averages squared errors over the outputs."""
+        return 1 / self.n_outputs_ if self._loss().name == "squared_error" else 1.0
+
+    def _stratify(self, targets):
+        return None
+
+    def _labels(self, outputs):
+        return outputs.ravel() if self.n_outputs_ == 1 else outputs
+
+    def _score_outputs(self, outputs, targets, sample_weight):
+        """R², as `score` has it; NaN where an output is not finite."""
+        if not np.isfinite(outputs).all():
+            return float("nan")
+        return r2_score(targets, outputs, sample_weight=sample_weight)

@@ -1,0 +1,158 @@
+"""scikit-learn's rules of training: initial weights, order of samples, learning rates, and when to stop.
+
+They are those of sklearn/neural_network/_multilayer_perceptron.py and _stochastic_optimizers.py of scikit-learn 1.9.
+"""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+LEAST_RATE = 1e-6  # at which the adaptive learning rate does not go down any more
+
+
+def draw_weights(net, activations, random_state):
+    """Fill a network with initial weights and biases: uniform, in Glorot's bounds (scikit-learn's `_init_coef`).
+
+    `activations` are the names of each layer as the user gave them, those of the outputs that of the layer before.
+    """
+    for weights, biases, activation in zip(net.weights, net.biases, activations, strict=True):
+        bound = np.sqrt((2.0 if activation in ("logistic", "sigmoid") else 6.0) / sum(weights.shape))
+        weights[...] = random_state.uniform(-bound, bound, weights.shape)
+        biases[...] = random_state.uniform(-bound, bound, biases.shape)
+
+
+class Reorder:
+    """Puts samples in the order that sklearn.utils.shuffle gives them from the same random state."""
+
+    def __init__(self, random_state):
+        self.random_state = random_state
+
+    def __call__(self, order):
+        places = np.arange(len(order))
+        self.random_state.shuffle(places)
+        order[:] = order[places]
+
+
+class Rate:
+    """The learning rate of a fit, as scikit-learn changes it, or by a schedule of `fastmlp.schedules`.
+
+    Attributes
+    ----------
+    learning_rate : float
+    """
+
+    def __init__(self, name, initial, power):
+        self.name, self.initial, self.power, self.epochs = name, initial, power, 0
+        self.learning_rate = float(initial)
+
+    def rate(self, epoch, losses):
+        """The rate of the next epoch. Schedules of `fastmlp.schedules` count epochs over all calls of partial_fit."""
+        if hasattr(self.name, "rate"):
+            self.learning_rate = self.name.rate(self.epochs, losses)
+            self.epochs += 1
+        return self.learning_rate
+
+    def epoch_ends(self, samples):
+        """After an epoch; `samples` were trained on since the weights were drawn."""
+        if self.name == "invscaling":
+            self.learning_rate = float(self.initial) / (samples + 1) ** self.power
+
+    def gives_up(self, message, verbose):
+        """Whether to stop where there is no improvement: the adaptive rate goes down instead."""
+        if self.name != "adaptive":
+            outcome = "Stopping."
+        elif self.learning_rate <= LEAST_RATE:
+            outcome = "Learning rate too small. Stopping."
+        else:
+            self.learning_rate /= 5.0
+            outcome = f"Setting learning rate to {self.learning_rate:f}"
+        if verbose:
+            print(message, outcome)
+        return outcome.endswith("Stopping.")
+
+
+class Follow:
+    """The callback that keeps an estimator's attributes as training goes on, and stops it where scikit-learn would.
+
+    Parameters
+    ----------
+    estimator : an estimator of this package
+    rate : Rate
+    samples : int
+    once : bool
+        Whether this is `partial_fit`: one epoch, without a warning that there were too few.
+    """
+
+    def __init__(self, estimator, rate, samples, once):
+        self.estimator, self.rate, self.samples, self.once = estimator, rate, samples, once
+        self.best = None
+
+    def on_fit_begin(self, trainer, epochs, samples):
+        if self.estimator.early_stopping:
+            self.best = trainer.net.params.copy()
+
+    def on_epoch_end(self, trainer, epoch):
+        model, history = self.estimator, trainer.history
+        model.n_iter_ += 1
+        loss = history.objective[-1] - history.penalty[-1]
+        model.loss_ = float(loss * model._loss_share() + history.penalty[-1])
+        model.t_ += self.samples
+        model.loss_curve_.append(model.loss_)
+        if model.verbose:
+            print(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
+        if model.early_stopping:
+            model.validation_loss_curve_.append(history.val_loss[-1] * model._loss_share())
+            self._note_score(-history.monitor[-1], trainer.net)
+        else:
+            self._note_loss()
+        self.rate.epoch_ends(model.t_)
+        stop = model._no_improvement_count > model.n_iter_no_change and self._gives_up()
+        if not (stop or self.once) and model.n_iter_ == model.max_iter:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({model.max_iter}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return stop
+
+    def diverged(self):
+        """Note an epoch that ended in values that are not finite."""
+        model = self.estimator
+        model.n_iter_ += 1
+        model.loss_ = float("nan")
+        model.loss_curve_.append(model.loss_)
+        if model.early_stopping:
+            model.validation_loss_curve_.append(model.loss_)
+            model.validation_scores_.append(model.loss_)
+
+    def restore(self, net):
+        """Give the network the weights with the best score back."""
+        if self.best is not None:
+            net.params[:] = self.best
+
+    def _note_score(self, score, net):
+        model = self.estimator
+        model.validation_scores_.append(score)
+        if model.verbose:
+            print(f"Validation score: {score:f}")
+        worse = score < model.best_validation_score_ + model.tol
+        model._no_improvement_count = model._no_improvement_count + 1 if worse else 0
+        if score > model.best_validation_score_:
+            model.best_validation_score_, self.best = score, net.params.copy()
+
+    def _note_loss(self):
+        model = self.estimator
+        worse = model.loss_ > model.best_loss_ - model.tol
+        model._no_improvement_count = model._no_improvement_count + 1 if worse else 0
+        model.best_loss_ = min(model.best_loss_, model.loss_)
+
+    def _gives_up(self):
+        model = self.estimator
+        what = "Validation score" if model.early_stopping else "Training loss"
+        message = f"{what} did not improve more than tol={model.tol:f} for {model.n_iter_no_change} consecutive epochs."
+        stop = self.rate.gives_up(message, model.verbose)
+        if not stop:
+            model._no_improvement_count = 0
+        return stop

@@ -1,0 +1,31 @@
+"""When training stops early, and which weights it keeps."""
+
+import math
+
+from . import checks
+
+
+class Stopping:
+    """Decides when to stop, and keeps the best weights where that depends on improvement (see `Trainer.fit`)."""
+
+    def __init__(self, net, tol, patience, target_loss):
+        self.net, self.target, self.early = net, target_loss, tol is not None or patience is not None
+        self.tol = 0.0 if tol is None else checks.number("tol", tol)
+        self.patience = 1 if patience is None else checks.count("patience", patience)
+        if target_loss is not None:
+            checks.number("target_loss", target_loss, -math.inf)
+        self.best, self.params, self.waited = math.inf, None, 0
+
+    def __call__(self, history):
+        """Whether to stop after the last epoch of a history."""
+        loss = history.watched[-1]
+        if self.early:
+            self.waited = 0 if loss < self.best - self.tol else self.waited + 1
+            if loss < self.best:
+                self.best, self.params, history.best_epoch = loss, self.net.params.copy(), len(history.loss) - 1
+        return (self.target is not None and loss <= self.target) or (self.early and self.waited >= self.patience)
+
+    def restore(self, history):
+        """Give the network its best weights back."""
+        if self.params is not None:
+            self.net.params[:] = self.params

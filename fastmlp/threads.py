@@ -1,0 +1,31 @@
+"""How many threads may share a piece of work.
+
+A child that was forked has but one: those of OpenMP live in its parent, and to enter a parallel region without them
+kills it. There everything runs on the serial drivers, which give the same bits.
+"""
+
+import os
+
+import numba
+from fastmlp_kernels import plan
+
+_forked = False
+
+
+def _note_fork():
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
+
+def available() -> int:
+    """Threads of this process: as many as Numba is set to, or 1 in a forked child."""
+    return 1 if _forked else numba.get_num_threads()
+
+
+def sharing(sizes, rows: int) -> int:
+    """Threads that share the work on so many rows in a network of layers of `sizes`: 1 where that is too small."""
+    return 1 if plan.is_serial(sizes, rows) else available()

@@ -1,0 +1,172 @@
+"""Callbacks: what is called when, how they stop a fit, what is left when they raise, and the files they write."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from fastmlp import MLP, Trainer
+from fastmlp.callbacks import Callback, Checkpoint, CSVLogger, JSONLinesLogger, ProgressBar
+
+
+def noise(rows=40, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(rows, 3)), rng.normal(size=(rows, 2))
+
+
+def fit(epochs=3, net=None, **keywords):
+    coach = Trainer(net or MLP([3, 4, 2]), batch_size=10)
+    coach.fit(*noise(), epochs, progress=False, **keywords)
+    return coach
+
+
+class Noting:
+    """Notes every call; raises at the event and epoch it is told to."""
+
+    def __init__(self, fails=None, error=RuntimeError):
+        self.calls, self.fails, self.error = [], fails, error
+
+    def note(self, *call):
+        self.calls.append(call)
+        if call == self.fails:
+            raise self.error("no more")
+
+    def on_fit_begin(self, trainer, epochs, samples):
+        self.note("begin", epochs, samples)
+
+    def on_epoch_begin(self, trainer, epoch):
+        self.note("epoch", epoch)
+
+    def on_slice_end(self, trainer, samples, loss):
+        self.note("slice", samples)
+
+    def on_epoch_end(self, trainer, epoch):
+        self.note("epoch ends", epoch, len(trainer.history.loss))
+
+    def on_fit_end(self, trainer):
+        self.note("end")
+
+
+def test_the_methods_of_a_callback_are_called_in_order():
+    noting = Noting()
+    fit(2, callbacks=[noting])
+    calls = [call for call in noting.calls if call[0] != "slice"]
+    assert calls == [
+        ("begin", 2, 40), ("epoch", 0), ("epoch ends", 0, 1), ("epoch", 1), ("epoch ends", 1, 2), ("end",)
+    ]  # fmt: skip
+    assert sum(call[1] for call in noting.calls if call[0] == "slice") == 2 * 40
+
+
+def test_a_callback_may_leave_out_methods_and_stops_a_fit_by_returning_true():
+    class Stopper:
+        def on_epoch_end(self, trainer, epoch):
+            return trainer.history.loss[-1] if epoch < 1 else True  # a loss is no request
+
+    assert len(fit(9, callbacks=[Stopper(), Callback()]).history.loss) == 2
+    with pytest.raises(TypeError, match="callbacks holds 3; accepted: objects with any of on_fit_begin"):
+        fit(callbacks=[3])
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, KeyboardInterrupt])
+def test_what_a_callback_raises_ends_the_fit_and_leaves_network_and_history_of_the_epochs_before(error):
+    other, noting, net = Noting(), Noting(("epoch ends", 1, 2), error), MLP([3, 4, 2])
+    with pytest.raises(error, match="no more"):
+        fit(5, net, callbacks=[noting, other])
+    assert net.params.tobytes() == fit(2).net.params.tobytes()
+    assert other.calls[-1] == ("end",)
+    failing = Noting(("end",))
+    with pytest.raises(RuntimeError, match="no more"):
+        fit(1, callbacks=[failing, other])
+    assert other.calls[-2:] == [("epoch ends", 0, 1), ("end",)]
+
+
+def test_the_monitor_takes_the_place_of_the_losses():
+    values = iter([3.0, 1.0, 2.0, 0.5])
+    kept = []
+    coach = fit(4, monitor=lambda net: kept.append(net.params.copy()) or next(values), patience=1)
+    assert coach.history.monitor == coach.history.watched == [3.0, 1.0, 2.0]
+    assert coach.history.best_epoch == 1
+    np.testing.assert_array_equal(coach.net.params, kept[1])
+
+
+def test_a_function_puts_the_samples_in_order():
+    x, y = noise()
+    net, other = MLP([3, 2]), MLP([3, 2])
+
+    def turn(order):
+        order[:] = order[::-1].copy()
+
+    Trainer(net, batch_size=10, shuffle=turn).fit(x, y, 1, progress=False)
+    Trainer(other, batch_size=10, shuffle=False).fit(x[::-1], y[::-1], 1, progress=False)
+    assert net.params.tobytes() == other.params.tobytes()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam"])
+def test_the_state_of_an_optimiser_moves_to_another_trainer(optimizer):
+    net, other = MLP([3, 9, 2]), MLP([3, 9, 2])
+    settings = {"optimizer": optimizer, "batch_size": 10, "shuffle": False}
+    Trainer(net, **settings).fit(*noise(), 4, progress=False)
+    first = Trainer(other, **settings)
+    first.fit(*noise(), 2, progress=False)
+    second = Trainer(other, **settings)
+    second.optimizer_state = first.optimizer_state
+    second.fit(*noise(), 2, progress=False)
+    assert net.params.tobytes() == other.params.tobytes()
+    with pytest.raises(ValueError, match="optimizer_state\\['first'\\] has shape"):
+        second.optimizer_state = {"first": np.zeros(1), "second": np.zeros(1), "steps": 0, "rate": 0.0}
+
+
+# --------------------------------------------------------------------------------------------------------------- files
+
+
+def test_loggers_write_a_line_for_each_epoch(tmp_path):
+    table, lines = tmp_path / "log.csv", tmp_path / "log.jsonl"
+    history = fit(3, callbacks=[CSVLogger(table), JSONLinesLogger(lines)], validation_data=noise(seed=1)).history
+    with table.open() as file:
+        rows = [*csv.DictReader(file)]
+    records = [json.loads(line) for line in lines.read_text().splitlines()]
+    for epoch, (row, record) in enumerate(zip(rows, records, strict=True)):
+        assert (int(row["epoch"]), record["epoch"]) == (epoch, epoch)
+        assert float(row["val_loss"]) == record["val_loss"] == history.val_loss[epoch]
+        assert (row["monitor"], record["monitor"]) == ("", None)
+
+
+def test_loggers_replace_a_file_or_go_on_with_it(tmp_path):
+    for append, lines in ((False, 3), (True, 5), (False, 3)):
+        fit(2, callbacks=[CSVLogger(tmp_path / "log.csv", append)])
+        assert len((tmp_path / "log.csv").read_text().splitlines()) == lines
+
+
+def test_a_log_is_whole_when_another_callback_raises(tmp_path):
+    with pytest.raises(RuntimeError):
+        fit(5, callbacks=[CSVLogger(tmp_path / "log.csv"), Noting(("epoch ends", 1, 2))])
+    assert (tmp_path / "log.csv").read_text().splitlines()[-1].startswith("1,")
+
+
+def test_checkpoints_are_the_best_network_or_that_of_each_epoch(tmp_path):
+    values = iter([3.0, 1.0, 2.0])
+    best, each = Checkpoint(tmp_path / "best.safetensors"), Checkpoint(tmp_path / "{epoch}.safetensors", "each")
+    coach = fit(3, callbacks=[best, each], monitor=lambda net: next(values))
+    saved = {path.stem: MLP.load(path).params.tobytes() for path in tmp_path.iterdir()}
+    assert saved.keys() == {"best", "0", "1", "2"}
+    assert saved["best"] == saved["1"]
+    assert saved["2"] == coach.net.params.tobytes()
+    with pytest.raises(ValueError, match="when is 'last'; accepted: best, each"):
+        Checkpoint("x", "last")
+
+
+def test_a_checkpoint_that_can_not_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    path = tmp_path / "net.safetensors"
+    fit(1, callbacks=[Checkpoint(path)])
+    before = path.read_bytes()
+    monkeypatch.setattr("fastmlp.files.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        fit(1, MLP([3, 5, 2]), callbacks=[Checkpoint(path)])
+    assert path.read_bytes() == before
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_the_progress_bar_is_a_callback(capsys):
+    fit(2, callbacks=[ProgressBar()])
+    assert "epoch 2/2" in capsys.readouterr().err

@@ -1,0 +1,266 @@
+"""The estimators against scikit-learn's: the same training up to rounding, the same contracts, and what is new."""
+
+import copy
+import pickle
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastmlp import schedules
+
+pytest.importorskip("sklearn")
+import sklearn.neural_network
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_multilabel_classification
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fastmlp.sklearn import MLPClassifier, MLPRegressor
+
+ROOT = Path(__file__).resolve().parents[2]
+DIGITS, NUMBERS = load_digits(return_X_y=True)
+DIGITS, NUMBERS = DIGITS[:300] / 16, NUMBERS[:300]
+TWO = np.c_[NUMBERS, -NUMBERS].astype(float)
+MANY = make_multilabel_classification(200, 12, random_state=0)
+WEIGHTS = np.random.default_rng(0).integers(0, 4, 300).astype(float)
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@parametrize_with_checks([MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)])
+def test_checks_of_scikit_learn(estimator, check):
+    if (
+        check.func.__name__ == "check_sample_weight_equivalence_on_dense_data"
+    ):  # with what scikit-learn sets for its own
+        lbfgs, estimator = isinstance(estimator, MLPClassifier), clone(estimator)
+        estimator.set_params(**{"solver": "lbfgs"} if lbfgs else {"solver": "sgd", "tol": 1e-2, "random_state": 42})
+    check(estimator)
+
+
+def test_scikit_learns_own_tests_pass_with_these_classes():
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.sklearn_plugin.swap", "--pyargs"]
+    module = "sklearn.neural_network.tests.test_mlp"
+    done = subprocess.run([*command, module], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "1 xfailed" in done.stdout
+
+
+# ------------------------------------------------------------------------------------ the same training as scikit-learn
+
+COURSES = {
+    "adam": ("MLPClassifier", DIGITS, NUMBERS, {}),
+    "momentum": ("MLPClassifier", DIGITS, NUMBERS, {"solver": "sgd", "nesterovs_momentum": False, "batch_size": 77}),
+    "inverse scaling": ("MLPRegressor", DIGITS, NUMBERS, {"solver": "sgd", "learning_rate": "invscaling"}),
+    "adaptive": (
+        "MLPClassifier", DIGITS, NUMBERS,
+        {"solver": "sgd", "learning_rate": "adaptive", "tol": 0.1, "n_iter_no_change": 1},
+    ),
+    "early stopping": ("MLPClassifier", DIGITS, NUMBERS > 4, {"early_stopping": True, "activation": "logistic"}),
+    "several outputs": ("MLPRegressor", DIGITS, TWO, {"early_stopping": True, "alpha": 1.0, "activation": "tanh"}),
+    "several labels": ("MLPClassifier", *MANY, {"shuffle": False, "batch_size": 64}),
+    "Poisson": ("MLPRegressor", DIGITS, NUMBERS, {"loss": "poisson", "activation": "identity", "alpha": 0.1}),
+    "lbfgs": ("MLPClassifier", DIGITS, NUMBERS, {"solver": "lbfgs"}),
+    "lbfgs of several outputs": ("MLPRegressor", DIGITS, TWO, {"solver": "lbfgs", "alpha": 0.1}),
+}  # fmt: skip
+
+
+def both(name, *data, weights=None, **settings):
+    """The estimators of scikit-learn and of this library, fitted to the same."""
+    return [
+        getattr(module, name)(random_state=3, **settings).fit(*data, sample_weight=weights)
+        for module in (sklearn.neural_network, sys.modules["fastmlp.sklearn"])
+    ]
+
+
+@pytest.mark.parametrize("course", COURSES)
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+def test_training_follows_scikit_learns_up_to_rounding(course, weighted):
+    name, x, y, settings = COURSES[course]
+    theirs, ours = both(name, x, y, weights=WEIGHTS[: len(x)] if weighted else None, max_iter=15, **settings)
+    close = {"rtol": 1e-6 if "lbfgs" in course else 1e-9, "atol": 1e-9}
+    for attribute, value in vars(theirs).items():
+        if attribute.endswith("_") and not attribute.startswith("_") and attribute not in ("coefs_", "intercepts_"):
+            got = getattr(ours, attribute)
+            if value is None or isinstance(value, str):
+                assert got == value, attribute
+            else:
+                np.testing.assert_allclose(got, value, **close, err_msg=attribute)
+    for got, expected in zip(ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True):
+        np.testing.assert_allclose(got, expected, **close)
+    np.testing.assert_allclose(ours.predict(x), theirs.predict(x), **close)
+
+
+def test_partial_fit_follows_scikit_learns_and_goes_on_after_pickling():
+    theirs, ours = (
+        module.MLPClassifier(random_state=0) for module in (sklearn.neural_network, sys.modules["fastmlp.sklearn"])
+    )
+    for epoch in range(4):
+        ours = pickle.loads(pickle.dumps(ours))
+        for model in (theirs, ours):
+            model.partial_fit(DIGITS, NUMBERS, classes=np.arange(10) if epoch == 0 else None)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+
+
+def test_parameters_are_scikit_learns_and_more():
+    for ours, theirs in (
+        (MLPClassifier(), sklearn.neural_network.MLPClassifier()),
+        (MLPRegressor(), sklearn.neural_network.MLPRegressor()),
+    ):
+        assert theirs.get_params().items() <= ours.get_params().items()
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_float32_is_kept(solver):
+    model = MLPRegressor(solver=solver, max_iter=5).fit(DIGITS.astype("float32"), NUMBERS)
+    assert {a.dtype.name for a in [*model.coefs_, *model.intercepts_, model.predict(DIGITS.astype("float32"))]} == {
+        "float32"
+    }
+
+
+# ---------------------------------------------------------------------------------------------------- weights that move
+
+
+@pytest.mark.parametrize("labels", [NUMBERS, NUMBERS > 4, NUMBERS.astype(str)], ids=["many", "two", "text"])
+def test_weights_move_to_and_from_scikit_learn(labels):
+    theirs, ours = both("MLPClassifier", DIGITS, labels, max_iter=5)
+    for model, moved in ((theirs, MLPClassifier.from_sklearn(theirs)), (ours, ours.to_sklearn())):
+        np.testing.assert_allclose(moved.predict_proba(DIGITS), model.predict_proba(DIGITS), rtol=1e-12)
+        assert (moved.predict(DIGITS) == model.predict(DIGITS)).all()
+        moved.partial_fit(DIGITS, labels)
+    with pytest.raises(TypeError, match="model is MLPRegressor; accepted: scikit-learn's MLPClassifier"):
+        MLPClassifier.from_sklearn(sklearn.neural_network.MLPRegressor())
+    with pytest.raises(ValueError, match="activation is 'gelu'"):
+        MLPClassifier((5,), "gelu", max_iter=1).fit(DIGITS, labels).to_sklearn()
+
+
+def test_regressors_move_too():
+    theirs, ours = both("MLPRegressor", DIGITS, TWO, max_iter=5)
+    for model, moved in ((theirs, MLPRegressor.from_sklearn(theirs)), (ours, ours.to_sklearn())):
+        np.testing.assert_allclose(moved.predict(DIGITS), model.predict(DIGITS), rtol=1e-12)
+
+
+def test_copies_and_replaced_weights_count():
+    model = MLPRegressor(max_iter=5).fit(DIGITS, NUMBERS)
+    for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert (other.predict(DIGITS) == model.predict(DIGITS)).all()
+        other.coefs_[0][...] = 0
+        assert len(set(other.predict(DIGITS))) == 1
+        other.coefs_ = [coef.copy() for coef in model.coefs_]
+        assert (other.predict(DIGITS) == model.predict(DIGITS)).all()
+    assert not hasattr(clone(model), "coefs_")
+
+
+# -------------------------------------------------------------------------------------------------------- what is new
+
+
+def test_early_stopping_watches_any_scorer():
+    settings = {"early_stopping": True, "max_iter": 8, "random_state": 0}
+    for scoring in ("roc_auc", "neg_log_loss", lambda model, x, y: model.score(x, y)):
+        model = MLPClassifier(scoring=scoring, **settings).fit(DIGITS, NUMBERS > 4)
+        assert len(model.validation_scores_) == 8
+        assert model.best_validation_score_ == max(model.validation_scores_)
+    model = MLPClassifier(scoring="loss", **settings).fit(DIGITS, NUMBERS)
+    np.testing.assert_allclose(model.validation_scores_, -np.array(model.validation_loss_curve_))
+    negative = MLPClassifier(scoring="neg_log_loss", **settings).fit(DIGITS, NUMBERS)
+    np.testing.assert_allclose(negative.validation_scores_, model.validation_scores_, rtol=1e-9)
+
+
+def test_the_default_scores_are_those_of_score():
+    model = MLPClassifier(early_stopping=True, max_iter=8, random_state=0)
+    score = clone(model).set_params(scoring="accuracy")
+    assert model.fit(DIGITS, NUMBERS).validation_scores_ == score.fit(DIGITS, NUMBERS).validation_scores_
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"solver": "adamw", "weight_decay": 0.1},
+        {"learning_rate": schedules.Cosine(0.02, epochs=20), "learning_rate_init": 1.0},
+        {"clip_norm": 0.1},
+        {"hidden_layer_sizes": (20, 20), "activation": ("gelu", "tanh"), "threads": 1},
+        {"dropout": 0.2},
+        {"loss": "focal"},
+        {"label_smoothing": 0.1},
+    ],
+    ids=lambda settings: "-".join(settings),
+)
+def test_what_is_new_changes_training_and_still_learns(settings):
+    plain, model = (
+        MLPClassifier(**{"learning_rate_init": 0.01, "max_iter": 20, "random_state": 0, **extra}).fit(DIGITS, NUMBERS)
+        for extra in ({}, settings)
+    )
+    assert model.score(DIGITS, NUMBERS) > 0.85
+    assert model.loss_curve_ != plain.loss_curve_
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", "quantile"])
+def test_regressors_take_further_losses(loss):
+    model = MLPRegressor(loss, max_iter=100, learning_rate_init=0.01, random_state=0).fit(DIGITS, NUMBERS)
+    assert model.score(DIGITS, NUMBERS) > 0.8
+
+
+def test_class_weights_are_sample_weights():
+    settings, weights = {"max_iter": 5, "random_state": 0}, {True: 3.0, False: 1.0}
+    balanced, by_class = (
+        MLPClassifier(class_weight=weight, **settings).fit(DIGITS, NUMBERS == 3) for weight in ("balanced", weights)
+    )
+    by_sample = MLPClassifier(**settings).fit(DIGITS, NUMBERS == 3, sample_weight=1 + 2 * (NUMBERS == 3))
+    np.testing.assert_allclose(by_class.loss_curve_, by_sample.loss_curve_, rtol=1e-12)
+    assert balanced.predict(DIGITS).sum() > by_class.predict(DIGITS).sum()
+    with pytest.raises(ValueError, match="class_weight is 'balanced', for which all samples"):
+        MLPClassifier(class_weight="balanced").partial_fit(DIGITS, NUMBERS, classes=np.arange(10))
+
+
+def test_callbacks_are_called_in_a_fit():
+    class Stopper:
+        def on_epoch_end(self, trainer, epoch):
+            return epoch == 2
+
+    model = MLPClassifier(callbacks=[Stopper()])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        assert len(model.fit(DIGITS, NUMBERS).loss_curve_) == model.n_iter_ == 3
+
+
+# ---------------------------------------------------------------------------------------------------------- processes
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_a_grid_search_in_processes_finds_what_one_process_finds(backend):
+    joblib = pytest.importorskip("joblib")
+    MLPClassifier((200,), max_iter=1).fit(
+        np.tile(DIGITS, (10, 1)), np.tile(NUMBERS, 10)
+    )  # threads are there, before a fork
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier((30,), max_iter=5, random_state=0))
+    search = GridSearchCV(pipeline, {"mlpclassifier__alpha": [1e-4, 1.0]}, cv=2)
+    alone = clone(search).fit(DIGITS, NUMBERS).cv_results_["mean_test_score"]
+    with joblib.parallel_config(backend, n_jobs=2):
+        shared = search.fit(DIGITS, NUMBERS).cv_results_["mean_test_score"]
+    assert (shared == alone).all()
+
+
+def test_workers_of_loky_share_the_cores():
+    joblib = pytest.importorskip("joblib")
+    cores = joblib.cpu_count()
+    (threads,) = set(joblib.Parallel(2)(joblib.delayed(_threads_available)() for _ in range(2)))
+    assert threads <= max(1, cores // 2)
+
+
+def _threads_available():
+    from fastmlp.threads import available
+
+    return available()
+
+
+def test_without_scikit_learn_the_message_says_what_to_install():
+    script = "import sys; sys.modules['sklearn'] = None; import fastmlp; import fastmlp.sklearn"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert "fastmlp.sklearn needs scikit-learn" in done.stderr
+    assert "pip install 'fastmlp[sklearn]'" in done.stderr
