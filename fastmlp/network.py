@@ -10,7 +10,7 @@ import numpy as np
 from fastmlp_kernels import construction, inputs, packed, plan, prediction, training, updates
 from fastmlp_kernels.activations import ACTIVATIONS
 from fastmlp_kernels.codes import SOFTMAX, activation_code
-from fastmlp_kernels.inputs import is_sparse, network_for, row_count
+from fastmlp_kernels.inputs import network_for, row_count
 from fastmlp_kernels.panels import unpack_rows
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -362,7 +362,7 @@ class MLP:
         network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
         scale = self._scale(reduction, data)
         threads = 1 if one_block else sharing(self.sizes, rows)
-        nonzeros = plan.most_nonzeros(data.x, rows) if is_sparse(data.x) else 0
+        nonzeros = plan.most_nonzeros(data.x, rows)
         workspace = plan.workspace(network, rows, threads, block=rows if one_block else None, nonzeros=nonzeros)
         progress, nothing = construction.progress(network), construction.optimizer_state(network, updates.NONE)
         run = training.train if threads > 1 else training.train_serial

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 from fastmlp_kernels import construction, packed, plan, updates
-from fastmlp_kernels.inputs import is_sparse, network_for, row_count
+from fastmlp_kernels.inputs import network_for, row_count
 from numpy.typing import ArrayLike
 
 from . import losses, weighting
@@ -41,12 +41,12 @@ class Objective:
         net.check_trainable()
         self.net, self.l2 = net, l2
         self._data, loss = net.data(X, y, loss, sample_weight)
-        self._rows = row_count(self._data.x)
+        self._rows, x = row_count(self._data.x), self._data.x
         self._weight = weighting.total(self._data, 0, self._rows)
-        self._loss, self._network = net.kernel_loss(loss), network_for(net.kernel_network(), self._data.x)
+        self._loss, self._network = net.kernel_loss(loss), network_for(net.kernel_network(), x)
         most = sharing(net.sizes, self._rows)
         self._threads = min(threads or most, most)
-        nonzeros = plan.most_nonzeros(self._data.x, self._rows) if is_sparse(self._data.x) else 0
+        nonzeros = plan.most_nonzeros(x, self._rows)
         self._workspace = plan.workspace(self._network, self._rows, self._threads, nonzeros=nonzeros)
         self._pace = Pace.of(net.training_flops * self._rows, self._threads)
         self._progress = construction.progress(self._network)

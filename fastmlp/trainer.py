@@ -348,7 +348,7 @@ class Trainer:
     def _kernel_side(self, x, batch_size, samples=0):
         """(network, scratch memory) for batches of inputs `x`, or to evaluate `samples`; the last of a kind is kept."""
         sparse, threads = is_sparse(x), self._thread_count(samples or batch_size)
-        nonzeros = plan.most_nonzeros(x, batch_size) if sparse and not samples else 0
+        nonzeros = 0 if samples else plan.most_nonzeros(x, batch_size)
         kind, sizes = (samples > 0, sparse), (batch_size, threads, samples, None, nonzeros)
         if kind not in self._kernel_sides or self._kernel_sides[kind][0] != sizes:
             network = network_for(self._network, x)

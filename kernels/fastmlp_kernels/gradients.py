@@ -49,7 +49,7 @@ def weight_gradient(gradient, offset, activations, a, deltas, d, first, last, ro
 
 @inlined
 def piece_gradient(gradient, network, piece, activations, deltas, rows, block, fresh):
-    """A piece (see `training.PIECE`) of a block's gradient, over `rows` samples: written if `fresh`, else added."""
+    """A piece (see `pieces.PIECE`) of a block's gradient, over `rows` samples: written if `fresh`, else added."""
     layer, size = network.layers[piece.layer], width(deltas)
     inputs = layer.inputs * size * block
     for column in range(piece.left, piece.right, size):

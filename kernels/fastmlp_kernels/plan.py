@@ -11,7 +11,7 @@ from .cpu import SHAPE
 from .packed import aligned
 from .packed import sizes as sizes_of
 from .pieces import PIECE
-from .sparse import most_entries
+from .sparse import Rows, most_entries
 from .tickets import RELEASED, SPACING
 from .training import Workspace
 
@@ -75,7 +75,9 @@ def _block(sizes, rows):
 
 
 def most_nonzeros(x, batch_size):
-    """A bound for the non-zeros of a block of sparse inputs `x`, the same for most batches of their kind."""
+    """A bound for the non-zeros of a block of sparse inputs `x`, the same for most batches alike; 0 if `x` is dense."""
+    if not isinstance(x, Rows):
+        return 0
     return 1 << most_entries(x, min(batch_size, BLOCK + SHAPE.rows)).bit_length()
 
 

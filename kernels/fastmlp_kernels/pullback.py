@@ -18,7 +18,7 @@ from .tile import ROWS, width
 
 
 class Piece(NamedTuple):
-    """A piece of the weights as `training.PIECE` describes it."""
+    """A piece of the weights as `pieces.PIECE` describes it."""
 
     layer: int
     first: int

@@ -111,7 +111,7 @@ def index_rows(workspace, slot, x, order, first, rows):
 
 
 @inlined
-def panel_gradient(gradient, offset, network, workspace, piece, column, slot, rows, fresh):
+def panel_gradient(gradient, offset, workspace, piece, column, slot, rows, fresh):
     """One panel of a piece of the first layer's gradient, over the block in a slot: written if `fresh`, else added.
 
     Parameters
@@ -141,7 +141,7 @@ def piece_gradient(gradient, network, workspace, piece, slot, rows, fresh):
     """A piece of the first layer's gradient, over the block in a slot: written if `fresh`, else added."""
     for column in range(piece.left, piece.right, width(gradient)):
         offset = panel_start(network, piece, column)
-        panel_gradient(gradient, offset, network, workspace, piece, column, slot, rows, fresh)
+        panel_gradient(gradient, offset, workspace, piece, column, slot, rows, fresh)
 
 
 @njit
@@ -157,5 +157,5 @@ def learn_piece(network, workspace, piece, thread, blocks, rows, state, optimize
         offset = panel_start(network, piece, column) - begin
         for b in range(blocks):
             _, count = block_range(workspace.block, b, rows)
-            panel_gradient(gradient, offset, network, workspace, piece, column, b, count, b == 0)
+            panel_gradient(gradient, offset, workspace, piece, column, b, count, b == 0)
         update_panel(network, state, optimizer, piece, column, gradient, begin, scale, l2)

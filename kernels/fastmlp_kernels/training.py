@@ -7,8 +7,9 @@ applies the optimiser to it.
 The gradient is made in one of two places. Where weights are few for the batch, each group adds its blocks' gradients to
 a buffer of its own, and the owner of a piece adds up the buffers. Where weights are many, the activations and deltas
 of many blocks are kept, as many as the cache that threads share may hold, and the owner accumulates its piece over
-them, before the next blocks take their place. In both cases the blocks, the groups and the order of every sum follow
-from the shapes alone: results have the same bits for any number of threads.
+them, before the next blocks take their place. (The gradient of a layer with sparse inputs is not kept at all: see
+`sparse`.) In all cases the blocks, the groups and the order of every sum follow from the shapes alone: results have the
+same bits for any number of threads.
 """
 
 import math
@@ -294,7 +295,8 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
     """One thread's part in `train`."""
     tickets, pieces = workspace.tickets, workspace.pieces
     clip, learn = optimizer.clip_norm > 0, optimizer.kind != NONE
-    at_once, penalised = learn and not clip and workspace.keep, optimizer.l2 > 0 and progress.means.size > 0
+    at_once = learn and not clip and workspace.keep
+    penalised = optimizer.l2 > 0 and progress.means.size > 0
     item, end = take(tickets, TAKEN), 0
     for batch in range(first, last):
         start = batch * batch_size

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels import inputs, plan, prediction, sparse, training
+from fastmlp_kernels import construction, inputs, plan, prediction, sparse
 from fastmlp_kernels.tile import ROWS
 
 from tests import reference
@@ -52,7 +52,7 @@ class SparseCase(Case):
         self.workspace = space._replace(activations=space.activations[:slots], deltas=space.deltas[:slots])
         for array in (space.activations, space.deltas, space.scratch, space.gradients, space.values):
             array[:] = np.nan
-        self.progress = training.Progress(np.zeros(1), np.zeros(2), np.zeros(1, np.int64))
+        self.progress = construction.progress(self.built)
 
 
 def rows_of(x):
