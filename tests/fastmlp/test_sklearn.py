@@ -44,6 +44,7 @@ def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
 
+@pytest.mark.outer
 def test_scikit_learns_own_tests_pass_with_these_classes():
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.sklearn_plugin.swap", "--pyargs"]
     module = "sklearn.neural_network.tests.test_mlp"
