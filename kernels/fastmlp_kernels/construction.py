@@ -9,12 +9,13 @@ from numba.extending import overload
 
 from .codes import SLOPES, SOFTMAX, activation_address, activation_code
 from .compile import allocating
+from .inputs import Data
 from .packed import LAYER, Network, lay_out, pack
 from .plan import BLOCK
 from .rows import RowsWorkspace
 from .taylor import TaylorWorkspace
 from .tile import ROWS, WIDTH_BYTES
-from .training import Data, Progress
+from .training import Progress
 from .updates import ADAM, SGD, State
 
 LINE = 64  # bytes of a cache line
