@@ -16,8 +16,10 @@ RESULTS = {
     "neural_ode": r"RMS error over the whole spiral (\S+) \(at most (\S+)\)",
     "monte_carlo": r"failures by the network off by (\S+) of all cases \(at most (\S+), the standard error\)",
     "digits": r"accuracy lost (\S+) \(at most (\S+)\)",
+    "grid_search": r"wines of the held-out part mistaken (\S+) \(at most (\S+)\)",
     "imbalanced": r"balanced error with weights, of that without (\S+) \(at most (\S+)\)",
     "quantiles": r"share of new samples in the band, off 0.9 by (\S+) \(at most (\S+)\)",
+    "sparse_text": r"topics taken for the other (\S+) \(at most (\S+)\)",
     "cart_pole": r"mean steps short of the longest episode (\S+) \(at most (\S+)\)",
 }
 

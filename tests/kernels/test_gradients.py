@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from fastmlp_kernels.gradients import piece_gradient
+from fastmlp_kernels.pieces import PIECE
 from fastmlp_kernels.tile import ROWS
-from fastmlp_kernels.training import PIECE
 
 from tests import reference
 from tests.kernels.cases import (

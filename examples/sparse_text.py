@@ -1,0 +1,43 @@
+"""Bags of words: a hundred thousand columns, of which a row fills fifty.
+
+Two topics share most of their vocabulary; a text is a draw of words. Kept dense the rows would take gigabytes: so they
+stay a sparse matrix, and the first layer works from the words that are there.
+"""
+
+import time
+import warnings
+
+import numpy as np
+import scipy.sparse
+from sklearn.exceptions import ConvergenceWarning
+
+from fastmlp.sklearn import MLPClassifier
+
+TEXTS, WORDS, LENGTH, TELLING = 6000, 100_000, 50, 200  # a topic favours so many words of the vocabulary
+
+
+def texts(rng, count):
+    """(texts, topics): a CSR matrix of word counts over their length, and 0 or 1 for each row."""
+    topics = rng.integers(0, 2, count)
+    words = rng.integers(0, WORDS, (count, LENGTH))
+    telling = rng.random((count, LENGTH)) < 0.1
+    words[telling] = (rng.integers(0, TELLING, (count, LENGTH)) + topics[:, None] * TELLING)[telling]
+    starts = np.arange(0, count * LENGTH + 1, LENGTH)
+    values = np.full(count * LENGTH, 1 / np.sqrt(LENGTH), np.float32)
+    return scipy.sparse.csr_matrix((values, words.ravel(), starts), (count, WORDS)), topics
+
+
+def main():
+    warnings.simplefilter("ignore", ConvergenceWarning)  # five epochs are meant
+    rng = np.random.default_rng(0)
+    learnt, new = texts(rng, TEXTS), texts(rng, TEXTS // 4)
+    model, start = MLPClassifier((64,), max_iter=5, random_state=0), time.perf_counter()
+    model.fit(*learnt)
+    dense = learnt[0].shape[0] * WORDS * 4 / 1e9
+    print(f"{learnt[0].nnz} words in {TEXTS} texts, which would take {dense:.1f} GB if kept dense")
+    print(f"{model.n_iter_} epochs in {time.perf_counter() - start:.1f} s, compiling included")
+    print(f"topics taken for the other {1 - model.score(*new):.4f} (at most 0.05)")
+
+
+if __name__ == "__main__":
+    main()
