@@ -19,6 +19,7 @@ from .initializers import INITIALIZERS
 from .threads import sharing
 
 NO_LABELS = AS_THEY_COME = np.empty(0, np.int64)
+REMADE = "weights", "biases", "_functions", "_tables"  # attributes that are not pickled
 YOUR_OWN = "; one of your own must be registered first, with fastmlp.register_activation"
 
 
@@ -112,6 +113,7 @@ class MLP:
         """Keep the functions that the names of the activations now mean: one may be registered anew."""
         names = [name for name in self.activations if name != "softmax"]
         self._functions = [ACTIVATIONS[checks.choice("activation", name, ACTIVATIONS, YOUR_OWN)] for name in names]
+        self._tables = {}  # of the layers as the kernels have them, with addresses of this process
 
     def _allocate(self):
         shapes = list(zip(self.sizes, self.sizes[1:], strict=False))
@@ -139,8 +141,8 @@ class MLP:
         return net
 
     def __getstate__(self):
-        """All but the views of `params`, of which copies would be arrays of their own, and compiled functions."""
-        return {name: value for name, value in vars(self).items() if name not in ("weights", "biases", "_functions")}
+        """All but the views of `params`, of which copies would be arrays of their own, and what is compiled."""
+        return {name: value for name, value in vars(self).items() if name not in REMADE}
 
     def __setstate__(self, state):
         vars(self).update(state)
@@ -203,9 +205,8 @@ class MLP:
         x = checks.inputs("X", X, self.sizes[0], self.dtype)
         network, rows = network_for(self.kernel_network(), x), row_count(x)
         outputs = np.empty((rows, self.sizes[-1]), self.dtype)
-        threads = sharing(self.sizes, rows)
-        activations, block = plan.scratch(network, rows, threads)
-        run = prediction.predict if threads > 1 else prediction.predict_serial
+        activations, block = plan.scratch(network, rows, sharing(self.sizes, rows))
+        run = prediction.predict if len(activations) > 1 else prediction.predict_serial
         tickets = np.zeros(2, np.int64)
         run(outputs, network, activations, x, AS_THEY_COME, block, tickets)
         if tickets[-1]:
@@ -319,9 +320,11 @@ class MLP:
 
     def kernel_network(self, inputs=False):
         """A new packed network; with `inputs`, one made for derivatives with respect to them."""
-        codes = [activation_code(entry, self.dtype) for entry in self._functions]
-        codes += [SOFTMAX] * (self.output_activation == "softmax")
-        network = packed.build(self.sizes, self.dtype, self.bias, codes, inputs)
+        if inputs not in self._tables:
+            codes = [activation_code(entry, self.dtype) for entry in self._functions]
+            codes += [SOFTMAX] * (self.output_activation == "softmax")
+            self._tables[inputs] = packed.layer_table(self.sizes, self.dtype, self.bias, codes, inputs)
+        network = packed.empty(self._tables[inputs], self.dtype)
         packed.pack(network, self.params)
         return network
 

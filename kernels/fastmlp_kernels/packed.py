@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .codes import JETS, SLOPES, SOFTMAX, VALUES, activation_address, activation_code
+from .codes import JETS, SLOPES, VALUES, activation_address, activation_code
 from .compile import SOURCES, allocating, njit
 from .panels import all_finite, unpack_rows
 from .tile import WIDTH_BYTES, load_columns, store, width
@@ -109,10 +109,20 @@ def build(sizes, dtype, bias=True, codes=None, inputs=False):
     Network
         All weights zero. Flat parameters hold layer after layer, row-major: biases first, then weights.
     """
+    codes = codes or [activation_code("identity", dtype)] * (len(sizes) - 1)
+    return empty(layer_table(sizes, dtype, bias, codes, inputs), dtype)
+
+
+def layer_table(sizes, dtype, bias, codes, inputs):
+    """What networks of the same layers share (arguments as in `build`): (their table, how many weights they have)."""
     layers = np.recarray(len(sizes) - 1, LAYER)
-    codes = codes or [activation_code("identity", dtype)] * len(layers)
-    counts = lay_out(layers, sizes, codes, bias, inputs, np.dtype(dtype).itemsize)
-    return Network(layers, *(aligned(count, dtype, 0) for count in counts), codes[-1] == SOFTMAX)
+    return layers, lay_out(layers, sizes, codes, bias, inputs, np.dtype(dtype).itemsize)
+
+
+def empty(table, dtype):
+    """A network of a `layer_table`, all weights zero."""
+    layers, counts = table
+    return Network(layers.copy(), *(aligned(count, dtype, 0) for count in counts), bool(layers["slopes"][-1] == 0))
 
 
 @allocating
