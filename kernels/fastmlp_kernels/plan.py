@@ -133,7 +133,7 @@ def workspace(network, batch_size, threads, samples=0, block=None, nonzeros=0):
         keep=keep,
         activations=aligned((slots, stored * size * block), dtype),
         deltas=aligned((slots, sum(panels[1:]) * size * block), dtype),
-        scratch=aligned((threads, max(max(panels[1:]) * block, side + 1) * size), dtype),
+        scratch=aligned((threads, max(max(panels[1:]) * block, side + 1 if nonzeros else 0) * size), dtype),
         weights=aligned((threads, -(-block // size) * size), dtype),
         gradients=aligned((1 if keep else min(groups, blocks), network.weights.size), dtype),
         pieces=pieces,

@@ -97,6 +97,7 @@ def test_steps_take_batches_of_any_number_of_non_zeros(X, y):
 
 
 def test_what_is_not_finite_is_named_with_its_place(X, y):
+    X = X.tolil()
     X[11, 5] = np.nan
     net = MLP([COLUMNS, 20, 3], output_activation="softmax")
     for call in (net.predict, lambda X: net.evaluate(X, y), lambda X: net.gradient(X, y), lambda X: trained(X, y)):

@@ -42,7 +42,7 @@ def test_no_sum_depends_on_the_number_of_threads(sizes, rows):
     network = packed.build(sizes, np.float32)
     found = [description(plan.workspace(network, rows, threads)) for threads in (1, 2, 5, 64)]
     for each in found:
-        for name in ("activations", "deltas", "scratch", "weights"):
+        for name in ("activations", "deltas", "starts", "columns", "rows", "values", "scratch", "weights"):
             (_, *size), dtype = each[name]
             each[name] = size, dtype
     assert all(each == found[0] for each in found)
