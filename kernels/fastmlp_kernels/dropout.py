@@ -12,7 +12,7 @@ from numba import types
 from numba.core import config
 from numba.extending import intrinsic
 
-from .compile import inlined
+from .compile import njit
 from .panels import padded
 from .tile import I32, ROWS, Emitter, Tile, load, multiply, store, width
 
@@ -107,7 +107,7 @@ if config.DISABLE_JIT:
         return np.where(np.stack(numbers) < threshold, type(scale)(0), scale)
 
 
-@inlined
+@njit
 def drop(activations, a, deltas, d, layer, column, update, first, rows):
     """Drop units of one panel of a layer: their activations and slopes become 0, the others are scaled up.
 
