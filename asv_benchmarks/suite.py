@@ -41,17 +41,21 @@ def _choices(owner):
     return list(itertools.product(*params) if isinstance(params[0], list) else ((value,) for value in params))
 
 
-def discover():
-    """Every Benchmark, the choices of a method in the order of their parameters."""
-    found = []
-    for entry in pkgutil.iter_modules([str(Path(__file__).parent / "benchmarks")]):
-        module = importlib.import_module(f"benchmarks.{entry.name}")
-        for name, member in inspect.getmembers(module):
-            if getattr(member, "__module__", None) != module.__name__ or name.startswith("_"):
-                continue
-            methods = [name] if inspect.isfunction(member) else list(vars(member)) if inspect.isclass(member) else []
-            owner = member if inspect.isclass(member) else None
-            for method in methods:
-                if method.startswith(tuple(f"{kind}_" for kind in KINDS)):
-                    found += [Benchmark(entry.name, owner, method, choice) for choice in _choices(owner)]
+def benchmarks_of(name):
+    """Every Benchmark of a module of the folder, the choices of a method in the order of their parameters."""
+    module, found = importlib.import_module(f"benchmarks.{name}"), []
+    for member_name, member in inspect.getmembers(module):
+        if getattr(member, "__module__", None) != module.__name__ or member_name.startswith("_"):
+            continue
+        methods = [member_name] if inspect.isfunction(member) else list(vars(member)) if inspect.isclass(member) else []
+        owner = member if inspect.isclass(member) else None
+        for method in methods:
+            if method.startswith(tuple(f"{kind}_" for kind in KINDS)):
+                found += [Benchmark(name, owner, method, choice) for choice in _choices(owner)]
     return found
+
+
+def discover():
+    """Every Benchmark."""
+    modules = pkgutil.iter_modules([str(Path(__file__).parent / "benchmarks")])
+    return [benchmark for module in modules for benchmark in benchmarks_of(module.name)]

@@ -2,9 +2,11 @@
 
 import os
 import statistics
+import sys
 from pathlib import Path
 
 import gate
+import gate_worker
 import numpy as np
 import pytest
 import suite
@@ -146,6 +148,13 @@ def test_a_worker_measures_and_survives_what_does_not_run(tmp_path, monkeypatch)
     with gate.Worker(ROOT) as worker:
         assert "error" in worker.turn("no.Such.time_benchmark")
         assert 0 < worker.turn("packing.Rows.time_pack(8)")["seconds"] < 1e-3
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="benchmarks are of compiled code")
+def test_a_file_of_benchmarks_that_needs_what_the_sources_lack_leaves_the_others_alone(monkeypatch):
+    monkeypatch.setitem(sys.modules, "benchmarks.losses", None)  # importing it raises ImportError
+    assert "error" in gate_worker.answer("losses.Loss.time_loss('squared_error identity', 10)", {})
+    assert "seconds" in gate_worker.answer("packing.Rows.time_pack(8)", {})
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not in a clone")
