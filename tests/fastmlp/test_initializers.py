@@ -7,10 +7,11 @@ from fastmlp import MLP
 from fastmlp.initializers import INITIALIZERS
 
 N_IN, N_OUT = 300, 500
+RANDOM = [name for name in INITIALIZERS if name != "zeros"]
 VARIANCES = {"glorot": 2 / (N_IN + N_OUT), "he": 2 / N_IN, "lecun": 1 / N_IN}
 
 
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.parametrize("name", RANDOM)
 def test_weights_have_the_variance_of_the_formula_and_mean_zero(name):
     weights = MLP([N_IN, N_OUT], init=name, dtype="float64").weights[0]
     variance = VARIANCES[name.split("_")[0]]
@@ -18,7 +19,7 @@ def test_weights_have_the_variance_of_the_formula_and_mean_zero(name):
     assert abs(weights.mean()) < 4 * np.sqrt(variance / weights.size)
 
 
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.parametrize("name", RANDOM)
 def test_uniform_weights_fill_their_range_and_normal_ones_go_beyond(name):
     weights = MLP([N_IN, N_OUT], init=name, dtype="float64").weights[0]
     limit = np.sqrt(3 * VARIANCES[name.split("_")[0]])
@@ -51,6 +52,10 @@ def test_auto_chooses_layer_by_layer():
     net = MLP([200, 200, 200, 200], ["relu", "selu"], "softmax", dtype="float64")
     found = [weights.var() for weights in net.weights]
     assert found == pytest.approx([2 / 200, 1 / 200, 2 / 400], rel=0.04)
+
+
+def test_zeros_are_zero():
+    assert (MLP([4, 5, 6], init="zeros").params == 0).all()
 
 
 def test_biases_start_at_zero():
