@@ -21,6 +21,7 @@ def optimizer(
     mean=True,
     update_biases=True,
     average_l2=False,
+    epsilon_hat=False,
 ):
     """An optimiser with its settings (see `updates.Optimizer`); what a kind does not use is ignored.
 
@@ -29,15 +30,16 @@ def optimizer(
     kind : int
         SGD, MOMENTUM, NESTEROV, ADAM or ADAMW.
     learning_rate, momentum, beta2, epsilon, weight_decay, l2, clip_norm : float
-    mean, update_biases, average_l2 : bool
+    mean, update_biases, average_l2, epsilon_hat : bool
 
     Returns
     -------
     Optimizer
     """
     moments = float(momentum), float(beta2), float(epsilon)
-    rate, limit = float(learning_rate), float(clip_norm)
-    return Optimizer(kind, rate, float(l2), *moments, float(weight_decay), limit, mean, update_biases, average_l2)
+    rates, limit = (float(learning_rate), float(l2)), float(clip_norm)
+    flags = mean, update_biases, average_l2, epsilon_hat
+    return Optimizer(kind, *rates, *moments, float(weight_decay), limit, *flags)
 
 
 @njit

@@ -47,10 +47,10 @@ class Optimizer(NamedTuple):
     mean: bool
     update_biases: bool
     average_l2: bool
-    epsilon_hat: bool = False
+    epsilon_hat: bool  # no default: compiled code does not know of any
 
 
-NO_UPDATE = Optimizer(NONE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, False, False)
+NO_UPDATE = Optimizer(NONE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, False, False, False)
 
 
 class State(NamedTuple):

@@ -136,5 +136,5 @@ def test_samples_are_targets_or_class_numbers(labels):
     assert data.y.shape == (0 if labels else len(case.x), outputs)
     assert data.labels.size == labels * len(case.x)
     assert data.order.size == 0
-    assert [part.size for part in progress] == [1, len(case.sizes) - 1, 1]
+    assert [part.size for part in progress] == [1, len(case.sizes) - 1, 1, 0]
     assert not any(part.any() for part in progress)

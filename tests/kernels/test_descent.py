@@ -48,7 +48,7 @@ def test_training_is_that_of_the_reference(seed, kind, settings, dtype):
 
 
 def test_settings_left_out_are_the_usual_ones():
-    assert fk.optimizer(fk.ADAM) == Optimizer(fk.ADAM, 1e-3, 0.0, 0.9, 0.999, 1e-8, 0.01, 0.0, True, True, False)
+    assert fk.optimizer(fk.ADAM) == Optimizer(fk.ADAM, 1e-3, 0.0, 0.9, 0.999, 1e-8, 0.01, 0.0, True, True, False, False)
     assert fk.optimizer(fk.SGD, 1).learning_rate == 1.0
 
 
