@@ -16,7 +16,7 @@ class Update(Repeated):
 
     def prepare(self, optimizer, weights):
         optimizer, self.units = optimizers.resolve(optimizer), weights
-        self.optimizer = optimizers.compiled(optimizer, 1e-4, 0.0, None, True, True)
+        self.optimizer = optimizers.compiled(optimizer, 1e-4, 0.0, None, True, True, False)
         self.weights, self.gradient = aligned(weights, np.float32, 1), aligned(weights, np.float32, 1)
         first, second = aligned(weights, np.float32, 0), aligned(weights, np.float32, 0)
         self.state = State(first, second, np.zeros(1, np.int64))

@@ -38,7 +38,7 @@ def each_output(deltas, outputs, targets, weights, parameter, rows, n, block):
     # and the loop would be no vector code. Nor would it be over one row, short enough to be unrolled (half the speed).
     values, errors, signals = tile_memory(deltas), tile_memory(deltas), tile_memory(deltas)
     for q in range(0, n, size):
-        if n - q < NARROW:
+        if n - q < NARROW and n - q <= size:
             for c in range(n - q):
                 for first in range(0, rows, len(values)):
                     start, count = q * block + first * size + c, min(len(values), rows - first)

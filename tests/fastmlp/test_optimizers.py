@@ -36,6 +36,7 @@ def reference_optimizer(name, rate, **options):
     rule = optimizers.resolve(name)
     settings = {"beta2": 0.0, "epsilon": 0.0, "weight_decay": 0.0, **asdict(rule)}
     settings["momentum"] = settings.pop("beta1", settings.get("momentum", 0.0))
+    settings.pop("rate_in_velocity", None)  # the same at a constant rate
     kind = next(kind for kind, made in optimizers.OPTIMIZERS.items() if made is type(rule))
     return reference.Optimizer(kind, rate, **settings, **options)
 
@@ -160,7 +161,7 @@ def test_names_stand_for_optimizers_with_their_default_settings(name):
 @pytest.mark.parametrize(
     ("make", "argument"),
     [
-        (lambda: Momentum(1.0), "momentum"),
+        (lambda: Momentum(1.1), "momentum"),
         (lambda: Nesterov(-0.1), "momentum"),
         (lambda: Adam(beta1=1), "beta1"),
         (lambda: Adam(beta2=float("nan")), "beta2"),

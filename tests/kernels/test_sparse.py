@@ -52,7 +52,7 @@ class SparseCase(Case):
         self.workspace = space._replace(activations=space.activations[:slots], deltas=space.deltas[:slots])
         for array in (space.activations, space.deltas, space.scratch, space.gradients, space.values):
             array[:] = np.nan
-        self.progress = construction.progress(self.built)
+        self.progress = construction.progress(self.built)._replace(means=np.zeros(2))
 
 
 def rows_of(x):
