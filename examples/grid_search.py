@@ -1,7 +1,6 @@
 """A grid search over a pipeline, in two worker processes.
 
-Estimators clone and pickle like any of scikit-learn's, and each worker trains on one thread: the cores are shared out
-once, not twice.
+Estimators clone and pickle like any of scikit-learn's, and workers share the cores: each trains on its part of them.
 """
 
 from sklearn.datasets import load_wine

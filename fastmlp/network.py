@@ -18,7 +18,7 @@ from . import checks, files, losses, weighting
 from .initializers import INITIALIZERS
 from .threads import sharing
 
-NO_LABELS = AS_THEY_COME = np.empty(0, np.int64)
+AS_THEY_COME = np.empty(0, np.int64)
 REMADE = "weights", "biases", "_functions", "_tables"  # attributes that are not pickled
 YOUR_OWN = "; one of your own must be registered first, with fastmlp.register_activation"
 

@@ -310,7 +310,7 @@ class Trainer:
         network, workspace = self._kernel_side(data.x, batch_size)
         batches = batch_size, first, last
         learning = self._kernel_loss, optimizer, self._state, self._progress
-        driver(network, workspace, data, *learning, *batches, self._thread_count(batch_size))
+        driver(network, workspace, data, *learning, *batches, sharing(self.net.sizes, batch_size))
         diverged = packed.nonfinite_layer(self._network) or self._progress.diverged[0]
         if diverged:
             self._reset()
@@ -336,18 +336,14 @@ class Trainer:
 
     def _pace(self, batch_size):
         """The pace of batches of a size; that of the last size is kept."""
-        kind = batch_size, self._thread_count(batch_size)  # of which a forked child has fewer
+        kind = batch_size, sharing(self.net.sizes, batch_size)  # of which a forked child has fewer
         if kind not in self._paces:
             self._paces = {kind: Pace.of(self.net.training_flops * batch_size, kind[1])}
         return self._paces[kind]
 
-    def _thread_count(self, rows):
-        """Threads that share the work on so many rows."""
-        return sharing(self.net.sizes, rows)
-
     def _kernel_side(self, x, batch_size, samples=0):
         """(network, scratch memory) for batches of inputs `x`, or to evaluate `samples`; the last of a kind is kept."""
-        sparse, threads = is_sparse(x), self._thread_count(samples or batch_size)
+        sparse, threads = is_sparse(x), sharing(self.net.sizes, samples or batch_size)
         nonzeros = 0 if samples else plan.most_nonzeros(x, batch_size)
         kind, sizes = (samples > 0, sparse), (batch_size, threads, samples, None, nonzeros)
         if kind not in self._kernel_sides or self._kernel_sides[kind][0] != sizes:
@@ -394,7 +390,7 @@ class Trainer:
     def _evaluate(self, data):
         samples = len(data.order) or row_count(data.x)
         network, workspace = self._kernel_side(data.x, min(samples, plan.EVALUATION_ROWS), samples)
-        threads = self._thread_count(samples)
+        threads = sharing(self.net.sizes, samples)
         run = training.evaluate if threads > 1 else training.evaluate_serial
         loss = run(network, workspace, data, self._kernel_loss, threads)
         return loss * self._scale(weighting.total(data, 0, samples))

@@ -110,7 +110,7 @@ def _sparse_gradient(x, gradient, network, workspace, piece, slot, rows, fresh):
 slot_gradient = _by_type(_dense_gradient, _sparse_gradient)
 
 
-def _keep_gradient(x, network, workspace, piece, thread, blocks, rows, state, optimizer, scale, l2):
+def _learn_dense(x, network, workspace, piece, thread, blocks, rows, state, optimizer, scale, l2):
     """Update a piece from its gradient without keeping that, if inputs are sparse and it is of the first layer.
 
     Returns whether it was. All blocks must be kept (see `sparse.learn_piece`).
@@ -124,7 +124,7 @@ def _learn_sparse(x, network, workspace, piece, thread, blocks, rows, state, opt
     return piece.layer == 0
 
 
-learn_piece = _by_type(_keep_gradient, _learn_sparse)
+learn_piece = _by_type(_learn_dense, _learn_sparse)
 
 
 def parts(data):
