@@ -270,6 +270,32 @@ def test_failed_training_leaves_nothing_behind_in_the_padding_of_weights():
 
 def test_an_interruption_leaves_usable_weights(monkeypatch):
     class Interrupting(Callback):
+        calls = 0
+
+        def on_slice_end(self, trainer, samples, loss):
+            self.calls += 1
+            if self.calls == 7:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(pace, "SLICE_SECONDS", 1e-9)
+    x, y = noise(50)
+    net, other = (MLP([3, 4, 2], seed=0) for _ in range(2))
+    coach = Trainer(net, batch_size=10, shuffle=False)
+    with pytest.raises(KeyboardInterrupt):
+        coach.fit(x, y, 10, callbacks=[Interrupting()], progress=False)
+    stepped = Trainer(other)
+    for i in (0, 10, 20, 30, 40, 0, 10):
+        stepped.step(x[i : i + 10], y[i : i + 10])
+    assert net.params.tobytes() == other.params.tobytes()
+    assert len(coach.history.loss) == 1
+    monkeypatch.undo()
+    assert len(coach.fit(x, y, 2, progress=False).loss) == 2
+
+
+def test_control_c_is_heard_in_the_middle_of_an_epoch(monkeypatch):
+    """The interrupt comes from another thread while compiled code runs, in an epoch that would take minutes."""
+
+    class Interrupting(Callback):
         def on_slice_end(self, trainer, samples, loss):
             times.append(time.perf_counter())
             if len(times) == 2:
