@@ -130,9 +130,11 @@ def resolve(loss, output_activation):
     """A loss from its name, "auto" or itself; an error where it does not go with the outputs."""
     if not isinstance(loss, (*LOSSES.values(), Own)):
         name = AUTO.get(output_activation, "squared_error") if loss == "auto" else loss
-        own = "; one of your own must be registered first, with fastmlp.register_loss"
-        checks.choice("loss", name, dict.fromkeys(name for name, _ in kernels.LOSSES), own)
-        loss = LOSSES[name]() if name in LOSSES else Own(name)
+        if isinstance(name, str) and name in LOSSES:
+            loss = LOSSES[name]()
+        else:
+            own = "; one of your own must be registered first, with fastmlp.register_loss"
+            loss = Own(checks.choice("loss", name, dict.fromkeys(name for name, _ in kernels.LOSSES), own))
     kernels.loss_key(loss.name, output_activation)
     return loss
 

@@ -19,7 +19,7 @@ from .initializers import INITIALIZERS
 from .threads import sharing
 
 AS_THEY_COME = np.empty(0, np.int64)
-REMADE = "weights", "biases", "_functions", "_tables"  # attributes that are not pickled
+REMADE = "weights", "biases", "_functions"  # attributes that are not pickled
 YOUR_OWN = "; one of your own must be registered first, with fastmlp.register_activation"
 
 
@@ -31,7 +31,7 @@ class Backpropagation(NamedTuple):
     loss : float
     net_inputs : list of (N, n) arrays; z of layers 1 to L
     activations : list of (N, n) arrays; a of layers 0 (the inputs) to L
-    deltas : list of (N, n) arrays; error signals dE/dz of layers 1 to L, of each sample's own error
+    deltas : list of (N, n) arrays; error signals dE/dz of layers 1 to L, of each sample's own error times its weight
     gradient : (n_params,) array; of the loss
     """
 
@@ -104,6 +104,8 @@ class MLP:
         self.metadata = {}
         self._look_up()
         self._allocate()
+        if init == "zeros":  # as they are; without a random generator, which takes longer than the rest
+            return
         rng = np.random.default_rng(seed)
         for weights, name in zip(self.weights, names, strict=True):
             suited = "glorot_uniform" if name == "softmax" else ACTIVATIONS[name].init
@@ -113,7 +115,6 @@ class MLP:
         """Keep the functions that the names of the activations now mean: one may be registered anew."""
         names = [name for name in self.activations if name != "softmax"]
         self._functions = [ACTIVATIONS[checks.choice("activation", name, ACTIVATIONS, YOUR_OWN)] for name in names]
-        self._tables = {}  # of the layers as the kernels have them, with addresses of this process
 
     def _allocate(self):
         shapes = list(zip(self.sizes, self.sizes[1:], strict=False))
@@ -263,25 +264,36 @@ class MLP:
         return self._differentiate(X, y, loss, reduction, sample_weight)[:2]
 
     def input_gradient(
-        self, X: ArrayLike, y: ArrayLike, loss: str | losses.Loss = "auto", reduction: str = "mean"
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        loss: str | losses.Loss = "auto",
+        reduction: str = "mean",
+        sample_weight: ArrayLike | None = None,
     ) -> np.ndarray:
         """The gradient of the loss with respect to the inputs, delta[1] W[1]^T: (N, n_in). Arguments as `gradient`.
 
         `X` is not to be sparse: the result would not be.
         """
-        passed = self.backpropagate(X, y, loss, reduction)
-        scale = 1 / len(passed.deltas[0]) if reduction == "mean" else 1.0
-        return passed.deltas[0] @ self.weights[0].T * scale
+        signals = self.backpropagate(X, y, loss, reduction, sample_weight).deltas[0]
+        total = len(signals) if sample_weight is None else np.sum(sample_weight, dtype=float)
+        return signals @ self.weights[0].T * (1 / total if reduction == "mean" else 1.0)
 
     def backpropagate(
-        self, X: ArrayLike, y: ArrayLike, loss: str | losses.Loss = "auto", reduction: str = "mean"
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        loss: str | losses.Loss = "auto",
+        reduction: str = "mean",
+        sample_weight: ArrayLike | None = None,
     ) -> Backpropagation:
         """One forward and backward pass, with every intermediate: a `Backpropagation`. Arguments as `gradient`.
 
         `X` is not to be sparse: it is among the intermediates.
         """
         X = checks.matrix("X", X, self.sizes[0], self.dtype)
-        total, gradient, workspace, network, rows = self._differentiate(X, y, loss, reduction, one_block=True)
+        passes = self._differentiate(X, y, loss, reduction, sample_weight, one_block=True)
+        total, gradient, workspace, network, rows = passes
         activations, deltas = [], []
         for n, start in zip(self.sizes, [0, *network.layers.outputs], strict=True):
             activations.append(self._rows(workspace.activations[0], start, n, rows, workspace.block))
@@ -320,11 +332,9 @@ class MLP:
 
     def kernel_network(self, inputs=False):
         """A new packed network; with `inputs`, one made for derivatives with respect to them."""
-        if inputs not in self._tables:
-            codes = [activation_code(entry, self.dtype) for entry in self._functions]
-            codes += [SOFTMAX] * (self.output_activation == "softmax")
-            self._tables[inputs] = packed.layer_table(self.sizes, self.dtype, self.bias, codes, inputs)
-        network = packed.empty(self._tables[inputs], self.dtype)
+        codes = [activation_code(entry, self.dtype) for entry in self._functions]
+        codes += [SOFTMAX] * (self.output_activation == "softmax")
+        network = packed.build(self.sizes, self.dtype, self.bias, codes, inputs)
         packed.pack(network, self.params)
         return network
 
@@ -358,7 +368,7 @@ class MLP:
         weights = weighting.sample_weights("sample_weight", sample_weight, rows, self.dtype)
         return inputs.Data(x, *self.targets("y", y, rows, loss), AS_THEY_COME, weights), loss
 
-    def _differentiate(self, X, y, loss, reduction, sample_weight=None, one_block=False):
+    def _differentiate(self, X, y, loss, reduction, sample_weight, one_block=False):
         """The loss and its gradient over a batch, and where they come from: (..., workspace, network, rows)."""
         self.check_trainable()
         data, loss = self.data(X, y, loss, sample_weight)

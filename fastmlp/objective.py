@@ -14,6 +14,8 @@ from .network import MLP
 from .pace import Pace
 from .threads import sharing
 
+SERIAL_FLOPS = 5_000_000  # work of a call below which one thread is faster than others that woke up for it
+
 
 class Objective:
     """Loss, penalty and their gradient over all samples at once.
@@ -44,11 +46,12 @@ class Objective:
         self._rows, x = row_count(self._data.x), self._data.x
         self._weight = weighting.total(self._data, 0, self._rows)
         self._loss, self._network = net.kernel_loss(loss), network_for(net.kernel_network(), x)
-        most = sharing(net.sizes, self._rows)
+        flops = net.training_flops * self._rows
+        most = sharing(net.sizes, self._rows) if flops > SERIAL_FLOPS else 1
         self._threads = min(threads or most, most)
         nonzeros = plan.most_nonzeros(x, self._rows)
         self._workspace = plan.workspace(self._network, self._rows, self._threads, nonzeros=nonzeros)
-        self._pace = Pace.of(net.training_flops * self._rows, self._threads)
+        self._pace = Pace.of(flops, self._threads)
         self._progress = construction.progress(self._network)
         self._state = construction.optimizer_state(self._network, updates.NONE)
         self._gradient = np.empty_like(net.params)

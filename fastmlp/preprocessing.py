@@ -39,8 +39,10 @@ class Preprocessing:
     target_scale: float = 1.0
 
     @classmethod
-    def fit(cls, table):
+    def fit(cls, table, centre_target=True):
         """Learn from the training rows, a `fastmlp.datasets.Table` with a target.
+
+        Without `centre_target`, a regression target keeps its zero and is scaled to mean 1, as suits counts.
 
         Raises
         ------
@@ -55,6 +57,8 @@ class Preprocessing:
         if table.task == "classification":
             return replace(learnt, classes=tuple(_in_order(distinct)))
         mean, scale = _mean_and_scale(table.target)
+        if not centre_target:
+            mean, scale = 0.0, abs(mean) or 1.0
         return replace(learnt, target_mean=mean, target_scale=scale)
 
     @property

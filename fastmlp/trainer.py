@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import numbers
 import time
@@ -20,7 +19,7 @@ from .history import History
 from .network import MLP
 from .pace import Pace
 from .stopping import Stopping
-from .threads import sharing
+from .threads import limited, sharing
 
 _compiled = set()  # of drivers, by dtype and whether inputs are sparse
 
@@ -126,7 +125,8 @@ class Trainer:
                 f"dropout has {len(rates)} rates; accepted: one, or one for each of {hidden} hidden layers"
             )
         rates = tuple(checks.number("dropout", rate, 0, 1) for rate in rates)
-        packed.set_dropout(self._network, rates, int(self._rng.spawn(1)[0].integers(2**32)))
+        if any(rates):
+            packed.set_dropout(self._network, rates, int(self._rng.spawn(1)[0].integers(2**32)))
         return rates
 
     def fit(
@@ -200,7 +200,7 @@ class Trainer:
         notify = calls.Callbacks([*callbacks, *([calls.ProgressBar()] if progress else [])], self)
         try:
             notify("on_fit_begin", epochs, samples)
-            with self._threads():
+            with limited(self.threads):
                 self._compile(data, min(self.batch_size, samples))
                 for epoch in range(epochs):
                     notify("on_epoch_begin", epoch)
@@ -232,7 +232,7 @@ class Trainer:
         data, _ = self.net.data(X, y, self._loss, sample_weight)
         packed.pack(self._network, self.net.params)
         rows = row_count(data.x)
-        with self._threads():
+        with limited(self.threads):
             driver, _ = self._pace(rows).pick()
             start = time.perf_counter()
             self._run(driver, data, rows, self.schedule.rate(0, []), 0, 1, "in a step")
@@ -307,10 +307,9 @@ class Trainer:
         optimizer = optimizers.compiled(self.optimizer, rate, *settings)
         for sums in self._progress:
             sums[:] = 0
-        network, workspace = self._kernel_side(data.x, batch_size)
-        batches = batch_size, first, last
+        network, workspace, threads = self._kernel_side(data.x, batch_size)
         learning = self._kernel_loss, optimizer, self._state, self._progress
-        driver(network, workspace, data, *learning, *batches, sharing(self.net.sizes, batch_size))
+        driver(network, workspace, data, *learning, batch_size, first, last, threads)
         diverged = packed.nonfinite_layer(self._network) or self._progress.diverged[0]
         if diverged:
             self._reset()
@@ -342,13 +341,16 @@ class Trainer:
         return self._paces[kind]
 
     def _kernel_side(self, x, batch_size, samples=0):
-        """(network, scratch memory) for batches of inputs `x`, or to evaluate `samples`; the last of a kind is kept."""
+        """(network, scratch memory, threads) for batches of inputs `x`, or to evaluate `samples`.
+
+        The last of a kind is kept.
+        """
         sparse, threads = is_sparse(x), sharing(self.net.sizes, samples or batch_size)
         nonzeros = 0 if samples else plan.most_nonzeros(x, batch_size)
         kind, sizes = (samples > 0, sparse), (batch_size, threads, samples, None, nonzeros)
         if kind not in self._kernel_sides or self._kernel_sides[kind][0] != sizes:
             network = network_for(self._network, x)
-            self._kernel_sides[kind] = sizes, (network, plan.workspace(network, *sizes))
+            self._kernel_sides[kind] = sizes, (network, plan.workspace(network, *sizes), threads)
         return self._kernel_sides[kind][1]
 
     def _training_data(self, X, y, sample_weight, class_weight):
@@ -389,8 +391,7 @@ class Trainer:
 
     def _evaluate(self, data):
         samples = len(data.order) or row_count(data.x)
-        network, workspace = self._kernel_side(data.x, min(samples, plan.EVALUATION_ROWS), samples)
-        threads = sharing(self.net.sizes, samples)
+        network, workspace, threads = self._kernel_side(data.x, min(samples, plan.EVALUATION_ROWS), samples)
         run = training.evaluate if threads > 1 else training.evaluate_serial
         loss = run(network, workspace, data, self._kernel_loss, threads)
         return loss * self._scale(weighting.total(data, 0, samples))
@@ -398,13 +399,3 @@ class Trainer:
     def _scale(self, weight):
         """What takes a sum over samples of so much weight to what is reported."""
         return 1 / weight if weight and self.reduction == "mean" else 1.0
-
-    @contextlib.contextmanager
-    def _threads(self):
-        """Numba's thread count set to ours."""
-        previous = numba.get_num_threads()
-        numba.set_num_threads(self.threads or previous)
-        try:
-            yield
-        finally:
-            numba.set_num_threads(previous)

@@ -3,6 +3,7 @@
 import fastmlp_kernels as fk
 from fastmlp_kernels.compile import cached_njit
 from fastmlp_kernels.deltas import backward
+from fastmlp_kernels.dropout import drop
 from fastmlp_kernels.forward import NO_DROPOUT, forward_training
 from fastmlp_kernels.gradients import piece_gradient
 from fastmlp_kernels.packed import pack, unpack
@@ -42,6 +43,12 @@ def activation_slopes(calls, address, z, values, slopes):
     for _ in range(calls):
         slopes[:] = z
         call_slopes(address, values, 0, slopes, 0, z.size)
+
+
+@cached_njit()
+def dropped(calls, activations, slopes, network, rows):
+    for i in range(calls):
+        drop(activations, 0, slopes, 0, network.layers[0], 0, i, 0, rows)
 
 
 @cached_njit()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fastmlp import datasets
 from fastmlp.cli import text
-from fastmlp.cli.models import arrays, load
+from fastmlp.cli.models import arrays, load, parse_loss
 from fastmlp.cli.scores import confusion_matrix, precision_recall_f1, score
 
 
@@ -13,7 +13,8 @@ def run(args):
     net, preprocessing = load(args.model)
     training = net.metadata["training"]
     table = datasets.load(args.data, args.target or preprocessing.target_name, preprocessing.task)
-    X, y = arrays(preprocessing, table, training["loss"], net.dtype)
+    loss = parse_loss(training["loss"], preprocessing.task)
+    X, y = arrays(preprocessing, table, loss, net.dtype)
     outputs = net.predict(X)
 
     print(f"{args.data}: {table.n_rows:,} rows")
@@ -21,7 +22,7 @@ def run(args):
         print("These may include the rows it was trained on; its score on rows held out is in `fastmlp info`.")
     print()
     named = score(preprocessing, table, outputs)
-    named[training["loss"]] = net.evaluate(X, y, loss=training["loss"])
+    named[training["loss"]] = net.evaluate(X, y, loss)
     text.facts((name, f"{value:.5g}") for name, value in named.items())
     if preprocessing.task == "classification":
         _by_class(preprocessing, preprocessing.encode_target(table), outputs.argmax(1))

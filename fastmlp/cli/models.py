@@ -1,15 +1,44 @@
 """A model as `fastmlp train` leaves it: the network, and what turns tables into its inputs and outputs into answers."""
 
+import dataclasses
+
 import numpy as np
 
-from fastmlp import MLP
+from fastmlp import MLP, losses
+from fastmlp.checks import choice
 from fastmlp.preprocessing import Preprocessing
 
 # By task, each loss with the outputs it is for; the first one is the default.
 LOSSES = {
-    "classification": {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid", "squared_error": "sigmoid"},
-    "regression": {"squared_error": "identity"},
+    "classification": {
+        "cross_entropy": "softmax",
+        "focal": "softmax",
+        "binary_cross_entropy": "sigmoid",
+        "squared_error": "sigmoid",
+    },
+    "regression": {
+        "squared_error": "identity",
+        "absolute_error": "identity",
+        "huber": "identity",
+        "quantile": "identity",
+        "poisson": "exp",
+    },
 }
+
+
+def parse_loss(text, task):
+    """Return the loss that `quantile`, or `quantile=0.9` with its setting, stands for in a task."""
+    name, equals, value = text.partition("=")
+    kind = losses.LOSSES[choice("--loss", name, LOSSES[task])]
+    if not equals:
+        return kind()
+    settings = [field.name for field in dataclasses.fields(kind) if field.name != "label_smoothing"]
+    if not settings:
+        raise ValueError(f"--loss is {text}; accepted: {name}, which has no setting")
+    try:
+        return kind(**{setting: float(value) for setting in settings})
+    except ValueError as error:
+        raise ValueError(f"--loss is {text}: {error}") from None
 
 
 def load(path):
@@ -21,8 +50,8 @@ def load(path):
 
 
 def arrays(preprocessing, table, loss, dtype):
-    """Return the inputs (N, n_inputs) of a table and the targets for `loss`: labels (N,) or values (N, n_outputs)."""
+    """Return the inputs (N, n_inputs) of a table and the targets for a loss: labels (N,) or values (N, n_outputs)."""
     X, y = preprocessing.transform(table, dtype), preprocessing.encode_target(table, dtype)
-    if preprocessing.task == "classification" and loss != "cross_entropy":
+    if preprocessing.task == "classification" and LOSSES["classification"][loss.name] != "softmax":
         y = np.eye(preprocessing.n_outputs, dtype=dtype)[y]
     return X, y

@@ -11,6 +11,11 @@ from fastmlp import __version__
 DATA = "a .csv, .tsv, .parquet, .npy or .npz file, or a bundled set: digits, iris, wine, breast_cancer, diabetes"
 MODEL = "a file that `fastmlp train --save` wrote"
 ACTIVATIONS = "sigmoid, tanh, relu, leaky_relu, elu, selu, softplus, silu, gelu, exp, identity"
+CLASS_LOSSES = "cross_entropy (default), focal, focal=GAMMA, binary_cross_entropy, squared_error"
+NUMBER_LOSSES = (
+    "squared_error (default), absolute_error, huber, huber=DELTA (in standard deviations of the target), quantile=Q, "
+    "poisson (for counts)"
+)
 PEERS = "numpy, torch, jax, scikit-learn"
 
 
@@ -44,7 +49,7 @@ def _train(commands):
     _option(network, "--dtype", str, "float32", "float32 or float64")
 
     training = command.add_argument_group("training")
-    _option(training, "--loss", str, None, "cross_entropy (default for classes), binary_cross_entropy, squared_error")
+    _option(training, "--loss", str, None, f"of classes: {CLASS_LOSSES}; of numbers: {NUMBER_LOSSES}")
     _option(training, "--optimizer", str, "adam", "sgd, momentum, nesterov, adam, adamw")
     _option(training, "--learning-rate", float, None, "by default, one that suits the optimizer")
     _option(training, "--schedule", str, "cosine", "of the rate: constant, step, cosine, inverse_scaling, plateau")
@@ -52,6 +57,9 @@ def _train(commands):
     _option(training, "--batch-size", int, None, "rows per update; by default, about a 32nd of them")
     _option(training, "--epochs", int, 60, "passes over the training rows, at most")
     _option(training, "--l2", float, 1e-3, "penalty on the squares of the weights")
+    _option(training, "--dropout", float, 0.0, "share of the hidden units that each update leaves out")
+    _option(training, "--label-smoothing", float, 0.0, "share of each target that is spread over all classes")
+    _option(training, "--class-weight", str, None, "balanced: classes count the same, however many rows they have")
     _option(training, "--clip-norm", float, None, "scale larger gradients down to this norm")
     _option(training, "--patience", int, None, "stop after so many epochs without improvement")
     _option(training, "--target-loss", float, None, "stop once the loss is this low")

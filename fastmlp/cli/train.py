@@ -11,7 +11,7 @@ from fastmlp_kernels.peak import fma_peak
 from fastmlp import MLP, Trainer, datasets, plots
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
-from fastmlp.cli.models import LOSSES, arrays
+from fastmlp.cli.models import LOSSES, arrays, parse_loss
 from fastmlp.cli.scores import score
 from fastmlp.preprocessing import Preprocessing, split
 from fastmlp.schedules import SCHEDULES, Cosine, Warmup
@@ -35,8 +35,8 @@ class Run(NamedTuple):
 def run(args):
     """Carry out the command."""
     table = datasets.load(args.source, args.target, args.task)
-    losses = LOSSES[table.task]
-    args.loss = choice("--loss", args.loss or next(iter(losses)), losses)
+    args.loss = args.loss or next(iter(LOSSES[table.task]))
+    parse_loss(args.loss, table.task)
     if args.learning_rate is None:
         args.learning_rate = LEARNING_RATES.get(args.optimizer, LEARNING_RATE)
     if args.save:
@@ -63,15 +63,16 @@ def _prepare(args, table, seed):
     """Return the `Run` of one seed, which decides the split, the first weights and the order of the rows."""
     labels = table.target if table.task == "classification" else None
     train, test = (table.rows(rows) for rows in split(table.n_rows, args.test_fraction, seed, labels))
-    preprocessing = Preprocessing.fit(train)
+    loss = parse_loss(args.loss, table.task)
+    preprocessing = Preprocessing.fit(train, centre_target=loss.name != "poisson")
     sizes = [preprocessing.n_inputs, *args.hidden, preprocessing.n_outputs]
-    net = MLP(sizes, args.activation, LOSSES[table.task][args.loss], dtype=args.dtype, seed=seed)
+    net = MLP(sizes, args.activation, LOSSES[table.task][loss.name], dtype=args.dtype, seed=seed)
     batch_size = args.batch_size
     if batch_size is None:
         batch_size = int(np.clip(train.n_rows // UPDATES_PER_EPOCH, *BATCH_SIZES))
     trainer = Trainer(
         net,
-        loss=args.loss,
+        loss=loss,
         optimizer=args.optimizer,
         learning_rate=_schedule(args),
         batch_size=batch_size,
@@ -79,6 +80,8 @@ def _prepare(args, table, seed):
         seed=seed,
         threads=args.threads,
         clip_norm=args.clip_norm,
+        label_smoothing=args.label_smoothing,
+        dropout=args.dropout,
     )
     return Run(net, trainer, preprocessing, train, test)
 
@@ -94,11 +97,12 @@ def _schedule(args):
 def _fit(args, one):
     """Train, and return the scores of the test part by name: none where it is empty."""
     one.trainer.fit(
-        *arrays(one.preprocessing, one.train, args.loss, one.net.dtype),
+        *arrays(one.preprocessing, one.train, parse_loss(args.loss, one.train.task), one.net.dtype),
         epochs=args.epochs,
         validation_fraction=args.validation_fraction or None,
         patience=args.patience,
         target_loss=args.target_loss,
+        class_weight=args.class_weight,
         progress=sys.stderr.isatty(),
     )
     if not one.test.n_rows:
@@ -159,6 +163,9 @@ def _save(args, one, scores):
         "batch_size": one.trainer.batch_size,
         "l2": args.l2,
         "clip_norm": args.clip_norm,
+        "label_smoothing": args.label_smoothing,
+        "dropout": args.dropout,
+        "class_weight": args.class_weight,
         "epochs": epoch,
         "seconds": sum(one.trainer.history.seconds),
         "losses": losses,

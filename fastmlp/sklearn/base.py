@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from .. import optimizers
 from ..network import MLP
+from ..threads import limited
 from ..trainer import DivergenceError, Trainer
 from . import lbfgs
 from .rules import Follow, Rate, Reorder, draw_weights
@@ -327,4 +328,5 @@ class BaseMLP(BaseEstimator):
         """The network's outputs, (n_samples, n_outputs)."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        return self._network().predict(X)
+        with limited(self.threads):
+            return self._network().predict(X)

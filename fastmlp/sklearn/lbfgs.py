@@ -1,8 +1,12 @@
 """The solver "lbfgs": SciPy's optimiser over the compiled loss and gradient."""
 
+import functools
+import itertools
+
 import numpy as np
 import scipy.optimize
 from sklearn.utils.optimize import _check_optimize_result
+from threadpoolctl import ThreadpoolController
 
 from ..objective import Objective
 
@@ -12,6 +16,9 @@ def minimize(estimator, X, targets, sample_weight):
 
     The line search needs float64, as in scikit-learn; a network of float32 is trained in float64 and rounded.
     """
+    for name in ("dropout", "clip_norm", "callbacks"):
+        if np.any(value := getattr(estimator, name)):
+            raise ValueError(f"{name} is {value!r} with solver 'lbfgs'; accepted with solvers that take batches")
     net = estimator._net
     double = net if net.dtype == np.float64 else net.astype("float64")
     samples = X.shape[0] if sample_weight is None else np.sum(sample_weight)
@@ -30,13 +37,26 @@ def minimize(estimator, X, targets, sample_weight):
         loss, penalty, gradient = objective(params)
         return loss * share + penalty, gradient.copy()
 
-    result = scipy.optimize.minimize(
-        loss_and_gradient,
-        double.params,
-        method="L-BFGS-B",
-        jac=True,
-        options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
-    )
+    iterations = itertools.count(1)
+
+    def report(intermediate_result):
+        print(f"Iteration {next(iterations)}, loss = {intermediate_result.fun:.8f}")
+
+    with _pools().limit(limits=1, user_api="blas"):
+        result = scipy.optimize.minimize(
+            loss_and_gradient,
+            double.params,
+            method="L-BFGS-B",
+            jac=True,
+            callback=report if estimator.verbose else None,
+            options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
+        )
     estimator.n_iter_ = _check_optimize_result("lbfgs", result, estimator.max_iter)
     estimator.loss_ = result.fun
     net.params[:] = result.x
+
+
+@functools.cache
+def _pools():
+    """The thread pools of other libraries: BLAS threads that wait for work would hold the cores that ours need."""
+    return ThreadpoolController()

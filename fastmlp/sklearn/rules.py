@@ -95,7 +95,7 @@ class Follow:
 
     def __init__(self, estimator, rate, samples, once):
         self.estimator, self.rate, self.samples, self.once = estimator, rate, samples, once
-        self.best = None
+        self.share, self.best = estimator._loss_share(), None
 
     def on_fit_begin(self, trainer, epochs, samples):
         if self.estimator.early_stopping:
@@ -105,13 +105,13 @@ class Follow:
         model, history = self.estimator, trainer.history
         model.n_iter_ += 1
         loss = history.objective[-1] - history.penalty[-1]
-        model.loss_ = float(loss * model._loss_share() + history.penalty[-1])
+        model.loss_ = float(loss * self.share + history.penalty[-1])
         model.t_ += self.samples
         model.loss_curve_.append(model.loss_)
         if model.verbose:
             print(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
         if model.early_stopping:
-            model.validation_loss_curve_.append(history.val_loss[-1] * model._loss_share())
+            model.validation_loss_curve_.append(history.val_loss[-1] * self.share)
             self._note_score(-history.watched[-1], trainer.net)
         else:
             self._note_loss()

@@ -52,8 +52,9 @@ def activation_code(activation, dtype):
     if len(_codes) + 1 == MOST and entry not in _codes:
         raise ValueError(f"activation is number {MOST} of this process; accepted: fewer, replaced ones included")
     code, dtype = _codes.setdefault(entry, len(_codes) + 1), np.dtype(dtype)
-    kinds, number = (values_address, slopes_address, jets_address), from_dtype(dtype)
-    _addresses[code, dtype.itemsize // 8] = [kind(entry, number) for kind in kinds]
+    addresses = _addresses[code, dtype.itemsize // 8]
+    if not addresses[SLOPES]:
+        addresses[:] = [kind(entry, from_dtype(dtype)) for kind in (values_address, slopes_address, jets_address)]
     return code
 
 

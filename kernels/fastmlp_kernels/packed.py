@@ -1,10 +1,12 @@
 """A network as plain arrays: the table of its layers, and its weights packed for the products."""
 
+import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-from .codes import JETS, SLOPES, VALUES, activation_address, activation_code
+from .codes import JETS, SLOPES, SOFTMAX, VALUES, activation_address, activation_code
 from .compile import SOURCES, allocating, njit
 from .panels import all_finite, unpack_rows
 from .tile import WIDTH_BYTES, load_columns, store, width
@@ -58,9 +60,10 @@ class Network(NamedTuple):
 def aligned(shape, dtype, fill=None):
     """A new array that starts on a cache line, so that no vector of a panel straddles two."""
     dtype, line = np.dtype(dtype), 64
-    buffer = np.empty(int(np.prod(shape)) * dtype.itemsize + line, np.uint8)
+    size = dtype.itemsize * (math.prod(shape) if isinstance(shape, tuple) else shape)
+    buffer = np.empty(size + line, np.uint8)
     start = -buffer.ctypes.data % line
-    array = buffer[start : start + int(np.prod(shape)) * dtype.itemsize].view(dtype).reshape(shape)
+    array = buffer[start : start + size].view(dtype).reshape(shape)
     if fill is not None:
         array[...] = fill
     return array
@@ -110,19 +113,15 @@ def build(sizes, dtype, bias=True, codes=None, inputs=False):
         All weights zero. Flat parameters hold layer after layer, row-major: biases first, then weights.
     """
     codes = codes or [activation_code("identity", dtype)] * (len(sizes) - 1)
-    return empty(layer_table(sizes, dtype, bias, codes, inputs), dtype)
+    layers, counts = _layer_table(tuple(sizes), np.dtype(dtype).itemsize, bias, tuple(codes), inputs)
+    return Network(layers.copy(), *(aligned(count, dtype, 0) for count in counts), codes[-1] == SOFTMAX)
 
 
-def layer_table(sizes, dtype, bias, codes, inputs):
-    """What networks of the same layers share (arguments as in `build`): (their table, how many weights they have)."""
+@functools.lru_cache
+def _layer_table(sizes, itemsize, bias, codes, inputs):
+    """What networks of the same layers share: (their table, how many weights they have)."""
     layers = np.recarray(len(sizes) - 1, LAYER)
-    return layers, lay_out(layers, sizes, codes, bias, inputs, np.dtype(dtype).itemsize)
-
-
-def empty(table, dtype):
-    """A network of a `layer_table`, all weights zero."""
-    layers, counts = table
-    return Network(layers.copy(), *(aligned(count, dtype, 0) for count in counts), bool(layers["slopes"][-1] == 0))
+    return layers, lay_out(layers, sizes, codes, bias, inputs, itemsize)
 
 
 @allocating

@@ -3,6 +3,7 @@
 The number of threads decides only how many blocks there is room for at a time: results do not depend on it.
 """
 
+import functools
 import itertools
 
 import numpy as np
@@ -81,13 +82,14 @@ def most_nonzeros(x, batch_size):
     return 1 << most_entries(x, min(batch_size, BLOCK + SHAPE.rows)).bit_length()
 
 
-def _pieces(network):
+@functools.lru_cache
+def _pieces(sizes, width):
     """(pieces, rows that each has at most: a power of two)."""
-    side, width = PIECE_SIDE, SHAPE.width(network.weights.itemsize)
+    side = PIECE_SIDE
     while True:
         pieces = [
             (l, first, min(first + side, n_in), left, min(left + side, n_out))
-            for l, (n_in, n_out) in enumerate(itertools.pairwise(sizes_of(network)))
+            for l, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
             for left in range(0, n_out, side)
             for first in range(0, n_in, side)
         ]
@@ -126,7 +128,7 @@ def workspace(network, batch_size, threads, samples=0, block=None, nonzeros=0):
     block_bytes = (stored + sum(panels[1:])) * size * block * dtype.itemsize
     slots = min(blocks, KEPT_BYTES // block_bytes // threads * threads) if keep else 0
     slots = max(slots, threads)
-    pieces, side = _pieces(network)
+    pieces, side = _pieces(tuple(sizes), size)
     rows = max(blocks, -(-samples // block))
     return Workspace(
         block=block,

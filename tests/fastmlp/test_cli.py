@@ -128,7 +128,7 @@ def test_same_seed_trains_the_same_model(here, tmp_path):
     assert (here / "a.out").read_bytes() == (here / "b.out").read_bytes()
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "squared_error"])
+@pytest.mark.parametrize("loss", [*models.LOSSES["classification"], "focal=1"])
 def test_classes_are_learnt_with_every_loss(here, capsys, loss, tmp_path):
     model = str(tmp_path / "model.safetensors")
     assert main(["train", "plane.csv", "--target", "side", "--loss", loss, "--save", model]) == 0
@@ -136,6 +136,48 @@ def test_classes_are_learnt_with_every_loss(here, capsys, loss, tmp_path):
     lines = capsys.readouterr().out.splitlines()
     assert float(next(line for line in lines if line.startswith("accuracy")).split()[1]) > 0.95
     assert any(line.startswith(loss) for line in lines)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "huber=0.1", "quantile", "quantile=0.9"])
+def test_numbers_are_learnt_with_every_loss(here, loss, tmp_path, capsys):
+    model = str(tmp_path / "model.safetensors")
+    assert main(["train", "slope.csv", "--target", "height", "--loss", loss, "--save", model]) == 0
+    assert main(["evaluate", model, "slope.csv"]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line)
+    assert float(lines["R2"]) > 0.9
+    assert float(lines[loss]) < 0.1
+    main(["predict", model, "slope.csv"])
+    predicted = np.array(capsys.readouterr().out.split()[1:], float)
+    truth = np.genfromtxt("slope.csv", delimiter=",", skip_header=1)[:, 2]
+    if loss == "quantile=0.9":
+        assert 0.8 < np.mean(truth < predicted) < 0.97
+
+
+def test_counts_are_learnt(tmp_path, capsys):
+    x = np.random.default_rng(0).uniform(-2, 2, 400)
+    counts = np.random.default_rng(1).poisson(20 * np.exp(x))
+    table, model = str(write_csv(tmp_path / "counts.csv", ("x", "n"), zip(x, counts, strict=True))), str(tmp_path / "m")
+    argv = ["--target", "n", "--task", "regression", "--loss", "poisson", "--save", model]
+    assert main(["train", table, *argv]) == 0
+    capsys.readouterr()
+    main(["predict", model, table])
+    predicted = np.array(capsys.readouterr().out.split()[1:], float)
+    np.testing.assert_allclose(np.log(predicted), np.log(20) + x, atol=0.5)
+
+
+@pytest.mark.parametrize("option", [("--dropout", "0.5"), ("--label-smoothing", "0.2"), ("--class-weight", "balanced")])
+def test_options_against_overfitting_and_for_rare_classes_change_training(here, option, tmp_path, capsys):
+    rows = np.genfromtxt("plane.csv", delimiter=",", skip_header=1, dtype=str)
+    uneven = write_csv(tmp_path / "uneven.csv", ("x", "y", "side"), rows[(rows[:, 2] == "left") | (rows[:, 0] > "0.9")])
+    losses = []
+    for options in ((), option):
+        model = str(tmp_path / "model.safetensors")
+        assert main(["train", str(uneven), "--target", "side", *QUICK, *options, "--save", model]) == 0
+        losses.append(re.search("losses +(.*) at", capsys.readouterr().out)[1])
+    assert losses[0] != losses[1]
+    main(["info", model])
+    name = option[0][2:].replace("-", " ")
+    assert re.search(f"\n{name} +{option[1]}\n", capsys.readouterr().out)
 
 
 def test_all_rows_can_train(here, capsys):
@@ -225,6 +267,15 @@ BAD = {
     "unknown task": "train plane.csv --target side --task clustering",
     "classes as numbers": "train plane.csv --target side --task regression",
     "unknown loss": "train plane.csv --target side --loss hinge",
+    "setting of no loss": "train plane.csv --target side --loss cross_entropy=2",
+    "setting out of range": "train slope.csv --target height --loss quantile=1.5",
+    "setting that is no number": "train slope.csv --target height --loss huber=wide",
+    "dropout of all": "train plane.csv --target side --dropout 1",
+    "smoothing of all": "train plane.csv --target side --label-smoothing 1",
+    "smoothing of numbers": "train slope.csv --target height --label-smoothing 0.1",
+    "unknown class weight": "train plane.csv --target side --class-weight even",
+    "class weight of numbers": "train slope.csv --target height --class-weight balanced",
+    "negative counts": "train plane.csv --target x --loss poisson",
     "loss of another task": "train slope.csv --target height --loss cross_entropy",
     "unknown activation": "train plane.csv --target side --activation rel",
     "too many activations": "train plane.csv --target side --hidden 8 --activation relu,tanh",

@@ -126,6 +126,8 @@ def test_a_regression_target_is_standardised_and_comes_back():
     np.testing.assert_allclose([y.mean(), y.std()], [0, 1], atol=1e-15)
     np.testing.assert_allclose(learnt.decode_prediction(y), [1, 2, 3, 6], rtol=1e-15)
     assert learnt.target_scale == np.std([1, 2, 3, 6])
+    counts = Preprocessing.fit(houses(), centre_target=False)
+    np.testing.assert_allclose(counts.encode_target(houses(), "float64")[:, 0], np.array([1, 2, 3, 6]) / 3, rtol=1e-15)
 
 
 @pytest.mark.parametrize(("target", "task"), [(text(*"aaaa"), "classification"), (np.full(4, 0.1), "regression")])

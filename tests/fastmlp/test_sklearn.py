@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastmlp import schedules
+from fastmlp import MLP, schedules
+from fastmlp.threads import available
 
 pytest.importorskip("sklearn")
 import sklearn.neural_network
@@ -232,6 +233,27 @@ def test_class_weights_are_sample_weights():
         MLPClassifier(class_weight="balanced").partial_fit(DIGITS, NUMBERS, classes=np.arange(10))
 
 
+def test_lbfgs_says_how_far_it_is_and_refuses_what_needs_batches(capsys):
+    model = MLPRegressor(solver="lbfgs", max_iter=3, verbose=True, random_state=0).fit(DIGITS, NUMBERS)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == [f"Iteration {i}" for i in (1, 2, 3)]
+    assert float(lines[-1].split()[-1]) == pytest.approx(model.loss_, abs=1e-7)
+    for setting in ({"dropout": 0.5}, {"clip_norm": 1.0}, {"callbacks": [object()]}):
+        with pytest.raises(ValueError, match=f"{next(iter(setting))} is .* with solver 'lbfgs'; accepted"):
+            MLPRegressor(solver="lbfgs", **setting).fit(DIGITS, NUMBERS)
+
+
+@pytest.mark.parametrize("threads", [1, 1000])
+def test_predictions_keep_to_the_threads_or_to_all_there_are(threads, monkeypatch):
+    used = []
+    predict = MLP.predict
+    monkeypatch.setattr(MLP, "predict", lambda *arguments: used.append(available()) or predict(*arguments))
+    before = available()
+    MLPRegressor(max_iter=1).fit(DIGITS, NUMBERS).set_params(threads=threads).predict(DIGITS)
+    assert used == [min(threads, before)]
+    assert available() == before
+
+
 def test_callbacks_are_called_in_a_fit():
     class Stopper:
         def on_epoch_end(self, trainer, epoch):
@@ -263,14 +285,8 @@ def test_a_grid_search_in_processes_finds_what_one_process_finds(backend):
 def test_workers_of_loky_share_the_cores():
     joblib = pytest.importorskip("joblib")
     cores = joblib.cpu_count()
-    (threads,) = set(joblib.Parallel(2)(joblib.delayed(_threads_available)() for _ in range(2)))
+    (threads,) = set(joblib.Parallel(2)(joblib.delayed(available)() for _ in range(2)))
     assert threads <= max(1, cores // 2)
-
-
-def _threads_available():
-    from fastmlp.threads import available
-
-    return available()
 
 
 def test_without_scikit_learn_the_message_says_what_to_install():

@@ -31,6 +31,22 @@ def test_whole_weights_are_repetitions():
     np.testing.assert_allclose(history.loss, other.loss, rtol=1e-11)
 
 
+def test_intermediates_and_the_gradient_by_the_inputs_have_the_weights():
+    net, (x, y, weights) = network(), (X[:9], LABELS[:9], COUNTS[:9].astype(float))
+    passed, single = net.backpropagate(x, y, sample_weight=weights), net.backpropagate(x, y)
+    for got, plain in zip(passed.deltas, single.deltas, strict=True):
+        np.testing.assert_allclose(got, plain * weights[:, None], rtol=1e-12, atol=1e-15)
+    np.testing.assert_array_equal(passed.gradient, net.gradient(x, y, sample_weight=weights)[1])
+    for reduction in ("mean", "sum"):
+        got, step = net.input_gradient(x, y, reduction=reduction, sample_weight=weights), 1e-6
+        for i, j in ((0, 0), (3, 2), (8, 1)):
+            ahead, behind = x.copy(), x.copy()
+            ahead[i, j] += step
+            behind[i, j] -= step
+            losses = [net.evaluate(moved, y, reduction=reduction, sample_weight=weights) for moved in (ahead, behind)]
+            assert got[i, j] == pytest.approx((losses[0] - losses[1]) / (2 * step), abs=1e-8)
+
+
 def test_a_common_factor_of_the_weights_does_not_matter_to_a_mean():
     np.testing.assert_allclose(
         fitted(X, LABELS, batch_size=7, sample_weight=np.full(60, 3.0))[0],
