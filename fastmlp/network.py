@@ -226,7 +226,7 @@ class MLP:
         data, loss = self.data(X, y, loss, sample_weight)
         network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
         threads = sharing(self.sizes, rows)
-        workspace = plan.workspace(network, min(rows, plan.EVALUATION_ROWS), threads, rows)
+        workspace = plan.workspace(network, 0, threads, rows)
         run = training.evaluate if threads > 1 else training.evaluate_serial
         total = run(network, workspace, data, self.kernel_loss(loss), threads)
         if not np.isfinite(total):

@@ -56,6 +56,9 @@ class Objective:
         self._state = construction.optimizer_state(self._network, updates.NONE)
         self._gradient = np.empty_like(net.params)
 
+    def __reduce__(self):
+        raise TypeError("an Objective holds addresses of this process; accepted: one made anew in another process")
+
     def __call__(self, params: np.ndarray) -> tuple[float, float, np.ndarray]:
         """At flat parameters: the mean loss, the penalty, and the gradient of their sum, in memory that is used again.
 

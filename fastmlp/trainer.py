@@ -7,7 +7,6 @@ import numbers
 import time
 from collections.abc import Callable, Sequence
 
-import numba
 import numpy as np
 from fastmlp_kernels import construction, inputs, packed, plan, training
 from fastmlp_kernels.inputs import is_sparse, network_for, row_count
@@ -21,6 +20,7 @@ from .pace import Pace
 from .stopping import Stopping
 from .threads import limited, sharing
 
+REMADE = "_kernel_loss", "_network", "_progress", "_kernel_sides", "_paces", "_state", "_rate"  # by Trainer._make
 _compiled = set()  # of drivers, by dtype and whether inputs are sparse
 
 
@@ -57,7 +57,7 @@ class Trainer:
     seed : int
         Of the shuffling, of the choice of validation samples, and of dropout.
     threads : int, optional
-        Threads to use: 1 to all of Numba's, the default. Results are the same to the bit for any number.
+        Threads to use at most, of those that Numba has; by default all. Results are the same to the bit for any number.
     clip_norm : float, optional
         Scale gradients down to this Euclidean norm where they exceed it (before the L2 term).
     label_smoothing : float
@@ -104,30 +104,39 @@ class Trainer:
         self._reorder = shuffle if callable(shuffle) else self._rng.shuffle
         self.clip_norm = None if clip_norm is None else checks.number("clip_norm", clip_norm, open_start=True)
         self.threads = None if threads is None else checks.count("threads", threads)
-        if threads and threads > numba.config.NUMBA_NUM_THREADS:
-            raise ValueError(
-                f"threads is {threads}; accepted: 1 to {numba.config.NUMBA_NUM_THREADS}, all that Numba has"
-            )
         self.history = History()
-        self._kernel_loss = net.kernel_loss(self._loss)
-        self._network = net.kernel_network()
-        self.dropout = self._drop(dropout)
-        self._reset()
-        self._progress = construction.progress(self._network)._replace(means=np.zeros(2))
-        self._kernel_sides, self._paces = {}, {}
+        self.dropout = self._rates(dropout)
+        self._dropout_seed = int(self._rng.spawn(1)[0].integers(2**32)) if any(self.dropout) else 0
+        self._make()
 
-    def _drop(self, dropout):
-        """Tell the kernels which share of each hidden layer to drop, and return it: a tuple."""
+    def _rates(self, dropout):
+        """The share of each hidden layer that is dropped: a tuple."""
         hidden = len(self.net.sizes) - 2
         rates = [dropout] * hidden if isinstance(dropout, numbers.Real) else list(checks.sequence("dropout", dropout))
         if len(rates) != hidden:
             raise ValueError(
                 f"dropout has {len(rates)} rates; accepted: one, or one for each of {hidden} hidden layers"
             )
-        rates = tuple(checks.number("dropout", rate, 0, 1) for rate in rates)
-        if any(rates):
-            packed.set_dropout(self._network, rates, int(self._rng.spawn(1)[0].integers(2**32)))
-        return rates
+        return tuple(checks.number("dropout", rate, 0, 1) for rate in rates)
+
+    def _make(self):
+        """Make what the kernels take. It holds addresses of this process, and is not pickled."""
+        self._kernel_loss = self.net.kernel_loss(self._loss)
+        self._network = self.net.kernel_network()
+        packed.set_dropout(self._network, self.dropout, self._dropout_seed)
+        self._progress = construction.progress(self._network)._replace(means=np.zeros(2))
+        self._kernel_sides, self._paces = {}, {}
+        self._reset()
+
+    def __getstate__(self):
+        kept = {name: value for name, value in vars(self).items() if name not in REMADE}
+        return kept, self.optimizer_state
+
+    def __setstate__(self, state):
+        kept, optimizer_state = state
+        vars(self).update(kept)
+        self._make()
+        self.optimizer_state = optimizer_state
 
     def fit(
         self,
@@ -391,7 +400,7 @@ class Trainer:
 
     def _evaluate(self, data):
         samples = len(data.order) or row_count(data.x)
-        network, workspace, threads = self._kernel_side(data.x, min(samples, plan.EVALUATION_ROWS), samples)
+        network, workspace, threads = self._kernel_side(data.x, 0, samples)
         run = training.evaluate if threads > 1 else training.evaluate_serial
         loss = run(network, workspace, data, self._kernel_loss, threads)
         return loss * self._scale(weighting.total(data, 0, samples))

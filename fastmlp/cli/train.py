@@ -132,7 +132,8 @@ def _results(args, runs, scores):
         yield f"test {name}", f"{values.mean():.4f}{spread}"
 
     speed = np.median([rate for one in runs for rate in one.trainer.history.samples_per_second])
-    flops, threads = speed * runs[0].net.training_flops, args.threads or numba.get_num_threads()
+    flops, most = speed * runs[0].net.training_flops, numba.get_num_threads()
+    threads = min(args.threads or most, most)
     peak = fma_peak(args.dtype, threads)
     yield "trained in", f"{sum(sum(one.trainer.history.seconds) for one in runs):.2f} s"
     yield "speed", f"{speed:,.0f} samples/s, {flops / 1e9:.1f} GFLOP/s"

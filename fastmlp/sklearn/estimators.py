@@ -55,7 +55,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     callbacks : sequence, default=()
         See `fastmlp.callbacks`.
     threads : int, default=None
-        Threads to train and predict with; None: all. Results are the same for any number.
+        Threads to train and predict with at most; None: all. Results are the same for any number.
 
     Attributes
     ----------

@@ -21,6 +21,7 @@ from numba.extending import register_jitable
 # No reference counts: arrays are the caller's, and counting them, an atomic operation for each array of a tuple at each
 # call, was a fifth of the smallest steps. Nothing compiled can allocate, then, or return an array.
 OPTIONS = {"error_model": "numpy", "nogil": True, "boundscheck": False, "_nrt": False}
+INLINED = {"forceinline": True, **OPTIONS}  # of a kernel that always becomes part of its callers
 # Only `prange` makes parallel regions. Left on, these would turn array assignments into regions too, and fuse regions
 # that follow each other, although the second needs all of the first to be done.
 AUTOMATIC = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
@@ -78,7 +79,7 @@ def njit(function):
 
 def inlined(function):
     """Compile a kernel that always becomes part of its callers: a tile that goes in or out must stay in registers."""
-    return _cached(lambda cache: numba.njit(cache=cache, forceinline=True, **OPTIONS)(function))
+    return _cached(lambda cache: numba.njit(cache=cache, **INLINED)(function))
 
 
 def uncached(function):
@@ -86,7 +87,7 @@ def uncached(function):
 
     What it depends on can change unnoticed: it may be from a notebook, and call anything.
     """
-    return numba.njit(forceinline=True, **OPTIONS)(function)
+    return numba.njit(**INLINED)(function)
 
 
 def parallel_njit(function):

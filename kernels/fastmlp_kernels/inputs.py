@@ -10,12 +10,10 @@ from numba import types
 from numba.extending import overload
 
 from . import sparse
-from .compile import OPTIONS
+from .compile import INLINED
 from .gradients import piece_gradient
 from .panels import pack_rows
 from .sparse import Rows
-
-INLINED = {"forceinline": True, **OPTIONS}
 
 
 class Data(NamedTuple):

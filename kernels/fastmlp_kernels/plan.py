@@ -14,7 +14,7 @@ from .packed import sizes as sizes_of
 from .pieces import PIECE
 from .sparse import Rows, most_entries
 from .tickets import RELEASED, SPACING
-from .training import Workspace
+from .training import Workspace, thread_address
 
 BLOCK = 144  # rows: gradients are 2 to 3 % faster than with 96 on AVX2, slower with 288, and the other products alike
 MIN_BLOCK = 24  # rows, where a small batch is shared between threads
@@ -28,7 +28,7 @@ GROUP_BYTES = 4 * 1024 * 1024  # of a group's gradient, at most: groups won by 1
 KEPT_BYTES = 24 * 1024 * 1024
 PIECE_SIDE = 128  # rows and columns of a piece of weights, at most: 64 KB of gradient
 PIECES = 16  # wanted at least, so that threads have equal shares
-EVALUATION_ROWS = 8192  # for which an evaluation takes scratch memory
+EVALUATION_ROWS = 8192  # for which an evaluation takes scratch memory, at most
 SERIAL_FLOPS = 400_000  # estimated work below which one thread is faster than waking others
 PARALLEL_FLOPS = 50_000_000  # estimated work above which it is not, even if waking them takes 0.25 ms
 
@@ -105,6 +105,7 @@ def workspace(network, batch_size, threads, samples=0, block=None, nonzeros=0):
     ----------
     network : Network
     batch_size, samples : int
+        A batch size of 0 is enough to evaluate only.
     threads : int
         That may share the work.
     block : int, optional
@@ -118,6 +119,7 @@ def workspace(network, batch_size, threads, samples=0, block=None, nonzeros=0):
     """
     dtype = network.weights.dtype
     size, sizes = SHAPE.width(dtype.itemsize), sizes_of(network)
+    training, batch_size = batch_size > 0, batch_size or min(samples, EVALUATION_ROWS)
     block = -(-block // SHAPE.rows) * SHAPE.rows if block else _block(sizes, batch_size)
     blocks = -(-batch_size // block)
     sparse = network.layers["outputs"][0] == 0  # there are no panels of inputs before them
@@ -130,7 +132,8 @@ def workspace(network, batch_size, threads, samples=0, block=None, nonzeros=0):
     slots = max(slots, threads)
     pieces, side = _pieces(tuple(sizes), size)
     rows = max(blocks, -(-samples // block))
-    return Workspace(
+    made = Workspace(
+        train=0,
         block=block,
         keep=keep,
         activations=aligned((slots, stored * size * block), dtype),
@@ -152,6 +155,7 @@ def workspace(network, batch_size, threads, samples=0, block=None, nonzeros=0):
         penalties=np.zeros(len(pieces)),
         tickets=np.zeros((RELEASED + 1) * SPACING, np.int64),
     )
+    return made._replace(train=thread_address(network, made, bool(sparse))) if training else made
 
 
 def scratch(network, rows, shares):

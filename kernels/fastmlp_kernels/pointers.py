@@ -84,6 +84,31 @@ def call_loss(typing, pointer, deltas, d, outputs, o, targets, t, weights, w, pa
     return types.float64(types.intp, *arrays, types.float64, size, size, size), partial(_emit, types.float64, 4)
 
 
+def kernel_address(kernel, arguments):
+    """(types, address) of a compiled kernel for arguments like these, to be called by `call_kernel`."""
+    if config.DISABLE_JIT:
+        return None, 0
+    types_ = tuple(map(numba.typeof, arguments))
+    kernel.compile(types_)
+    compiled = kernel.overloads[types_]
+    return types_, compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
+@intrinsic
+def call_kernel(typing, pointer, arguments):
+    """Call the kernel at an address (see `kernel_address`) with a tuple of just the types it was compiled for."""
+
+    def generate(context, builder, signature, args):
+        types_ = list(signature.args[1].types)
+        values = [builder.extract_value(args[1], i) for i in range(len(types_))]
+        function = context.call_conv.get_function_type(types.none, types_)
+        called = builder.inttoptr(args[0], function.as_pointer())
+        context.call_conv.call_function(builder, called, types.none, types_, values)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, arguments), generate
+
+
 if config.DISABLE_JIT:
 
     def call_values(pointer, values, values_offset, count):

@@ -17,18 +17,20 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import prange
+from numba.extending import overload
 
-from .compile import inlined, njit, parallel_njit, specialise
+from .compile import INLINED, inlined, njit, parallel_njit, specialise
 from .deltas import backward, sum_squares
 from .forward import NO_DROPOUT, forward_training
-from .inputs import assembled, index_inputs, is_sparse, learn_piece, load_inputs, parts, row_count, slot_gradient
-from .losses import smooth
+from .inputs import Data, assembled, index_inputs, is_sparse, learn_piece, load_inputs, parts, row_count, slot_gradient
+from .losses import Loss, smooth
 from .panels import block_range, pack_labels, pack_rows, pack_weights
 from .pieces import panel_range, update_panel
-from .pointers import call_loss
+from .pointers import call_kernel, call_loss, kernel_address
+from .sparse import Rows
 from .tickets import TAKEN, finish, release, take, wait
 from .tile import load, multiply_add, total, width, zero
-from .updates import NONE
+from .updates import NO_UPDATE, NONE, State
 
 
 class Workspace(NamedTuple):
@@ -36,6 +38,7 @@ class Workspace(NamedTuple):
 
     Attributes
     ----------
+    train : int; address of `train_thread` (see `thread_address`); 0: only to evaluate
     block : int; rows of a block
     keep : bool; whether blocks are kept until all slots are full, or each thread has one slot and each group a gradient
     activations, deltas : (slots, size) arrays; panels of one block each
@@ -55,6 +58,7 @@ class Workspace(NamedTuple):
     norms, penalties : (pieces,) float64; squared norm of each piece of the gradient, and of the weights
     """
 
+    train: int
     block: int
     keep: bool
     activations: np.ndarray
@@ -351,6 +355,38 @@ def train_thread(network, workspace, data, loss, optimizer, state, progress, bat
             wait(tickets, end)
 
 
+_threads = {}  # by dtype and whether inputs are sparse: (types of arguments, address) of `train_thread`
+
+
+def thread_address(network, workspace, sparse):
+    """The address of `train_thread` for networks of this dtype and for sparse or dense inputs.
+
+    Linked into the drivers it would be compiled again for each of them, and three times more for a parallel region:
+    almost half of all the compiling that a first training waits for.
+    """
+    dtype = network.weights.dtype
+    if (dtype, sparse) not in _threads:
+        numbers, integers, matrix = np.empty(0, dtype), np.empty(0, np.int64), np.empty((0, 0), dtype)
+        x = Rows(integers, np.empty(0, np.int32), numbers) if sparse else matrix
+        data, loss = Data(x, matrix, integers, integers, numbers), Loss(0, False, 0.0, 0.0)
+        state, progress = State(numbers, numbers, integers), Progress(np.empty(0), np.empty(0), integers, np.empty(0))
+        arguments = network, workspace, data, loss, NO_UPDATE, state, progress, 0, 0, 0, 0
+        _threads[dtype, sparse] = kernel_address(train_thread, arguments)
+    return _threads[dtype, sparse][1]
+
+
+def run_thread(*arguments):
+    """`train_thread`, by its address where the types of the arguments are those of `thread_address`."""
+    train_thread(*arguments)
+
+
+@overload(run_thread, jit_options=INLINED)
+def _run_thread(*arguments):
+    if arguments in [types for types, _ in _threads.values()]:
+        return lambda *arguments: call_kernel(arguments[1].train, arguments)
+    return lambda *arguments: train_thread(*arguments)
+
+
 def _train(network, workspace, data, loss, optimizer, state, progress, batch_size, first, last, threads):
     """Make one update for each of the batches first..last, in order; stop early where something is not finite.
 
@@ -370,8 +406,8 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
     workspace.tickets[:] = 0
     arrays = parts(data)
     for thread in prange(threads):
-        taken, number = assembled(arrays), np.intp(thread)
-        train_thread(network, workspace, taken, loss, optimizer, state, progress, batch_size, first, last, number)
+        taken, batches = assembled(arrays), (np.intp(batch_size), np.intp(first), np.intp(last))
+        run_thread(network, workspace, taken, loss, optimizer, state, progress, *batches, np.intp(thread))
 
 
 @njit

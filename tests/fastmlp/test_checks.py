@@ -227,7 +227,6 @@ TRAINER_ARGUMENTS = [
     ({"clip_norm": 0}, r"clip_norm is 0; accepted: a number in \(0, inf\)"),
     ({"clip_norm": "1"}, "clip_norm is '1'; accepted: a number in"),
     ({"threads": 0}, "threads is 0; accepted: a whole number from 1 on"),
-    ({"threads": 1000}, "threads is 1000; accepted: 1 to "),
     ({"optimizer": "adams"}, r"optimizer is 'adams' \(did you mean 'adam'\?\); accepted: sgd, momentum, "),
     ({"optimizer": None}, "optimizer is None; accepted: sgd"),
     ({"loss": "cross_entrpy"}, r"loss is 'cross_entrpy' \(did you mean 'cross_entropy'\?\); accepted: "),

@@ -1,5 +1,7 @@
 """The objective: the network's own loss and gradient, with the penalty, as often as they are asked for."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from fastmlp.objective import Objective
 RNG = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("rows", [30, 3000], ids=["serial", "shared"])
+@pytest.mark.parametrize("rows", [30, 12_000], ids=["serial", "shared"])
 def test_loss_and_gradient_are_those_of_the_network_and_the_penalty(rows):
     net = MLP([4, 20, 3], output_activation="softmax", dtype="float64")
     x, labels, weights = RNG.normal(size=(rows, 4)), RNG.integers(0, 3, rows), RNG.uniform(size=rows)
@@ -38,3 +40,9 @@ def test_a_network_of_another_dtype_has_the_same_parameters():
     assert double.dtype == np.float64
     np.testing.assert_array_equal(double.params, net.params)
     assert (double.activations, double.metadata) == (net.activations, {"seen": 3})
+
+
+def test_it_does_not_go_to_another_process():
+    objective = Objective(MLP([2, 3, 1]), np.ones((5, 2)), np.ones(5))
+    with pytest.raises(TypeError, match="an Objective holds addresses of this process; accepted: one made anew"):
+        pickle.dumps(objective)

@@ -249,7 +249,7 @@ def test_predictions_keep_to_the_threads_or_to_all_there_are(threads, monkeypatc
     predict = MLP.predict
     monkeypatch.setattr(MLP, "predict", lambda *arguments: used.append(available()) or predict(*arguments))
     before = available()
-    MLPRegressor(max_iter=1).fit(DIGITS, NUMBERS).set_params(threads=threads).predict(DIGITS)
+    MLPRegressor(max_iter=1, threads=threads).fit(DIGITS, NUMBERS).predict(DIGITS)
     assert used == [min(threads, before)]
     assert available() == before
 

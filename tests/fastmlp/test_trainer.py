@@ -1,13 +1,19 @@
 """Training as users see it: validation, stopping, divergence, interruption, repeated calls."""
 
 import _thread
+import copy
 import math
+import os
+import pickle
+import subprocess
+import sys
 import time
 
+import numba
 import numpy as np
 import pytest
 
-from fastmlp import MLP, DivergenceError, Trainer, pace, trainer
+from fastmlp import MLP, DivergenceError, Trainer, pace
 from fastmlp.callbacks import Callback
 
 
@@ -336,7 +342,6 @@ def test_each_fit_has_a_history_of_its_own():
 
 
 def test_numbers_of_threads_are_set_for_the_fit_only():
-    numba = trainer.numba
     before = numba.get_num_threads()
     Trainer(MLP([3, 2]), threads=1).fit(*noise(), 1, progress=False)
     assert numba.get_num_threads() == before
@@ -351,3 +356,30 @@ def test_biases_stay_as_they_are_without_updates_of_biases(bias):
     Trainer(net, update_biases=False, l2=0.1).fit(*noise(), 3, progress=False)
     assert all((biases == 0.25).all() for biases in net.biases)
     assert (net.weights[0] != before).all()
+
+
+GO_ON = """
+import pickle, sys
+coach, x, y = pickle.load(sys.stdin.buffer)
+coach.fit(x, y, 2, progress=False)
+sys.stdout.buffer.write(coach.net.params.tobytes())
+"""
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+def test_a_copy_goes_on_as_the_trainer_would_in_another_process_too(optimizer):
+    x, y = noise(60)
+    coach = Trainer(MLP([3, 9, 9, 2], "tanh"), optimizer=optimizer, batch_size=20, dropout=0.2, l2=0.01)
+    coach.fit(x, y, 2, progress=False)
+    pickled, copied = pickle.dumps((coach, x, y)), copy.deepcopy(coach)
+    for trained in (coach, copied):
+        trained.fit(x, y, 2, progress=False)
+    expected = coach.net.params.tobytes()
+    assert copied.net is not coach.net
+    assert copied.net.params.tobytes() == expected
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", GO_ON], input=pickled, env=environment, capture_output=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == expected

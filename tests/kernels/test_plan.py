@@ -73,8 +73,9 @@ def test_every_weight_has_one_owner(sizes):
 
 @CASES
 def test_room_for_an_evaluation_of_more_samples(sizes):
-    workspace = plan.workspace(packed.build(sizes, np.float32), 64, THREADS, samples=1000)
-    assert len(workspace.losses) * workspace.block >= 1000
+    for batch_size in (0, 64):
+        workspace = plan.workspace(packed.build(sizes, np.float32), batch_size, THREADS, samples=1000)
+        assert len(workspace.losses) * workspace.block >= 1000
 
 
 def test_the_block_can_be_given():
