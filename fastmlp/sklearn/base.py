@@ -75,6 +75,10 @@ class BaseMLP(BaseEstimator):
         "threads": [None, Interval(Integral, 1, None, closed="left")],
     }
 
+    def _keep(self, parameters):
+        """Keep the parameters of the constructor under their names, as they are."""
+        vars(self).update((name, value) for name, value in parameters.items() if name != "self")
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
         """Fit the model to data.
@@ -85,6 +89,7 @@ class BaseMLP(BaseEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels, or numbers.
         sample_weight : array-like of shape (n_samples,), default=None
+            Numbers from 0 on.
 
         Returns
         -------

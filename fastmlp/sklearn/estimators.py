@@ -37,6 +37,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     activation : str or sequence of str, default="relu"
         Any of this library ("logistic" is its sigmoid), or one for each hidden layer.
     solver : {"lbfgs", "sgd", "adam", "adamw"} or an object of `fastmlp.optimizers`, default="adam"
+        "lbfgs" takes all samples at once; with it, `dropout`, `clip_norm` and `callbacks` are refused.
     learning_rate : {"constant", "invscaling", "adaptive"} or a schedule of `fastmlp.schedules`, default="constant"
         The names matter with solver="sgd" only, a schedule with every solver but "lbfgs".
     loss : {"log_loss", "focal"} or an object of `fastmlp.losses`, default="log_loss"
@@ -106,38 +107,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         callbacks=(),
         threads=None,
     ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.loss = loss
-        self.class_weight = class_weight
-        self.label_smoothing = label_smoothing
-        self.dropout = dropout
-        self.weight_decay = weight_decay
-        self.clip_norm = clip_norm
-        self.scoring = scoring
-        self.callbacks = callbacks
-        self.threads = threads
+        self._keep(locals())
 
     @available_if(_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -309,36 +279,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         callbacks=(),
         threads=None,
     ):
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dropout = dropout
-        self.weight_decay = weight_decay
-        self.clip_norm = clip_norm
-        self.scoring = scoring
-        self.callbacks = callbacks
-        self.threads = threads
+        self._keep(locals())
 
     @available_if(_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)

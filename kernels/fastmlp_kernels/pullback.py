@@ -10,7 +10,7 @@ from .forward import NO_DROPOUT, forward_training
 from .gradients import piece_gradient
 from .linear import product
 from .losses import smooth
-from .panels import pack_labels, pack_rows, padded, unpack_rows
+from .panels import pack_labels, pack_rows, pack_weights, padded, unpack_rows
 from .pointers import call_loss
 from .rows import IN_ORDER, values_and_slopes
 from .softmax import softmax_product
@@ -104,7 +104,7 @@ def gradient_rows(gradient, network, workspace, x, output_gradients, fresh):
 
 
 @njit
-def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh):
+def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=None):
     """The loss and its gradient with respect to all parameters, both summed over the rows.
 
     Parameters
@@ -116,6 +116,7 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh):
     y : (N, n_out) array likewise, or (N,) int64 array of class numbers
     loss : Loss (see `losses.loss`)
     fresh : bool
+    weights : (N,) array of the network's dtype, optional; of each row in the loss
 
     Returns
     -------
@@ -124,10 +125,13 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh):
     activations, deltas, scratch, block = workspace.activations, workspace.deltas, workspace.scratch, workspace.block
     last, size, total = network.layers[len(network.layers) - 1], width(workspace.deltas), 0.0
     a, d = last.outputs * size * block, last.deltas * size * block
-    ones = scratch[len(scratch) // 2 :]  # beyond the targets: every row weighs the same
+    taken = scratch[len(scratch) // 2 :]  # the weights of a block's rows, beyond the targets
     for first in range(0, len(x), block):
         rows = min(block, len(x) - first)
-        ones[:rows] = 1
+        if weights is None:
+            taken[:rows] = 1
+        else:
+            pack_weights(taken, weights, IN_ORDER, first, rows)
         pack_rows(activations, x, IN_ORDER, first, rows, block)
         if y.ndim == 1:
             pack_labels(scratch, y, IN_ORDER, first, rows, last.n_out, block)
@@ -136,7 +140,7 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh):
         if loss.smoothing > 0:
             smooth(scratch, loss.smoothing, network.softmax, rows, last.n_out, block)
         forward_training(network, activations, deltas, loss.from_net_inputs, NO_DROPOUT, 0, rows, block)
-        buffers, sizes = (deltas, d, activations, a, scratch, 0, ones, 0), (rows, last.n_out, block)
+        buffers, sizes = (deltas, d, activations, a, scratch, 0, taken, 0), (rows, last.n_out, block)
         total += call_loss(loss.address, *buffers, loss.parameter, *sizes)
         backward(network, deltas, rows, block, scratch)
         add_gradient(gradient, network, workspace, rows, fresh and first == 0)

@@ -1,15 +1,18 @@
 """Activations and losses called by their address, at offsets into larger arrays."""
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 import pytest
 from fastmlp_kernels import pointers
+from fastmlp_kernels.compile import njit
 from fastmlp_kernels.elementwise import jets_address, slopes_address, values_address
 from fastmlp_kernels.losses import LOSSES, loss_address
 from fastmlp_kernels.tile import ROWS
 
 from tests import reference
-from tests.kernels.cases import DTYPES, random, width
+from tests.kernels.cases import DTYPES, PLAIN, random, width
 
 
 @numba.njit
@@ -98,3 +101,30 @@ def test_the_identity_has_no_values_to_compute():
 def test_an_address_is_made_once():
     assert values_address("tanh", numba.float32) == values_address("tanh", numba.float32)
     assert values_address("tanh", numba.float32) != values_address("tanh", numba.float64)
+
+
+class Pair(NamedTuple):
+    array: np.ndarray
+    number: float
+
+
+@njit
+def add_scaled(pair, other, places):
+    for i in range(places):
+        pair.array[i] += pair.number * other[i, i]
+
+
+@numba.njit
+def kernel_at(pointer, pair, other, places):
+    pointers.call_kernel(pointer, (pair, other, places))
+
+
+@pytest.mark.skipif(PLAIN, reason="plain Python has no addresses")
+@DTYPES
+def test_a_kernel_is_called_with_named_tuples_and_arrays_of_its_types(guarded, dtype):
+    pair, other = Pair(guarded(random(9, dtype)), 0.5), random((9, 9), dtype, 1)
+    expected = pair.array.copy()
+    expected[:7] += dtype(0.5) * np.diag(other)[:7]
+    _, pointer = pointers.kernel_address(add_scaled, (pair, other, 7))
+    kernel_at(pointer, pair, other, 7)
+    np.testing.assert_allclose(pair.array, expected, rtol=4 * np.finfo(dtype).eps)

@@ -97,18 +97,21 @@ def test_parameter_gradients_are_central_differences(guarded, seed):
     ],
 )
 @pytest.mark.parametrize("labels", [False, True], ids=["targets", "labels"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
 @DTYPES
-def test_losses_and_their_gradients(guarded, name, output, labels, dtype):
+def test_losses_and_their_gradients(guarded, name, output, labels, weighted, dtype):
     case = RandomNetwork(4, dtype, output=output)
     classes = case.rng.integers(0, case.sizes[-1], len(case.x))
     y = np.eye(case.sizes[-1], dtype=dtype)[classes]
     found = guarded(case.built.weights.shape, dtype)
     arguments = case.built, case.scratch(guarded, workspace), case.x, classes if labels else y
-    total = loss_gradient_rows(found, *arguments, loss(name, output, dtype), True)
+    weights = case.rng.uniform(0, 2, len(case.x)).astype(dtype) if weighted else np.ones(len(case.x), dtype)
+    given = (weights,) if weighted else ()
+    total = loss_gradient_rows(found, *arguments, loss(name, output, dtype), True, *given)
     x, y = case.x.astype(float), y.astype(float)
-    expected = reference.losses(case.network, x, y, name).sum()
+    expected = (reference.losses(case.network, x, y, name) * weights).sum()
     assert total == pytest.approx(expected, rel=100 * float(np.finfo(dtype).eps))
-    _, matrices, rows = reference.backpropagate(case.network, x, y, name)
+    _, matrices, rows = reference.backpropagate(case.network, x, y, name, weights.astype(float))
     case.check_gradient(found, matrices, rows)
-    loss_gradient_rows(found, *arguments, loss(name, output, dtype), False)
+    loss_gradient_rows(found, *arguments, loss(name, output, dtype), False, *given)
     case.check_gradient(found, [2 * m for m in matrices], [2 * r for r in rows])
