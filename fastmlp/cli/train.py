@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
+from fastmlp_kernels.compile import CACHE_FOLDER
 from fastmlp_kernels.peak import fma_peak
 
 from fastmlp import MLP, Trainer, datasets, plots
@@ -44,6 +45,8 @@ def run(args):
     if args.plot:
         plots.check(_picture(args, "loss"))
         text.check_writable(_picture(args, "loss"))
+    if CACHE_FOLDER and not any(CACHE_FOLDER.rglob("*.nbi")):  # Numba's indices of what is compiled
+        print("compiling the kernels for this machine, once: about half a minute", file=sys.stderr, flush=True)
 
     runs = [_prepare(args, table, seed) for seed in range(args.seed, args.seed + args.seeds)]
     text.facts(_setting(args, runs[0]))

@@ -110,6 +110,15 @@ def test_training_prints_scores_and_speed(here, capsys):
     assert "GFLOP/s" in lines["of"]
 
 
+def test_compiling_is_announced_where_nothing_is_compiled_yet(here, monkeypatch, tmp_path, capsys):
+    for cached, announced in (((), True), (("kernel.nbi",), False)):
+        for name in cached:
+            (tmp_path / name).touch()
+        monkeypatch.setattr("fastmlp.cli.train.CACHE_FOLDER", tmp_path)
+        assert main(["train", "plane.csv", "--target", "side", *QUICK]) == 0
+        assert ("compiling the kernels for this machine" in capsys.readouterr().err) is announced
+
+
 def test_seeds_give_mean_and_standard_deviation(here, capsys):
     assert main(["train", "slope.csv", "--target", "height", *QUICK, "--seed", "3", "--seeds", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
