@@ -1,4 +1,4 @@
-"""Runs of the kernels' tests in other builds, each in a process of its own, while other tests go on.
+"""Runs of the kernels' tests in other builds, and of the examples, in processes of their own while other tests go on.
 
 Compiling keeps one core busy for minutes, whatever the machine has. So the runs of all tests that were chosen start
 with the first test, for the other cores, and the tests at the end wait for them.
@@ -38,6 +38,7 @@ def is_there(module):
 # Names of builds: tiles, and threading layers with the modules that they are in.
 TILES = [shape.name for shape in SHAPES if shape is not SHAPE]
 MODULES = {"omp": "omppool", "tbb": "tbbpool", "workqueue": "workqueue"}
+EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 LAYERS = [name for name, module in MODULES.items() if is_there(module)]
 
 
@@ -51,7 +52,12 @@ def python(*arguments, **environment):
 
 
 def build(name, lines, config):
-    """Run the tests in a build; as plain Python and where instructions are written, lines are counted in a file."""
+    """Run an example, and return what it printed, or the tests in a build.
+
+    As plain Python and where instructions are written, lines are counted in a file.
+    """
+    if name in EXAMPLES:
+        return python(f"examples/{name}.py")
     count = ["-m", "coverage", "run", "--data-file", str(lines), "--parallel-mode", "--source", str(SOURCES), *PYTEST]
     if name == "plain":
         python(*count, "-m", "not outer", "tests/kernels", NUMBA_DISABLE_JIT="1")
@@ -72,7 +78,7 @@ def counted_lines(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def finish_build(request, counted_lines):
-    """A function that waits for a build to be tested, by its name: the parameter `build` of a test."""
+    """A function that waits for a build or example, a test's parameter `build`, and returns what an example printed."""
     pool, started = ThreadPoolExecutor(max(os.cpu_count() - 1, 1)), {}
 
     def start(name):
@@ -81,7 +87,7 @@ def finish_build(request, counted_lines):
         return started[name]
 
     chosen = {item.callspec.params.get("build") for item in request.session.items if hasattr(item, "callspec")}
-    for name in ["plain", *TILES, "compiling", *LAYERS]:  # the longest first
+    for name in ["plain", *TILES, "compiling", *LAYERS, *EXAMPLES]:  # the longest first
         if name in chosen:
             start(name)
     yield lambda name: start(name).result()
