@@ -123,7 +123,8 @@ class Trainer:
         """Make what the kernels take. It holds addresses of this process, and is not pickled."""
         self._kernel_loss = self.net.kernel_loss(self._loss)
         self._network = self.net.kernel_network()
-        packed.set_dropout(self._network, self.dropout, self._dropout_seed)
+        if any(self.dropout):
+            packed.set_dropout(self._network, self.dropout, self._dropout_seed)
         self._progress = construction.progress(self._network)._replace(means=np.zeros(2))
         self._kernel_sides, self._paces = {}, {}
         self._reset()

@@ -3,6 +3,8 @@
 An activation or loss is compiled once for a dtype, as a C function over a stretch of memory, and is known to the
 kernels by its address, an integer in a table. A call covers hundreds of elements, so the indirection costs nothing, and
 a new activation does not compile the drivers anew. Run as plain Python, the address is an index into a list.
+
+Drivers reach each thread's part of a training in a like way, which saves compiling (see `training.thread_address`).
 """
 
 from functools import partial
