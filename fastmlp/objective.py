@@ -14,7 +14,7 @@ from .network import MLP
 from .pace import Pace
 from .threads import sharing
 
-SERIAL_FLOPS = 5_000_000  # work of a call below which one thread is faster than others that woke up for it
+ALONE_FLOPS = 5_000_000  # work of a call below which one thread is faster than others that woke up for it
 
 
 class Objective:
@@ -47,7 +47,7 @@ class Objective:
         self._weight = weighting.total(self._data, 0, self._rows)
         self._loss, self._network = net.kernel_loss(loss), network_for(net.kernel_network(), x)
         flops = net.training_flops * self._rows
-        most = sharing(net.sizes, self._rows) if flops > SERIAL_FLOPS else 1
+        most = sharing(net.sizes, self._rows) if flops > ALONE_FLOPS else 1
         self._threads = min(threads or most, most)
         nonzeros = plan.most_nonzeros(x, self._rows)
         self._workspace = plan.workspace(self._network, self._rows, self._threads, nonzeros=nonzeros)

@@ -16,7 +16,8 @@ class Preprocessing:
 
     A numeric column becomes one input, standardised to mean 0 and standard deviation 1 over the training rows. A
     categorical column becomes one input per category, 1 for the category at hand and 0 for the others; a category that
-    was not seen in training gives zeros only. Classes are numbered in their order; a regression target is standardised.
+    was not seen in training gives zeros only. Classes are numbered in their order; a regression target is standardised,
+    or only scaled (see `fit`).
 
     Attributes
     ----------
@@ -98,7 +99,7 @@ class Preprocessing:
         return inputs
 
     def encode_target(self, table, dtype="float32"):
-        """Return what the network is trained on: (N,) int64 labels, or the standardised target (N, 1).
+        """Return what the network is trained on: (N,) int64 labels, or the scaled target (N, 1).
 
         Raises
         ------

@@ -14,7 +14,7 @@ def run(args):
     training = net.metadata["training"]
     table = datasets.load(args.data, args.target or preprocessing.target_name, preprocessing.task)
     loss = parse_loss(training["loss"], preprocessing.task)
-    X, y = arrays(preprocessing, table, loss, net.dtype)
+    X, y = arrays(preprocessing, table, loss.name, net.dtype)
     outputs = net.predict(X)
 
     print(f"{args.data}: {table.n_rows:,} rows")

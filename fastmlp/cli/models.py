@@ -50,8 +50,11 @@ def load(path):
 
 
 def arrays(preprocessing, table, loss, dtype):
-    """Return the inputs (N, n_inputs) of a table and the targets for a loss: labels (N,) or values (N, n_outputs)."""
+    """Return the inputs (N, n_inputs) of a table and the targets: labels (N,) or values (N, n_outputs).
+
+    Which of these depends on the name of the loss.
+    """
     X, y = preprocessing.transform(table, dtype), preprocessing.encode_target(table, dtype)
-    if preprocessing.task == "classification" and LOSSES["classification"][loss.name] != "softmax":
+    if preprocessing.task == "classification" and LOSSES["classification"][loss] != "softmax":
         y = np.eye(preprocessing.n_outputs, dtype=dtype)[y]
     return X, y

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from fastmlp_kernels.compile import CACHE_FOLDER
 from fastmlp_kernels.peak import fma_peak
@@ -16,6 +15,7 @@ from fastmlp.cli.models import LOSSES, arrays, parse_loss
 from fastmlp.cli.scores import score
 from fastmlp.preprocessing import Preprocessing, split
 from fastmlp.schedules import SCHEDULES, Cosine, Warmup
+from fastmlp.threads import available, limited
 
 LEARNING_RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02}  # which do not scale their own steps
 LEARNING_RATE = 2e-3  # of all other optimizers
@@ -37,7 +37,7 @@ def run(args):
     """Carry out the command."""
     table = datasets.load(args.source, args.target, args.task)
     args.loss = args.loss or next(iter(LOSSES[table.task]))
-    parse_loss(args.loss, table.task)
+    loss = parse_loss(args.loss, table.task)
     if args.learning_rate is None:
         args.learning_rate = LEARNING_RATES.get(args.optimizer, LEARNING_RATE)
     if args.save:
@@ -45,11 +45,12 @@ def run(args):
     if args.plot:
         plots.check(_picture(args, "loss"))
         text.check_writable(_picture(args, "loss"))
-    if CACHE_FOLDER and not any(CACHE_FOLDER.rglob("*.nbi")):  # Numba's indices of what is compiled
-        print("compiling the kernels for this machine, once: about half a minute", file=sys.stderr, flush=True)
+    compiled = not CACHE_FOLDER or any(CACHE_FOLDER.rglob("*.nbi"))  # Numba's indices of what is kept there
 
-    runs = [_prepare(args, table, seed) for seed in range(args.seed, args.seed + args.seeds)]
+    runs = [_prepare(args, table, loss, seed) for seed in range(args.seed, args.seed + args.seeds)]
     text.facts(_setting(args, runs[0]))
+    if not compiled:
+        print("compiling the kernels for this machine, once: about half a minute", file=sys.stderr, flush=True)
     scores = []
     for one in runs:
         scores.append(_fit(args, one))
@@ -62,11 +63,10 @@ def run(args):
         _plot(args, runs[0])
 
 
-def _prepare(args, table, seed):
+def _prepare(args, table, loss, seed):
     """Return the `Run` of one seed, which decides the split, the first weights and the order of the rows."""
     labels = table.target if table.task == "classification" else None
     train, test = (table.rows(rows) for rows in split(table.n_rows, args.test_fraction, seed, labels))
-    loss = parse_loss(args.loss, table.task)
     preprocessing = Preprocessing.fit(train, centre_target=loss.name != "poisson")
     sizes = [preprocessing.n_inputs, *args.hidden, preprocessing.n_outputs]
     net = MLP(sizes, args.activation, LOSSES[table.task][loss.name], dtype=args.dtype, seed=seed)
@@ -100,7 +100,7 @@ def _schedule(args):
 def _fit(args, one):
     """Train, and return the scores of the test part by name: none where it is empty."""
     one.trainer.fit(
-        *arrays(one.preprocessing, one.train, parse_loss(args.loss, one.train.task), one.net.dtype),
+        *arrays(one.preprocessing, one.train, one.trainer.loss, one.net.dtype),
         epochs=args.epochs,
         validation_fraction=args.validation_fraction or None,
         patience=args.patience,
@@ -135,8 +135,9 @@ def _results(args, runs, scores):
         yield f"test {name}", f"{values.mean():.4f}{spread}"
 
     speed = np.median([rate for one in runs for rate in one.trainer.history.samples_per_second])
-    flops, most = speed * runs[0].net.training_flops, numba.get_num_threads()
-    threads = min(args.threads or most, most)
+    flops = speed * runs[0].net.training_flops
+    with limited(args.threads):
+        threads = available()
     peak = fma_peak(args.dtype, threads)
     yield "trained in", f"{sum(sum(one.trainer.history.seconds) for one in runs):.2f} s"
     yield "speed", f"{speed:,.0f} samples/s, {flops / 1e9:.1f} GFLOP/s"

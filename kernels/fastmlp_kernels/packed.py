@@ -113,12 +113,12 @@ def build(sizes, dtype, bias=True, codes=None, inputs=False):
         All weights zero. Flat parameters hold layer after layer, row-major: biases first, then weights.
     """
     codes = codes or [activation_code("identity", dtype)] * (len(sizes) - 1)
-    layers, counts = _layer_table(tuple(sizes), np.dtype(dtype).itemsize, bias, tuple(codes), inputs)
+    layers, counts = _laid_out(tuple(sizes), np.dtype(dtype).itemsize, bias, tuple(codes), inputs)
     return Network(layers.copy(), *(aligned(count, dtype, 0) for count in counts), codes[-1] == SOFTMAX)
 
 
 @functools.lru_cache
-def _layer_table(sizes, itemsize, bias, codes, inputs):
+def _laid_out(sizes, itemsize, bias, codes, inputs):
     """What networks of the same layers share: (their table, how many weights they have)."""
     layers = np.recarray(len(sizes) - 1, LAYER)
     return layers, lay_out(layers, sizes, codes, bias, inputs, itemsize)

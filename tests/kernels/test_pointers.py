@@ -1,4 +1,4 @@
-"""Activations and losses called by their address, at offsets into larger arrays."""
+"""Activations and losses called by their address, at offsets into larger arrays; kernels by theirs."""
 
 from typing import NamedTuple
 
