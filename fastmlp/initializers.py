@@ -41,4 +41,5 @@ INITIALIZERS = {
     "he_normal": _normal(_he),
     "lecun_uniform": _uniform(_lecun),
     "lecun_normal": _normal(_lecun),
+    "zeros": lambda rng, n_in, n_out: 0.0,  # for weights that are to come
 }

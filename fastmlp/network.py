@@ -57,8 +57,8 @@ class MLP:
     bias : bool
         Whether units have biases.
     init : str
-        Weight initialiser (see `fastmlp.initializers`); "auto" takes for each layer the one that suits its activation,
-        "zeros" is for weights that are to come. Biases start at zero.
+        Weight initialiser (see `fastmlp.initializers`); "auto" takes for each layer the one that suits its activation.
+        Biases start at zero.
     seed : int
         Of the initial weights.
 
@@ -100,11 +100,11 @@ class MLP:
         self.activation, self.output_activation = activation, output_activation
         self.dtype = np.dtype(checks.choice("dtype", _dtype_name(dtype), ["float32", "float64"]))
         self.bias = bool(bias)
-        checks.choice("init", init, ["auto", *INITIALIZERS, "zeros"])
+        checks.choice("init", init, ["auto", *INITIALIZERS])
         self.metadata = {}
         self._look_up()
         self._allocate()
-        if init == "zeros":  # as they are
+        if init == "zeros":  # as they are; without a random generator, which takes longer than the rest
             return
         rng = np.random.default_rng(seed)
         for weights, name in zip(self.weights, names, strict=True):
