@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from fastmlp_kernels import plan
-from fastmlp_kernels.peak import fma_peak
+from fastmlp_kernels.drivers import plan
+from fastmlp_kernels.tile.peak import fma_peak
 
 from fastmlp.peers import LIBRARIES, Task
 

@@ -1,4 +1,4 @@
-"""Losses and their settings. The formulas stand with the kernels, in `fastmlp_kernels.elementwise_losses` and beside.
+"""Losses and their settings. The formulas stand with the kernels, in `fastmlp_kernels.panelwise`.
 
 Errors are summed over outputs.
 """
@@ -6,7 +6,7 @@ Errors are summed over outputs.
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from fastmlp_kernels import losses as kernels
+from fastmlp_kernels.panelwise import losses as kernels
 
 from . import checks
 

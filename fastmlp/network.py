@@ -7,11 +7,15 @@ from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
-from fastmlp_kernels import construction, inputs, packed, plan, prediction, training, updates
-from fastmlp_kernels.activations import ACTIVATIONS
-from fastmlp_kernels.codes import SOFTMAX, activation_code
-from fastmlp_kernels.inputs import network_for, row_count
-from fastmlp_kernels.panels import unpack_rows
+from fastmlp_kernels.drivers import plan, prediction, training
+from fastmlp_kernels.embed import make as construction
+from fastmlp_kernels.functions import updates
+from fastmlp_kernels.functions.activation_table import SOFTMAX, activation_code
+from fastmlp_kernels.functions.activations import ACTIVATIONS
+from fastmlp_kernels.layout import network as packed
+from fastmlp_kernels.layout.panels import unpack_rows
+from fastmlp_kernels.products import first_layer as inputs
+from fastmlp_kernels.products.first_layer import network_for, row_count
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import checks, files, losses, weighting
@@ -164,7 +168,7 @@ class MLP:
 
     @property
     def training_flops(self) -> int:
-        """Floating-point operations of a training step, per sample (see `fastmlp_kernels.plan.training_flops`)."""
+        """Floating-point operations of a training step, per sample (see `plan.training_flops` of the kernels)."""
         return plan.training_flops(self.sizes)
 
     def config(self) -> dict:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from fastmlp_kernels import construction, packed, plan, updates
-from fastmlp_kernels.inputs import network_for, row_count
+from fastmlp_kernels.drivers import plan
+from fastmlp_kernels.embed import make as construction
+from fastmlp_kernels.functions import updates
+from fastmlp_kernels.layout import network as packed
+from fastmlp_kernels.products.first_layer import network_for, row_count
 from numpy.typing import ArrayLike
 
 from . import losses, weighting

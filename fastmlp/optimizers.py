@@ -1,9 +1,9 @@
-"""Optimisers and their settings. The formulas stand with the kernels, in `fastmlp_kernels.updates`."""
+"""Optimisers and their settings. The formulas stand with the kernels, in `fastmlp_kernels.functions.updates`."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fastmlp_kernels import updates
+from fastmlp_kernels.functions import updates
 
 from . import checks
 

@@ -4,7 +4,7 @@ Serial and parallel drivers give the same bits, so the faster may be taken at an
 only on the size of the work: where other programs hold the cores, waking a thread can take longer than a small batch.
 """
 
-from fastmlp_kernels import plan, training
+from fastmlp_kernels.drivers import plan, training
 
 SLICE_SECONDS = 0.1  # of compiled code at a stretch; between slices Python looks at progress and Ctrl-C
 TRIAL_BATCHES = 16  # at most, for a driver that is not known to be the fastest

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 
 import numba
-from fastmlp_kernels import plan
+from fastmlp_kernels.drivers import plan
 
 _forked = False
 

@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from fastmlp_kernels import construction, inputs, packed, plan, training
-from fastmlp_kernels.inputs import is_sparse, network_for, row_count
+from fastmlp_kernels.drivers import plan, training
+from fastmlp_kernels.embed import make as construction
+from fastmlp_kernels.layout import network as packed
+from fastmlp_kernels.products import first_layer as inputs
+from fastmlp_kernels.products.first_layer import is_sparse, network_for, row_count
 from numpy.typing import ArrayLike
 
 from . import callbacks as calls

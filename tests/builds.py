@@ -13,7 +13,7 @@ from pathlib import Path
 
 import fastmlp_kernels
 import pytest
-from fastmlp_kernels.cpu import SHAPE, SHAPES
+from fastmlp_kernels.tile.engines import SHAPE, SHAPES
 
 ROOT = Path(__file__).parents[1]
 SOURCES = Path(fastmlp_kernels.__file__).parent

@@ -5,8 +5,8 @@ import unittest.mock
 import numpy as np
 import pytest
 from fastmlp_kernels import custom
-from fastmlp_kernels.activations import ACTIVATIONS
-from fastmlp_kernels.losses import LOSSES
+from fastmlp_kernels.functions.activations import ACTIVATIONS
+from fastmlp_kernels.panelwise.losses import LOSSES
 
 from tests.builds import counted_lines, finish_build  # noqa: F401 (fixtures)
 

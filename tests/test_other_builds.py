@@ -36,5 +36,5 @@ def test_the_tests_reach_the_lines_of_the_kernels(finish_build, counted_lines):
     python("-m", "coverage", "json", "--data-file", str(counted_lines), "-o", str(report))
     found = json.loads(report.read_text())
     missing = {Path(name).name: file["missing_lines"] for name, file in found["files"].items() if file["missing_lines"]}
-    assert len(found["files"]) == len(list(SOURCES.glob("*.py")))
+    assert len(found["files"]) == len(list(SOURCES.rglob("*.py")))
     assert found["totals"]["percent_covered"] >= LEAST_COVERAGE, missing

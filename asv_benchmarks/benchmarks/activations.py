@@ -1,9 +1,9 @@
 """Each activation over numbers in the L1 cache, copied in before every call; the unit of work is one number."""
 
 import numpy as np
-from fastmlp_kernels.activations import ACTIVATIONS
-from fastmlp_kernels.elementwise import slopes_address, values_address
-from fastmlp_kernels.packed import aligned
+from fastmlp_kernels.functions.activation_table import slopes_address, values_address
+from fastmlp_kernels.functions.activations import ACTIVATIONS
+from fastmlp_kernels.memory import aligned
 from numba import float32
 
 from . import loops

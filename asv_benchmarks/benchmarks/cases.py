@@ -1,7 +1,7 @@
 """The networks and batch sizes that are measured, written sizes@batch, and data for them."""
 
 import numpy as np
-from fastmlp_kernels import plan
+from fastmlp_kernels.drivers import plan
 
 from fastmlp import MLP, Trainer
 

@@ -1,8 +1,9 @@
 """Masks of dropout, made and applied to a panel in the L1 cache; the unit of work is one unit of one sample."""
 
 import numpy as np
-from fastmlp_kernels.cpu import SHAPE
-from fastmlp_kernels.packed import aligned, set_dropout
+from fastmlp_kernels.layout.network import set_dropout
+from fastmlp_kernels.memory import aligned
+from fastmlp_kernels.tile.engines import SHAPE
 
 from fastmlp import MLP
 

@@ -2,8 +2,8 @@
 
 import fastmlp_kernels as fk
 import numpy as np
-from fastmlp_kernels import vectormath
-from fastmlp_kernels.scalar import fma, like
+from fastmlp_kernels.functions import vectormath
+from fastmlp_kernels.functions.scalar import fma, like
 
 from fastmlp import MLP
 

@@ -20,7 +20,7 @@ class Import:
         return "import fastmlp"
 
     def timeraw_import_kernels(self):
-        return "import fastmlp_kernels.training"
+        return "import fastmlp_kernels.drivers.training"
 
     def timeraw_import_numba(self):
         return "import numba"

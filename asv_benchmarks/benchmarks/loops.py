@@ -1,15 +1,15 @@
 """Compiled loops that call one kernel many times. Nothing in them depends on the outcome of the call before."""
 
 import fastmlp_kernels as fk
-from fastmlp_kernels.compile import cached_njit
-from fastmlp_kernels.deltas import backward
-from fastmlp_kernels.dropout import drop
-from fastmlp_kernels.forward import NO_DROPOUT, forward_training
-from fastmlp_kernels.gradients import piece_gradient
-from fastmlp_kernels.packed import pack, unpack
-from fastmlp_kernels.panels import pack_labels, pack_rows, unpack_rows
-from fastmlp_kernels.pointers import call_loss, call_slopes, call_values
-from fastmlp_kernels.updates import update
+from fastmlp_kernels.calls import call_loss, call_slopes, call_values
+from fastmlp_kernels.functions.updates import update
+from fastmlp_kernels.jit import cached_njit
+from fastmlp_kernels.layout.network import pack, unpack
+from fastmlp_kernels.layout.panels import pack_labels, pack_rows, unpack_rows
+from fastmlp_kernels.panelwise.dropout import drop
+from fastmlp_kernels.products.deltas import backward
+from fastmlp_kernels.products.forward import NO_DROPOUT, forward_training
+from fastmlp_kernels.products.gradients import piece_gradient
 
 
 @cached_njit()

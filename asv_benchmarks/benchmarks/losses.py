@@ -1,9 +1,9 @@
 """Each loss with its error signal on a block of rows, in panels; the unit of work is one sample."""
 
 import numpy as np
-from fastmlp_kernels.cpu import SHAPE
-from fastmlp_kernels.losses import LOSSES, loss_address
-from fastmlp_kernels.packed import aligned
+from fastmlp_kernels.memory import aligned
+from fastmlp_kernels.panelwise.losses import LOSSES, loss_address
+from fastmlp_kernels.tile.engines import SHAPE
 from numba import float32
 
 from . import loops

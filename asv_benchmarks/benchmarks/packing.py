@@ -1,8 +1,8 @@
 """Into the panels of the products and back: samples, in order or scattered, labels, weights."""
 
 import numpy as np
-from fastmlp_kernels import packed
-from fastmlp_kernels.cpu import SHAPE
+from fastmlp_kernels.layout import network as packed
+from fastmlp_kernels.tile.engines import SHAPE
 
 from . import loops
 from .repeated import Repeated

@@ -3,7 +3,8 @@
 import itertools
 
 import numpy as np
-from fastmlp_kernels import packed, plan
+from fastmlp_kernels.drivers import plan
+from fastmlp_kernels.layout import network as packed
 
 from . import loops
 from .repeated import Repeated

@@ -1,6 +1,6 @@
 """Training steps as rates: GFLOP/s, the share of this CPU's peak, samples per second."""
 
-from fastmlp_kernels.peak import fma_peak
+from fastmlp_kernels.tile.peak import fma_peak
 
 from . import cases
 from .fitting import Fitting

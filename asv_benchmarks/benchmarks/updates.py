@@ -1,8 +1,8 @@
 """The update of weights by each optimiser, in the L1 cache and in memory; the unit of work is one weight."""
 
 import numpy as np
-from fastmlp_kernels.packed import aligned
-from fastmlp_kernels.updates import State
+from fastmlp_kernels.functions.updates import State
+from fastmlp_kernels.memory import aligned
 
 from fastmlp import optimizers
 

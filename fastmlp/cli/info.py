@@ -5,7 +5,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numba
-from fastmlp_kernels import compile, cpu, peak
+from fastmlp_kernels import jit as compile
+from fastmlp_kernels.tile import engines as cpu
+from fastmlp_kernels.tile import peak
 
 import fastmlp
 from fastmlp import MLP

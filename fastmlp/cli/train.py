@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from fastmlp_kernels.compile import CACHE_FOLDER
-from fastmlp_kernels.peak import fma_peak
+from fastmlp_kernels.jit import CACHE_FOLDER
+from fastmlp_kernels.tile.peak import fma_peak
 
 from fastmlp import MLP, Trainer, datasets, plots
 from fastmlp.checks import choice, count

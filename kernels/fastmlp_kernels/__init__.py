@@ -7,11 +7,25 @@ are serial, do not allocate or raise, and are reentrant: in a `prange` loop each
 
 The modules `vectormath` (elementary functions that vectorise) and `tile` (a matrix of registers, which all products are
 made of) are for kernels of one's own.
+
+Each folder says in its opening docstring what lives there. Arrows point one way, from right to left:
+
+    tile, functions <- layout <- panelwise <- products <- drivers <- embed
 """
 
-from .c_interface import INCLUDE, CNetwork
-from .codes import activation_code
-from .construction import (
+import sys
+
+from . import jit
+from .custom import register_activation, register_loss
+from .drivers.plan import most_nonzeros
+from .drivers.plan import scratch as prediction_scratch
+from .drivers.plan import workspace as training_workspace
+from .drivers.prediction import predict, predict_serial
+from .drivers.training import Progress, evaluate, evaluate_serial, train, train_serial
+from .embed.batch import RowsWorkspace, forward_rows
+from .embed.c_interface import INCLUDE, CNetwork
+from .embed.forward_mode import jvp_rows
+from .embed.make import (
     data,
     network,
     optimizer_state,
@@ -23,24 +37,24 @@ from .construction import (
     workspace_of,
     workspaces,
 )
-from .custom import register_activation, register_loss
-from .descent import gradient_norm, optimizer, update_network
-from .inputs import Data, network_for
-from .losses import Loss, loss
-from .packed import Network, pack, parameter_count, set_dropout, unpack
-from .plan import most_nonzeros
-from .plan import scratch as prediction_scratch
-from .plan import workspace as training_workspace
-from .prediction import predict, predict_serial
-from .pullback import gradient_rows, jacobian_one, loss_gradient_rows, vjp_rows
-from .rows import RowsWorkspace, forward_rows
-from .single import forward_one
-from .sparse import Rows
-from .tangents import jvp_rows
-from .taylor import TaylorWorkspace, taylor_rows
-from .taylor_gradient import taylor_gradient_rows
-from .training import Progress, evaluate, evaluate_serial, train, train_serial
-from .updates import ADAM, ADAMW, MOMENTUM, NESTEROV, NO_UPDATE, NONE, SGD, Optimizer, State
+from .embed.one_sample import forward_one
+from .embed.reverse import gradient_rows, jacobian_one, loss_gradient_rows, vjp_rows
+from .embed.taylor import TaylorWorkspace, taylor_rows
+from .embed.taylor_gradient import taylor_gradient_rows
+from .embed.update import gradient_norm, optimizer, update_network
+from .functions import scalar, vectormath
+from .functions.activation_table import activation_code
+from .functions.updates import ADAM, ADAMW, MOMENTUM, NESTEROV, NO_UPDATE, NONE, SGD, Optimizer, State
+from .layout.network import Network, pack, parameter_count, set_dropout, unpack
+from .layout.samples import Data, SparseRows
+from .panelwise.losses import Loss, loss
+from .products.first_layer import network_for
+
+Rows = SparseRows
+# Modules by the names that users import them by.
+compile = jit
+for _name, _module in {"compile": jit, "scalar": scalar, "vectormath": vectormath}.items():
+    sys.modules[f"{__name__}.{_name}"] = _module
 
 __all__ = [
     "ADAM",

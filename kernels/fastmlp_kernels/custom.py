@@ -16,11 +16,11 @@ from types import FunctionType
 
 import numpy as np
 
-from .activations import ACTIVATIONS, Activation, unknown_curvature
-from .compile import specialise, uncached
-from .elementwise_losses import each_output
-from .losses import LOSSES, LossFunction
-from .scalar import like
+from .functions.activations import ACTIVATIONS, Activation, unknown_curvature
+from .functions.scalar import like
+from .jit import specialise, uncached
+from .panelwise.elementwise_losses import each_output
+from .panelwise.losses import LOSSES, LossFunction
 
 INITIALISERS = tuple(f"{name}_{shape}" for name in ("glorot", "he", "lecun") for shape in ("uniform", "normal"))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels import peak
+from fastmlp_kernels.tile import peak
 
 from fastmlp import bench, peers
 from fastmlp.cli import main

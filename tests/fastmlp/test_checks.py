@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from fastmlp_kernels.activations import ACTIVATIONS
+from fastmlp_kernels.functions.activations import ACTIVATIONS
 
 from fastmlp import MLP, Trainer, checks
 

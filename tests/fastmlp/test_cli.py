@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from fastmlp_kernels.activations import ACTIVATIONS
+from fastmlp_kernels.functions.activations import ACTIVATIONS
 
 from fastmlp import datasets
 from fastmlp.cli import main, models, scores

@@ -6,8 +6,8 @@ import pickle
 import fastmlp_kernels
 import numpy as np
 import pytest
-from fastmlp_kernels.activations import ACTIVATIONS
 from fastmlp_kernels.custom import INITIALISERS
+from fastmlp_kernels.functions.activations import ACTIVATIONS
 
 import fastmlp
 from fastmlp import MLP, Trainer, register_activation, register_loss

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels.activations import ACTIVATIONS
+from fastmlp_kernels.functions.activations import ACTIVATIONS
 
 from fastmlp import MLP
 

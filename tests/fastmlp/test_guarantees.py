@@ -10,7 +10,13 @@ import tracemalloc
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels import activations, cpu, forward, losses, packed, panels, plan, prediction, training, updates
+from fastmlp_kernels.drivers import plan, prediction, training
+from fastmlp_kernels.functions import activations, updates
+from fastmlp_kernels.layout import network as packed
+from fastmlp_kernels.layout import panels
+from fastmlp_kernels.panelwise import losses
+from fastmlp_kernels.products import forward
+from fastmlp_kernels.tile import engines as cpu
 from numba.core.runtime import _nrt_python, rtsys
 
 from fastmlp import MLP, Momentum, Trainer, pace, progress, schedules
@@ -211,7 +217,7 @@ def warm_dtype(request):
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_new_shape_of_network_compiles_nothing(warm_dtype, sizes, rows, batch, bias):
     before = signatures()
-    assert before["fastmlp_kernels.training.train"] <= 4  # one for each dtype, and kind of inputs
+    assert before["fastmlp_kernels.drivers.training.train"] <= 4  # one for each dtype, and kind of inputs
     use_everything(warm_dtype, sizes, rows, batch, bias=bias)
     assert signatures() == before
 
@@ -317,7 +323,10 @@ WARM_SCRIPT = """
     import json
     import numpy as np
     from fastmlp import MLP, Trainer
-    from fastmlp_kernels import packed, pointers, prediction, training
+    from fastmlp_kernels.layout import network as packed
+    from fastmlp_kernels import calls as pointers
+    from fastmlp_kernels.drivers import prediction
+    from fastmlp_kernels.drivers import training
     x, y = np.ones((50, 4), "f4"), np.ones((50, 2), "f4")
     net = MLP([4, 3, 2], "tanh")
     Trainer(net, batch_size=16).fit(x, y, 1, validation_fraction=0.25, progress=False)

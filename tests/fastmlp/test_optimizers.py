@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from fastmlp_kernels import plan
+from fastmlp_kernels.drivers import plan
 
 from fastmlp import MLP, SGD, Adam, AdamW, Momentum, Nesterov, Trainer, optimizers
 from tests import reference

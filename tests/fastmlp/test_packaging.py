@@ -15,7 +15,7 @@ import fastmlp
 
 ROOT = Path(__file__).resolve().parents[2]
 FACADE = sorted((ROOT / "fastmlp").rglob("*.py"))
-KERNELS = sorted((ROOT / "kernels" / "fastmlp_kernels").glob("*.py"))
+KERNELS = sorted((ROOT / "kernels" / "fastmlp_kernels").rglob("*.py"))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_a_wheel_says_that_it_is_typed(wheel):
 
 
 def test_a_wheel_holds_the_c_header(wheel):
-    assert "fastmlp_kernels/fastmlp.h" in zipfile.ZipFile(wheel).namelist()
+    assert "fastmlp_kernels/embed/fastmlp.h" in zipfile.ZipFile(wheel).namelist()
 
 
 def test_a_wheel_works_without_the_repository(wheel, tmp_path):

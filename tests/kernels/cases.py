@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from fastmlp_kernels import losses, packed
-from fastmlp_kernels.codes import activation_code
-from fastmlp_kernels.cpu import SHAPE
-from fastmlp_kernels.tile import ROWS
+from fastmlp_kernels.functions.activation_table import activation_code
+from fastmlp_kernels.layout import network as packed
+from fastmlp_kernels.panelwise import losses
+from fastmlp_kernels.tile.engines import SHAPE
+from fastmlp_kernels.tile.operations import ROWS
 from numba.core import config
 
 from tests import reference

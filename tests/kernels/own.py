@@ -3,8 +3,8 @@
 import math
 
 import numba
-from fastmlp_kernels.scalar import fma, like
-from fastmlp_kernels.vectormath import exp, log1p, tanh
+from fastmlp_kernels.functions.scalar import fma, like
+from fastmlp_kernels.functions.vectormath import exp, log1p, tanh
 
 
 @numba.njit

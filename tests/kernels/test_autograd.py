@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels.construction import taylor_workspace, workspace
-from fastmlp_kernels.pullback import gradient_rows, jacobian_one, vjp_rows
-from fastmlp_kernels.tangents import jvp_rows
-from fastmlp_kernels.taylor import taylor_rows
-from fastmlp_kernels.taylor_gradient import taylor_gradient_rows
+from fastmlp_kernels.embed.forward_mode import jvp_rows
+from fastmlp_kernels.embed.make import taylor_workspace, workspace
+from fastmlp_kernels.embed.reverse import gradient_rows, jacobian_one, vjp_rows
+from fastmlp_kernels.embed.taylor import taylor_rows
+from fastmlp_kernels.embed.taylor_gradient import taylor_gradient_rows
 
 from tests.kernels.cases import SEEDS, RandomNetwork
 

@@ -3,9 +3,18 @@
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels.activations import ACTIVATIONS
-from fastmlp_kernels.codes import JETS, SLOPES, SOFTMAX, VALUES, activation_address, activation_code
-from fastmlp_kernels.elementwise import jets_address, slopes_address, values_address
+from fastmlp_kernels.functions.activation_table import (
+    JETS,
+    SLOPES,
+    SOFTMAX,
+    VALUES,
+    activation_address,
+    activation_code,
+    jets_address,
+    slopes_address,
+    values_address,
+)
+from fastmlp_kernels.functions.activations import ACTIVATIONS
 
 from tests.kernels.cases import DTYPES
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import fastmlp_kernels
 import pytest
-from fastmlp_kernels import compile as compiling
+from fastmlp_kernels import jit as compiling
 from numba.core import config
 
 from tests.kernels.cases import PLAIN
@@ -17,7 +17,7 @@ from tests.kernels.cases import PLAIN
 SOURCES = Path(fastmlp_kernels.__file__).parent
 # Of a function in activations.py that calls one in vectormath.py: its result, and how often it was compiled or loaded.
 SCRIPT = """
-from fastmlp_kernels.activations import tanh
+from fastmlp_kernels.functions.activations import tanh
 value = tanh(0.5)[0]
 print(value, sum(tanh.stats.cache_hits.values()), sum(tanh.stats.cache_misses.values()))
 """
@@ -39,18 +39,18 @@ def test_an_edited_callee_is_compiled_and_nothing_else_ever_is_again(tmp_path):
     cache = tmp_path / "cache"
     assert in_a_process(tmp_path, cache) == (pytest.approx(TANH), 0, 1)
     assert in_a_process(tmp_path, cache) == (pytest.approx(TANH), 1, 0)
-    with open(tmp_path / SOURCES.name / "vectormath.py", "a") as file:
+    with open(tmp_path / SOURCES.name / "functions" / "vectormath.py", "a") as file:
         file.write("\n\n@njit\ndef tanh(x):\n    return x + x\n")
     assert in_a_process(tmp_path, cache) == (1, 0, 1), "a stale callee, with a warm cache"
     assert in_a_process(tmp_path, cache) == (1, 1, 0)
     assert len(list(cache.glob("kernels-*"))) == 2
 
 
-@pytest.mark.parametrize("source", sorted(path.name for path in SOURCES.glob("*.py")))
+@pytest.mark.parametrize("source", sorted(str(path.relative_to(SOURCES)) for path in SOURCES.rglob("*.py")))
 def test_every_source_file_counts(tmp_path, monkeypatch, source):
     shutil.copytree(SOURCES, tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__"))
     before = compiling._sources_hash()
-    monkeypatch.setattr(compiling, "__file__", str(tmp_path / "package" / "compile.py"))
+    monkeypatch.setattr(compiling, "__file__", str(tmp_path / "package" / "jit.py"))
     assert compiling._sources_hash() == before
     with open(tmp_path / "package" / source, "a") as file:
         file.write("\n")

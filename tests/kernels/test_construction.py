@@ -4,8 +4,8 @@ import fastmlp_kernels as fk
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels.codes import activation_code
-from fastmlp_kernels.cpu import SHAPE
+from fastmlp_kernels.functions.activation_table import activation_code
+from fastmlp_kernels.tile.engines import SHAPE
 
 from tests.kernels.cases import DTYPES, RandomNetwork
 

@@ -12,11 +12,12 @@ import fastmlp_kernels as fk
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels import custom, pointers, register_activation, register_loss
-from fastmlp_kernels.activations import ACTIVATIONS
-from fastmlp_kernels.elementwise import slopes_address, values_address
-from fastmlp_kernels.losses import LOSSES, loss_address
-from fastmlp_kernels.tile import ROWS
+from fastmlp_kernels import calls as pointers
+from fastmlp_kernels import custom, register_activation, register_loss
+from fastmlp_kernels.functions.activation_table import slopes_address, values_address
+from fastmlp_kernels.functions.activations import ACTIVATIONS
+from fastmlp_kernels.panelwise.losses import LOSSES, loss_address
+from fastmlp_kernels.tile.operations import ROWS
 
 from tests.kernels import own
 from tests.kernels.cases import DTYPES, PLAIN, ROW_COUNTS, SIZES, padded, panels, random, sized
@@ -284,9 +285,9 @@ SCRIPT = """
     import numpy as np
     from numba import float64, njit
     from fastmlp_kernels import register_activation, register_loss
-    from fastmlp_kernels.elementwise import values_address
-    from fastmlp_kernels.losses import loss_address
-    from fastmlp_kernels.pointers import call_loss, call_values
+    from fastmlp_kernels.functions.activation_table import values_address
+    from fastmlp_kernels.panelwise.losses import loss_address
+    from fastmlp_kernels.calls import call_loss, call_values
 
     FACTOR = {factor}
 

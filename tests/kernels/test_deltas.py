@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels.deltas import backward, sum_squares
-from fastmlp_kernels.forward import DEPTH
-from fastmlp_kernels.tile import ROWS
+from fastmlp_kernels.products.deltas import backward, sum_squares
+from fastmlp_kernels.products.forward import DEPTH
+from fastmlp_kernels.tile.operations import ROWS
 
 from tests import reference
 from tests.kernels.cases import (

@@ -3,7 +3,7 @@
 import fastmlp_kernels as fk
 import numpy as np
 import pytest
-from fastmlp_kernels.updates import Optimizer
+from fastmlp_kernels.functions.updates import Optimizer
 
 from tests import reference
 from tests.kernels.cases import DTYPES, PLAIN, RandomNetwork, parameters

@@ -3,9 +3,11 @@
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels import construction, dropout, updates
-from fastmlp_kernels.packed import set_dropout
-from fastmlp_kernels.tile import store, width
+from fastmlp_kernels.embed import make as construction
+from fastmlp_kernels.functions import updates
+from fastmlp_kernels.layout.network import set_dropout
+from fastmlp_kernels.panelwise import dropout
+from fastmlp_kernels.tile.operations import store, width
 
 from tests import reference
 from tests.kernels.cases import DTYPES, PLAIN, RUNS, parameters

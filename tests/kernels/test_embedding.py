@@ -12,7 +12,7 @@ import fastmlp_kernels as fk
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels.compile import cached_njit
+from fastmlp_kernels.jit import cached_njit
 from numba import njit, prange
 from numba.core.runtime import _nrt_python, rtsys
 
@@ -205,7 +205,7 @@ SCRIPT = """
 
     import numpy as np
     import fastmlp_kernels as fk
-    from fastmlp_kernels.compile import cached_njit
+    from fastmlp_kernels.jit import cached_njit
     from numba import njit
 
     TANH = fk.activation_code("tanh", np.float64)  # a constant to the compiled code, kept on disk

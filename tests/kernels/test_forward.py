@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels.forward import DEPTH, NO_DROPOUT, forward, forward_training
-from fastmlp_kernels.tile import ROWS
+from fastmlp_kernels.products.forward import DEPTH, NO_DROPOUT, forward, forward_training
+from fastmlp_kernels.tile.operations import ROWS
 
 from tests import reference
 from tests.kernels.cases import (

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels.gradients import piece_gradient
-from fastmlp_kernels.pieces import PIECE
-from fastmlp_kernels.tile import ROWS
+from fastmlp_kernels.layout.tasks import PIECE
+from fastmlp_kernels.products.gradients import piece_gradient
+from fastmlp_kernels.tile.operations import ROWS
 
 from tests import reference
 from tests.kernels.cases import (

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels.losses import LOSSES, loss
-from fastmlp_kernels.softmax import softmax
-from fastmlp_kernels.tile import ROWS
+from fastmlp_kernels.panelwise.losses import LOSSES, loss
+from fastmlp_kernels.panelwise.softmax import softmax
+from fastmlp_kernels.tile.operations import ROWS
 
 from tests import reference
 from tests.kernels.cases import DTYPES, PLAIN, ROW_COUNTS, SIZES, assert_close, padded, panels, random, sized, width

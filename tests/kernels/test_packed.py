@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels import packed
+from fastmlp_kernels.layout import network as packed
 
 from tests import reference
 from tests.kernels.cases import DTYPES, kernel_network, panels, parameters, sized, width

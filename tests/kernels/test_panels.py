@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels.panels import pack_labels, pack_rows, unpack_rows
-from fastmlp_kernels.panels import padded as kernel_padded
-from fastmlp_kernels.tile import ROWS
+from fastmlp_kernels.layout.panels import pack_labels, pack_rows, unpack_rows
+from fastmlp_kernels.layout.panels import padded as kernel_padded
+from fastmlp_kernels.tile.operations import ROWS
 
 from tests import reference
 from tests.kernels.cases import DTYPES, NO_ORDER, ROW_COUNTS, SIZES, padded, panels, random, sized, width

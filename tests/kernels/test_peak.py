@@ -2,7 +2,7 @@
 
 import numba
 import pytest
-from fastmlp_kernels import peak
+from fastmlp_kernels.tile import peak
 
 from tests.kernels.cases import DTYPES, PLAIN
 

@@ -4,8 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from fastmlp_kernels import packed, plan
-from fastmlp_kernels.tile import ROWS
+from fastmlp_kernels.drivers import plan
+from fastmlp_kernels.layout import network as packed
+from fastmlp_kernels.tile.operations import ROWS
 
 SIZES = [(8, 16, 1), (64, 64, 64, 64, 1), (784, 128, 10), (1024, 1024, 1024), (2048, 4096, 1024), (1, 1)]
 THREADS = 3

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels import pointers
-from fastmlp_kernels.compile import njit
-from fastmlp_kernels.elementwise import jets_address, slopes_address, values_address
-from fastmlp_kernels.losses import LOSSES, loss_address
-from fastmlp_kernels.tile import ROWS
+from fastmlp_kernels import calls as pointers
+from fastmlp_kernels.functions.activation_table import jets_address, slopes_address, values_address
+from fastmlp_kernels.jit import njit
+from fastmlp_kernels.panelwise.losses import LOSSES, loss_address
+from fastmlp_kernels.tile.operations import ROWS
 
 from tests import reference
 from tests.kernels.cases import DTYPES, PLAIN, random, width

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels import prediction
-from fastmlp_kernels.packed import aligned
-from fastmlp_kernels.tile import ROWS
+from fastmlp_kernels.drivers import prediction
+from fastmlp_kernels.memory import aligned
+from fastmlp_kernels.tile.operations import ROWS
 
 from tests import reference
 from tests.kernels.cases import DTYPES, NO_ORDER, RUNS, kernel_network, panels, random, width

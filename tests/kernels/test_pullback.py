@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels import packed
-from fastmlp_kernels.construction import workspace
-from fastmlp_kernels.losses import loss
-from fastmlp_kernels.pullback import gradient_rows, jacobian_one, loss_gradient_rows, vjp_rows
+from fastmlp_kernels.embed.make import workspace
+from fastmlp_kernels.embed.reverse import gradient_rows, jacobian_one, loss_gradient_rows, vjp_rows
+from fastmlp_kernels.layout import network as packed
+from fastmlp_kernels.panelwise.losses import loss
 
 from tests import reference
 from tests.kernels.cases import DTYPES, NETWORKS, SEEDS, RandomNetwork, kernel_network

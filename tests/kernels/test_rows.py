@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels.construction import workspace
-from fastmlp_kernels.rows import forward_rows
+from fastmlp_kernels.embed.batch import forward_rows
+from fastmlp_kernels.embed.make import workspace
 from numba.core.errors import TypingError
 
 from tests import reference

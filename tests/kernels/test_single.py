@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels.construction import workspace
-from fastmlp_kernels.single import forward_one
+from fastmlp_kernels.embed.make import workspace
+from fastmlp_kernels.embed.one_sample import forward_one
 from numba import njit
 from numba.core.runtime import _nrt_python, rtsys
 

@@ -3,8 +3,11 @@
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels import construction, inputs, plan, prediction, sparse
-from fastmlp_kernels.tile import ROWS
+from fastmlp_kernels.drivers import plan, prediction
+from fastmlp_kernels.embed import make as construction
+from fastmlp_kernels.products import first_layer as inputs
+from fastmlp_kernels.products import sparse
+from fastmlp_kernels.tile.operations import ROWS
 
 from tests import reference
 from tests.kernels.cases import (

@@ -1,8 +1,8 @@
 """Forward mode against the reference's Jacobians, and central differences in float64."""
 
 import numpy as np
-from fastmlp_kernels.construction import workspace
-from fastmlp_kernels.tangents import jvp_rows
+from fastmlp_kernels.embed.forward_mode import jvp_rows
+from fastmlp_kernels.embed.make import workspace
 
 from tests import reference
 from tests.kernels.cases import NETWORKS, SEEDS, RandomNetwork

@@ -1,8 +1,8 @@
 """Taylor mode against the reference, and against central differences in float64."""
 
 import numpy as np
-from fastmlp_kernels.construction import taylor_workspace
-from fastmlp_kernels.taylor import taylor_rows
+from fastmlp_kernels.embed.make import taylor_workspace
+from fastmlp_kernels.embed.taylor import taylor_rows
 
 from tests import reference
 from tests.kernels.cases import NETWORKS, SEEDS, SMOOTH, RandomNetwork

@@ -1,9 +1,9 @@
 """Reverse mode over Taylor mode: against central differences of the reference, and by what is known without."""
 
 import numpy as np
-from fastmlp_kernels.construction import taylor_workspace, workspace
-from fastmlp_kernels.pullback import gradient_rows
-from fastmlp_kernels.taylor_gradient import taylor_gradient_rows
+from fastmlp_kernels.embed.make import taylor_workspace, workspace
+from fastmlp_kernels.embed.reverse import gradient_rows
+from fastmlp_kernels.embed.taylor_gradient import taylor_gradient_rows
 
 from tests import reference
 from tests.kernels.cases import DTYPES, NETWORKS, SMOOTH, RandomNetwork, kernel_network

@@ -3,8 +3,8 @@
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels.compile import njit
-from fastmlp_kernels.tickets import RELEASED, SPACING, TAKEN, finish, release, take, wait
+from fastmlp_kernels.drivers.phases import RELEASED, SPACING, TAKEN, finish, release, take, wait
+from fastmlp_kernels.jit import njit
 
 from tests.kernels.cases import PLAIN
 

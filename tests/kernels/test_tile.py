@@ -6,10 +6,10 @@ import inspect
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels import tile_numpy
-from fastmlp_kernels.compile import specialise
-from fastmlp_kernels.cpu import HAS_FMA, SHAPE
-from fastmlp_kernels.tile import (
+from fastmlp_kernels.jit import specialise
+from fastmlp_kernels.tile import emulation as tile_numpy
+from fastmlp_kernels.tile.engines import HAS_FMA, SHAPE
+from fastmlp_kernels.tile.operations import (
     GRADIENT_ROWS,
     ROWS,
     add,

@@ -9,9 +9,11 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels import inputs, plan, training, updates
-from fastmlp_kernels.packed import aligned
-from fastmlp_kernels.tile import ROWS
+from fastmlp_kernels.drivers import plan, training
+from fastmlp_kernels.functions import updates
+from fastmlp_kernels.memory import aligned
+from fastmlp_kernels.products import first_layer as inputs
+from fastmlp_kernels.tile.operations import ROWS
 
 from tests import reference
 from tests.kernels.cases import (

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels import updates
+from fastmlp_kernels.functions import updates
 
 from tests import reference
 from tests.kernels.cases import DTYPES, assert_close, random

@@ -9,8 +9,8 @@ import mpmath
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels import vectormath
-from fastmlp_kernels.compile import OPTIONS
+from fastmlp_kernels.functions import vectormath
+from fastmlp_kernels.jit import OPTIONS
 from numba.core import config
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")  # the plain Python form must be silent

@@ -1,0 +1,184 @@
+"""Networks for callers that are not Python: C functions, and one pointer that is all they need to know of a network.
+
+The pointer leads to a struct of addresses and sizes, from which the C functions put the kernels' tuples of arrays
+together again. They do not allocate, call Python or need its lock; `fastmlp.h` declares them.
+"""
+
+import ctypes
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numba import carray, types
+from numba.core import config
+from numba.extending import intrinsic
+from numba.np.numpy_support import from_dtype
+
+from ..calls import c_function
+from ..jit import allocating
+from ..layout.network import LAYER, Network, sizes
+from .batch import RowsWorkspace, forward_rows
+from .make import workspace
+from .one_sample import forward_one
+from .reverse import vjp_rows
+
+INCLUDE = str(Path(__file__).parent)  # the folder of fastmlp.h
+
+_SCALARS = ("n_in", "n_out", "softmax", "block")  # the first two are public: see fastmlp.h
+_ARRAYS = ("layers", "weights", "transposed", "activations", "deltas", "scratch")
+# An array is its address and its number of elements. As pointers of ctypes, addresses can not be pickled or copied.
+_FIELDS = [(name, ctypes.c_int64) for name in _SCALARS]
+_FIELDS += [field for name in _ARRAYS for field in ((name, ctypes.c_void_p), (f"{name}_size", ctypes.c_int64))]
+_STRUCT = np.dtype([(name, np.int64) for name, _ in _FIELDS])  # the same, to compiled code
+
+
+@intrinsic
+def _pointer(typing, address, like):
+    """An address as a C pointer of the type of `like`."""
+
+    def generate(context, builder, signature, args):
+        return builder.inttoptr(args[0], context.get_value_type(like))
+
+    return like(address, like), generate
+
+
+@allocating
+def _network(struct, like):
+    """The Network of a struct; `like` is a C pointer to numbers of its dtype."""
+    s = carray(struct, 1, _STRUCT)[0]
+    return Network(
+        carray(_pointer(s.layers, struct), s.layers_size, LAYER),
+        carray(_pointer(s.weights, like), s.weights_size),
+        carray(_pointer(s.transposed, like), s.transposed_size),
+        s.softmax != 0,
+    )
+
+
+@allocating
+def _workspace(struct, like):
+    """The RowsWorkspace of a struct."""
+    s = carray(struct, 1, _STRUCT)[0]
+    return RowsWorkspace(
+        s.block,
+        carray(_pointer(s.activations, like), s.activations_size),
+        carray(_pointer(s.deltas, like), s.deltas_size),
+        carray(_pointer(s.scratch, like), s.scratch_size),
+    )
+
+
+def _forward(struct, rows, x, outputs):
+    s, network, space = carray(struct, 1, _STRUCT)[0], _network(struct, x), _workspace(struct, x)
+    return not forward_rows(carray(outputs, (rows, s.n_out)), network, space, carray(x, (rows, s.n_in)))
+
+
+def _forward_one(struct, x, outputs):
+    s, network, space = carray(struct, 1, _STRUCT)[0], _network(struct, x), _workspace(struct, x)
+    forward_one(carray(outputs, s.n_out), network, space, carray(x, s.n_in))
+
+
+def _vjp(struct, rows, x, output_gradients, input_gradients):
+    s, network, space = carray(struct, 1, _STRUCT)[0], _network(struct, x), _workspace(struct, x)
+    ins, outs = (rows, s.n_in), (rows, s.n_out)
+    vjp_rows(carray(input_gradients, ins), network, space, carray(x, ins), carray(output_gradients, outs))
+
+
+def _integrand(n, x, struct):
+    s = carray(struct, 1, _STRUCT)[0]
+    if n != s.n_in:
+        return np.nan
+    space = _workspace(struct, x)
+    forward_one(space.scratch, _network(struct, x), space, carray(x, n))  # which has no other use for `scratch`
+    return space.scratch[0]
+
+
+@cache
+def _compiled(function, dtype):
+    """An entry point for networks of a dtype: a `numba.cfunc`."""
+    if config.DISABLE_JIT:
+        raise RuntimeError("C functions are machine code, and NUMBA_DISABLE_JIT is set; accepted: without it")
+    struct, rows, array = types.voidptr, types.int64, types.CPointer(from_dtype(dtype))
+    signatures = {
+        _forward: types.int32(struct, rows, array, array),
+        _forward_one: types.void(struct, array, array),
+        _vjp: types.void(struct, rows, array, array, array),
+        _integrand: types.float64(types.int32, array, struct),
+    }
+    return c_function(function, signatures[function])
+
+
+class CNetwork(ctypes.Structure):
+    """A network and scratch memory of one thread, as C functions take them: a struct with the address `handle`.
+
+    The network is not copied: what becomes of its weights, C functions see. Several of these, one for each thread,
+    may share it.
+
+    Each C function is an attribute, compiled when first asked for and kept on disk, with the attributes `address` (an
+    int) and `ctypes` (a function of that module). Matrices are row-major, of the network's dtype; a handle is for one
+    thread at a time. The C declarations are in `fastmlp.h`, in the folder INCLUDE.
+
+    Parameters
+    ----------
+    network : Network
+    rows : int
+        That are worked on at a time (see `workspace`); C functions take any number.
+
+    Raises
+    ------
+    TypeError
+        If `network` is no Network.
+    ValueError
+        If `rows` is not positive.
+    """
+
+    _fields_ = _FIELDS
+
+    def __init__(self, network, rows):
+        if not isinstance(network, Network):
+            raise TypeError(f"network is {type(network).__name__}; accepted: a Network of fastmlp_kernels")
+        if rows < 1:
+            raise ValueError(f"rows is {rows}; accepted: 1 or more")
+        space, units = workspace(network, rows), sizes(network)
+        arrays = *network[:3], *space[1:]
+        addresses = [part for array in arrays for part in (array.ctypes.data, array.size)]
+        super().__init__(units[0], units[-1], int(network.softmax), int(space.block), *addresses)
+        self.network, self._arrays = network, arrays  # whose memory the struct points to
+
+    @property
+    def handle(self):
+        """The address of the struct: a `ctypes.c_void_p`, which keeps the struct and all it points to alive."""
+        return ctypes.cast(ctypes.pointer(self), ctypes.c_void_p)
+
+    @property
+    def forward(self):
+        """int forward(network, rows, x, outputs): 0, or 1 if an input is not finite (see `forward_rows`)."""
+        return self._function(_forward)
+
+    @property
+    def forward_one(self):
+        """void forward_one(network, x, outputs), for a single sample (see `forward_one`)."""
+        return self._function(_forward_one)
+
+    @property
+    def vjp(self):
+        """void vjp(network, rows, x, output_gradients, input_gradients) (see `vjp_rows`).
+
+        A ValueError is raised if the network was not made for derivatives with respect to its inputs.
+        """
+        if self.network.layers["transposed"][0] < 0:
+            raise ValueError("network keeps no transpose of its first layer; accepted: one made with inputs=True")
+        return self._function(_vjp)
+
+    @property
+    def integrand(self):
+        """double integrand(int n, double *x, void *network): the output at x, or NaN if n is not the number of inputs.
+
+        Functions of scipy, such as `scipy.integrate.quad`, take it as LowLevelCallable(integrand.ctypes, handle). A
+        ValueError is raised if the network has several outputs, or is not float64.
+        """
+        dtype = self.network.weights.dtype
+        if self.n_out != 1 or dtype != np.float64:
+            raise ValueError(f"network is {dtype} with {self.n_out} outputs; accepted as integrand: float64 with one")
+        return self._function(_integrand)
+
+    def _function(self, function):
+        return _compiled(function, self.network.weights.dtype)

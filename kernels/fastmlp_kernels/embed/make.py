@@ -1,0 +1,280 @@
+"""Networks and scratch memory made from one's own arrays, in Python and in compiled code alike.
+
+These functions allocate; nothing that works on what they make does.
+"""
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from ..drivers.plan import BLOCK
+from ..drivers.training import Progress
+from ..functions.activation_table import SLOPES, SOFTMAX, activation_address, activation_code
+from ..functions.updates import ADAM, SGD, State
+from ..jit import allocating
+from ..layout.network import LAYER, Network, lay_out, pack
+from ..layout.samples import Data
+from ..tile.operations import ROWS, WIDTH_BYTES
+from .batch import RowsWorkspace
+from .taylor import TaylorWorkspace
+
+LINE = 64  # bytes of a cache line
+
+
+@allocating
+def _aligned(count, like):
+    """A new array of `count` numbers of the dtype of `like`, on a cache line."""
+    buffer = np.empty(count + LINE // like.itemsize, like.dtype)
+    start = -buffer.ctypes.data % LINE // like.itemsize
+    return buffer[start : start + count]
+
+
+@allocating
+def _shares(count, size, like):
+    """`count` rows of `size` numbers; each starts on a cache line if `size` is a number of tile rows."""
+    return _aligned(count * size, like).reshape(count, size)
+
+
+@allocating
+def _zeros(count, like):
+    zeros = _aligned(count, like)
+    zeros[:] = 0
+    return zeros
+
+
+def _layer_table(count):
+    return np.zeros(count, LAYER).view(np.recarray)
+
+
+@overload(_layer_table)
+def _compiled_layer_table(count):
+    return lambda count: np.zeros(count, LAYER)
+
+
+@allocating
+def _assemble(weights, biases, codes):
+    """The network of `weights`, of `biases` unless there are none, and activations `codes`."""
+    depth, first = len(weights), weights[0]
+    if len(codes) != depth or (len(biases) != depth and len(biases) != 0):
+        raise ValueError("weights, biases and activations differ in number; accepted: one of each for every layer")
+    sizes, bias = np.empty(depth + 1, np.int64), len(biases) > 0
+    sizes[0] = first.shape[0]
+    for l in range(depth):
+        sizes[l + 1] = weights[l].shape[1]
+        if weights[l].shape[0] != sizes[l]:
+            raise ValueError("weights do not follow one another; accepted: a row for each column of the layer before")
+        if bias and biases[l].size != sizes[l + 1]:
+            raise ValueError("biases do not fit the weights; accepted: one for each column")
+        if activation_address(codes[l], first.itemsize, SLOPES) == 0 and (codes[l] != SOFTMAX or l < depth - 1):
+            raise ValueError("activations do not fit; accepted: codes made for this dtype, softmax for outputs only")
+    layers = _layer_table(depth)
+    size, transposed = lay_out(layers, sizes, codes, bias, True, first.itemsize)
+    network = Network(layers, _zeros(size, first), _zeros(transposed, first), codes[depth - 1] == SOFTMAX)
+    params, start = np.empty(np.sum((sizes[:-1] + bias) * sizes[1:]), first.dtype), 0
+    for l in range(depth):
+        if bias:
+            params[start : start + sizes[l + 1]] = biases[l]
+            start += sizes[l + 1]
+        params[start : start + weights[l].size] = weights[l].reshape(-1)
+        start += weights[l].size
+    pack(network, params)
+    return network
+
+
+def network(weights, biases, activations):
+    """A network made of one's own arrays, which are copied.
+
+    Parameters
+    ----------
+    weights : sequence of (n_in, n_out) arrays of one dtype, float32 or float64, row-major
+        Of each layer. In compiled code a list, or a tuple of arrays of one type.
+    biases : sequence of (n_out,) arrays, or None
+    activations : sequence of str or int
+        Of each layer, the last included: names, or codes (see `activation_code`). In compiled code a tuple, list or
+        array of codes.
+
+    Returns
+    -------
+    Network
+        Made for derivatives with respect to the inputs as well.
+
+    Raises
+    ------
+    ValueError
+        If numbers or shapes do not fit, or there is no such activation.
+    """
+    weights = [np.ascontiguousarray(matrix) for matrix in weights]
+    dtype = np.result_type(*weights)
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"weights are {dtype}; accepted: float32 or float64")
+    codes = [activation_code(a, dtype) if isinstance(a, str) else int(a) for a in activations]
+    weights, biases = ([np.asarray(array, dtype) for array in group] for group in (weights, biases or ()))
+    return _assemble(weights, biases, codes)
+
+
+@overload(network)
+def _compiled_network(weights, biases, activations):
+    if isinstance(biases, types.NoneType):
+        return lambda weights, biases, activations: _assemble(weights, weights[:0], activations)
+    return lambda weights, biases, activations: _assemble(weights, biases, activations)
+
+
+@allocating
+def _extent(network):
+    """(panels of all inputs and outputs, panels of the inputs, panels of the widest of them)."""
+    size, layers = WIDTH_BYTES // network.weights.itemsize, network.layers
+    inputs = (layers[0]["n_in"] + size - 1) // size
+    total, widest = inputs, inputs
+    for l in range(len(layers)):
+        panels = (layers[l]["n_out"] + size - 1) // size
+        total, widest = total + panels, max(widest, panels)
+    return total, inputs, widest
+
+
+@allocating
+def workspaces(network, rows, count):
+    """Scratch memory for `count` threads, each of which takes its share with `workspace_of` (see `workspace`).
+
+    Returns
+    -------
+    RowsWorkspace
+        Of arrays with a row for each thread.
+    """
+    total, inputs, widest = _extent(network)
+    block = (min(rows, BLOCK) + ROWS - 1) // ROWS * ROWS
+    panel = WIDTH_BYTES // network.weights.itemsize * block
+    like = network.weights
+    activations, deltas = _shares(count, total * panel, like), _shares(count, (total - inputs) * panel, like)
+    return RowsWorkspace(block, activations, deltas, _shares(count, 2 * widest * panel, like))
+
+
+@allocating
+def taylor_workspaces(network, rows, count):
+    """Scratch memory for `count` threads, like `workspaces`, for second derivatives.
+
+    Returns
+    -------
+    TaylorWorkspace
+    """
+    n_in, like = network.layers[0]["n_in"], network.weights
+    total, inputs, _ = _extent(network)
+    block = (min(rows, max(BLOCK // n_in, 1)) + ROWS - 1) // ROWS * ROWS
+    panel = WIDTH_BYTES // like.itemsize * block
+    units, streams = (total - inputs) * panel, 2 * n_in
+    activations, jets = _shares(count, total * panel, like), _shares(count, 4 * units, like)
+    tangents, net_tangents = _shares(count, streams * units, like), _shares(count, streams * units, like)
+    return TaylorWorkspace(block, activations, jets, tangents, net_tangents)
+
+
+def workspace_of(spaces, thread):
+    """One thread's share of `workspaces` or `taylor_workspaces`: views, no memory of its own."""
+    return type(spaces)(spaces.block, *(array[thread] for array in spaces[1:]))
+
+
+@overload(workspace_of)
+def _compiled_workspace_of(spaces, thread):
+    if spaces.instance_class is RowsWorkspace:
+        return lambda spaces, thread: RowsWorkspace(
+            spaces.block, spaces.activations[thread], spaces.deltas[thread], spaces.scratch[thread]
+        )
+    return lambda spaces, thread: TaylorWorkspace(
+        spaces.block,
+        spaces.activations[thread],
+        spaces.jets[thread],
+        spaces.tangents[thread],
+        spaces.net_tangents[thread],
+    )
+
+
+@allocating
+def workspace(network, rows):
+    """Scratch memory for one thread, for values and first derivatives of up to `rows` rows at a time.
+
+    More rows can be asked for: they are then done a block of rows at a time. One row is enough for `forward_one`.
+
+    Parameters
+    ----------
+    network : Network
+    rows : int
+
+    Returns
+    -------
+    RowsWorkspace
+    """
+    return workspace_of(workspaces(network, rows, 1), 0)
+
+
+@allocating
+def taylor_workspace(network, rows):
+    """Scratch memory for one thread, like `workspace`, for second derivatives; with many inputs in smaller blocks.
+
+    Returns
+    -------
+    TaylorWorkspace
+    """
+    return workspace_of(taylor_workspaces(network, rows, 1), 0)
+
+
+@allocating
+def optimizer_state(network, kind):
+    """What an optimiser has to remember of a network, before its first update.
+
+    Parameters
+    ----------
+    network : Network
+    kind : int
+        SGD, MOMENTUM, NESTEROV, ADAM or ADAMW.
+
+    Returns
+    -------
+    State
+    """
+    weights = network.weights
+    first = _zeros(weights.size if kind > SGD else 0, weights)
+    return State(first, _zeros(weights.size if kind >= ADAM else 0, weights), np.zeros(1, np.int64))
+
+
+@allocating
+def packed_gradient(network):
+    """A new array for a gradient, packed like the weights: zeros."""
+    return _zeros(network.weights.size, network.weights)
+
+
+def data(network, x, y, weights=None):
+    """Samples for the drivers, in the order in which they lie.
+
+    Parameters
+    ----------
+    network : Network
+    x : (N, n_in) array, row-major, of the network's dtype
+    y : (N, n_out) array of the same kind, or (N,) int64 class numbers
+    weights : (N,) array of the same dtype, optional; of each sample in the loss
+
+    Returns
+    -------
+    Data
+    """
+    none, weights = np.empty(0, np.int64), np.empty(0, x.dtype) if weights is None else weights
+    if y.ndim == 2:
+        return Data(x, y, none, none, weights)
+    return Data(x, np.empty((0, network.layers["n_out"][-1]), x.dtype), y, none, weights)
+
+
+@overload(data)
+def _compiled_data(network, x, y, weights=None):
+    if weights is None or isinstance(weights, types.NoneType | types.Omitted):
+        return lambda network, x, y, weights=None: data(network, x, y, np.empty(0, x.dtype))
+    if y.ndim == 2:
+        return lambda network, x, y, weights=None: Data(x, y, np.empty(0, np.int64), np.empty(0, np.int64), weights)
+
+    def labelled(network, x, y, weights=None):
+        n_out = network.layers[len(network.layers) - 1]["n_out"]
+        return Data(x, np.empty((0, n_out), x.dtype), y, np.empty(0, np.int64), weights)
+
+    return labelled
+
+
+@allocating
+def progress(network):
+    """What the drivers add up as they go: zeros, to start from."""
+    return Progress(np.zeros(1), np.zeros(len(network.layers)), np.zeros(1, np.int64), np.zeros(0))

@@ -1,0 +1,85 @@
+"""Updates of a whole network from a gradient, and the settings of optimisers with their usual values."""
+
+import math
+
+from ..functions.updates import Optimizer, update
+from ..jit import allocating, njit
+from ..layout.network import transpose
+from ..tile.operations import width
+
+
+@allocating
+def optimizer(
+    kind,
+    learning_rate=1e-3,
+    momentum=0.9,
+    beta2=0.999,
+    epsilon=1e-8,
+    weight_decay=0.01,
+    l2=0.0,
+    clip_norm=0.0,
+    mean=True,
+    update_biases=True,
+    average_l2=False,
+    epsilon_hat=False,
+):
+    """An optimiser with its settings (see `updates.Optimizer`); what a kind does not use is ignored.
+
+    Parameters
+    ----------
+    kind : int
+        SGD, MOMENTUM, NESTEROV, ADAM or ADAMW.
+    learning_rate, momentum, beta2, epsilon, weight_decay, l2, clip_norm : float
+    mean, update_biases, average_l2, epsilon_hat : bool
+
+    Returns
+    -------
+    Optimizer
+    """
+    moments = float(momentum), float(beta2), float(epsilon)
+    rates, limit = (float(learning_rate), float(l2)), float(clip_norm)
+    flags = mean, update_biases, average_l2, epsilon_hat
+    return Optimizer(kind, *rates, *moments, float(weight_decay), limit, *flags)
+
+
+@njit
+def gradient_norm(network, gradient, biases):
+    """The Euclidean norm of a packed gradient, with or without the biases."""
+    size, total = width(gradient), 0.0
+    for l in range(len(network.layers)):
+        layer = network.layers[l]
+        for p in range((layer.n_out + size - 1) // size):
+            start = layer.weights + p * (layer.n_in + 1) * size
+            for i in range(start if biases and layer.bias else start + size, start + (layer.n_in + 1) * size):
+                total += gradient[i] * gradient[i]
+    return math.sqrt(total)
+
+
+@njit
+def update_network(network, state, gradient, optimizer, scale):
+    """Make one update of all weights, and of their transposes, from `scale` times a gradient.
+
+    Parameters
+    ----------
+    network : Network; its weights are updated
+    state : State of this network and kind of optimiser (see `construction.optimizer_state`); updated
+    gradient : 1-D array packed like network.weights
+    optimizer : Optimizer; its `mean` is not looked at
+    scale : float; 1 / N makes the mean of a gradient summed over N rows
+    """
+    weights, size = network.weights, width(network.weights)
+    l2 = optimizer.l2 * (scale if optimizer.average_l2 else 1.0)
+    if optimizer.clip_norm > 0:
+        norm = scale * gradient_norm(network, gradient, optimizer.update_biases)
+        scale = scale * (optimizer.clip_norm / norm if norm > optimizer.clip_norm else 1.0)
+    for l in range(len(network.layers)):
+        layer = network.layers[l]
+        for column in range(0, layer.n_out, size):
+            start = layer.weights + column // size * (layer.n_in + 1) * size
+            if layer.bias and optimizer.update_biases:
+                update(weights, state, gradient[start : start + size], start, start + size, optimizer, scale, l2, False)
+            start, stop = start + size, start + (layer.n_in + 1) * size
+            update(weights, state, gradient[start:stop], start, stop, optimizer, scale, l2, True)
+            if layer.transposed >= 0:
+                transpose(network, l, column, 0, layer.n_in)
+    state.steps[0] += 1

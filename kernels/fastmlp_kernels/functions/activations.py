@@ -1,0 +1,237 @@
+"""The elementwise activations: each a scalar function of the net input z that gives the pair (g(z), g'(z)).
+
+Value and slope come together because they share their exponential; where a loop uses only one of them, the compiler
+drops the other. Both stay in the dtype of z, are right to 3 epsilon · max(|g|, 1) and, of all but `exp`, finite for |z|
+up to 1e38; they have no branches, so that loops over them become vector code. NaN gives the value NaN. Softmax is not
+elementwise: it is found with the losses.
+
+Beside each stands its curvature, the pair (g''(z), g'''(z)) that second derivatives with respect to the inputs, and
+their gradients, are made of: right to 8 epsilon, and 0 or that from below at a kink.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from ..jit import njit
+from .scalar import fma, like
+from .vectormath import clip, erfcx, expm1, log1p
+from .vectormath import exp as _exp
+from .vectormath import tanh as _tanh
+
+LEAKY_SLOPE = 0.01
+# G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, Self-normalizing neural networks (2017), equation 14.
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+FAR = 1000.0  # beyond it exp(-|z|) and exp(-z²/2) are 0 in either dtype
+
+
+@njit
+def identity(z):
+    """The net input itself."""
+    return z, like(1.0, z)
+
+
+@njit
+def no_curvature(z):
+    """That of the piecewise linear activations."""
+    zero = like(0.0, z)
+    return zero, zero
+
+
+@njit
+def unknown_curvature(z):
+    """NaN: that of an activation whose higher derivatives are not known."""
+    unknown = like(np.nan, z)
+    return unknown, unknown
+
+
+@njit
+def threshold(z):
+    """The Heaviside step: 1 for z >= 0, else 0. Its slope is 0 everywhere, so it can not be trained."""
+    zero, one = like(0.0, z), like(1.0, z)
+    return one if z >= zero else (zero if z < zero else z), zero
+
+
+@njit
+def sigmoid(z):
+    """1 / (1 + e⁻ᶻ), from exp(-|z|), which can not overflow; the slope a (1 - a) is the same on both sides of 0."""
+    zero, one = like(0.0, z), like(1.0, z)
+    e = _exp(-abs(z))
+    right = one / (one + e)
+    left = e * right
+    return left if z < zero else right, left * right
+
+
+@njit
+def sigmoid_curvature(z):
+    """With s = a (1 - a): s (1 - 2 a) and s (1 - 6 s)."""
+    a, s = sigmoid(z)
+    one = like(1.0, z)
+    return s * fma(like(-2.0, z), a, one), s * fma(like(-6.0, z), s, one)
+
+
+@njit
+def tanh(z):
+    """The hyperbolic tangent a, slope 1 - a²."""
+    a = _tanh(z)
+    return a, fma(-a, a, like(1.0, z))
+
+
+@njit
+def tanh_curvature(z):
+    """With s = 1 - a²: -2 a s and -2 s (1 - 3 a²)."""
+    a, s = tanh(z)
+    twice = like(-2.0, z) * s
+    return twice * a, twice * fma(like(-3.0, z) * a, a, like(1.0, z))
+
+
+@njit
+def relu(z):
+    """The larger of z and 0, slope 0 at 0."""
+    zero, one = like(0.0, z), like(1.0, z)
+    off = z <= zero  # so put, NaN comes out NaN
+    return zero if off else z, zero if off else one
+
+
+@njit
+def leaky_relu(z):
+    """The net input above 0, z / 100 below; slope 1/100 at 0."""
+    off, slope = z <= like(0.0, z), like(LEAKY_SLOPE, z)
+    return slope * z if off else z, slope if off else like(1.0, z)
+
+
+@njit
+def elu(z):
+    """The net input above 0, eᶻ - 1 below (D.-A. Clevert, T. Unterthiner, S. Hochreiter 2016, with alpha = 1)."""
+    zero, one = like(0.0, z), like(1.0, z)
+    off = z <= zero
+    below = expm1(z if off else zero)
+    return below if off else z, below + one if off else one
+
+
+@njit
+def elu_curvature(z):
+    """Zero above 0, eᶻ below, both."""
+    zero = like(0.0, z)
+    off = z <= zero
+    below = _exp(z if off else zero)
+    curvature = below if off else zero
+    return curvature, curvature
+
+
+@njit
+def selu(z):
+    """SELU_SCALE times (z above 0, SELU_ALPHA (eᶻ - 1) below); at 0 the slope from below."""
+    zero, scale, limit = like(0.0, z), like(SELU_SCALE, z), like(SELU_SCALE * SELU_ALPHA, z)
+    off = z <= zero
+    below = limit * expm1(z if off else zero)
+    return below if off else scale * z, below + limit if off else scale
+
+
+@njit
+def selu_curvature(z):
+    """SELU_SCALE · SELU_ALPHA times that of `elu`."""
+    curvature = like(SELU_SCALE * SELU_ALPHA, z) * elu_curvature(z)[0]
+    return curvature, curvature
+
+
+@njit
+def exp(z):
+    """e to the z, which is its own slope: for outputs that are rates."""
+    a = _exp(z)
+    return a, a
+
+
+@njit
+def softplus(z):
+    """log(1 + eᶻ) as max(z, 0) + log(1 + exp(-|z|)); its slope is the sigmoid."""
+    zero, one = like(0.0, z), like(1.0, z)
+    off = z <= zero
+    e = _exp(-abs(z))
+    return (zero if off else z) + log1p(e), (e if off else one) / (one + e)
+
+
+@njit
+def softplus_curvature(z):
+    """The first two derivatives of the sigmoid."""
+    return sigmoid(z)[1], sigmoid_curvature(z)[0]
+
+
+@njit
+def silu(z):
+    """z·sigmoid(z) (S. Elfwing, E. Uchibe, K. Doya 2018)."""
+    far = like(FAR, z)
+    raised = clip(z, -far, like(np.inf, z))  # -FAR·0 for -inf·0, which is NaN
+    s, slope = sigmoid(z)
+    return raised * s, fma(clip(z, -far, far), slope, s)
+
+
+@njit
+def silu_curvature(z):
+    """With the sigmoid's derivatives s, s', s'': 2 s + z s' and 3 s' + z s''."""
+    far = like(FAR, z)
+    near, slope = clip(z, -far, far), sigmoid(z)[1]
+    second, third = sigmoid_curvature(z)
+    return fma(near, second, like(2.0, z) * slope), fma(near, third, like(3.0, z) * second)
+
+
+@njit
+def gelu(z):
+    """z·Φ(z) with Φ the normal distribution function (D. Hendrycks, K. Gimpel 2016): the exact form, not tanh.
+
+    Φ(-|z|) = exp(-z²/2) erfcx(|z|/√2) / 2 shares its exponential with the slope Φ + z·exp(-z²/2) / √(2π), and keeps
+    digits that 1 + erf(z/√2) would cancel.
+    """
+    zero, one, half, far = like(0.0, z), like(1.0, z), like(0.5, z), like(FAR, z)
+    raised = clip(z, -far, like(np.inf, z))  # as in silu
+    near = clip(z, -far, far)
+    e = _exp(-half * near * near)
+    tail = half * e * erfcx(abs(near) * like(math.sqrt(0.5), z))
+    phi = one - tail if near > zero else tail
+    return raised * phi, fma(near * e, like(1.0 / math.sqrt(2.0 * math.pi), z), phi)
+
+
+@njit
+def gelu_curvature(z):
+    """With the normal density p = exp(-z²/2) / √(2π): p (2 - z²) and p z (z² - 4)."""
+    far = like(FAR, z)
+    near = clip(z, -far, far)
+    density = like(1.0 / math.sqrt(2.0 * math.pi), z) * _exp(like(-0.5, z) * near * near)
+    return density * fma(-near, near, like(2.0, z)), density * near * fma(near, near, like(-4.0, z))
+
+
+class Activation(NamedTuple):
+    """An activation as networks know it.
+
+    Attributes
+    ----------
+    function : the compiled function
+    init : the initialiser that suits it
+    differentiable : whether it can be trained
+    curvature : the compiled function that gives the pair (g''(z), g'''(z)), NaN where not known
+    cached : whether machine code that holds it may be kept on disk
+    """
+
+    function: Callable
+    init: str
+    differentiable: bool = True
+    curvature: Callable = unknown_curvature
+    cached: bool = True
+
+
+ACTIVATIONS = {
+    "identity": Activation(identity, "glorot_uniform", curvature=no_curvature),
+    "threshold": Activation(threshold, "glorot_uniform", differentiable=False, curvature=no_curvature),
+    "sigmoid": Activation(sigmoid, "glorot_uniform", curvature=sigmoid_curvature),
+    "tanh": Activation(tanh, "glorot_uniform", curvature=tanh_curvature),
+    "relu": Activation(relu, "he_uniform", curvature=no_curvature),
+    "leaky_relu": Activation(leaky_relu, "he_uniform", curvature=no_curvature),
+    "elu": Activation(elu, "he_uniform", curvature=elu_curvature),
+    "selu": Activation(selu, "lecun_normal", curvature=selu_curvature),
+    "exp": Activation(exp, "glorot_uniform", curvature=exp),
+    "softplus": Activation(softplus, "glorot_uniform", curvature=softplus_curvature),
+    "silu": Activation(silu, "he_uniform", curvature=silu_curvature),
+    "gelu": Activation(gelu, "he_uniform", curvature=gelu_curvature),
+}

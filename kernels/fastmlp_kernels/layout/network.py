@@ -1,0 +1,192 @@
+"""A network as plain arrays: the table of its layers, and its weights packed for the products."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from ..functions.activation_table import JETS, SLOPES, SOFTMAX, VALUES, activation_address, activation_code
+from ..jit import SOURCES, allocating, njit
+from ..memory import aligned
+from ..tile.operations import WIDTH_BYTES, load_columns, store, width
+from .panels import all_finite, unpack_rows
+
+# One record a layer. Packed weights are the layer's augmented matrix: row 0 the biases, the rest the weights.
+LAYER = np.dtype(
+    [
+        ("n_in", np.int64),
+        ("n_out", np.int64),
+        ("bias", np.int64),  # rows of biases in the flat parameters: 1 or 0
+        ("params", np.int64),  # offset of the first row in the flat parameters
+        ("weights", np.int64),  # offset of the augmented matrix in `weights`: panels of n_in + 1 rows
+        ("transposed", np.int64),  # offset of its transpose in `transposed`: panels of n_out rows; -1: not kept
+        ("inputs", np.int64),  # first panel of the layer's inputs in a block's activations
+        ("outputs", np.int64),  # first panel of its outputs there
+        ("deltas", np.int64),  # first panel of its error signal in a block's deltas
+        ("values", np.int64),  # address of the activation; 0: none (identity, softmax)
+        ("slopes", np.int64),  # address of the activation with its derivative; 0: none (softmax)
+        ("jets", np.int64),  # address of the activation with its first three derivatives; 0: none (softmax)
+        ("dropout", np.float64),  # share of the units that training drops
+        ("seed", np.int64),  # of the random numbers that choose them
+        # Not used, but part of the type. Numba keeps the machine code of a user's function by its file and the types of
+        # its arguments: so it is compiled anew for a network of other kernels.
+        (f"sources_{SOURCES}", np.int64),
+    ],
+    align=True,
+)
+
+
+class Network(NamedTuple):
+    """What the kernels know of a network.
+
+    Attributes
+    ----------
+    layers : (L,) record array of LAYER
+    weights : 1-D array
+        Every layer's augmented matrix in panels, columns padded with zeros.
+    transposed : 1-D array
+        The transposed weights, in panels, for the way back: of the first layer only in networks that are made for
+        derivatives with respect to their inputs.
+    softmax : bool
+        Whether the outputs are a softmax.
+    """
+
+    layers: np.ndarray
+    weights: np.ndarray
+    transposed: np.ndarray
+    softmax: bool
+
+
+@allocating
+def lay_out(layers, sizes, codes, bias, inputs, itemsize):
+    """Fill in the table of the layers; returns how many numbers (packed weights, transposed weights) there are."""
+    size = WIDTH_BYTES // itemsize
+    params, weights, transposed, before = 0, 0, 0, 0
+    for l in range(len(layers)):
+        layer, n_in, n_out = layers[l], sizes[l], sizes[l + 1]
+        panels, input_panels, kept = (n_out + size - 1) // size, (n_in + size - 1) // size, l > 0 or inputs
+        layer.n_in, layer.n_out, layer.bias = n_in, n_out, bias
+        layer.params, layer.weights, layer.transposed = params, weights, transposed if kept else -1
+        layer.inputs, layer.outputs = before, before + input_panels
+        layer.deltas = before + input_panels - (sizes[0] + size - 1) // size
+        layer.values = activation_address(codes[l], itemsize, VALUES)
+        layer.slopes = activation_address(codes[l], itemsize, SLOPES)
+        layer.jets = activation_address(codes[l], itemsize, JETS)
+        layer.dropout, layer.seed = 0.0, 0
+        params += (n_in + bias) * n_out
+        weights += (n_in + 1) * panels * size
+        transposed += n_out * input_panels * size if kept else 0
+        before += input_panels
+    return weights, transposed
+
+
+def build(sizes, dtype, bias=True, codes=None, inputs=False):
+    """An empty network.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Units of each layer, inputs first.
+    dtype : float32 or float64
+    bias : bool
+        Whether the flat parameters hold a row of biases for each layer.
+    codes : sequence of int, optional
+        Each layer's activation (see `codes`); the identity by default.
+    inputs : bool
+        Whether the transposed weights of the first layer are kept, for derivatives with respect to the inputs.
+
+    Returns
+    -------
+    Network
+        All weights zero. Flat parameters hold layer after layer, row-major: biases first, then weights.
+    """
+    codes = codes or [activation_code("identity", dtype)] * (len(sizes) - 1)
+    layers, counts = _laid_out(tuple(sizes), np.dtype(dtype).itemsize, bias, tuple(codes), inputs)
+    return Network(layers.copy(), *(aligned(count, dtype, 0) for count in counts), codes[-1] == SOFTMAX)
+
+
+@functools.lru_cache
+def _laid_out(sizes, itemsize, bias, codes, inputs):
+    """What networks of the same layers share: (their table, how many weights they have)."""
+    layers = np.recarray(len(sizes) - 1, LAYER)
+    return layers, lay_out(layers, sizes, codes, bias, inputs, itemsize)
+
+
+@allocating
+def set_dropout(network, rates, seed):
+    """Have training drop units of the hidden layers (see `dropout`).
+
+    Parameters
+    ----------
+    network : Network
+    rates : sequence of float; for each hidden layer the share that is dropped, from 0 on, less than 1
+    seed : int; of the random numbers; the lowest 32 bits count
+    """
+    for l in range(len(network.layers) - 1):
+        network.layers[l]["dropout"] = rates[l]
+        network.layers[l]["seed"] = seed
+
+
+def sizes(network):
+    """Units of each layer, inputs first: a list. (Tables made in compiled code have no attributes in Python.)"""
+    return [int(network.layers["n_in"][0]), *map(int, network.layers["n_out"])]
+
+
+@allocating
+def parameter_count(network):
+    """How many flat parameters a network has (see `pack` and `unpack`)."""
+    last = network.layers[len(network.layers) - 1]
+    return last["params"] + (last["n_in"] + last["bias"]) * last["n_out"]
+
+
+@njit
+def transpose(network, l, column, first, last):
+    """Copy weight rows first..last of the panel at `column` of layer `l` to the transposed weights."""
+    layer, size = network.layers[l], width(network.weights)
+    start = layer.weights + (column // size * (layer.n_in + 1) + 1) * size
+    for q in range(first // size * size, last, size):
+        for c in range(min(size, layer.n_out - column)):
+            target = layer.transposed + (q // size * layer.n_out + column + c) * size
+            for i in range(max(first - q, 0), min(size, last - q)):
+                network.transposed[target + i] = network.weights[start + (q + i) * size + c]
+
+
+@njit
+def pack(network, params):
+    """Copy flat parameters into the packed weights, and their transposes.
+
+    Flat parameters are (n_params,): layer after layer, its biases first, then its weights row by row.
+    """
+    size = width(network.weights)
+    for l in range(len(network.layers)):
+        layer = network.layers[l]
+        start = layer.weights + (1 - layer.bias) * size
+        for row in range(layer.bias + layer.n_in):
+            source = layer.params + row * layer.n_out
+            for column in range(0, layer.n_out, size):
+                values = load_columns(params, source + column, layer.n_out - column)
+                store(values, network.weights, start + column * (layer.n_in + 1) + row * size, size)
+        if layer.transposed >= 0:
+            for column in range(0, layer.n_out, size):
+                transpose(network, l, column, 0, layer.n_in)
+
+
+@njit
+def unpack(params, network, weights):
+    """Copy `weights`, packed like those of `network` (weights, gradients, an optimiser's state), to flat parameters."""
+    size = width(weights)
+    for l in range(len(network.layers)):
+        layer = network.layers[l]
+        rows, start = layer.bias + layer.n_in, layer.weights + (1 - layer.bias) * size
+        matrix = params[layer.params : layer.params + rows * layer.n_out].reshape(rows, layer.n_out)
+        unpack_rows(matrix, 0, weights[start:], rows, layer.n_in + 1)
+
+
+@njit
+def nonfinite_layer(network):
+    """The first layer, counted from 1, that has a weight or bias which is not finite; 0 if there is none."""
+    for l in range(len(network.layers)):
+        layer = network.layers[l]
+        if not all_finite(network.weights[layer.weights :], layer.n_out, layer.n_in + 1, layer.n_in + 1):
+            return l + 1
+    return 0

@@ -1,0 +1,333 @@
+"""Operations on register tiles, for compiled loops: load and store, the step of a product, sums.
+
+All address flat, contiguous arrays by element offset; `stride` is the number of elements between the starts of two
+rows. `rows` must be a literal or a global constant. Offsets are not checked.
+"""
+
+import functools
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils, config
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+
+from .emit import I32, Emitter, Tile
+from .engines import SHAPE
+
+ROWS = SHAPE.rows  # of the tile of a product
+GRADIENT_ROWS = SHAPE.gradient_rows  # of the tile of a gradient
+WIDTH_BYTES = SHAPE.vecs * SHAPE.vector_bytes  # of a tile row
+
+
+@intrinsic
+def width(typing, array):
+    """Columns of a tile of `array`'s dtype, which is also the width of a panel: a constant, so that strides are."""
+
+    def generate(context, builder, signature, args):
+        return context.get_constant(types.intp, WIDTH_BYTES * 8 // array.dtype.bitwidth)
+
+    return types.intp(array), generate
+
+
+@intrinsic
+def tile_memory(typing, array):
+    """An array of the dtype of `array` on the stack, for one tile of a product; not to be returned.
+
+    For what has to go through scalar code.
+    """
+
+    def generate(context, builder, signature, args):
+        itemsize = array.dtype.bitwidth // 8
+        size = ROWS * WIDTH_BYTES // itemsize
+        data = cgutils.alloca_once(builder, context.get_value_type(array.dtype), size)
+        result = context.make_array(signature.return_type)(context, builder)
+        shape, strides = ([context.get_constant(types.intp, number)] for number in (size, itemsize))
+        populate_array(result, data, shape, strides, strides[0], None)
+        return result._getvalue()
+
+    return types.Array(array.dtype, 1, "C")(array), generate
+
+
+def _array_tile(array, rows):
+    """The tile that `rows` rows of `array` make; a typing error where they make none."""
+    if (
+        isinstance(array, types.Array)
+        and array.layout == "C"
+        and array.dtype in (types.float32, types.float64)
+        and hasattr(rows, "literal_value")
+    ):
+        return Tile(array.dtype, rows.literal_value)
+    raise TypingError(
+        f"no tile of {rows} rows of {array}; accepted: a constant, a row-major array of float32 or float64"
+    )
+
+
+def _check(tile, *arrays):
+    """A typing error where an array is not row-major, or not of the tile's dtype."""
+    for array in arrays:
+        if _array_tile(array, types.literal(1)).dtype != tile.dtype:
+            raise TypingError(f"{array} with a tile of {tile.dtype}; accepted: one dtype")
+
+
+@intrinsic(prefer_literal=True)
+def zero(typing, array, rows):
+    """A tile of zeros, of `rows` rows and of `array`'s dtype."""
+    tile = _array_tile(array, rows)
+
+    def generate(context, builder, signature, args):
+        return ir.Constant(tile.registers, None)
+
+    return tile(array, rows), generate
+
+
+@intrinsic(prefer_literal=True)
+def load(typing, array, offset, stride, rows):
+    """The tile whose row r is array[offset + r * stride : ... + width]. A stride of 0 repeats one row."""
+    tile = _array_tile(array, rows)
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(tile, context, builder)
+        pointer = emit.element(signature.args[0], args[0], args[1])
+        return emit.map(lambda r, v: emit.load_vector(emit.row(pointer, args[2], r), v))
+
+    return tile(array, types.intp, types.intp, rows), generate
+
+
+@intrinsic(prefer_literal=True)
+def load_rows(typing, array, offset, stride, rows, count):
+    """Like `load`, touching only the first `count` rows (1 <= count); the rows from `count` on repeat the last."""
+    tile = _array_tile(array, rows)
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(tile, context, builder)
+        pointer = emit.element(signature.args[0], args[0], args[1])
+        return emit.map(lambda r, v: emit.load_vector(emit.row(pointer, args[2], r, args[4]), v))
+
+    return tile(array, types.intp, types.intp, rows, types.intp), generate
+
+
+@intrinsic
+def load_columns(typing, array, offset, count):
+    """The one-row tile array[offset : offset + count], zero in the columns from `count` on; touches nothing else.
+
+    `array` may have two dimensions, row-major.
+    """
+    tile = _array_tile(array, types.literal(1))
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(tile, context, builder)
+        pointer, zeros = emit.element(signature.args[0], args[0], args[1]), ir.Constant(tile.vector, None)
+        masks = emit.columns(args[2])
+        vector, mask = tile.vector, ir.VectorType(ir.IntType(1), tile.lanes)
+        types_ = [vector.as_pointer(), I32, mask, vector]
+        name = f"llvm.masked.load.v{tile.lanes}f{tile.dtype.bitwidth}.p0"
+        masked = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, types_), name)
+        align = I32(tile.align)
+        return emit.map(lambda r, v: builder.call(masked, [emit.vector(pointer, v), align, masks[v], zeros]))
+
+    return tile(array, types.intp, types.intp), generate
+
+
+@intrinsic
+def keep_columns(typing, tile, count):
+    """`tile` with zeros in the columns from `count` on, whatever was there."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(tile, context, builder)
+        masks, zeros = emit.columns(args[1]), ir.Constant(tile.vector, None)
+        return emit.map(lambda r, v: builder.select(masks[v], emit.register(args[0], r, v), zeros))
+
+    return tile(tile, types.intp), generate
+
+
+@intrinsic
+def join_columns(typing, left, right, count):
+    """The first `count` columns of `left`, and of `right` those from `count` on."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(left, context, builder)
+        masks = emit.columns(args[2])
+        return emit.map(lambda r, v: builder.select(masks[v], *(emit.register(tile, r, v) for tile in args[:2])))
+
+    return left(left, left, types.intp), generate
+
+
+@intrinsic
+def spread(typing, number):
+    """The one-row tile with the float `number` in every column."""
+    tile = Tile(number, 1)
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(tile, context, builder)
+        splat = emit.splat(args[0])
+        return emit.map(lambda r, v: splat)
+
+    return tile(number), generate
+
+
+@intrinsic
+def store(typing, acc, array, offset, stride):
+    """array[offset + r * stride + c] = acc[r, c]."""
+    _check(acc, array)
+
+    def generate(context, builder, signature, args):
+        acc, array, offset, stride = args
+        emit = Emitter(signature.args[0], context, builder)
+        pointer = emit.element(signature.args[1], array, offset)
+        for r, v in emit.indices():
+            emit.store_vector(emit.register(acc, r, v), emit.row(pointer, stride, r), v)
+        return context.get_dummy_value()
+
+    return types.void(acc, array, types.intp, types.intp), generate
+
+
+@intrinsic
+def store_rows(typing, acc, array, offset, stride, count):
+    """Like `store`, for the first `count` rows only (1 <= count)."""
+    _check(acc, array)
+
+    def generate(context, builder, signature, args):
+        acc, array, offset, stride, count = args
+        emit = Emitter(signature.args[0], context, builder)
+        pointer = emit.element(signature.args[1], array, offset)
+        # Last row first: rows that must not be stored go where row count - 1 is written over them. No branches.
+        for r, v in reversed(list(emit.indices())):
+            emit.store_vector(emit.register(acc, r, v), emit.row(pointer, stride, r, count), v)
+        return context.get_dummy_value()
+
+    return types.void(acc, array, types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
+def rank1(typing, acc, a, a_offset, a_stride, b, b_offset):
+    """acc[r, c] + a[a_offset + r * a_stride] * b[b_offset + c], fused: the one operation that products are made of."""
+    _check(acc, a, b)
+
+    def generate(context, builder, signature, args):
+        acc, a, a_offset, a_stride, b, b_offset = args
+        emit = Emitter(signature.args[0], context, builder)
+        left = emit.element(signature.args[1], a, a_offset)
+        right = emit.element(signature.args[4], b, b_offset)
+        b_vectors = [emit.load_vector(right, v) for v in range(SHAPE.vecs)]
+        a_vectors = [emit.splat(builder.load(emit.row(left, a_stride, r))) for r in range(emit.tile.rows)]
+        return emit.map(lambda r, v: emit.multiply_add(a_vectors[r], b_vectors[v], emit.register(acc, r, v)))
+
+    return acc(acc, a, types.intp, types.intp, b, types.intp), generate
+
+
+def _elementwise(left, right, instruction):
+    """Signature and code of an operation that is one instruction for each pair of registers."""
+
+    def generate(context, builder, signature, args):
+        emit, combine = Emitter(left, context, builder), getattr(builder, instruction)
+        return emit.map(lambda r, v: combine(emit.register(args[0], r, v), emit.register(args[1], r, v)))
+
+    return left(left, right), generate
+
+
+@intrinsic
+def add(typing, left, right):
+    """left + right, elementwise."""
+    return _elementwise(left, right, "fadd")
+
+
+@intrinsic
+def subtract(typing, left, right):
+    """left - right, elementwise."""
+    return _elementwise(left, right, "fsub")
+
+
+@intrinsic
+def multiply(typing, left, right):
+    """left * right, elementwise."""
+    return _elementwise(left, right, "fmul")
+
+
+@intrinsic
+def multiply_add(typing, left, right, acc):
+    """left * right + acc, elementwise and fused."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(signature.args[0], context, builder)
+        return emit.map(lambda r, v: emit.multiply_add(*(emit.register(arg, r, v) for arg in args)))
+
+    return acc(left, right, acc), generate
+
+
+@intrinsic
+def sum_rows(typing, tile):
+    """The one-row tile of column sums, added from the first row to the last."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(signature.args[0], context, builder)
+
+        def column(_, v):
+            sums = emit.register(args[0], 0, v)
+            for r in range(1, emit.tile.rows):
+                sums = builder.fadd(sums, emit.register(args[0], r, v))
+            return sums
+
+        return Emitter(signature.return_type, context, builder).map(column)
+
+    return Tile(tile.dtype, 1)(tile), generate
+
+
+@intrinsic
+def total(typing, tile):
+    """The sum of all elements of a one-row tile, added from left to right."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(signature.args[0], context, builder)
+        result = ir.Constant(emit.tile.vector.element, 0.0)
+        for v in range(SHAPE.vecs):
+            for lane in range(emit.tile.lanes):
+                result = builder.fadd(result, builder.extract_element(emit.register(args[0], 0, v), I32(lane)))
+        return result
+
+    return tile.dtype(tile), generate
+
+
+@intrinsic
+def largest(typing, tile):
+    """The largest element of a one-row tile; any if one is NaN."""
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(signature.args[0], context, builder)
+
+        def larger(left, right):
+            return builder.select(builder.fcmp_ordered(">", left, right), left, right)
+
+        best, lanes = functools.reduce(larger, (emit.register(args[0], 0, v) for v in range(SHAPE.vecs))), tile.lanes
+        while lanes > 1:  # halves, one beside the other
+            lanes //= 2
+            halves = [ir.Constant(ir.VectorType(I32, lanes), [*range(start, start + lanes)]) for start in (0, lanes)]
+            best = larger(*(builder.shuffle_vector(best, ir.Constant(best.type, ir.Undefined), h) for h in halves))
+        return builder.extract_element(best, I32(0))
+
+    return tile.dtype(tile), generate
+
+
+if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
+    from .emulation import (  # noqa: F401
+        add,
+        join_columns,
+        keep_columns,
+        largest,
+        load,
+        load_columns,
+        load_rows,
+        multiply,
+        multiply_add,
+        rank1,
+        spread,
+        store,
+        store_rows,
+        subtract,
+        sum_rows,
+        tile_memory,
+        total,
+        width,
+        zero,
+    )

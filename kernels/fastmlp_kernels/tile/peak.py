@@ -1,0 +1,56 @@
+"""The fused-multiply-add peak of this CPU: product tiles in registers, with operands that never leave the L1 cache."""
+
+import time
+
+import numba
+import numpy as np
+from numba import prange
+
+from ..jit import parallel_njit
+from ..memory import aligned
+from .operations import ROWS, WIDTH_BYTES, load, rank1, store, width
+
+STEPS = 100_000  # some 0.2 ms a run: short, so that the best of many is one that nothing disturbed
+SECONDS = 0.5  # of such runs
+
+
+@parallel_njit
+def _multiply_add(buffers, steps):
+    """`steps` rank-1 updates of a tile in each row of `buffers`, one thread a row."""
+    for thread in prange(len(buffers)):
+        buffer = buffers[thread]
+        acc = load(buffer, 0, 0, ROWS)
+        for _ in range(steps):
+            acc = rank1(acc, buffer, 0, 1, buffer, 0)
+        store(acc, buffer, 0, width(buffer))
+
+
+def fma_peak(dtype=np.float32, threads=None):
+    """Measure the peak rate of fused multiply-adds: of many short runs the fastest counts, as a peak is a maximum.
+
+    Parameters
+    ----------
+    dtype : float32 or float64
+    threads : int, optional
+        All of Numba's by default.
+
+    Returns
+    -------
+    float
+        Floating-point operations per second, two for each multiply-add.
+    """
+    previous = numba.get_num_threads()
+    threads = threads or previous
+    dtype = np.dtype(dtype)
+    columns = WIDTH_BYTES // dtype.itemsize
+    buffers = aligned((threads, ROWS * columns), dtype, 0)
+    _multiply_add(buffers, 1)
+    numba.set_num_threads(threads)
+    try:
+        best, end = float("inf"), time.perf_counter() + SECONDS
+        while (start := time.perf_counter()) < end:
+            _multiply_add(buffers, STEPS)
+            best = min(best, time.perf_counter() - start)
+    finally:
+        numba.set_num_threads(previous)
+    return threads * STEPS * 2 * ROWS * columns / best
