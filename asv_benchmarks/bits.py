@@ -84,7 +84,9 @@ def compute(setting):
         batch_size=setting["batch_size"],
         label_smoothing=smoothing,
         seed=setting["seed"],
-        **{k: setting[k] for k in ("reduction", "l2", "average_l2", "update_biases", "threads", "clip_norm", "dropout")},
+        **{
+            k: setting[k] for k in ("reduction", "l2", "average_l2", "update_biases", "threads", "clip_norm", "dropout")
+        },
     )
     yield net.predict(x)
     yield np.array(net.evaluate(x, y, setting["loss"], sample_weight=weights))
@@ -156,7 +158,11 @@ def digests(numbers):
 def worker(folder, tile, count):
     """A process that prints the digests that the sources in a folder give with a tile."""
     path = os.pathsep.join([str(folder), str(folder / "kernels")])
-    environment = os.environ | {"PYTHONPATH": path, "FASTMLP_CACHE_DIR": str(SOURCES / "compiled"), "FASTMLP_TILE": tile}
+    environment = os.environ | {
+        "PYTHONPATH": path,
+        "FASTMLP_CACHE_DIR": str(SOURCES / "compiled"),
+        "FASTMLP_TILE": tile,
+    }
     environment.setdefault("NUMBA_NUM_THREADS", "4")
     command = [sys.executable, __file__, "--count", str(count), "--worker"]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)

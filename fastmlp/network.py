@@ -8,14 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 from fastmlp_kernels.drivers import plan, prediction, training
+from fastmlp_kernels.drivers.workspace import prediction_scratch
 from fastmlp_kernels.embed import make as construction
 from fastmlp_kernels.functions import updates
 from fastmlp_kernels.functions.activation_table import SOFTMAX, activation_code
 from fastmlp_kernels.functions.activations import ACTIVATIONS
 from fastmlp_kernels.layout import network as packed
 from fastmlp_kernels.layout.panels import unpack_rows
-from fastmlp_kernels.products import first_layer as inputs
+from fastmlp_kernels.layout.samples import Data
 from fastmlp_kernels.products.first_layer import network_for, row_count
+from fastmlp_kernels.tile.engines import engine_of
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import checks, files, losses, weighting
@@ -210,7 +212,7 @@ class MLP:
         x = checks.inputs("X", X, self.sizes[0], self.dtype)
         network, rows = network_for(self.kernel_network(), x), row_count(x)
         outputs = np.empty((rows, self.sizes[-1]), self.dtype)
-        activations, block = plan.scratch(network, rows, sharing(self.sizes, rows))
+        activations, block = prediction_scratch(network, rows, sharing(self.sizes, rows))
         run = prediction.predict if len(activations) > 1 else prediction.predict_serial
         tickets = np.zeros(2, np.int64)
         run(outputs, network, activations, x, AS_THEY_COME, block, tickets)
@@ -230,7 +232,7 @@ class MLP:
         data, loss = self.data(X, y, loss, sample_weight)
         network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
         threads = sharing(self.sizes, rows)
-        workspace = plan.workspace(network, 0, threads, rows)
+        workspace = training.workspace(network, 0, threads, rows)
         run = training.evaluate if threads > 1 else training.evaluate_serial
         total = run(network, workspace, data, self.kernel_loss(loss), threads)
         if not np.isfinite(total):
@@ -300,9 +302,9 @@ class MLP:
         total, gradient, workspace, network, rows = passes
         activations, deltas = [], []
         for n, start in zip(self.sizes, [0, *network.layers.outputs], strict=True):
-            activations.append(self._rows(workspace.activations[0], start, n, rows, workspace.block))
+            activations.append(self._rows(workspace.blocks.activations[0], start, n, rows, workspace.block_rows))
         for n, start in zip(self.sizes[1:], network.layers.deltas, strict=True):
-            deltas.append(self._rows(workspace.deltas[0], start, n, rows, workspace.block))
+            deltas.append(self._rows(workspace.blocks.deltas[0], start, n, rows, workspace.block_rows))
         biases = self.biases or [0] * len(self.weights)
         net_inputs = [a @ w + b for a, w, b in zip(activations, self.weights, biases, strict=False)]
         return Backpropagation(total, net_inputs, activations, deltas, gradient)
@@ -370,7 +372,7 @@ class MLP:
         x = checks.inputs("X", X, self.sizes[0], self.dtype)
         rows = row_count(x)
         weights = weighting.sample_weights("sample_weight", sample_weight, rows, self.dtype)
-        return inputs.Data(x, *self.targets("y", y, rows, loss), AS_THEY_COME, weights), loss
+        return Data(x, *self.targets("y", y, rows, loss), AS_THEY_COME, weights), loss
 
     def _differentiate(self, X, y, loss, reduction, sample_weight, one_block=False):
         """The loss and its gradient over a batch, and where they come from: (..., workspace, network, rows)."""
@@ -380,7 +382,9 @@ class MLP:
         scale = self._scale(reduction, data)
         threads = 1 if one_block else sharing(self.sizes, rows)
         nonzeros = plan.most_nonzeros(data.x, rows)
-        workspace = plan.workspace(network, rows, threads, block=rows if one_block else None, nonzeros=nonzeros)
+        workspace = training.workspace(
+            network, rows, threads, block_rows=rows if one_block else None, nonzeros=nonzeros
+        )
         progress, nothing = construction.progress(network), construction.optimizer_state(network, updates.NONE)
         run = training.train if threads > 1 else training.train_serial
         learning = self.kernel_loss(loss), updates.NO_UPDATE, nothing, progress
@@ -391,7 +395,7 @@ class MLP:
         gradient *= scale
         if not (finite and np.isfinite(gradient).all()):
             checks.finite("X", data.x)
-        return (progress.loss[0] if finite else workspace.losses.sum()) * scale, gradient, workspace, network, rows
+        return (progress.loss[0] if finite else workspace.sums.losses.sum()) * scale, gradient, workspace, network, rows
 
     @staticmethod
     def _scale(reduction, data):
@@ -400,7 +404,7 @@ class MLP:
 
     def _rows(self, buffer, panel, n, rows, block):
         matrix = np.empty((rows, n), self.dtype)
-        size = plan.SHAPE.width(self.dtype.itemsize)
+        size = engine_of(self.dtype).width(self.dtype.itemsize)
         unpack_rows(matrix, 0, buffer[panel * size * block :], rows, block)
         return matrix
 

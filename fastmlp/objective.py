@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from fastmlp_kernels.drivers import plan
+from fastmlp_kernels.drivers import plan, training
 from fastmlp_kernels.embed import make as construction
 from fastmlp_kernels.functions import updates
 from fastmlp_kernels.layout import network as packed
@@ -53,7 +53,7 @@ class Objective:
         most = sharing(net.sizes, self._rows) if flops > ALONE_FLOPS else 1
         self._threads = min(threads or most, most)
         nonzeros = plan.most_nonzeros(x, self._rows)
-        self._workspace = plan.workspace(self._network, self._rows, self._threads, nonzeros=nonzeros)
+        self._workspace = training.workspace(self._network, self._rows, self._threads, nonzeros=nonzeros)
         self._pace = Pace.of(flops, self._threads)
         self._progress = construction.progress(self._network)
         self._state = construction.optimizer_state(self._network, updates.NONE)

@@ -11,7 +11,7 @@ import numpy as np
 from fastmlp_kernels.drivers import plan, training
 from fastmlp_kernels.embed import make as construction
 from fastmlp_kernels.layout import network as packed
-from fastmlp_kernels.products import first_layer as inputs
+from fastmlp_kernels.layout.samples import Data
 from fastmlp_kernels.products.first_layer import is_sparse, network_for, row_count
 from numpy.typing import ArrayLike
 
@@ -363,7 +363,7 @@ class Trainer:
         kind, sizes = (samples > 0, sparse), (batch_size, threads, samples, None, nonzeros)
         if kind not in self._kernel_sides or self._kernel_sides[kind][0] != sizes:
             network = network_for(self._network, x)
-            self._kernel_sides[kind] = sizes, (network, plan.workspace(network, *sizes), threads)
+            self._kernel_sides[kind] = sizes, (network, training.workspace(network, *sizes), threads)
         return self._kernel_sides[kind][1]
 
     def _training_data(self, X, y, sample_weight, class_weight):
@@ -386,7 +386,7 @@ class Trainer:
             targets = self.net.targets("validation_data[1]", validation_data[1], row_count(x), self._loss)
             given = validation_data[2] if len(validation_data) == 3 else None
             weights = weighting.sample_weights("validation_data[2]", given, row_count(x), self.net.dtype)
-            return data._replace(order=order), inputs.Data(x, *targets, np.empty(0, np.int64), weights)
+            return data._replace(order=order), Data(x, *targets, np.empty(0, np.int64), weights)
         if validation_fraction is None:
             return data._replace(order=order), None
         held = math.ceil(checks.number("validation_fraction", validation_fraction, 0, 1, open_start=True) * rows)

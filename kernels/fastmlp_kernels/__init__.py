@@ -18,10 +18,10 @@ import sys
 from . import jit
 from .custom import register_activation, register_loss
 from .drivers.plan import most_nonzeros
-from .drivers.plan import scratch as prediction_scratch
-from .drivers.plan import workspace as training_workspace
 from .drivers.prediction import predict, predict_serial
 from .drivers.training import Progress, evaluate, evaluate_serial, train, train_serial
+from .drivers.training import workspace as training_workspace
+from .drivers.workspace import prediction_scratch
 from .embed.batch import RowsWorkspace, forward_rows
 from .embed.c_interface import INCLUDE, CNetwork
 from .embed.forward_mode import jvp_rows

@@ -4,16 +4,19 @@ An activation or loss is compiled once for a dtype, as a C function over a stret
 kernels by its address, an integer in a table. A call covers hundreds of elements, so the indirection costs nothing, and
 a new activation does not compile the drivers anew. Run as plain Python, the address is an index into a list.
 
-Drivers reach each thread's part of a training in a like way, which saves compiling (see `training.thread_address`).
+Drivers reach each thread's part of a training in a like way, which saves compiling (see `drivers.training.prepare`).
+Addresses differ from process to process: machine code that is kept on disk reads them from a table.
 """
 
 from functools import partial
 
+import llvmlite.binding
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import config
-from numba.extending import intrinsic
+from numba.core import cgutils, config
+from numba.extending import intrinsic, models, register_model
 
 from .jit import OPTIONS, _cached
 
@@ -86,6 +89,65 @@ def call_loss(typing, pointer, deltas, d, outputs, o, targets, t, weights, w, pa
     return types.float64(types.intp, *arrays, types.float64, size, size, size), partial(_emit, types.float64, 4)
 
 
+def address_table(symbol, size):
+    """(table, read): an int64 array of zeros, and the function read(index) by which compiled code reads it.
+
+    Compiled code knows the table by the name of a symbol, which is resolved anew wherever machine code is loaded from a
+    disk cache.
+    """
+    table = np.zeros(size, np.int64)
+    llvmlite.binding.add_symbol(symbol, table.ctypes.data)
+
+    @intrinsic
+    def read(typing, index):
+        def generate(context, builder, signature, args):
+            words = ir.ArrayType(ir.IntType(64), size)
+            known = builder.module.globals.get(symbol) or ir.GlobalVariable(builder.module, words, symbol)
+            return builder.load(builder.gep(known, [ir.Constant(ir.IntType(64), 0), args[0]]))
+
+        return types.int64(types.intp), generate
+
+    return table, (lambda index: table[index]) if config.DISABLE_JIT else read
+
+
+class OnStack(types.Type):
+    """Numba type of the address of a value on the stack (see `on_stack`)."""
+
+    def __init__(self, held):
+        self.held = held
+        super().__init__(f"OnStack({held})")
+
+
+@register_model(OnStack)
+class OnStackModel(models.PrimitiveModel):
+    def __init__(self, dmm, fe_type):
+        super().__init__(dmm, fe_type, ir.IntType(64))
+
+
+@intrinsic
+def on_stack(typing, value):
+    """Put a value on the stack of the function that calls this, for use until it returns; a single number in a region.
+
+    So a parallel region, which takes in no tuple within a tuple, can be handed one.
+    """
+
+    def generate(context, builder, signature, args):
+        return builder.ptrtoint(cgutils.alloca_once_value(builder, args[0]), ir.IntType(64))
+
+    return OnStack(value)(value), generate
+
+
+@intrinsic
+def taken_from_stack(typing, kept):
+    """The value that `on_stack` put there."""
+
+    def generate(context, builder, signature, args):
+        pointer = builder.inttoptr(args[0], context.get_value_type(kept.held).as_pointer())
+        return builder.load(pointer)
+
+    return kept.held(kept), generate
+
+
 def kernel_address(kernel, arguments):
     """(types, address) of a compiled kernel for arguments like these, to be called by `call_kernel`."""
     if config.DISABLE_JIT:
@@ -124,3 +186,8 @@ if config.DISABLE_JIT:
 
     def call_loss(pointer, deltas, d, outputs, o, targets, t, weights, w, parameter, rows, n, block):
         return _kept[pointer - 1](deltas[d:], outputs[o:], targets[t:], weights[w:], parameter, rows, n, block)
+
+    def on_stack(value):
+        return value
+
+    taken_from_stack = on_stack

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import pytest
 from fastmlp_kernels.drivers import plan, prediction, training
+from fastmlp_kernels.drivers.workspace import workspace
 from fastmlp_kernels.functions import activations, updates
 from fastmlp_kernels.layout import network as packed
 from fastmlp_kernels.layout import panels
@@ -81,7 +82,7 @@ def test_results_have_the_same_bits_on_1_2_3_and_4_threads():
 @pytest.mark.parametrize("name", SHAPES)
 def test_both_kinds_of_step_are_among_the_shapes(name):
     sizes, dtype, _, batch, _, keep = SHAPES[name]
-    assert plan.workspace(packed.build(sizes, dtype), batch, 1).keep == keep
+    assert workspace(packed.build(sizes, dtype), batch, 1).keep == keep
     assert plan.is_serial(sizes, batch) == (name == "small steps")
 
 

@@ -250,7 +250,7 @@ def test_users_caches_last_from_process_to_process_and_notice_edited_kernels(tmp
     for hits in (0, 1):
         assert in_a_process(tmp_path, "inside") == (value, hits), "an address of another process was kept"
         assert in_a_process(tmp_path, "outside") == (value, hits)
-    source = tmp_path / SOURCES.name / "single.py"
+    source = tmp_path / SOURCES.name / "embed/one_sample.py"
     edited = source.read_text().replace("outputs[k] = activations[start + k]", "outputs[k] = 7")
     assert edited != source.read_text()
     source.write_text(edited)

@@ -3,10 +3,12 @@
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels.drivers import plan, prediction
+from fastmlp_kernels.drivers import plan, prediction, training
+from fastmlp_kernels.drivers.workspace import Blocks, prediction_scratch, workspace
 from fastmlp_kernels.embed import make as construction
+from fastmlp_kernels.layout import samples
+from fastmlp_kernels.layout.samples import Data
 from fastmlp_kernels.products import first_layer as inputs
-from fastmlp_kernels.products import sparse
 from fastmlp_kernels.tile.operations import ROWS
 
 from tests import reference
@@ -45,24 +47,24 @@ class SparseCase(Case):
         x[random(x.shape, float, 2) < 1.5] = 0
         x[1], x[2, ::2], x[:, 3], x[:, 7] = 0, 1, 0, 1
         order = np.random.default_rng(3).permutation(SAMPLES)
-        self.data = inputs.Data(rows_of(x), y, NO_LABELS, order, np.empty(0, dtype))
+        self.data = Data(rows_of(x), y, NO_LABELS, order, np.empty(0, dtype))
         self.x, self.y, self.weights = x[order].astype(float), y[order].astype(float), np.ones(SAMPLES)
         self.built = inputs.network_for(kernel_network(self.network, dtype), self.data.x)
         self.loss = kernel_loss(self.network, self.name, dtype)
         nonzeros = plan.most_nonzeros(self.data.x, BATCH)
-        space = plan.workspace(self.built, BATCH, numba.get_num_threads(), SAMPLES, ROWS, nonzeros)
-        slots = max(numba.get_num_threads(), 4) if chunks else len(space.activations)
-        self.workspace = space._replace(activations=space.activations[:slots], deltas=space.deltas[:slots])
-        for array in (space.activations, space.deltas, space.scratch, space.gradients, space.values):
+        space = training.workspace(self.built, BATCH, numba.get_num_threads(), SAMPLES, ROWS, nonzeros)
+        slots = max(numba.get_num_threads(), 4) if chunks else len(space.blocks.activations)
+        self.workspace = space._replace(blocks=Blocks(*(array[:slots] for array in space.blocks)))
+        for array in (*space.blocks, *space.scratch, space.gradients, space.nonzeros.values):
             array[:] = np.nan
         self.progress = construction.progress(self.built)._replace(means=np.zeros(2))
 
 
 def rows_of(x):
     """A dense matrix as `Rows`."""
-    samples, columns = np.nonzero(x)
-    indptr = np.searchsorted(samples, np.arange(len(x) + 1))
-    return sparse.Rows(indptr, columns.astype(np.int32), x[samples, columns])
+    rows, columns = np.nonzero(x)
+    indptr = np.searchsorted(rows, np.arange(len(x) + 1))
+    return samples.SparseRows(indptr, columns.astype(np.int32), x[rows, columns])
 
 
 @WAYS
@@ -124,7 +126,7 @@ def test_predictions_are_those_of_the_reference_and_report_what_is_not_finite(gu
     if value is not None:
         case.data.x.values[-1] = value
     outputs, tickets = guarded((SAMPLES, case.sizes[-1]), dtype), np.zeros(2, np.int64)
-    activations, block = plan.scratch(case.built, SAMPLES, 3)
+    activations, block = prediction_scratch(case.built, SAMPLES, 3)
     run = prediction.predict if how == "parallel" else prediction.predict_serial
     run(outputs, case.built, activations, case.data.x, case.data.order, block, tickets)
     assert tickets[-1] == (value is not None)
@@ -138,14 +140,14 @@ def test_no_memory_is_taken_for_zeros():
     for n in (10, 99):
         network = kernel_network(reference.random_network([n, 5, 1], ["tanh", "identity"]), np.float32)
         network = inputs.network_for(network, x)
-        taken.append((plan.scratch(network, 3, 1)[0].nbytes, plan.workspace(network, 3, 1).activations.nbytes))
+        taken.append((prediction_scratch(network, 3, 1)[0].nbytes, workspace(network, 3, 1).blocks.activations.nbytes))
     assert taken[0] == taken[1]
 
 
 def test_the_bound_for_the_non_zeros_of_a_block_holds_for_the_longest_rows():
     x = rows_of(np.tri(5, 9, dtype=np.float32))  # of 1 to 5 non-zeros
-    assert [sparse.most_entries(x, rows) for rows in (1, 2, 5, 8)] == [5, 9, 15, 15]
-    assert sparse.most_entries(x, 2) <= plan.most_nonzeros(x, 2) <= 2 * 15
+    assert [samples.most_entries(x, rows) for rows in (1, 2, 5, 8)] == [5, 9, 15, 15]
+    assert samples.most_entries(x, 2) <= plan.most_nonzeros(x, 2) <= 2 * 15
 
 
 def test_samples_come_in_order_without_one():

@@ -9,10 +9,11 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels.drivers import plan, training
+from fastmlp_kernels.drivers import training
+from fastmlp_kernels.drivers.workspace import Blocks, Scratch
 from fastmlp_kernels.functions import updates
+from fastmlp_kernels.layout import samples as inputs
 from fastmlp_kernels.memory import aligned
-from fastmlp_kernels.products import first_layer as inputs
 from fastmlp_kernels.tile.operations import ROWS
 
 from tests import reference
@@ -80,16 +81,14 @@ class Case:
 
     def scratch(self, groups):
         threads = numba.get_num_threads()
-        space = plan.workspace(self.built, BATCH, threads, len(self.x), block=ROWS)
-        blocks, size = len(space.losses), self.built.weights.size
+        space = training.workspace(self.built, BATCH, threads, len(self.x), block_rows=ROWS)
+        blocks, size = len(space.sums.losses), self.built.weights.size
         slots = max(threads, {None: blocks, 0: 4}.get(groups, 0))
         return space._replace(
             keep=not groups,
             gradients=aligned((groups or 1, size), self.dtype, np.nan),
-            activations=aligned((slots, space.activations.shape[1]), self.dtype, np.nan),
-            deltas=aligned((slots, space.deltas.shape[1]), self.dtype, np.nan),
-            scratch=aligned(space.scratch.shape, self.dtype, np.nan),
-            weights=aligned(space.weights.shape, self.dtype, np.nan),
+            blocks=Blocks(*(aligned((slots, array.shape[1]), self.dtype, np.nan) for array in space.blocks)),
+            scratch=Scratch(*(aligned(array.shape, self.dtype, np.nan) for array in space.scratch)),
         )
 
     def batches(self, count):

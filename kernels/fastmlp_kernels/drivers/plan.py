@@ -8,13 +8,9 @@ import itertools
 
 import numpy as np
 
-from ..layout.network import sizes as sizes_of
 from ..layout.samples import SparseRows, most_entries
 from ..layout.tasks import PIECE
-from ..memory import aligned
-from ..tile.engines import SHAPE
-from .phases import RELEASED, SPACING
-from .training import Workspace, thread_address
+from ..tile.operations import ROWS
 
 BLOCK = 144  # rows: gradients are 2 to 3 % faster than with 96 on AVX2, slower with 288, and the other products alike
 MIN_BLOCK = 24  # rows, where a small batch is shared between threads
@@ -48,126 +44,69 @@ def is_serial(sizes, rows):
     return training_flops(sizes) * rows < SERIAL_FLOPS
 
 
-def _shares(sizes, rows):
+def shares_of(sizes, rows):
     """Shares that a batch has at least, unless it is too small."""
     if is_serial(sizes, rows):
         return 1
     return max(1, min(SHARES, rows // MIN_BLOCK, max(2, training_flops(sizes) * rows // SHARE_FLOPS)))
 
 
-def _groups(sizes, rows):
+def groups(sizes, rows):
     """Groups of blocks that may each have a gradient: a power of two, so that threads have equal shares.
 
     Either the gradients of groups travel from core to core, or the activations and error signals of blocks do.
     """
     weights, units = sum(a * b for a, b in itertools.pairwise(sizes)), sizes[0] + 2 * sum(sizes[1:])
-    groups = 1
-    while 2 * groups <= min(GROUPS, rows * units / (GROUP_READS * weights)):
-        groups *= 2
-    return groups
+    count = 1
+    while 2 * count <= min(GROUPS, rows * units / (GROUP_READS * weights)):
+        count *= 2
+    return count
 
 
-def _block(sizes, rows):
-    """Rows of a block: whole tiles."""
-    shares = _shares(sizes, rows)
-    blocks, multiple = max(-(-rows // BLOCK), shares), max(shares, _groups(sizes, rows))
+def whole_tiles(rows):
+    """`rows` rounded up to whole tiles."""
+    return -(-rows // ROWS) * ROWS
+
+
+def rows_of_a_block(sizes, rows):
+    """Rows of a block of a batch of `rows`: whole tiles."""
+    shares = shares_of(sizes, rows)
+    blocks, multiple = max(-(-rows // BLOCK), shares), max(shares, groups(sizes, rows))
     blocks = -(-blocks // multiple) * multiple
-    return -(-rows // (blocks * SHAPE.rows)) * SHAPE.rows
+    return whole_tiles(-(-rows // blocks))
+
+
+def keeps_blocks(sizes, rows, blocks, groups, weight_bytes):
+    """Whether blocks are kept until the owners of the weights make the gradient, rather than a gradient for each group.
+
+    They are where there would be fewer groups than threads want shares, or where gradients are large.
+    """
+    return groups < min(shares_of(sizes, rows), blocks) or weight_bytes > GROUP_BYTES
+
+
+def slots(blocks, threads, block_bytes):
+    """Blocks of so many bytes that are kept at a time: one for each thread at least."""
+    return max(min(blocks, KEPT_BYTES // block_bytes // threads * threads), threads)
 
 
 def most_nonzeros(x, batch_size):
     """A bound for the non-zeros of a block of sparse inputs `x`, the same for most batches alike; 0 if `x` is dense."""
     if not isinstance(x, SparseRows):
         return 0
-    return 1 << most_entries(x, min(batch_size, BLOCK + SHAPE.rows)).bit_length()
+    return 1 << most_entries(x, min(batch_size, BLOCK + ROWS)).bit_length()
 
 
 @functools.lru_cache
-def _pieces(sizes, width):
+def pieces(sizes, width):
     """(pieces, rows that each has at most: a power of two)."""
     side = PIECE_SIDE
     while True:
-        pieces = [
+        records = [
             (l, first, min(first + side, n_in), left, min(left + side, n_out))
             for l, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
             for left in range(0, n_out, side)
             for first in range(0, n_in, side)
         ]
-        if len(pieces) >= PIECES or side <= width:
-            return np.array(pieces, PIECE).view(np.recarray), side
+        if len(records) >= PIECES or side <= width:
+            return np.array(records, PIECE).view(np.recarray), side
         side //= 2
-
-
-def workspace(network, batch_size, threads, samples=0, block=None, nonzeros=0):
-    """Scratch memory for training with batches of up to `batch_size` rows, and evaluating up to `samples` rows.
-
-    Parameters
-    ----------
-    network : Network
-    batch_size, samples : int
-        A batch size of 0 is enough to evaluate only.
-    threads : int
-        That may share the work.
-    block : int, optional
-        Rows of a block, if the choice is not to be made here.
-    nonzeros : int
-        Of a block of sparse inputs, at most (see `most_nonzeros`); to train with those, not to evaluate.
-
-    Returns
-    -------
-    Workspace
-    """
-    dtype = network.weights.dtype
-    size, sizes = SHAPE.width(dtype.itemsize), sizes_of(network)
-    training, batch_size = batch_size > 0, batch_size or min(samples, EVALUATION_ROWS)
-    block = -(-block // SHAPE.rows) * SHAPE.rows if block else _block(sizes, batch_size)
-    blocks = -(-batch_size // block)
-    sparse = network.layers["outputs"][0] == 0  # there are no panels of inputs before them
-    groups = 1 if sparse else _groups(sizes, batch_size)
-    keep = sparse or groups < min(_shares(sizes, batch_size), blocks) or network.weights.nbytes > GROUP_BYTES
-    panels = [-(-n // size) for n in sizes]
-    stored = sum(panels[1:] if sparse else panels)
-    block_bytes = (stored + sum(panels[1:])) * size * block * dtype.itemsize
-    slots = min(blocks, KEPT_BYTES // block_bytes // threads * threads) if keep else 0
-    slots = max(slots, threads)
-    pieces, side = _pieces(tuple(sizes), size)
-    rows = max(blocks, -(-samples // block))
-    made = Workspace(
-        train=0,
-        block=block,
-        keep=keep,
-        activations=aligned((slots, stored * size * block), dtype),
-        deltas=aligned((slots, sum(panels[1:]) * size * block), dtype),
-        scratch=aligned((threads, max(max(panels[1:]) * block, side + 1 if nonzeros else 0) * size), dtype),
-        weights=aligned((threads, -(-block // size) * size), dtype),
-        gradients=aligned((1 if keep else min(groups, blocks), network.weights.size), dtype),
-        pieces=pieces,
-        shift=side.bit_length() - 1,
-        starts=np.zeros((slots, -(-sizes[0] // side) + 2 if nonzeros else 0), np.int64),
-        columns=np.empty((slots, nonzeros), np.int32),
-        rows=np.empty((slots, nonzeros), np.int32),
-        values=np.empty((slots, nonzeros), dtype),
-        losses=np.zeros(rows),
-        totals=np.zeros(blocks),
-        squares=np.zeros((blocks, len(sizes) - 1)),
-        overflows=np.zeros(blocks, np.int64),
-        norms=np.zeros(len(pieces)),
-        penalties=np.zeros(len(pieces)),
-        tickets=np.zeros((RELEASED + 1) * SPACING, np.int64),
-    )
-    return made._replace(train=thread_address(network, made, bool(sparse))) if training else made
-
-
-def scratch(network, rows, shares):
-    """Scratch memory for predicting `rows` rows in `shares` shares.
-
-    Returns
-    -------
-    activations : (shares, size) array
-    block : int; rows of a block
-    """
-    dtype = network.weights.dtype
-    size = SHAPE.width(dtype.itemsize)
-    block = -(-min(BLOCK, rows) // SHAPE.rows) * SHAPE.rows
-    panels = network.layers["outputs"][-1] + -(-network.layers["n_out"][-1] // size)
-    return aligned((min(shares, -(-rows // block)), panels * size * block), dtype), block

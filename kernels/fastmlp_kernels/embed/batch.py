@@ -6,10 +6,11 @@ import numpy as np
 
 from ..drivers.prediction import predict_rows
 from ..jit import njit
-from ..layout.panels import pack_rows, padded
+from ..layout.network import deltas_of, output_layer, outputs_of
+from ..layout.panels import pack_rows, padded, panel_at, panels_of
 from ..panelwise.softmax import softmax
 from ..products.forward import NO_DROPOUT, forward_training
-from ..tile.operations import ROWS, width
+from ..tile.operations import ROWS, panel_width
 
 IN_ORDER = np.empty(0, np.int64)  # samples as they come
 
@@ -53,13 +54,14 @@ def forward_rows(outputs, network, workspace, x):
 @njit
 def values_and_slopes(network, workspace, x, first, rows):
     """Activations and slopes of a block of `rows` rows of `x`; of softmax outputs `deltas` keeps the net inputs."""
-    activations, block, size = workspace.activations, workspace.block, width(workspace.activations)
+    activations, deltas, block = workspace.activations, workspace.deltas, workspace.block
     pack_rows(activations, x, IN_ORDER, first, rows, block)
-    forward_training(network, activations, workspace.deltas, False, NO_DROPOUT, 0, rows, block)
+    forward_training(network, activations, deltas, False, NO_DROPOUT, 0, rows, block)
     if network.softmax:
-        last = network.layers[len(network.layers) - 1]
-        a, z = last.outputs * size * block, last.deltas * size * block
-        for q in range(0, padded(last.n_out, size) * block, size * block):
-            for i in range(q, q + padded(rows, ROWS) * size):
-                activations[a + i] = workspace.deltas[z + i]
-        softmax(activations[a:], rows, last.n_out, block)
+        layer = output_layer(network)
+        outputs, net_inputs = outputs_of(layer, activations, block), deltas_of(layer, deltas, block)
+        for p in range(panels_of(layer.n_out, activations)):
+            a, z = panel_at(outputs, p).start, panel_at(net_inputs, p).start
+            for i in range(padded(rows, ROWS) * panel_width(activations)):
+                activations[a + i] = deltas[z + i]
+        softmax(activations[outputs.start :], rows, layer.n_out, block)

@@ -1,33 +1,34 @@
 """Forward mode: directions in the inputs go forward through the network beside the values."""
 
 from ..jit import njit
-from ..layout.panels import pack_rows, padded, unpack_rows
+from ..layout.network import deltas_of, output_layer, outputs_of, weights_of
+from ..layout.panels import Matrix, pack_rows, padded, panel_at, panels_of, unpack_rows
 from ..panelwise.softmax import softmax_product
+from ..products.operands import operands_of
 from ..products.product import product
-from ..tile.operations import ROWS, width
+from ..tile.operations import ROWS, panel_width
 from .batch import IN_ORDER, values_and_slopes
 
 
 @njit
 def push_forward(network, workspace, tangents, first, rows):
     """The output tangents of a block whose values and slopes are known: their offset in workspace.scratch."""
-    scratch, deltas, block, size = workspace.scratch, workspace.deltas, workspace.block, width(workspace.deltas)
-    source, target = 0, len(scratch) // 2
+    scratch, deltas, block = workspace.scratch, workspace.deltas, workspace.block
+    operands, source, target = operands_of(network, scratch, deltas), 0, len(scratch) // 2
     pack_rows(scratch, tangents, IN_ORDER, first, rows, block)
     for l in range(len(network.layers)):
         layer = network.layers[l]
-        weights, b_rows = layer.weights + size, layer.n_in + 1
-        product(
-            scratch, target, scratch, source, network.weights, weights, b_rows, layer.n_out, layer.n_in, rows, block
-        )
-        d = layer.deltas * size * block
+        given, found = Matrix(operands.activations, source, block), Matrix(scratch, target, block)
+        product(found, given, weights_of(layer, operands.weights), layer.n_out, layer.n_in, rows)
         if network.softmax and l == len(network.layers) - 1:
-            a = layer.outputs * size * block
+            a = outputs_of(layer, workspace.activations, block).start
             softmax_product(scratch, target, scratch, target, workspace.activations, a, rows, layer.n_out, block)
         else:
-            for q in range(0, padded(layer.n_out, size) * block, size * block):
-                for i in range(q, q + padded(rows, ROWS) * size):
-                    scratch[target + i] *= deltas[d + i]
+            slopes = deltas_of(layer, deltas, block)
+            for p in range(panels_of(layer.n_out, scratch)):
+                t, d = panel_at(found, p).start, panel_at(slopes, p).start
+                for i in range(padded(rows, ROWS) * panel_width(scratch)):
+                    scratch[t + i] *= deltas[d + i]
         source, target = target, source
     return source
 
@@ -43,8 +44,8 @@ def jvp_rows(outputs, output_tangents, network, workspace, x, tangents):
     workspace : RowsWorkspace
     x, tangents : (N, n_in) arrays, row-major, of the network's dtype
     """
-    block, last = workspace.block, network.layers[len(network.layers) - 1]
-    a = last.outputs * width(workspace.activations) * block
+    block = workspace.block
+    a = outputs_of(output_layer(network), workspace.activations, block).start
     for first in range(0, len(x), block):
         rows = min(block, len(x) - first)
         values_and_slopes(network, workspace, x, first, rows)

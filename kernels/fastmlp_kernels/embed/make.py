@@ -122,11 +122,11 @@ def _compiled_network(weights, biases, activations):
 @allocating
 def _extent(network):
     """(panels of all inputs and outputs, panels of the inputs, panels of the widest of them)."""
-    size, layers = WIDTH_BYTES // network.weights.itemsize, network.layers
-    inputs = (layers[0]["n_in"] + size - 1) // size
+    width, layers = WIDTH_BYTES // network.weights.itemsize, network.layers
+    inputs = (layers[0]["n_in"] + width - 1) // width
     total, widest = inputs, inputs
     for l in range(len(layers)):
-        panels = (layers[l]["n_out"] + size - 1) // size
+        panels = (layers[l]["n_out"] + width - 1) // width
         total, widest = total + panels, max(widest, panels)
     return total, inputs, widest
 

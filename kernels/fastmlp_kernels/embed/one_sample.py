@@ -6,38 +6,46 @@ multiply-add's latency for each term, so four sums are made side by side and add
 
 from ..calls import call_values
 from ..jit import inlined
+from ..layout.network import biases_of, inputs_of, output_layer, outputs_of, weights_of
+from ..layout.panels import panel_at, panels_of, row_at
 from ..panelwise.softmax import softmax
-from ..tile.operations import add, load, rank1, store, width, zero
+from ..tile.operations import add, load, panel_width, rank1, store, zero
 
 
 @inlined
-def _panel_inputs(z, z_offset, a, a_offset, weights, weights_offset, depth):
-    """One panel of z = a W + b for one sample."""
-    size, start = width(weights), weights_offset + width(weights)
-    sum0, sum1 = load(weights, weights_offset, 0, 1), zero(weights, 1)
+def _panel_inputs(z, a, start, w, biases, depth):
+    """One panel of z = a W + b for one sample.
+
+    Parameters
+    ----------
+    z : Matrix of one panel and row, written
+    a, start : 1-D array, of which `depth` numbers are the inputs, and the offset of the first
+    w, biases : Matrix of one panel
+    """
+    weights, width = w.numbers, panel_width(w.numbers)
+    sum0, sum1 = load(weights, biases.start, 0, 1), zero(weights, 1)
     sum2, sum3 = zero(weights, 1), zero(weights, 1)
     whole = depth // 4 * 4
     for k in range(0, whole, 4):
-        w = start + k * size
-        sum0 = rank1(sum0, a, a_offset + k, 0, weights, w)
-        sum1 = rank1(sum1, a, a_offset + k + 1, 0, weights, w + size)
-        sum2 = rank1(sum2, a, a_offset + k + 2, 0, weights, w + 2 * size)
-        sum3 = rank1(sum3, a, a_offset + k + 3, 0, weights, w + 3 * size)
+        row = row_at(w, k)
+        sum0 = rank1(sum0, a, start + k, 0, weights, row)
+        sum1 = rank1(sum1, a, start + k + 1, 0, weights, row + width)
+        sum2 = rank1(sum2, a, start + k + 2, 0, weights, row + 2 * width)
+        sum3 = rank1(sum3, a, start + k + 3, 0, weights, row + 3 * width)
     for k in range(whole, depth):
-        sum0 = rank1(sum0, a, a_offset + k, 0, weights, start + k * size)
-    store(add(add(sum0, sum1), add(sum2, sum3)), z, z_offset, size)
+        sum0 = rank1(sum0, a, start + k, 0, weights, row_at(w, k))
+    store(add(add(sum0, sum1), add(sum2, sum3)), z.numbers, z.start, width)
 
 
 @inlined
-def _layer_of_one(network, l, activations, a, a_offset):
-    """The activations of layer `l`, from its inputs `a`."""
-    layer, size = network.layers[l], width(network.weights)
-    z, panels = layer.outputs * size, (layer.n_out + size - 1) // size
+def _layer_of_one(network, layer, activations, a, start):
+    """The activations of a layer, from its inputs a[start : start + n_in]."""
+    outputs, panels = outputs_of(layer, activations, 1), panels_of(layer.n_out, activations)
+    weights, biases = weights_of(layer, network.weights), biases_of(layer, network.weights)
     for p in range(panels):
-        weights = layer.weights + p * (layer.n_in + 1) * size
-        _panel_inputs(activations, z + p * size, a, a_offset, network.weights, weights, layer.n_in)
+        _panel_inputs(panel_at(outputs, p), a, start, panel_at(weights, p), panel_at(biases, p), layer.n_in)
     if layer.values:
-        call_values(layer.values, activations, z, panels * size)
+        call_values(layer.values, activations, outputs.start, panels * panel_width(activations))
 
 
 @inlined
@@ -53,13 +61,14 @@ def forward_one(outputs, network, workspace, x):
     workspace : RowsWorkspace; of any number of rows
     x : (n_in,) array of the network's dtype
     """
-    activations, depth = workspace.activations, len(network.layers)
-    _layer_of_one(network, 0, activations, x, 0)
-    for l in range(1, depth):
-        _layer_of_one(network, l, activations, activations, network.layers[l].inputs * width(network.weights))
-    last = network.layers[depth - 1]
-    start = last.outputs * width(network.weights)
+    activations = workspace.activations
+    _layer_of_one(network, network.layers[0], activations, x, 0)
+    for l in range(1, len(network.layers)):
+        layer = network.layers[l]
+        _layer_of_one(network, layer, activations, activations, inputs_of(layer, activations, 1).start)
+    layer = output_layer(network)
+    start = outputs_of(layer, activations, 1).start
     if network.softmax:
-        softmax(activations[start:], 1, last.n_out, 1)
-    for k in range(last.n_out):
+        softmax(activations[start:], 1, layer.n_out, 1)
+    for k in range(layer.n_out):
         outputs[k] = activations[start + k]

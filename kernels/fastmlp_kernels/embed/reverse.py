@@ -1,37 +1,38 @@
 """Reverse mode: output gradients come back through the network, to its inputs and to its parameters."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ..calls import call_loss
 from ..jit import inlined, njit
-from ..layout.panels import pack_labels, pack_rows, pack_weights, padded, unpack_rows
+from ..layout.network import deltas_of, output_layer, outputs_of, transposed_of
+from ..layout.panels import (
+    Matrix,
+    element,
+    pack_labels,
+    pack_rows,
+    pack_weights,
+    padded,
+    panel_at,
+    panels_of,
+    unpack_rows,
+)
+from ..layout.tasks import whole_layer
 from ..panelwise.losses import smooth
 from ..panelwise.softmax import softmax_product
 from ..products.deltas import backward
 from ..products.forward import NO_DROPOUT, forward_training
 from ..products.gradients import piece_gradient
+from ..products.operands import operands_of
 from ..products.product import product
-from ..tile.operations import ROWS, width
+from ..tile.operations import ROWS, panel_width
 from .batch import IN_ORDER, values_and_slopes
-
-
-class Piece(NamedTuple):
-    """A piece of the weights as `pieces.PIECE` describes it."""
-
-    layer: int
-    first: int
-    last: int
-    left: int
-    right: int
 
 
 @inlined
 def add_gradient(gradient, network, workspace, rows, fresh):
     """Write (if `fresh`) or add the parameter gradient of a block whose error signals are known."""
     for l in range(len(network.layers)):
-        piece = Piece(l, 0, network.layers[l].n_in, 0, network.layers[l].n_out)
+        piece = whole_layer(network, l)
         piece_gradient(gradient, network, piece, workspace.activations, workspace.deltas, rows, workspace.block, fresh)
 
 
@@ -41,13 +42,14 @@ def input_signals(network, workspace, rows):
 
     It is NaN where the network does not keep W[1]^T.
     """
-    layer, scratch, deltas, block = network.layers[0], workspace.scratch, workspace.deltas, workspace.block
+    layer, scratch, block = network.layers[0], workspace.scratch, workspace.block
+    operands = operands_of(network, workspace.activations, workspace.deltas)
     if layer.transposed < 0:
-        for i in range(padded(layer.n_in, width(scratch)) * block):
+        for i in range(padded(layer.n_in, panel_width(scratch)) * block):
             scratch[i] = np.nan
     else:
-        start, n_out = layer.transposed, layer.n_out
-        product(scratch, 0, deltas, 0, network.transposed, start, n_out, layer.n_in, n_out, rows, block)
+        delta, w = deltas_of(layer, operands.deltas, block), transposed_of(layer, operands.transposed)
+        product(Matrix(scratch, 0, block), delta, w, layer.n_in, layer.n_out, rows)
 
 
 @njit
@@ -55,14 +57,16 @@ def pull_back(network, workspace, x, output_gradients, first, rows):
     """The error signals of a block of `rows` rows, in workspace.deltas, from dE/da of the outputs."""
     values_and_slopes(network, workspace, x, first, rows)
     activations, deltas, scratch, block = workspace.activations, workspace.deltas, workspace.scratch, workspace.block
-    last, size = network.layers[len(network.layers) - 1], width(workspace.deltas)
-    a, d = last.outputs * size * block, last.deltas * size * block
+    layer = output_layer(network)
+    delta, given = deltas_of(layer, deltas, block), Matrix(scratch, 0, block)
     pack_rows(scratch, output_gradients, IN_ORDER, first, rows, block)  # with zeros as padding, which stay
     if network.softmax:
-        softmax_product(scratch, 0, scratch, 0, activations, a, rows, last.n_out, block)
-    for q in range(0, padded(last.n_out, size) * block, size * block):
-        for i in range(q, q + padded(rows, ROWS) * size):
-            deltas[d + i] = scratch[i] if network.softmax else deltas[d + i] * scratch[i]
+        a = outputs_of(layer, activations, block).start
+        softmax_product(scratch, 0, scratch, 0, activations, a, rows, layer.n_out, block)
+    for p in range(panels_of(layer.n_out, deltas)):
+        d, g = panel_at(delta, p).start, panel_at(given, p).start
+        for i in range(padded(rows, ROWS) * panel_width(deltas)):
+            deltas[d + i] = scratch[g + i] if network.softmax else deltas[d + i] * scratch[g + i]
     backward(network, deltas, rows, block, scratch)
 
 
@@ -123,8 +127,8 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
     float
     """
     activations, deltas, scratch, block = workspace.activations, workspace.deltas, workspace.scratch, workspace.block
-    last, size, total = network.layers[len(network.layers) - 1], width(workspace.deltas), 0.0
-    a, d = last.outputs * size * block, last.deltas * size * block
+    layer, total = output_layer(network), 0.0
+    a, d = outputs_of(layer, activations, block).start, deltas_of(layer, deltas, block).start
     taken = scratch[len(scratch) // 2 :]  # the weights of a block's rows, beyond the targets
     for first in range(0, len(x), block):
         rows = min(block, len(x) - first)
@@ -134,13 +138,13 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
             pack_weights(taken, weights, IN_ORDER, first, rows)
         pack_rows(activations, x, IN_ORDER, first, rows, block)
         if y.ndim == 1:
-            pack_labels(scratch, y, IN_ORDER, first, rows, last.n_out, block)
+            pack_labels(scratch, y, IN_ORDER, first, rows, layer.n_out, block)
         else:
             pack_rows(scratch, y, IN_ORDER, first, rows, block)
         if loss.smoothing > 0:
-            smooth(scratch, loss.smoothing, network.softmax, rows, last.n_out, block)
+            smooth(scratch, loss.smoothing, network.softmax, rows, layer.n_out, block)
         forward_training(network, activations, deltas, loss.from_net_inputs, NO_DROPOUT, 0, rows, block)
-        buffers, sizes = (deltas, d, activations, a, scratch, 0, taken, 0), (rows, last.n_out, block)
+        buffers, sizes = (deltas, d, activations, a, scratch, 0, taken, 0), (rows, layer.n_out, block)
         total += call_loss(loss.address, *buffers, loss.parameter, *sizes)
         backward(network, deltas, rows, block, scratch)
         add_gradient(gradient, network, workspace, rows, fresh and first == 0)
@@ -150,19 +154,18 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
 @njit
 def output_rows(network, workspace, first, rows):
     """The error signals of the output layer for outputs first..first + rows, one a row, from the sample in row 0."""
-    activations, deltas, block, size = workspace.activations, workspace.deltas, workspace.block, width(workspace.deltas)
-    last, zero = network.layers[len(network.layers) - 1], workspace.deltas.dtype.type(0)
-    a, d = last.outputs * size * block, last.deltas * size * block
-    for k in range(padded(last.n_out, size)):
-        column = k // size * size * block + k % size
-        value, slope = activations[a + column], deltas[d + column]
+    activations, deltas, layer = workspace.activations, workspace.deltas, output_layer(network)
+    outputs, delta = outputs_of(layer, activations, workspace.block), deltas_of(layer, deltas, workspace.block)
+    zero = deltas.dtype.type(0)
+    for k in range(padded(layer.n_out, panel_width(deltas))):
+        value, slope = activations[element(outputs, 0, k)], deltas[element(delta, 0, k)]
         for s in range(padded(rows, ROWS)):
             output = first + s
             signal = slope if k == output else zero
-            if network.softmax and s < rows and k < last.n_out:
-                other = activations[a + output // size * size * block + output % size]
+            if network.softmax and s < rows and k < layer.n_out:
+                other = activations[element(outputs, 0, output)]
                 signal = value - value * value if k == output else -value * other
-            deltas[d + column + s * size] = signal if s < rows and k < last.n_out else zero
+            deltas[element(delta, s, k)] = signal if s < rows and k < layer.n_out else zero
 
 
 @njit
@@ -176,14 +179,19 @@ def jacobian_one(jacobian, network, workspace, x):
     workspace : RowsWorkspace; faster if its block holds n_out rows
     x : (n_in,) array of the network's dtype
     """
-    deltas, block, size = workspace.deltas, workspace.block, width(workspace.deltas)
-    last = network.layers[len(network.layers) - 1]
-    for first in range(0, last.n_out, block):
-        rows = min(block, last.n_out - first)
+    deltas, block, width, layer = (
+        workspace.deltas,
+        workspace.block,
+        panel_width(workspace.deltas),
+        output_layer(network),
+    )
+    for first in range(0, layer.n_out, block):
+        rows = min(block, layer.n_out - first)
         values_and_slopes(network, workspace, x.reshape(1, len(x)), 0, 1)
-        for panel in range(0, last.deltas * size * block, size * block):
-            for i in range(size, padded(rows, ROWS) * size):  # every row gets the slopes of the sample, in row 0
-                deltas[panel + i] = deltas[panel + i % size]
+        for p in range(layer.deltas):  # of hidden layers
+            slopes = panel_at(Matrix(deltas, 0, block), p).start
+            for i in range(width, padded(rows, ROWS) * width):  # every row gets the slopes of the sample, in row 0
+                deltas[slopes + i] = deltas[slopes + i % width]
         output_rows(network, workspace, first, rows)
         backward(network, deltas, rows, block, workspace.scratch)
         input_signals(network, workspace, rows)

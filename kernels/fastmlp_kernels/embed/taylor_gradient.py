@@ -10,10 +10,12 @@ in the gradient. Adjoints take the place of what they belong to: bar z that of a
 """
 
 from ..jit import inlined, njit
-from ..layout.panels import pack_rows, padded
+from ..layout.network import biases_of, deltas_of, inputs_of, output_layer, outputs_of, transposed_of, weights_of
+from ..layout.panels import Matrix, element, pack_rows, padded, panel_at, panels_of, row_at
 from ..products.gradients import bias_gradient, weight_gradient
+from ..products.operands import operands_of
 from ..products.product import product
-from ..tile.operations import ROWS, add, load, multiply, multiply_add, store, width
+from ..tile.operations import ROWS, add, load, multiply, multiply_add, panel_width, store
 from .batch import IN_ORDER
 from .taylor import TILE, expand
 from .taylor_softmax import softmax_taylor_back
@@ -22,53 +24,53 @@ from .taylor_softmax import softmax_taylor_back
 @inlined
 def _activate_back(workspace, a, z, t, streams, count):
     """The adjoints of z, zp and zq of one panel, from those of a, p and q; `count` numbers in a stream."""
-    activations, jets, size = workspace.activations, workspace.jets, width(workspace.jets)
+    activations, jets, width = workspace.activations, workspace.jets, panel_width(workspace.jets)
     net, tangents = workspace.net_tangents, workspace.tangents
-    for s in range(0, count, TILE * size):
-        slope, curvature = load(jets, z + count + s, size, TILE), load(jets, z + 2 * count + s, size, TILE)
-        third = load(jets, z + 3 * count + s, size, TILE)
-        sums = multiply(slope, load(activations, a + s, size, TILE))
+    for s in range(0, count, TILE * width):
+        slope, curvature = load(jets, z + count + s, width, TILE), load(jets, z + 2 * count + s, width, TILE)
+        third = load(jets, z + 3 * count + s, width, TILE)
+        sums = multiply(slope, load(activations, a + s, width, TILE))
         for first in range(t + s, t + s + streams // 2 * count, count):
             second = first + streams // 2 * count
-            zp, zq = load(net, first, size, TILE), load(net, second, size, TILE)
-            p, q = load(tangents, first, size, TILE), load(tangents, second, size, TILE)
+            zp, zq = load(net, first, width, TILE), load(net, second, width, TILE)
+            p, q = load(tangents, first, width, TILE), load(tangents, second, width, TILE)
             bent = multiply(zp, q)
             sums = multiply_add(curvature, multiply_add(zq, q, multiply(zp, p)), sums)
             sums = multiply_add(multiply(third, zp), bent, sums)
-            store(multiply_add(curvature, add(bent, bent), multiply(slope, p)), net, first, size)
-            store(multiply(slope, q), net, second, size)
-        store(sums, activations, a + s, size)
+            store(multiply_add(curvature, add(bent, bent), multiply(slope, p)), net, first, width)
+            store(multiply(slope, q), net, second, width)
+        store(sums, activations, a + s, width)
 
 
 @njit
-def pack_streams(streams, offset, source, first, rows, columns, block, tall):
-    """Column k of row s of stream i, in panels of `tall` rows, = source[first + s, k, i]; zeros as padding."""
-    size = width(streams)
+def pack_streams(streams, stream, source, first, rows, columns, block):
+    """Column k of row s of stream `stream` + i of a Matrix = source[first + s, k, i]; zeros as padding."""
     for i in range(source.shape[2]):
-        for k in range(padded(columns, size)):
-            start = offset + k // size * size * tall + i * block * size + k % size
+        for k in range(padded(columns, panel_width(streams.numbers))):
             for s in range(block):
-                streams[start + s * size] = source[first + s, k, i] if s < rows and k < columns else 0
+                value = source[first + s, k, i] if s < rows and k < columns else 0
+                streams.numbers[element(streams, (stream + i) * block + s, k)] = value
 
 
 @njit
 def _add_layer(gradient, network, workspace, l, block, fresh):
     """The gradient of one layer's parameters: of the values, then of all streams."""
-    activations, net, size = workspace.activations, workspace.net_tangents, width(workspace.jets)
     layer, n_in, tall = network.layers[l], network.layers[l].n_in, 2 * network.layers[0].n_in * block
-    inputs, count = layer.inputs * size * block, block * size
-    for p in range((layer.n_out + size - 1) // size):
-        offset = layer.weights + p * (n_in + 1) * size
-        signals, t = (layer.outputs + p) * count, (layer.deltas + p) * tall * size
-        bias_gradient(gradient, offset, activations, signals, block, fresh)
-        weights = offset + size
-        weight_gradient(gradient, weights, activations, inputs, activations, signals, 0, n_in, block, block, fresh)
+    operands = operands_of(network, workspace.activations, workspace.activations)
+    a, signals = inputs_of(layer, operands.activations, block), outputs_of(layer, operands.deltas, block)
+    adjoints = deltas_of(layer, workspace.net_tangents, tall)
+    for p in range(panels_of(layer.n_out, gradient)):
+        delta, streams = panel_at(signals, p), panel_at(adjoints, p)
+        biases, weights = panel_at(biases_of(layer, gradient), p), panel_at(weights_of(layer, gradient), p)
+        bias_gradient(gradient, biases.start, delta, block, fresh)
+        weight_gradient(weights, a, delta, 0, n_in, block, fresh)
         if l > 0:
-            before = network.layers[l - 1].deltas * tall * size
-            weight_gradient(gradient, weights, workspace.tangents, before, net, t, 0, n_in, tall, tall, False)
+            before = deltas_of(network.layers[l - 1], workspace.tangents, tall)
+            weight_gradient(weights, before, streams, 0, n_in, tall, False)
         else:  # p of input i is 1 in its own stream, everything else 0
             for i in range(n_in):
-                bias_gradient(gradient, weights + i * size, net, t + i * count, block, False)
+                stream = Matrix(streams.numbers, row_at(streams, i * block), tall)
+                bias_gradient(gradient, row_at(weights, i), stream, block, False)
 
 
 @njit
@@ -85,30 +87,31 @@ def taylor_gradient_rows(gradient, network, workspace, x, output_gradients, firs
     first_gradients, second_gradients : (N, n_out, n_in) arrays; dE/d(da/dx_i) and dE/d(d²a/dx_i²)
     fresh : bool
     """
-    activations, net, tangents, size = workspace.activations, workspace.net_tangents, workspace.tangents, width(x)
-    last, n_in = network.layers[len(network.layers) - 1], network.layers[0].n_in
+    activations, net, tangents = workspace.activations, workspace.net_tangents, workspace.tangents
+    last, n_in = output_layer(network), network.layers[0].n_in
     for first in range(0, len(x), workspace.block):
         rows = min(workspace.block, len(x) - first)
         block = padded(rows, ROWS)
-        tall, count = 2 * n_in * block, block * size
+        tall, count = 2 * n_in * block, block * panel_width(x)
         expand(network, workspace, x, first, rows, block)
         if network.softmax:
             gradients = first_gradients, second_gradients
             softmax_taylor_back(network, workspace, output_gradients, gradients, first, rows, block)
         else:
-            t = last.deltas * tall * size
-            pack_rows(activations[last.outputs * count :], output_gradients, IN_ORDER, first, rows, block)
-            pack_streams(tangents, t, first_gradients, first, rows, last.n_out, block, tall)
-            pack_streams(tangents, t + n_in * count, second_gradients, first, rows, last.n_out, block, tall)
+            streams = deltas_of(last, tangents, tall)
+            values = outputs_of(last, activations, block).start
+            pack_rows(activations[values:], output_gradients, IN_ORDER, first, rows, block)
+            pack_streams(streams, 0, first_gradients, first, rows, last.n_out, block)
+            pack_streams(streams, n_in, second_gradients, first, rows, last.n_out, block)
         for l in range(len(network.layers) - 1, -1, -1):
             layer = network.layers[l]
-            t = layer.deltas * tall * size
-            for p in range((layer.n_out + size - 1) // size if layer.jets else 0):
-                a, z = (layer.outputs + p) * count, 4 * (layer.deltas + p) * count
-                _activate_back(workspace, a, z, t + p * tall * size, 2 * n_in, count)
+            values, adjoints = outputs_of(layer, activations, block), deltas_of(layer, net, tall)
+            for p in range(panels_of(layer.n_out, x) if layer.jets else 0):
+                z = panel_at(deltas_of(layer, workspace.jets, 4 * block), p).start
+                a, t = panel_at(values, p).start, panel_at(adjoints, p).start
+                _activate_back(workspace, a, z, t, 2 * n_in, count)
             _add_layer(gradient, network, workspace, l, block, fresh and first == 0)
             if l > 0:
-                back, n_out, n = layer.transposed, layer.n_out, layer.n_in
-                a, inputs, before = layer.outputs * count, layer.inputs * count, network.layers[l - 1].deltas
-                product(activations, inputs, activations, a, network.transposed, back, n_out, n, n_out, block, block)
-                product(tangents, before * tall * size, net, t, network.transposed, back, n_out, n, n_out, tall, tall)
+                w, before = transposed_of(layer, network.transposed), network.layers[l - 1]
+                product(inputs_of(layer, activations, block), values, w, layer.n_in, layer.n_out, block)
+                product(deltas_of(before, tangents, tall), adjoints, w, layer.n_in, layer.n_out, tall)

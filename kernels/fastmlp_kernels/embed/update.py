@@ -2,10 +2,13 @@
 
 import math
 
-from ..functions.updates import Optimizer, update
+from ..functions.updates import Optimizer
 from ..jit import allocating, njit
-from ..layout.network import transpose
-from ..tile.operations import width
+from ..layout.network import biases_of, weights_of
+from ..layout.panels import panel_at, panels_of, row_at
+from ..layout.tasks import whole_layer
+from ..products.learning import update_panel
+from ..tile.operations import panel_width
 
 
 @allocating
@@ -45,14 +48,14 @@ def optimizer(
 @njit
 def gradient_norm(network, gradient, biases):
     """The Euclidean norm of a packed gradient, with or without the biases."""
-    size, total = width(gradient), 0.0
+    squares = 0.0
     for l in range(len(network.layers)):
         layer = network.layers[l]
-        for p in range((layer.n_out + size - 1) // size):
-            start = layer.weights + p * (layer.n_in + 1) * size
-            for i in range(start if biases and layer.bias else start + size, start + (layer.n_in + 1) * size):
-                total += gradient[i] * gradient[i]
-    return math.sqrt(total)
+        for p in range(panels_of(layer.n_out, gradient)):
+            first, weights = panel_at(biases_of(layer, gradient), p), panel_at(weights_of(layer, gradient), p)
+            for i in range((first if biases and layer.bias else weights).start, row_at(weights, layer.n_in)):
+                squares += gradient[i] * gradient[i]
+    return math.sqrt(squares)
 
 
 @njit
@@ -67,19 +70,14 @@ def update_network(network, state, gradient, optimizer, scale):
     optimizer : Optimizer; its `mean` is not looked at
     scale : float; 1 / N makes the mean of a gradient summed over N rows
     """
-    weights, size = network.weights, width(network.weights)
+    width = panel_width(network.weights)
     l2 = optimizer.l2 * (scale if optimizer.average_l2 else 1.0)
     if optimizer.clip_norm > 0:
         norm = scale * gradient_norm(network, gradient, optimizer.update_biases)
         scale = scale * (optimizer.clip_norm / norm if norm > optimizer.clip_norm else 1.0)
     for l in range(len(network.layers)):
         layer = network.layers[l]
-        for column in range(0, layer.n_out, size):
-            start = layer.weights + column // size * (layer.n_in + 1) * size
-            if layer.bias and optimizer.update_biases:
-                update(weights, state, gradient[start : start + size], start, start + size, optimizer, scale, l2, False)
-            start, stop = start + size, start + (layer.n_in + 1) * size
-            update(weights, state, gradient[start:stop], start, stop, optimizer, scale, l2, True)
-            if layer.transposed >= 0:
-                transpose(network, l, column, 0, layer.n_in)
+        piece = whole_layer(network, l)
+        for column in range(0, layer.n_out, width):
+            update_panel(network, state, optimizer, piece, column, gradient, 0, scale, l2)
     state.steps[0] += 1

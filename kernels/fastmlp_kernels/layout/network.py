@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..functions.activation_table import JETS, SLOPES, SOFTMAX, VALUES, activation_address, activation_code
-from ..jit import SOURCES, allocating, njit
+from ..jit import SOURCES, allocating, inlined, njit
 from ..memory import aligned
-from ..tile.operations import WIDTH_BYTES, load_columns, store, width
-from .panels import all_finite, unpack_rows
+from ..tile.operations import WIDTH_BYTES, load_columns, panel_width, store
+from .panels import Matrix, all_finite, element, panel_at, panels_of, row_at, unpack_rows
 
 # One record a layer. Packed weights are the layer's augmented matrix: row 0 the biases, the rest the weights.
 LAYER = np.dtype(
@@ -60,22 +60,22 @@ class Network(NamedTuple):
 @allocating
 def lay_out(layers, sizes, codes, bias, inputs, itemsize):
     """Fill in the table of the layers; returns how many numbers (packed weights, transposed weights) there are."""
-    size = WIDTH_BYTES // itemsize
+    width = WIDTH_BYTES // itemsize
     params, weights, transposed, before = 0, 0, 0, 0
     for l in range(len(layers)):
         layer, n_in, n_out = layers[l], sizes[l], sizes[l + 1]
-        panels, input_panels, kept = (n_out + size - 1) // size, (n_in + size - 1) // size, l > 0 or inputs
+        panels, input_panels, kept = (n_out + width - 1) // width, (n_in + width - 1) // width, l > 0 or inputs
         layer.n_in, layer.n_out, layer.bias = n_in, n_out, bias
         layer.params, layer.weights, layer.transposed = params, weights, transposed if kept else -1
         layer.inputs, layer.outputs = before, before + input_panels
-        layer.deltas = before + input_panels - (sizes[0] + size - 1) // size
+        layer.deltas = before + input_panels - (sizes[0] + width - 1) // width
         layer.values = activation_address(codes[l], itemsize, VALUES)
         layer.slopes = activation_address(codes[l], itemsize, SLOPES)
         layer.jets = activation_address(codes[l], itemsize, JETS)
         layer.dropout, layer.seed = 0.0, 0
         params += (n_in + bias) * n_out
-        weights += (n_in + 1) * panels * size
-        transposed += n_out * input_panels * size if kept else 0
+        weights += (n_in + 1) * panels * width
+        transposed += n_out * input_panels * width if kept else 0
         before += input_panels
     return weights, transposed
 
@@ -139,16 +139,63 @@ def parameter_count(network):
     return last["params"] + (last["n_in"] + last["bias"]) * last["n_out"]
 
 
+@inlined
+def output_layer(network):
+    """The last layer's record."""
+    return network.layers[len(network.layers) - 1]
+
+
+# The matrices of a layer. What belongs to a block of samples lies in `activations` or `deltas`, 1-D arrays in which
+# each panel has room for `block_rows` rows.
+
+
+@inlined
+def inputs_of(layer, activations, block_rows):
+    """The inputs of a layer: the activations of the layer before."""
+    return panel_at(Matrix(activations, 0, block_rows), layer.inputs)
+
+
+@inlined
+def outputs_of(layer, activations, block_rows):
+    """The activations of a layer."""
+    return panel_at(Matrix(activations, 0, block_rows), layer.outputs)
+
+
+@inlined
+def deltas_of(layer, deltas, block_rows):
+    """The error signals of a layer; before them, its slopes or net inputs."""
+    return panel_at(Matrix(deltas, 0, block_rows), layer.deltas)
+
+
+@inlined
+def biases_of(layer, weights):
+    """The biases of a layer, the first row of each of its panels of `weights`; or of what is packed like these."""
+    return Matrix(weights, layer.weights, layer.n_in + 1)
+
+
+@inlined
+def weights_of(layer, weights):
+    """The weights of a layer, (n_in, n_out), without its biases."""
+    return Matrix(weights, layer.weights + panel_width(weights), layer.n_in + 1)
+
+
+@inlined
+def transposed_of(layer, transposed):
+    """The transposed weights of a layer, (n_out, n_in)."""
+    return Matrix(transposed, layer.transposed, layer.n_out)
+
+
 @njit
 def transpose(network, l, column, first, last):
     """Copy weight rows first..last of the panel at `column` of layer `l` to the transposed weights."""
-    layer, size = network.layers[l], width(network.weights)
-    start = layer.weights + (column // size * (layer.n_in + 1) + 1) * size
-    for q in range(first // size * size, last, size):
-        for c in range(min(size, layer.n_out - column)):
-            target = layer.transposed + (q // size * layer.n_out + column + c) * size
-            for i in range(max(first - q, 0), min(size, last - q)):
-                network.transposed[target + i] = network.weights[start + (q + i) * size + c]
+    layer, width = network.layers[l], panel_width(network.weights)
+    weights, transposed = weights_of(layer, network.weights), transposed_of(layer, network.transposed)
+    source = panel_at(weights, column // width)
+    for q in range(first // width * width, last, width):
+        for c in range(min(width, layer.n_out - column)):
+            target = element(transposed, column + c, q)
+            for i in range(max(first - q, 0), min(width, last - q)):
+                network.transposed[target + i] = network.weights[row_at(source, q + i) + c]
 
 
 @njit
@@ -157,27 +204,26 @@ def pack(network, params):
 
     Flat parameters are (n_params,): layer after layer, its biases first, then its weights row by row.
     """
-    size = width(network.weights)
+    width = panel_width(network.weights)
     for l in range(len(network.layers)):
         layer = network.layers[l]
-        start = layer.weights + (1 - layer.bias) * size
-        for row in range(layer.bias + layer.n_in):
-            source = layer.params + row * layer.n_out
-            for column in range(0, layer.n_out, size):
-                values = load_columns(params, source + column, layer.n_out - column)
-                store(values, network.weights, start + column * (layer.n_in + 1) + row * size, size)
+        augmented, without = biases_of(layer, network.weights), 1 - layer.bias
+        for i in range(layer.bias + layer.n_in):
+            source = layer.params + i * layer.n_out
+            for p in range(panels_of(layer.n_out, network.weights)):
+                values = load_columns(params, source + p * width, layer.n_out - p * width)
+                store(values, network.weights, row_at(panel_at(augmented, p), without + i), width)
         if layer.transposed >= 0:
-            for column in range(0, layer.n_out, size):
+            for column in range(0, layer.n_out, width):
                 transpose(network, l, column, 0, layer.n_in)
 
 
 @njit
 def unpack(params, network, weights):
-    """Copy `weights`, packed like those of `network` (weights, gradients, an optimiser's state), to flat parameters."""
-    size = width(weights)
+    """Copy `weights`, packed like those of `network` (weights, gradients, an optimizer's state), to flat parameters."""
     for l in range(len(network.layers)):
         layer = network.layers[l]
-        rows, start = layer.bias + layer.n_in, layer.weights + (1 - layer.bias) * size
+        rows, start = layer.bias + layer.n_in, element(biases_of(layer, weights), 1 - layer.bias, 0)
         matrix = params[layer.params : layer.params + rows * layer.n_out].reshape(rows, layer.n_out)
         unpack_rows(matrix, 0, weights[start:], rows, layer.n_in + 1)
 

@@ -1,8 +1,8 @@
 """The register tile as a Numba type, and the LLVM instructions of one step on it.
 
-A tile has `rows` rows and `WIDTH` columns, kept as an LLVM array of rows x vecs vectors. As a value it can sit in a
-variable, be carried through a loop and be returned from a function, and LLVM keeps it in registers. The loops around it
-are ordinary compiled Python. This is the only file that writes LLVM instructions for the products.
+A tile has `rows` rows and the columns of a panel, kept as an LLVM array of rows x vecs vectors. As a value it can sit
+in a variable, be carried through a loop and be returned from a function, and LLVM keeps it in registers. The loops
+around it are ordinary compiled Python. This is the only file that writes LLVM instructions for the products.
 """
 
 import itertools
@@ -12,19 +12,20 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
 
-from .engines import HAS_FMA, SHAPE
+from .engines import HAS_FMA, engine_of
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
 class Tile(types.Type):
-    """Numba type of a tile: `rows` rows of `SHAPE.vecs` vectors of `dtype`."""
+    """Numba type of a tile: `rows` rows of `vecs` vectors of `lanes` sums, as the engine of `dtype` has them."""
 
     def __init__(self, dtype, rows):
         self.dtype, self.rows = dtype, rows
-        self.lanes = SHAPE.lanes(dtype.bitwidth // 8)
+        engine = engine_of(dtype)
+        self.vecs, self.lanes = engine.vecs, engine.lanes(dtype.bitwidth // 8)
         self.align = dtype.bitwidth // 8
-        super().__init__(f"Tile({dtype}, {rows} x {SHAPE.vecs} x {self.lanes})")
+        super().__init__(f"Tile({dtype}, {rows} x {self.vecs} x {self.lanes})")
 
     @property
     def vector(self):
@@ -32,7 +33,7 @@ class Tile(types.Type):
 
     @property
     def registers(self):
-        return ir.ArrayType(self.vector, self.rows * SHAPE.vecs)
+        return ir.ArrayType(self.vector, self.rows * self.vecs)
 
 
 @register_model(Tile)
@@ -83,7 +84,7 @@ class Emitter:
         zeros = ir.Constant(ir.VectorType(I32, len(lanes)), [0] * len(lanes))
         undefined = ir.Constant(zeros.type, ir.Undefined)
         splat = self.builder.shuffle_vector(self.builder.insert_element(undefined, count, I32(0)), undefined, zeros)
-        starts = [v * len(lanes) for v in range(SHAPE.vecs)]
+        starts = [v * len(lanes) for v in range(self.tile.vecs)]
         indices = [ir.Constant(zeros.type, [start + lane for lane in lanes]) for start in starts]
         return [self.builder.icmp_signed("<", index, splat) for index in indices]
 
@@ -100,12 +101,12 @@ class Emitter:
         """A tile whose register (r, v) is `function(r, v)`."""
         registers = ir.Constant(self.tile.registers, ir.Undefined)
         for r, v in self.indices():
-            registers = self.builder.insert_value(registers, function(r, v), r * SHAPE.vecs + v)
+            registers = self.builder.insert_value(registers, function(r, v), r * self.tile.vecs + v)
         return registers
 
     def indices(self):
         """All (row, vector) pairs."""
-        return itertools.product(range(self.tile.rows), range(SHAPE.vecs))
+        return itertools.product(range(self.tile.rows), range(self.tile.vecs))
 
     def register(self, registers, r, v):
-        return self.builder.extract_value(registers, r * SHAPE.vecs + v)
+        return self.builder.extract_value(registers, r * self.tile.vecs + v)

@@ -6,26 +6,30 @@ compiled ones are fused.
 
 import numpy as np
 
-from .engines import SHAPE
+from .engines import engine_of
 
 
 def _rows(array, offset, stride, rows, count):
-    size = width(array)
+    size = panel_width(array)
     starts = [offset + min(r, count - 1) * stride for r in range(rows)]
     assert all(0 <= start <= array.size - size for start in starts), "tile outside its array"
     return starts, size
 
 
-def width(array):
-    return SHAPE.width(array.itemsize)
+def panel_width(array):
+    return engine_of(array.dtype).width(array.itemsize)
+
+
+def terms(array):
+    return engine_of(array.dtype).terms
 
 
 def tile_memory(array):
-    return np.empty(SHAPE.rows * width(array), array.dtype)
+    return np.empty(engine_of(array.dtype).rows * panel_width(array), array.dtype)
 
 
 def zero(array, rows):
-    return np.zeros((rows, width(array)), array.dtype)
+    return np.zeros((rows, panel_width(array)), array.dtype)
 
 
 def load(array, offset, stride, rows):
@@ -38,7 +42,7 @@ def load_rows(array, offset, stride, rows, count):
 
 
 def load_columns(array, offset, count):
-    return keep_columns(np.resize(array.reshape(-1)[offset : offset + count], (1, width(array))), count)
+    return keep_columns(np.resize(array.reshape(-1)[offset : offset + count], (1, panel_width(array))), count)
 
 
 def keep_columns(tile, count):
@@ -50,7 +54,7 @@ def join_columns(left, right, count):
 
 
 def spread(number):
-    return np.full((1, width(number)), number)
+    return np.full((1, panel_width(number)), number)
 
 
 def store(acc, array, offset, stride):

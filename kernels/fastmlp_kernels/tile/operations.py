@@ -14,19 +14,31 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from .emit import I32, Emitter, Tile
-from .engines import SHAPE
+from .engines import engine_of
 
-ROWS = SHAPE.rows  # of the tile of a product
-GRADIENT_ROWS = SHAPE.gradient_rows  # of the tile of a gradient
-WIDTH_BYTES = SHAPE.vecs * SHAPE.vector_bytes  # of a tile row
+_ENGINE = engine_of("float32")  # whose rows and bytes are those of float64, too
+ROWS = _ENGINE.rows  # of the tile of a product
+GRADIENT_ROWS = _ENGINE.gradient_rows  # of the tile of a gradient
+WIDTH_BYTES = _ENGINE.width(1)  # of a tile row
 
 
 @intrinsic
-def width(typing, array):
+def panel_width(typing, array):
     """Columns of a tile of `array`'s dtype, which is also the width of a panel: a constant, so that strides are."""
+    tile = _array_tile(array, types.literal(1))
 
     def generate(context, builder, signature, args):
-        return context.get_constant(types.intp, WIDTH_BYTES * 8 // array.dtype.bitwidth)
+        return context.get_constant(types.intp, tile.vecs * tile.lanes)
+
+    return types.intp(array), generate
+
+
+@intrinsic
+def terms(typing, array):
+    """Products that one step of the engine of `array`'s dtype adds to each sum: a constant."""
+
+    def generate(context, builder, signature, args):
+        return context.get_constant(types.intp, engine_of(array.dtype).terms)
 
     return types.intp(array), generate
 
@@ -210,7 +222,7 @@ def rank1(typing, acc, a, a_offset, a_stride, b, b_offset):
         emit = Emitter(signature.args[0], context, builder)
         left = emit.element(signature.args[1], a, a_offset)
         right = emit.element(signature.args[4], b, b_offset)
-        b_vectors = [emit.load_vector(right, v) for v in range(SHAPE.vecs)]
+        b_vectors = [emit.load_vector(right, v) for v in range(emit.tile.vecs)]
         a_vectors = [emit.splat(builder.load(emit.row(left, a_stride, r))) for r in range(emit.tile.rows)]
         return emit.map(lambda r, v: emit.multiply_add(a_vectors[r], b_vectors[v], emit.register(acc, r, v)))
 
@@ -281,7 +293,7 @@ def total(typing, tile):
     def generate(context, builder, signature, args):
         emit = Emitter(signature.args[0], context, builder)
         result = ir.Constant(emit.tile.vector.element, 0.0)
-        for v in range(SHAPE.vecs):
+        for v in range(emit.tile.vecs):
             for lane in range(emit.tile.lanes):
                 result = builder.fadd(result, builder.extract_element(emit.register(args[0], 0, v), I32(lane)))
         return result
@@ -299,7 +311,7 @@ def largest(typing, tile):
         def larger(left, right):
             return builder.select(builder.fcmp_ordered(">", left, right), left, right)
 
-        best, lanes = functools.reduce(larger, (emit.register(args[0], 0, v) for v in range(SHAPE.vecs))), tile.lanes
+        best, lanes = functools.reduce(larger, (emit.register(args[0], 0, v) for v in range(tile.vecs))), tile.lanes
         while lanes > 1:  # halves, one beside the other
             lanes //= 2
             halves = [ir.Constant(ir.VectorType(I32, lanes), [*range(start, start + lanes)]) for start in (0, lanes)]
@@ -320,14 +332,17 @@ if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
         load_rows,
         multiply,
         multiply_add,
+        panel_width,
         rank1,
         spread,
         store,
         store_rows,
         subtract,
         sum_rows,
+        terms,
         tile_memory,
         total,
-        width,
         zero,
     )
+
+width = panel_width  # its name in kernels of users
