@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/all
 	$(BIN)/fastmlp train digits
 
+# FASTMLP_TILE=sse make test: all tests with the register tile of another CPU (sse, avx2, avx512 or neon).
 test: $(VENV)/dev
 	$(BIN)/python -m pytest
 

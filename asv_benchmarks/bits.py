@@ -26,6 +26,8 @@ LOSSES = {
     "tanh": ("squared_error",),
 }
 WIDTHS = (1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 33, 48, 64, 65, 100, 130, 300)
+PASSED_ON = ("reduction", "l2", "average_l2", "update_biases", "threads", "clip_norm", "dropout")  # to the trainer
+MOST_THREADS = 4
 ROWS = (1, 2, 7, 40, 97, 150, 290, 700)
 
 
@@ -55,7 +57,7 @@ def draw(number):
         "reduction": pick(("mean", "sum")),
         "weighted": bool(rng.random() < 0.4),
         "sparse": bool(rng.random() < 0.3),
-        "threads": int(rng.integers(1, 5)),
+        "threads": int(rng.integers(1, MOST_THREADS + 1)),
         "seed": int(rng.integers(1000)),
     }
 
@@ -84,9 +86,7 @@ def compute(setting):
         batch_size=setting["batch_size"],
         label_smoothing=smoothing,
         seed=setting["seed"],
-        **{
-            k: setting[k] for k in ("reduction", "l2", "average_l2", "update_biases", "threads", "clip_norm", "dropout")
-        },
+        **{name: setting[name] for name in PASSED_ON},
     )
     yield net.predict(x)
     yield np.array(net.evaluate(x, y, setting["loss"], sample_weight=weights))
@@ -158,12 +158,8 @@ def digests(numbers):
 def worker(folder, tile, count):
     """A process that prints the digests that the sources in a folder give with a tile."""
     path = os.pathsep.join([str(folder), str(folder / "kernels")])
-    environment = os.environ | {
-        "PYTHONPATH": path,
-        "FASTMLP_CACHE_DIR": str(SOURCES / "compiled"),
-        "FASTMLP_TILE": tile,
-    }
-    environment.setdefault("NUMBA_NUM_THREADS", "4")
+    environment = os.environ | {"PYTHONPATH": path, "FASTMLP_TILE": tile, "NUMBA_NUM_THREADS": str(MOST_THREADS)}
+    environment["FASTMLP_CACHE_DIR"] = str(SOURCES / "compiled")
     command = [sys.executable, __file__, "--count", str(count), "--worker"]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 

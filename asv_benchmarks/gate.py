@@ -4,7 +4,7 @@ Both commits run the benchmark files of this folder, in processes of their own t
 second, so that whatever else the machine does hits both alike. A round is such a pair of fresh processes. In a round
 the fastest sample of each side counts; over the rounds the median of head / base. A benchmark whose median exceeds
 the factor is only suspected: it is measured again, in twice as many rounds, as often as CONFIRMATIONS says, and fails
-if the median exceeds the factor every time.
+if the median exceeds the factor every time. Standard error says what is being measured, and how long it will take.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from pathlib import Path
 
 import suite
@@ -27,11 +28,16 @@ PACKAGES = "fastmlp", "kernels"
 SOURCES = HERE / "sources"  # of the commits compared, and their compiled code
 TURNS = 6  # of each side in a round
 CONFIRMATIONS = 2
-# Each kernel once, steps from three microseconds to some milliseconds, and a prediction.
+# From which the rounds of a confirmation are doubled, at least: the median of two, of hundreds of benchmarks, is not
+# enough to tell one that is slower from one that was disturbed twice.
+LEAST_ROUNDS = 3
+LOG_SECONDS = 10  # between lines that say what is being measured, where they do not replace each other
+SIDES = "base", "head"
+# Each kernel once, steps from three microseconds to some milliseconds, one of sparse inputs, and a prediction.
 DEFAULT = r"""(?x)
     products\.\w+\.time_\w+\(256,\ 256\) | activations\.Slopes\.\w+\('(relu|tanh|gelu)'\)
     | losses\.\w+\.\w+\('cross_entropy\ softmax',\ 10\) | updates\.\w+\.\w+\('(momentum|adam)',\ 1024\)
-    | packing\.Rows\.time_pack\(300\)
+    | packing\.Rows\.time_pack\(300\) | dropout\.\w+\.\w+ | sparse\.\w+\.\w+\(1000\)
     | step\.Step\.\w+\('(8-16-1@32|64-32-10@200|784-128-10@128|300-200-100-5@1000)'\)
     | prediction\.\w+\.\w+\('64-32-10@200'\)
 """
@@ -81,14 +87,48 @@ class Worker:
         return json.loads(self.process.stdout.readline())
 
 
-def compare(workers, name, first):
+class Progress:
+    """A line on standard error: the benchmark that is measured, the side, the round, and the time left.
+
+    On a terminal each replaces the one before; elsewhere there is one in LOG_SECONDS.
+    """
+
+    def __init__(self, rounds, stream=sys.stderr, clock=time.monotonic):
+        self.rounds, self.stream, self.clock = rounds, stream, clock
+        self.start, self.said, self.done, self.place = clock(), -LOG_SECONDS, 0, ""
+
+    def begin(self, name, turn, number, count):
+        """Benchmark `number` of `count` comes next, in round `turn`; both from 0 on."""
+        left = "?"
+        if self.done:
+            pairs = (self.rounds - turn) * count - number  # of a benchmark and a round
+            left = f"{(self.clock() - self.start) / self.done * pairs / 60:.1f} min"
+        self.place = f"round {turn + 1} of {self.rounds}, {number + 1} of {count}, {left} left: {name}"
+        self.done += 1
+
+    def turn(self, side):
+        """A side of the benchmark is measured now."""
+        terminal = self.stream.isatty()
+        if terminal or self.clock() - self.said >= LOG_SECONDS:
+            start, end = ("\r\x1b[K", "") if terminal else ("", "\n")
+            print(f"{start}{self.place}, {SIDES[side]}", end=end, file=self.stream, flush=True)
+            self.said = self.clock()
+
+    def end(self):
+        """Nothing is measured any more."""
+        if self.stream.isatty():
+            print("\r\x1b[K", end="", file=self.stream, flush=True)
+
+
+def compare(workers, name, first, announce=lambda side: None):
     """Seconds of the fastest run of each worker, as they take turns A B B A A B ..., beginning with `first`.
 
-    Where a worker can not run the benchmark, its error stands instead.
+    Where a worker can not run the benchmark, its error stands instead. `announce` is called with the side of each turn.
     """
     order = itertools.cycle([first, 1 - first, 1 - first, first])
     turns = [], []
     for side in itertools.islice(order, 2 * TURNS):
+        announce(side)
         answer = workers[side].turn(name)
         if "error" in answer:
             turns[side].append(answer["error"])
@@ -106,11 +146,12 @@ def measure(folders, names, rounds):
     SystemExit
         If a benchmark does not run at the head, or none at the base; one that does not is left out, and said to be.
     """
-    ratios = {name: [] for name in names}
+    ratios, progress = {name: [] for name in names}, Progress(rounds)
     for turn in range(rounds):
         with Worker(folders[0]) as base, Worker(folders[1]) as head:
-            for name in list(ratios):
-                before, after = compare([base, head], name, turn % 2)
+            for number, name in enumerate(left := list(ratios)):
+                progress.begin(name, turn, number, len(left))
+                before, after = compare([base, head], name, turn % 2, progress.turn)
                 if isinstance(after, str):
                     sys.exit(f"{name} does not run at the head: {after}")
                 if isinstance(before, str):
@@ -118,6 +159,7 @@ def measure(folders, names, rounds):
                     del ratios[name]
                 else:
                     ratios[name].append(after / before)
+    progress.end()
     return ratios or sys.exit("no benchmark runs at the base")
 
 
@@ -130,7 +172,7 @@ def regressions(measure, names, rounds, factor):
         (names, rounds) to {name: ratios}.
     names : list of str
     rounds : int
-        Of the first measurement; those that confirm it take twice as many.
+        Of the first measurement; those that confirm it take twice as many, of LEAST_ROUNDS at least.
     factor : float
 
     Returns
@@ -142,7 +184,7 @@ def regressions(measure, names, rounds, factor):
     for attempt in range(1 + CONFIRMATIONS):
         if not suspects:
             break
-        ratios = measure(list(suspects), rounds if attempt == 0 else 2 * rounds)
+        ratios = measure(list(suspects), rounds if attempt == 0 else 2 * max(rounds, LEAST_ROUNDS))
         medians = {name: statistics.median(values) for name, values in ratios.items()}
         for name, median in medians.items():
             print(f"{median:6.2f}  {name}{'  slower?' if median > factor else ''}", flush=True)

@@ -1,5 +1,8 @@
 """Runs of the kernels' tests in other builds, and of the examples, in processes of their own while other tests go on.
 
+With other register tiles only tests that are marked `shapes` run, to save time. All tests run with one tile where the
+environment variable FASTMLP_TILE names it: `FASTMLP_TILE=avx512 make test`.
+
 Compiling keeps one core busy for minutes, whatever the machine has. So the runs of all tests that were chosen start
 with the first test, for the other cores, and the tests at the end wait for them.
 """
@@ -35,8 +38,8 @@ def is_there(module):
     return True
 
 
-# Names of builds: tiles, and threading layers with the modules that they are in.
-TILES = [shape.name for shape in SHAPES if shape is not SHAPE]
+# Names of builds: tiles, unless all tests run with one, and threading layers with the modules that they are in.
+TILES = [] if os.environ.get("FASTMLP_TILE") else [shape.name for shape in SHAPES if shape is not SHAPE]
 MODULES = {"omp": "omppool", "tbb": "tbbpool", "workqueue": "workqueue"}
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 LAYERS = [name for name, module in MODULES.items() if is_there(module)]

@@ -1,12 +1,10 @@
 """Each activation over numbers in the L1 cache, copied in before every call; the unit of work is one number."""
 
 import numpy as np
-from fastmlp_kernels.functions.activation_table import slopes_address, values_address
-from fastmlp_kernels.functions.activations import ACTIVATIONS
-from fastmlp_kernels.memory import aligned
 from numba import float32
 
 from . import loops
+from .kernels import ACTIVATIONS, slopes_address, values_address
 from .repeated import Repeated
 
 COUNT = 2048
@@ -20,8 +18,8 @@ class Values(Repeated):
 
     def prepare(self, activation):
         self.address = values_address(activation, float32)
-        self.z = aligned(COUNT, np.float32, np.linspace(-5, 5, COUNT))
-        self.values = aligned(COUNT, np.float32)
+        self.z = self.buffers.new(COUNT, np.float32, np.linspace(-5, 5, COUNT))
+        self.values = self.buffers.new(COUNT, np.float32)
 
     def run(self, calls):
         loops.activation_values(calls, self.address, self.z, self.values)
@@ -38,8 +36,8 @@ class Slopes(Repeated):
 
     def prepare(self, activation):
         self.address = slopes_address(activation, float32)
-        self.z = aligned(COUNT, np.float32, np.linspace(-5, 5, COUNT))
-        self.values, self.slopes = aligned(COUNT, np.float32), aligned(COUNT, np.float32)
+        self.z = self.buffers.new(COUNT, np.float32, np.linspace(-5, 5, COUNT))
+        self.values, self.slopes = (self.buffers.new(COUNT, np.float32) for _ in range(2))
 
     def run(self, calls):
         loops.activation_slopes(calls, self.address, self.z, self.values, self.slopes)

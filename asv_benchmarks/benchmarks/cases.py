@@ -1,9 +1,10 @@
 """The networks and batch sizes that are measured, written sizes@batch, and data for them."""
 
 import numpy as np
-from fastmlp_kernels.drivers import plan
 
 from fastmlp import MLP, Trainer
+
+from . import kernels
 
 STEPS = [
     "8-16-1@1",
@@ -51,4 +52,4 @@ def trainer(case, shuffle=False, threads=None):
 def training_flops(case):
     """Floating-point operations of a training step."""
     sizes, batch = parse(case)
-    return batch * plan.training_flops(sizes)
+    return batch * kernels.training_flops(sizes)

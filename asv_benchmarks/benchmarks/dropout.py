@@ -1,25 +1,22 @@
 """Masks of dropout, made and applied to a panel in the L1 cache; the unit of work is one unit of one sample."""
 
+import fastmlp_kernels as fk
 import numpy as np
-from fastmlp_kernels.layout.network import set_dropout
-from fastmlp_kernels.memory import aligned
-from fastmlp_kernels.tile.engines import SHAPE
-
-from fastmlp import MLP
 
 from . import loops
+from .kernels import SHAPE, build, panels_size, whole_tiles
 from .repeated import Repeated
 
-ROWS = 96
+ROWS = whole_tiles(96)
 
 
 class Dropout(Repeated):
-    units = ROWS * SHAPE.width(4)
+    units = panels_size(1, ROWS)
 
     def prepare(self):
-        self.network = MLP([1, SHAPE.width(4), 1]).kernel_network()
-        set_dropout(self.network, (0.5,), 0)
-        self.activations, self.slopes = aligned(self.units, np.float32, 0), aligned(self.units, np.float32, 0)
+        self.network = build([1, SHAPE.width(4), 1], np.float32)
+        fk.set_dropout(self.network, (0.5,), 0)
+        self.activations, self.slopes = (self.buffers.new(self.units, np.float32, 0) for _ in range(2))
 
     def run(self, calls):
         loops.dropped(calls, self.activations, self.slopes, self.network, ROWS)

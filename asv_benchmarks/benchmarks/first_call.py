@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 
-SETUP = """
+PREPARE = """
 import numpy as np
 from fastmlp import MLP, Trainer
 trainer, x, y = Trainer(MLP([8, 16, 1])), np.ones((32, 8), "float32"), np.ones((32, 1), "float32")
@@ -20,7 +20,7 @@ class Import:
         return "import fastmlp"
 
     def timeraw_import_kernels(self):
-        return "import fastmlp_kernels.drivers.training"
+        return "import fastmlp_kernels"
 
     def timeraw_import_numba(self):
         return "import numba"
@@ -37,7 +37,7 @@ class Compile:
         os.environ["FASTMLP_CACHE_DIR"] = self.folder.name
 
     def timeraw_first_fit(self):
-        return TRAIN, SETUP
+        return TRAIN, PREPARE
 
     def teardown(self):
         del os.environ["FASTMLP_CACHE_DIR"]
@@ -52,7 +52,7 @@ class Load:
     number, repeat, warmup_time, timeout = 1, 5, 0, 600
 
     def setup(self):
-        subprocess.run([sys.executable, "-c", SETUP + TRAIN], check=True)
+        subprocess.run([sys.executable, "-c", PREPARE + TRAIN], check=True)
 
     def timeraw_first_fit(self):
-        return TRAIN, SETUP
+        return TRAIN, PREPARE

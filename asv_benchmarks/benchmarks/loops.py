@@ -1,34 +1,39 @@
 """Compiled loops that call one kernel many times. Nothing in them depends on the outcome of the call before."""
 
 import fastmlp_kernels as fk
-from fastmlp_kernels.calls import call_loss, call_slopes, call_values
-from fastmlp_kernels.functions.updates import update
-from fastmlp_kernels.jit import cached_njit
-from fastmlp_kernels.layout.network import pack, unpack
-from fastmlp_kernels.layout.panels import pack_labels, pack_rows, unpack_rows
-from fastmlp_kernels.panelwise.dropout import drop
-from fastmlp_kernels.products.deltas import backward
-from fastmlp_kernels.products.forward import NO_DROPOUT, forward_training
-from fastmlp_kernels.products.gradients import piece_gradient
+from fastmlp_kernels.compile import cached_njit
+
+from .kernels import (
+    backward_block,
+    call_slopes,
+    call_values,
+    drop_panel,
+    forward_block,
+    gradient_block,
+    loss_block,
+    pack_labels,
+    pack_rows,
+    unpack_rows,
+    update_all,
+)
 
 
 @cached_njit()
-def forward_products(calls, network, activations, deltas, rows, block):
+def forward_products(calls, network, activations, deltas, rows):
     for _ in range(calls):
-        forward_training(network, activations, deltas, True, NO_DROPOUT, 0, rows, block)
+        forward_block(network, activations, deltas, rows)
 
 
 @cached_njit()
-def backward_products(calls, network, deltas, rows, block, scratch):
+def backward_products(calls, network, deltas, scratch, rows):
     for _ in range(calls):
-        backward(network, deltas, rows, block, scratch)
+        backward_block(network, deltas, scratch, rows)
 
 
 @cached_njit()
-def gradient_products(calls, gradient, network, pieces, activations, deltas, rows, block):
+def gradient_products(calls, gradient, network, pieces, activations, deltas, rows):
     for _ in range(calls):
-        for piece in pieces:
-            piece_gradient(gradient, network, piece, activations, deltas, rows, block, True)
+        gradient_block(gradient, network, pieces, activations, deltas, rows)
 
 
 @cached_njit()
@@ -48,23 +53,23 @@ def activation_slopes(calls, address, z, values, slopes):
 @cached_njit()
 def dropped(calls, activations, slopes, network, rows):
     for i in range(calls):
-        drop(activations, 0, slopes, 0, network.layers[0], 0, i, 0, rows)
+        drop_panel(activations, slopes, network, i, rows)
 
 
 @cached_njit()
-def losses(calls, address, z, deltas, outputs, targets, weights, rows, n, block):
+def losses(calls, address, z, deltas, outputs, targets, weights, rows, n):
     total = 0.0
     for _ in range(calls):
         deltas[:] = z
         outputs[:] = z
-        total += call_loss(address, deltas, 0, outputs, 0, targets, 0, weights, 0, 1.0, rows, n, block)
+        total += loss_block(address, deltas, outputs, targets, weights, rows, n)
     return total
 
 
 @cached_njit()
 def updates(calls, weights, state, gradient, optimizer):
     for _ in range(calls):
-        update(weights, state, gradient, 0, weights.size, optimizer, 1.0, 0.0, True)
+        update_all(weights, state, gradient, optimizer)
 
 
 @cached_njit()
@@ -88,13 +93,13 @@ def packed_labels(calls, panels, labels, order, rows, columns, block):
 @cached_njit()
 def packed_weights(calls, network, params):
     for _ in range(calls):
-        pack(network, params)
+        fk.pack(network, params)
 
 
 @cached_njit()
 def unpacked_weights(calls, params, network):
     for _ in range(calls):
-        unpack(params, network, network.weights)
+        fk.unpack(params, network, network.weights)
 
 
 @cached_njit()

@@ -1,15 +1,13 @@
 """Each loss with its error signal on a block of rows, in panels; the unit of work is one sample."""
 
 import numpy as np
-from fastmlp_kernels.memory import aligned
-from fastmlp_kernels.panelwise.losses import LOSSES, loss_address
-from fastmlp_kernels.tile.engines import SHAPE
 from numba import float32
 
 from . import loops
+from .kernels import LOSSES, loss_address, panels_size, whole_tiles
 from .repeated import Repeated
 
-ROWS = 168  # whole tiles of every CPU
+ROWS = whole_tiles(168)
 
 
 class Loss(Repeated):
@@ -19,16 +17,16 @@ class Loss(Repeated):
 
     def prepare(self, loss, outputs):
         self.address = loss_address(tuple(loss.split()), float32)
-        width = SHAPE.width(4)
-        size = -(-outputs // width) * width * ROWS
-        self.z = aligned(size, np.float32, np.random.default_rng(0).uniform(0, 1, size))
-        self.weights = aligned(ROWS, np.float32, 1)
-        self.targets = aligned(size, np.float32, 1 / outputs)
-        self.deltas, self.outputs, self.n = aligned(size, np.float32), aligned(size, np.float32), outputs
+        size = panels_size(outputs, ROWS)
+        self.z = self.buffers.new(size, np.float32, np.random.default_rng(0).uniform(0, 1, size))
+        self.weights = self.buffers.new(ROWS, np.float32, 1)
+        self.targets = self.buffers.new(size, np.float32, 1 / outputs)
+        self.deltas, self.outputs = (self.buffers.new(size, np.float32) for _ in range(2))
+        self.n = outputs
 
     def run(self, calls):
         panels = self.z, self.deltas, self.outputs, self.targets
-        loops.losses(calls, self.address, *panels, self.weights, ROWS, self.n, ROWS)
+        loops.losses(calls, self.address, *panels, self.weights, ROWS, self.n)
 
     def time_loss(self, loss, outputs):
         self.run(self.calls)

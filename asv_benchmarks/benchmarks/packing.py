@@ -1,13 +1,12 @@
 """Into the panels of the products and back: samples, in order or scattered, labels, weights."""
 
 import numpy as np
-from fastmlp_kernels.layout import network as packed
-from fastmlp_kernels.tile.engines import SHAPE
 
 from . import loops
+from .kernels import build, panels_size, whole_tiles
 from .repeated import Repeated
 
-ROWS = 168  # of a block: whole tiles of every CPU
+ROWS = whole_tiles(168)  # of a block
 SAMPLES = 10_000  # that rows are taken from
 
 
@@ -18,10 +17,9 @@ class Rows(Repeated):
     units = ROWS
 
     def prepare(self, columns):
-        width = SHAPE.width(4)
-        self.panels = packed.aligned(-(-columns // width) * width * ROWS, np.float32, 0)
-        self.source = packed.aligned((SAMPLES, columns), np.float32, 1)
-        self.target = packed.aligned((ROWS, columns), np.float32, 1)
+        self.panels = self.buffers.new(panels_size(columns, ROWS), np.float32, 0)
+        self.source = self.buffers.new((SAMPLES, columns), np.float32, 1)
+        self.target = self.buffers.new((ROWS, columns), np.float32, 1)
         self.in_order = np.empty(0, np.int64)
         self.scattered = np.random.default_rng(0).permutation(SAMPLES)
         self.order = self.in_order
@@ -46,8 +44,7 @@ class Labels(Repeated):
     units = ROWS
 
     def prepare(self, classes):
-        width = SHAPE.width(4)
-        self.panels = packed.aligned(-(-classes // width) * width * ROWS, np.float32, 0)
+        self.panels = self.buffers.new(panels_size(classes, ROWS), np.float32, 0)
         self.labels, self.order = np.arange(ROWS) % classes, np.empty(0, np.int64)
 
     def run(self, calls):
@@ -64,8 +61,8 @@ class Weights(Repeated):
     params, param_names = [64, 1024], ["units"]
 
     def prepare(self, n):
-        self.network = packed.build([n, n, n], np.float32)
-        self.flat = np.ones(2 * (n + 1) * n, np.float32)
+        self.network = self.buffers.copy(build([n, n, n], np.float32))
+        self.flat = self.buffers.new(2 * (n + 1) * n, np.float32, 1)
 
     def run(self, calls):
         loops.packed_weights(calls, self.network, self.flat)

@@ -2,14 +2,14 @@
 
 import itertools
 
+import fastmlp_kernels as fk
 import numpy as np
-from fastmlp_kernels.drivers import plan
-from fastmlp_kernels.layout import network as packed
 
 from . import loops
+from .kernels import build, training_block, whole_tiles
 from .repeated import Repeated
 
-ROWS = 168  # whole tiles of every CPU
+ROWS = whole_tiles(168)
 
 
 class _Product(Repeated):
@@ -25,12 +25,11 @@ class _Product(Repeated):
 
     def prepare(self, n_in, n_out):
         sizes = [*self.before, n_in, n_out]
-        self.network = packed.build(sizes, np.float32)
+        self.network = build(sizes, np.float32)
         parameters = sum((n + 1) * m for n, m in itertools.pairwise(sizes))
-        packed.pack(self.network, np.full(parameters, 1 / n_out, np.float32))
-        memory = plan.workspace(self.network, ROWS, 1, block=ROWS)
-        self.activations, self.deltas, self.scratch = memory.activations[0], memory.deltas[0], memory.scratch[0]
-        self.gradient, self.pieces = memory.gradients[0], memory.pieces
+        fk.pack(self.network, np.full(parameters, 1 / n_out, np.float32))
+        *memory, self.pieces = training_block(self.network, ROWS)
+        self.activations, self.deltas, self.scratch, self.gradient = map(self.buffers.copy, memory)
         self.activations[:] = self.deltas[:] = 1
 
     def _gflops(self, n_in, n_out):
@@ -41,7 +40,7 @@ class Forward(_Product):
     """Net inputs a W + b."""
 
     def run(self, calls):
-        loops.forward_products(calls, self.network, self.activations, self.deltas, ROWS, ROWS)
+        loops.forward_products(calls, self.network, self.activations, self.deltas, ROWS)
 
     def time_forward(self, n_in, n_out):
         self.run(self.calls)
@@ -58,7 +57,7 @@ class Backward(_Product):
     before = (1,)
 
     def run(self, calls):
-        loops.backward_products(calls, self.network, self.deltas, ROWS, ROWS, self.scratch)
+        loops.backward_products(calls, self.network, self.deltas, self.scratch, ROWS)
 
     def time_backward(self, n_in, n_out):
         self.run(self.calls)
@@ -73,8 +72,8 @@ class Gradient(_Product):
     """Gradients a^T delta, and the sums of delta for the biases."""
 
     def run(self, calls):
-        buffers = self.activations, self.deltas
-        loops.gradient_products(calls, self.gradient, self.network, self.pieces, *buffers, ROWS, ROWS)
+        signals = self.activations, self.deltas
+        loops.gradient_products(calls, self.gradient, self.network, self.pieces, *signals, ROWS)
 
     def time_gradient(self, n_in, n_out):
         self.run(self.calls)

@@ -1,9 +1,8 @@
 """Training steps as rates: GFLOP/s, the share of this CPU's peak, samples per second."""
 
-from fastmlp_kernels.tile.peak import fma_peak
-
 from . import cases
 from .fitting import Fitting
+from .kernels import fma_peak
 
 
 class Rates(Fitting):

@@ -2,6 +2,8 @@
 
 import time
 
+from .buffers import Buffers
+
 SAMPLE_SECONDS = 0.005  # short, so that of many samples some are disturbed by nothing
 BEST_SECONDS = 1.0  # of samples, from which the fastest is taken
 
@@ -25,10 +27,13 @@ class Repeated:
     repetition: what asv reports is the time of one.
 
     Subclasses provide ``prepare(*parameters)``, called once, and ``run(calls)``. Where a call is several units of
-    work, `prepare` sets `units` to their number.
+    work, `prepare` sets `units` to their number. What kernels get comes from `buffers`, which `teardown` checks.
     """
 
     number, warmup_time, repeat, units = 1, 0.05, (5, 100, 0.5), 1
+
+    def __init__(self):
+        self.buffers = Buffers()
 
     def setup(self, *parameters):
         if hasattr(self, "calls"):
@@ -38,6 +43,9 @@ class Repeated:
         self.calls = 1
         while fastest(lambda: self.run(self.calls), time.perf_counter, 0) < SAMPLE_SECONDS:
             self.calls *= 2
+
+    def teardown(self, *parameters):
+        self.buffers.check()
 
     def timer(self):
         """Seconds, counted per unit of work in a sample."""

@@ -1,8 +1,7 @@
 """The update of weights by each optimiser, in the L1 cache and in memory; the unit of work is one weight."""
 
+import fastmlp_kernels as fk
 import numpy as np
-from fastmlp_kernels.functions.updates import State
-from fastmlp_kernels.memory import aligned
 
 from fastmlp import optimizers
 
@@ -17,9 +16,9 @@ class Update(Repeated):
     def prepare(self, optimizer, weights):
         optimizer, self.units = optimizers.resolve(optimizer), weights
         self.optimizer = optimizers.compiled(optimizer, 1e-4, 0.0, None, True, True, False)
-        self.weights, self.gradient = aligned(weights, np.float32, 1), aligned(weights, np.float32, 1)
-        first, second = aligned(weights, np.float32, 0), aligned(weights, np.float32, 0)
-        self.state = State(first, second, np.zeros(1, np.int64))
+        self.weights, self.gradient = (self.buffers.new(weights, np.float32, 1) for _ in range(2))
+        first, second = (self.buffers.new(weights, np.float32, 0) for _ in range(2))
+        self.state = fk.State(first, second, np.zeros(1, np.int64))
 
     def run(self, calls):
         loops.updates(calls, self.weights, self.state, self.gradient, self.optimizer)

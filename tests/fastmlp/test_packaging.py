@@ -1,9 +1,10 @@
-"""What a wheel holds, and what the packages import."""
+"""What a wheel and a source distribution hold, and what the packages import."""
 
 import ast
 import os
 import subprocess
 import sys
+import tarfile
 import textwrap
 import tomllib
 import zipfile
@@ -18,13 +19,44 @@ FACADE = sorted((ROOT / "fastmlp").rglob("*.py"))
 KERNELS = sorted((ROOT / "kernels" / "fastmlp_kernels").rglob("*.py"))
 
 
+def built(target, folder):
+    """The path of what is built of the repository, a wheel or an sdist, in a folder."""
+    pytest.importorskip("hatchling")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    return next(folder.iterdir())
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    pytest.importorskip("hatchling")
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
-    return next(folder.glob("*.whl"))
+    return built("wheel", tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    """The folder of an unpacked source distribution."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(built("sdist", tmp_path_factory.mktemp("sdist"))) as files:
+        files.extractall(folder, filter="data")
+    return next(folder.iterdir())
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not in a clone")
+def test_a_source_distribution_holds_all_of_the_repository_but_results(unpacked):
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    expected = {n for n in listed if not n.startswith("asv_benchmarks/results/") and (ROOT / n).exists()}
+    found = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
+    assert found == expected | {"PKG-INFO"}
+
+
+def test_all_tests_are_found_in_a_source_distribution(unpacked):
+    paths = os.pathsep.join([str(unpacked), str(unpacked / "kernels")])
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=unpacked, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-8000:]
+    for path in (ROOT / "tests").rglob("test_*.py"):  # each is listed, or said to be skipped
+        assert path.relative_to(ROOT).as_posix() in done.stdout
 
 
 def test_a_wheel_holds_the_two_packages_and_nothing_else(wheel):

@@ -37,7 +37,7 @@ def smooth_network(*sizes):
 def test_results_have_the_bits_of_the_kernels(guarded, seed, dtype):
     case = RandomNetwork(seed, dtype)
     c, rows = fk.CNetwork(case.built, case.workspace_rows), len(case.x)
-    space, x, signals = fk.workspace(case.built, case.workspace_rows), case.x, case.random(rows, case.sizes[-1])
+    space, x, signals = case.scratch(guarded, fk.workspace), case.x, case.random(rows, case.sizes[-1])
     found, expected = case.outputs(guarded), case.outputs(guarded)
     assert c.forward.ctypes(c.handle, rows, pointer(x), pointer(found)) == 0
     fk.forward_rows(expected, case.built, space, x)
@@ -64,7 +64,7 @@ def test_updates_of_the_network_are_seen(guarded):
     case = RandomNetwork(2, np.float64)
     c, found, expected = fk.CNetwork(case.built, 30), case.outputs(guarded), case.outputs(guarded)
     fk.pack(case.built, case.random(fk.parameter_count(case.built)))
-    fk.forward_rows(expected, case.built, fk.workspace(case.built, 30), case.x)
+    fk.forward_rows(expected, case.built, guarded(fk.workspace(case.built, 30)), case.x)
     c.forward.ctypes(c.handle, len(case.x), pointer(case.x), pointer(found))
     np.testing.assert_array_equal(found, expected)
 
@@ -74,7 +74,7 @@ def test_updates_of_the_network_are_seen(guarded):
 def test_nothing_is_allocated(guarded, dtype):
     case = RandomNetwork(2, dtype)
     c, rows, x, outputs = fk.CNetwork(case.built, 30), len(case.x), case.x, case.outputs(guarded)
-    found = x.copy()
+    found = guarded(x)
     functions = c.forward.ctypes, c.forward_one.ctypes, c.vjp.ctypes
     _nrt_python.memsys_enable_stats()
     try:
@@ -102,7 +102,7 @@ def test_a_handle_keeps_alive_what_it_points_to():
 
 @pytest.mark.parametrize("inputs", [1, 2])
 @JIT
-def test_scipy_integrates_a_network(inputs):
+def test_scipy_integrates_a_network(guarded, inputs):
     scipy, integrate = pytest.importorskip("scipy"), pytest.importorskip("scipy.integrate")
     network = smooth_network(inputs, 6, 1)
     c = fk.CNetwork(network, 1)
@@ -111,8 +111,8 @@ def test_scipy_integrates_a_network(inputs):
     found, _ = integrate.nquad(function, [(-1, 1)] * inputs)
     nodes, weights = np.polynomial.legendre.leggauss(40)
     x = np.stack(np.meshgrid(*[nodes] * inputs), axis=-1).reshape(-1, inputs)
-    outputs = np.empty((len(x), 1))
-    fk.forward_rows(outputs, network, fk.workspace(network, len(x)), x)
+    outputs = guarded((len(x), 1), float)
+    fk.forward_rows(outputs, network, guarded(fk.workspace(network, len(x))), x)
     volumes = np.prod(np.meshgrid(*[weights] * inputs), axis=0).reshape(-1)
     assert found == pytest.approx(volumes @ outputs[:, 0], rel=1e-8)
 
@@ -171,9 +171,9 @@ def program(tmp_path_factory):
     return library
 
 
-def euler_in_c(program, c, start, step, steps):
+def euler_in_c(guarded, program, c, start, step, steps):
     """Where `steps` Euler steps from `start` lead."""
-    x, slope = start.copy(), np.empty_like(start)
+    x, slope = guarded(start), guarded(start.shape, start.dtype)
     program.euler(
         ctypes.c_void_p(c.forward_one.address),
         c.handle,
@@ -186,10 +186,10 @@ def euler_in_c(program, c, start, step, steps):
 
 
 @JIT
-def test_an_ode_solver_in_c(program):
-    network, x, slope, step = smooth_network(3, 8, 3), np.ones(3), np.empty(3), 0.01
-    found = euler_in_c(program, fk.CNetwork(network, 1), x, step, 100)
-    space = fk.workspace(network, 1)
+def test_an_ode_solver_in_c(guarded, program):
+    network, x, slope, step = smooth_network(3, 8, 3), np.ones(3), guarded((3,), float), 0.01
+    found = euler_in_c(guarded, program, fk.CNetwork(network, 1), x, step, 100)
+    space = guarded(fk.workspace(network, 1))
     for _ in range(100):
         fk.forward_one(slope, network, space, x)
         x += step * slope
@@ -197,27 +197,27 @@ def test_an_ode_solver_in_c(program):
 
 
 @JIT
-def test_a_gradient_in_c(program):
+def test_a_gradient_in_c(guarded, program):
     case, block = RandomNetwork(2, np.float32), 7
     c, rows, x = fk.CNetwork(case.built, block), len(case.x), case.x
-    outputs, found, expected = case.random(block, c.n_out), np.empty_like(x), np.empty_like(x)
+    outputs, found, expected = guarded(case.random(block, c.n_out)), *(guarded(x.shape, x.dtype) for _ in range(2))
     functions = ctypes.c_void_p(c.forward.address), ctypes.c_void_p(c.vjp.address)
     sizes = ctypes.c_int64(rows), ctypes.c_int64(block)
     assert program.energy(*functions, c.handle, *sizes, pointer(x), pointer(outputs), pointer(found)) == 0
-    outputs, space = case.random(rows, c.n_out), fk.workspace(case.built, block)
+    outputs, space = guarded(case.random(rows, c.n_out)), guarded(fk.workspace(case.built, block))
     fk.forward_rows(outputs, case.built, space, x)
     fk.vjp_rows(expected, case.built, space, x, 2 * outputs)
     np.testing.assert_array_equal(found, expected)
 
 
 @JIT
-def test_two_threads_at_once_share_a_network(program):
+def test_two_threads_at_once_share_a_network(guarded, program):
     network, starts, step, steps = smooth_network(3, 8, 3), np.eye(3)[:2], 1e-4, 200_000
-    expected = [euler_in_c(program, fk.CNetwork(network, 1), start, step, steps) for start in starts]
+    expected = [euler_in_c(guarded, program, fk.CNetwork(network, 1), start, step, steps) for start in starts]
     found, handles = [None, None], [fk.CNetwork(network, 1) for _ in starts]
 
     def run(i):
-        found[i] = euler_in_c(program, handles[i], starts[i], step, steps)
+        found[i] = euler_in_c(guarded, program, handles[i], starts[i], step, steps)
 
     threads = [threading.Thread(target=run, args=(i,)) for i in range(2)]
     for thread in threads:

@@ -25,31 +25,31 @@ from tests.kernels.test_losses import Run
 from tests.kernels.test_pointers import slopes_at, values_at
 
 
-def both(name, z):
+def both(guarded, name, z):
     """(values, slopes) of an activation, by its address."""
-    values, slopes, number = np.full_like(z, np.nan), z.copy(), numba.from_dtype(z.dtype)
+    values, slopes, number = guarded(z.shape, z.dtype), guarded(z), numba.from_dtype(z.dtype)
     slopes_at(slopes_address(name, number), values, 0, slopes, 0, z.size)
-    alone = z.copy()
+    alone = guarded(z)
     values_at(values_address(name, number), alone, 0, z.size)
     np.testing.assert_array_equal(alone, values)
     return values, slopes
 
 
 @DTYPES
-def test_a_twin_of_tanh_gives_its_bits(dtype):
+def test_a_twin_of_tanh_gives_its_bits(guarded, dtype):
     register_activation("own", own.tanh_value, own.tanh_slope)
     z = random(100, dtype)
-    np.testing.assert_array_equal(both("own", z), both("tanh", z))
+    np.testing.assert_array_equal(both(guarded, "own", z), both(guarded, "tanh", z))
 
 
 @DTYPES
-def test_numbers_of_other_types_are_cast(dtype):
+def test_numbers_of_other_types_are_cast(guarded, dtype):
     register_activation("own", own.relu_value, own.relu_slope)
     register_activation("bump", own.bump_value, own.bump_slope)
     z = random(100, dtype)
-    np.testing.assert_array_equal(both("own", z), both("relu", z))
+    np.testing.assert_array_equal(both(guarded, "own", z), both(guarded, "relu", z))
     expected = own.bump_value(z.astype(float)), own.bump_slope(z.astype(float))
-    np.testing.assert_allclose(both("bump", z), expected, rtol=0, atol=3 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(both(guarded, "bump", z), expected, rtol=0, atol=3 * np.finfo(dtype).eps)
     if not PLAIN:
         number = numba.from_dtype(np.dtype(dtype))
         (signature,) = [
@@ -91,14 +91,15 @@ def test_the_second_derivative_is_kept_and_the_third_is_unknown():
 
 
 @DTYPES
-def test_second_derivatives_by_the_inputs_are_right_or_nan(dtype):
+def test_second_derivatives_by_the_inputs_are_right_or_nan(guarded, dtype):
     weights, x = [random((3, 4), dtype), random((4, 2), dtype, 1)], random((5, 3), dtype)
     found = {}
     register_activation("known", own.tanh_value, own.tanh_slope, own.tanh_curvature)
     register_activation("unknown", own.tanh_value, own.tanh_slope)
     for name in ("tanh", "known", "unknown"):
-        network, firsts, seconds = fk.network(weights, None, [name] * 2), *np.full((2, 5, 2, 3), np.nan, dtype)
-        fk.taylor_rows(np.empty((5, 2), dtype), firsts, seconds, network, fk.taylor_workspace(network, 5), x)
+        network, firsts, seconds = fk.network(weights, None, [name] * 2), *(guarded((5, 2, 3), dtype) for _ in "12")
+        space = guarded(fk.taylor_workspace(network, 5))
+        fk.taylor_rows(guarded((5, 2), dtype), firsts, seconds, network, space, x)
         found[name] = firsts, seconds
     limit = 100 * np.finfo(dtype).eps
     np.testing.assert_allclose(found["known"], found["tanh"], rtol=limit, atol=limit)

@@ -25,26 +25,27 @@ STEPS = 2 if PLAIN else 4
     ],
     ids=["clipped", "clipped-no bias", "not clipped-no bias", "frozen"],
 )
-def test_training_is_that_of_the_reference(seed, kind, settings, dtype):
+def test_training_is_that_of_the_reference(guarded, seed, kind, settings, dtype):
     case = RandomNetwork(seed, dtype, output="sigmoid")
     x, y = case.x[:20], abs(case.random(20, case.sizes[-1]))[: len(case.x)]
     optimizer = reference.Optimizer(kind, learning_rate=0.01, **settings)
     # Adam divides by the root of a squared gradient: where that is small, rounding errors are not.
     optimizer = optimizer._replace(epsilon=0.1)
     compiled = fk.optimizer(**{**optimizer._asdict(), "kind": KINDS[kind]})
-    state, gradient = fk.optimizer_state(case.built, KINDS[kind]), fk.packed_gradient(case.built)
-    space, loss = fk.workspace(case.built, len(x)), fk.loss("squared_error", "sigmoid", dtype)
+    built, gradient = guarded(case.built), guarded(fk.packed_gradient(case.built))
+    state, space = guarded(fk.optimizer_state(built, KINDS[kind])), guarded(fk.workspace(built, len(x)))
+    loss = fk.loss("squared_error", "sigmoid", dtype)
     for _ in range(STEPS):
-        fk.loss_gradient_rows(gradient, case.built, space, x, y, loss, True)
-        fk.update_network(case.built, state, gradient, compiled, 1 / len(x))
+        fk.loss_gradient_rows(gradient, built, space, x, y, loss, True)
+        fk.update_network(built, state, gradient, compiled, 1 / len(x))
     reference.train(case.network, [(x.astype(float), y.astype(float))] * STEPS, "squared_error", optimizer)
     assert state.steps[0] == STEPS
-    weights, biases = parameters(case.built)
+    weights, biases = parameters(built)
     for found, expected in zip(weights + biases, case.network.weights + case.network.biases, strict=True):
         case.check(found, expected)
     arrays = ([array.astype(dtype) for array in group] for group in (weights, biases))
     renewed = fk.network(*arrays, ["identity"] * len(weights))
-    np.testing.assert_array_equal(case.built.transposed, renewed.transposed)
+    np.testing.assert_array_equal(built.transposed, renewed.transposed)
 
 
 def test_settings_left_out_are_the_usual_ones():

@@ -42,15 +42,14 @@ def shared(outputs, gradients, partial, network, spaces, x):
 class Parts:
     """Work in parts, and memory for its results."""
 
-    def __init__(self, parts=8):
+    def __init__(self, guarded, parts=8):
         self.case = RandomNetwork(2, np.float32)
         self.x = self.case.random(parts, 20, self.case.sizes[0])
         self.results = [
-            np.full((parts, 20, self.case.sizes[-1]), np.nan, np.float32),
-            np.full(self.x.shape, np.nan, np.float32),
-            np.full((parts, self.case.built.weights.size), np.nan, np.float32),
+            guarded(np.full((parts, *shape), np.nan, np.float32))
+            for shape in ((20, self.case.sizes[-1]), self.x.shape[1:], self.case.built.weights.shape)
         ]
-        self.spaces = fk.workspaces(self.case.built, 20, parts)
+        self.spaces = guarded(fk.workspaces(self.case.built, 20, parts))
 
     def run(self, part):
         all_of_it(
@@ -75,22 +74,22 @@ def at_once(*functions):
 
 @pytest.fixture(scope="module")
 def serial():
-    parts = Parts()
+    parts = Parts(lambda arrays: arrays)
     for part in range(len(parts.x)):
         parts.run(part)
     assert not any(np.isnan(array).any() for array in parts.results)
     return parts.bits()
 
 
-def test_parts_run_by_prange_have_the_same_bits(serial):
-    parts = Parts()
+def test_parts_run_by_prange_have_the_same_bits(guarded, serial):
+    parts = Parts(guarded)
     parts.share()
     assert parts.bits() == serial
     assert PLAIN or numba.config.THREADING_LAYER in ("default", numba.threading_layer())
 
 
-def test_parts_run_by_threads_at_once_have_the_same_bits(serial):
-    parts = Parts()
+def test_parts_run_by_threads_at_once_have_the_same_bits(guarded, serial):
+    parts = Parts(guarded)
 
     def run(which):
         for _ in range(1 if PLAIN else 50):
@@ -102,8 +101,8 @@ def test_parts_run_by_threads_at_once_have_the_same_bits(serial):
 
 
 @JIT
-def test_parallel_regions_entered_by_threads_at_once_have_the_same_bits(serial):
-    first, second = Parts(), Parts()
+def test_parallel_regions_entered_by_threads_at_once_have_the_same_bits(guarded, serial):
+    first, second = Parts(guarded), Parts(guarded)
     first.share()
     if numba.threading_layer() == "workqueue":
         pytest.skip("Numba's own threads take one region at a time")
@@ -140,32 +139,35 @@ def test_networks_can_be_made_and_trained_inside():
     np.testing.assert_array_equal(params, again)
 
 
-def everything(case):
+def everything(guarded, case):
     """(function, arguments) of all that must not allocate."""
-    built, x, rows = case.built, case.x, len(case.x)
-    outputs, seconds = case.random(rows, case.sizes[-1]), case.random(rows, case.sizes[-1], case.sizes[0])
-    gradient, space, taylor = fk.packed_gradient(built), fk.workspace(built, 30), fk.taylor_workspace(built, 30)
+    built, x, rows = guarded(case.built), guarded(case.x), len(case.x)
+    outputs = guarded(case.random(rows, case.sizes[-1]))
+    seconds = guarded(case.random(rows, case.sizes[-1], case.sizes[0]))
+    gradient, params = guarded(fk.packed_gradient(built)), np.zeros(fk.parameter_count(built), case.dtype)
+    space, taylor = guarded(fk.workspace(built, 30)), guarded(fk.taylor_workspace(built, 30))
+    state = guarded(fk.optimizer_state(built, fk.ADAM))
     loss = fk.loss("squared_error", case.network.activations[-1], case.dtype)
     optimizer = fk.optimizer(fk.ADAM, clip_norm=1)
     return {
         "forward_one": (outputs[0], built, space, x[0]),
         "forward_rows": (outputs, built, space, x),
-        "vjp_rows": (x.copy(), built, space, x, outputs),
-        "jvp_rows": (outputs, outputs.copy(), built, space, x, x),
+        "vjp_rows": (guarded(x), built, space, x, outputs),
+        "jvp_rows": (outputs, guarded(outputs), built, space, x, x),
         "jacobian_one": (seconds[0], built, space, x[0]),
         "gradient_rows": (gradient, built, space, x, outputs, True),
         "loss_gradient_rows": (gradient, built, space, x, outputs, loss, True),
-        "taylor_rows": (outputs, seconds, seconds.copy(), built, taylor, x),
+        "taylor_rows": (outputs, seconds, guarded(seconds), built, taylor, x),
         "taylor_gradient_rows": (gradient, built, taylor, x, outputs, seconds, seconds, True),
-        "update_network": (built, fk.optimizer_state(built, fk.ADAM), gradient, optimizer, 1.0),
-        "pack": (built, np.zeros(fk.parameter_count(built), case.dtype)),
+        "update_network": (built, state, gradient, optimizer, 1.0),
+        "pack": (built, params),
     }
 
 
 @JIT
-@pytest.mark.parametrize("name", everything(RandomNetwork(2, np.float32)))
-def test_nothing_is_allocated(name):
-    function, arguments = getattr(fk, name), everything(RandomNetwork(2, np.float32))[name]
+@pytest.mark.parametrize("name", everything(lambda arrays: arrays, RandomNetwork(2, np.float32)))
+def test_nothing_is_allocated(guarded, name):
+    function, arguments = getattr(fk, name), everything(guarded, RandomNetwork(2, np.float32))[name]
 
     @njit
     def run(calls, *arguments):
@@ -185,10 +187,10 @@ def test_nothing_is_allocated(name):
 
 
 @JIT
-def test_another_shape_compiles_nothing():
+def test_another_shape_compiles_nothing(guarded):
     counts = []
     for seed in (2, 5, 8):
-        calls = everything(RandomNetwork(seed, np.float32))
+        calls = everything(guarded, RandomNetwork(seed, np.float32))
         for name, arguments in calls.items():
             getattr(fk, name)(*arguments)
         counts.append([len(getattr(fk, name).signatures) for name in calls])
@@ -259,13 +261,14 @@ def test_users_caches_last_from_process_to_process_and_notice_edited_kernels(tmp
 
 
 @JIT
-def test_drivers_may_be_called_from_compiled_code():
+def test_drivers_may_be_called_from_compiled_code(guarded):
     case = RandomNetwork(2, np.float32)
     rows = len(case.x)
-    outputs, found = np.empty((rows, case.sizes[-1]), np.float32), np.empty((rows, case.sizes[-1]), np.float32)
-    fk.forward_rows(outputs, case.built, fk.workspace(case.built, rows), case.x)
+    outputs, found = (guarded((rows, case.sizes[-1]), np.float32) for _ in range(2))
+    fk.forward_rows(outputs, case.built, guarded(fk.workspace(case.built, rows)), case.x)
     threads = numba.get_num_threads()
     activations, block = fk.prediction_scratch(case.built, rows, threads)
+    activations = guarded(activations)
 
     @njit
     def run(found, network, activations, x, order, block, tickets):
@@ -289,12 +292,12 @@ def two_epochs(network, space, x, y, loss, threads):
     return losses
 
 
-def test_drivers_train_and_evaluate_inside_compiled_code():
+def test_drivers_train_and_evaluate_inside_compiled_code(guarded):
     case, threads = RandomNetwork(3, np.float32, ["tanh"], "softmax"), numba.get_num_threads()
     y = np.eye(case.sizes[-1], dtype=np.float32)[case.rng.integers(0, case.sizes[-1], len(case.x))]
     loss = fk.loss("cross_entropy", "softmax", np.float32)
     expected = reference.losses(case.network, case.x.astype(float), y.astype(float), "cross_entropy").sum()
-    space = fk.training_workspace(case.built, len(case.x), threads)
+    space = guarded(fk.training_workspace(case.built, len(case.x), threads))
     trained, at_second, after, again = two_epochs(case.built, space, case.x, y, loss, threads)
     assert trained == pytest.approx(expected, rel=1e-5)
     assert trained > at_second > after == again

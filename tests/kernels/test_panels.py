@@ -50,9 +50,9 @@ def test_rows_are_packed_in_order_and_zeros_make_up_whole_tiles(guarded, dtype, 
 
 @DTYPES
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
-def test_packing_tells_whether_all_it_copies_is_finite(dtype, wrong):
+def test_packing_tells_whether_all_it_copies_is_finite(guarded, dtype, wrong):
     rows, columns, block = 5, 2 * width(dtype) + 3, 2 * ROWS
-    source, packed = random((FIRST + rows + 1, columns), dtype), np.empty(3 * width(dtype) * block, dtype)
+    source, packed = random((FIRST + rows + 1, columns), dtype), guarded((3 * width(dtype) * block,), dtype)
     source[FIRST - 1], source[FIRST + rows] = wrong, wrong  # not taken
     assert pack_rows(packed, source, NO_ORDER, FIRST, rows, block)
     for row, column in [(FIRST, 0), (FIRST + rows - 1, columns - 1), (FIRST + 2, width(dtype))]:
@@ -88,11 +88,11 @@ def test_unpacking_takes_only_what_is_asked_for(guarded, dtype, rows, columns):
 
 
 @DTYPES
-def test_the_layout_is_the_documented_one(dtype):
+def test_the_layout_is_the_documented_one(guarded, dtype):
     """Element (r, c) is at c // width * width * block + r * width + c % width: checked for the reference, too."""
     rows, columns, block, size = 5, 2 * width(dtype) + 3, 2 * ROWS, width(dtype)
     matrix = random((rows, columns), dtype)
-    packed = np.zeros(panels(columns, dtype) * size * block, dtype)
+    packed = guarded(np.zeros(panels(columns, dtype) * size * block, dtype))
     pack_rows(packed, matrix, NO_ORDER, 0, rows, block)
     for r, c in np.ndindex(matrix.shape):
         assert packed[c // size * size * block + r * size + c % size] == matrix[r, c]

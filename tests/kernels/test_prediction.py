@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from fastmlp_kernels.drivers import prediction
-from fastmlp_kernels.memory import aligned
 from fastmlp_kernels.tile.operations import ROWS
 
 from tests import reference
@@ -14,7 +13,7 @@ SHARES = 3
 
 def predict(guarded, built, x, order, how, shares=SHARES, block=2 * ROWS, finite=True):
     sizes = [built.layers[0].n_in, *built.layers.n_out]
-    scratch = aligned((shares, sum(panels(n, x.dtype) for n in sizes) * width(x.dtype) * block), x.dtype, np.nan)
+    scratch = guarded((shares, sum(panels(n, x.dtype) for n in sizes) * width(x.dtype) * block), x.dtype)
     outputs = guarded((len(order) or len(x), sizes[-1]), x.dtype)
     run = prediction.predict if how == "parallel" else prediction.predict_serial
     tickets = np.zeros(2, np.int64)

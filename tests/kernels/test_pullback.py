@@ -43,22 +43,22 @@ def test_jacobians(guarded, seed, dtype):
 
 
 @DTYPES
-def test_layers_that_are_not_told_their_activation_have_the_identity(dtype):
-    built, jacobian = packed.build([3, 4, 2], dtype, bias=False, inputs=True), np.full((2, 3), np.nan, dtype)
+def test_layers_that_are_not_told_their_activation_have_the_identity(guarded, dtype):
+    built, jacobian = packed.build([3, 4, 2], dtype, bias=False, inputs=True), guarded((2, 3), dtype)
     params = np.arange(20, dtype=dtype)
     packed.pack(built, params)
-    jacobian_one(jacobian, built, workspace(built, 2), np.ones(3, dtype))
+    jacobian_one(jacobian, built, guarded(workspace(built, 2)), np.ones(3, dtype))
     np.testing.assert_array_equal(jacobian.T, params[:12].reshape(3, 4) @ params[12:].reshape(4, 2))
 
 
 @DTYPES
-def test_without_transposed_weights_of_the_first_layer_nothing_wrong_is_given(dtype):
+def test_without_transposed_weights_of_the_first_layer_nothing_wrong_is_given(guarded, dtype):
     case = RandomNetwork(2, dtype)
-    bare, space = kernel_network(case.network, dtype), workspace(case.built, len(case.x))
-    gradients, found = case.random(len(case.x), case.sizes[-1]), np.zeros_like(case.x)
+    bare, space = kernel_network(case.network, dtype), guarded(workspace(case.built, len(case.x)))
+    gradients, found = case.random(len(case.x), case.sizes[-1]), guarded(np.zeros_like(case.x))
     vjp_rows(found, bare, space, case.x, gradients)
     assert np.isnan(found).all()
-    jacobian = np.zeros((case.sizes[-1], case.sizes[0]), dtype)
+    jacobian = guarded(np.zeros((case.sizes[-1], case.sizes[0]), dtype))
     jacobian_one(jacobian, bare, space, case.x[0])
     assert np.isnan(jacobian).all()
 

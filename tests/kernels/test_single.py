@@ -1,6 +1,5 @@
 """One sample forward."""
 
-import numpy as np
 import pytest
 from fastmlp_kernels.embed.make import workspace
 from fastmlp_kernels.embed.one_sample import forward_one
@@ -21,9 +20,10 @@ def test_outputs_are_those_of_the_reference(guarded, seed, dtype):
 
 @pytest.mark.skipif(PLAIN, reason="about compiled code")
 @DTYPES
-def test_a_million_calls_allocate_nothing(dtype):
+def test_a_million_calls_allocate_nothing(guarded, dtype):
     case = RandomNetwork(2, dtype)
-    space, outputs, x = workspace(case.built, 1), np.empty(case.sizes[-1], dtype), case.x[0].copy()
+    space, outputs = guarded(workspace(case.built, 1)), guarded((case.sizes[-1],), dtype)
+    x = guarded(case.x[0])
 
     @njit
     def run(outputs, network, space, x, calls):

@@ -39,8 +39,8 @@ class SparseCase(Case):
     With `chunks` there are fewer slots than blocks.
     """
 
-    def __init__(self, dtype=np.float32, chunks=False):
-        self.dtype, self.name = dtype, "squared_error"
+    def __init__(self, guarded, dtype=np.float32, chunks=False):
+        self.guarded, self.dtype, self.name = guarded, dtype, "squared_error"
         self.sizes = [INPUTS, 3 if PLAIN else 5 * width(dtype) + 3, width(dtype) + 2]
         self.network = reference.random_network(self.sizes, ["tanh", "identity"], dtype)
         x, y = random((SAMPLES, INPUTS), dtype), random((SAMPLES, self.sizes[-1]), dtype, 1)
@@ -49,15 +49,15 @@ class SparseCase(Case):
         order = np.random.default_rng(3).permutation(SAMPLES)
         self.data = Data(rows_of(x), y, NO_LABELS, order, np.empty(0, dtype))
         self.x, self.y, self.weights = x[order].astype(float), y[order].astype(float), np.ones(SAMPLES)
-        self.built = inputs.network_for(kernel_network(self.network, dtype), self.data.x)
+        self.built = guarded(inputs.network_for(kernel_network(self.network, dtype), self.data.x))
         self.loss = kernel_loss(self.network, self.name, dtype)
         nonzeros = plan.most_nonzeros(self.data.x, BATCH)
         space = training.workspace(self.built, BATCH, numba.get_num_threads(), SAMPLES, ROWS, nonzeros)
         slots = max(numba.get_num_threads(), 4) if chunks else len(space.blocks.activations)
-        self.workspace = space._replace(blocks=Blocks(*(array[:slots] for array in space.blocks)))
         for array in (*space.blocks, *space.scratch, space.gradients, space.nonzeros.values):
             array[:] = np.nan
-        self.progress = construction.progress(self.built)._replace(means=np.zeros(2))
+        self.workspace = guarded(space._replace(blocks=Blocks(*(array[:slots] for array in space.blocks))))
+        self.progress = guarded(construction.progress(self.built)._replace(means=np.zeros(2)))
 
 
 def rows_of(x):
@@ -70,23 +70,25 @@ def rows_of(x):
 @WAYS
 @CHUNKS
 @pytest.mark.parametrize("limit", [0.0, 0.01], ids=["", "clipped"])
-def test_epochs_of_training_are_those_of_the_reference(dtype, how, chunks, limit):
-    check(SparseCase(dtype, chunks), reference.Optimizer("adam", 0.1, l2=0.01, epsilon=0.1, clip_norm=limit), how)
+def test_epochs_of_training_are_those_of_the_reference(guarded, dtype, how, chunks, limit):
+    check(
+        SparseCase(guarded, dtype, chunks), reference.Optimizer("adam", 0.1, l2=0.01, epsilon=0.1, clip_norm=limit), how
+    )
 
 
 @WAYS
 @CHUNKS
-def test_gradient_of_a_batch(dtype, how, chunks):
-    check_gradient(SparseCase(dtype, chunks), how)
+def test_gradient_of_a_batch(guarded, dtype, how, chunks):
+    check_gradient(SparseCase(guarded, dtype, chunks), how)
 
 
 @pytest.mark.shapes
-def test_gradient_with_any_tile():
-    check_gradient(SparseCase(), "serial")
+def test_gradient_with_any_tile(guarded):
+    check_gradient(SparseCase(guarded), "serial")
 
 
-def test_gradient_is_that_of_differences():
-    case, step = SparseCase(np.float64), 1e-6
+def test_gradient_is_that_of_differences(guarded):
+    case, step = SparseCase(guarded, np.float64), 1e-6
     batch = case.x[:BATCH], case.y[:BATCH]
     weights = case.network.weights[0]
     _, packed = case.gradient()
@@ -100,21 +102,21 @@ def test_gradient_is_that_of_differences():
 
 
 @pytest.mark.skipif(PLAIN, reason="there are no threads")
-def test_updates_have_the_same_bits_however_they_are_made():
+def test_updates_have_the_same_bits_however_they_are_made(guarded):
     """On one thread or all; of blocks all at once or not; from a gradient that is kept, to be clipped, or is not."""
     digests = set()
     for how in ("serial", "parallel"):
         for chunks in (False, True):
             for limit in (0.0, 1e6):
-                case = SparseCase(chunks=chunks)
+                case = SparseCase(guarded, chunks=chunks)
                 case.train(reference.Optimizer("adam", clip_norm=limit), how, epochs=2)
                 digests.add(case.digest())
     assert len(digests) == 1
 
 
 @RUNS
-def test_evaluation_sums_the_losses_of_all_samples(how):
-    case = SparseCase()
+def test_evaluation_sums_the_losses_of_all_samples(guarded, how):
+    case = SparseCase(guarded)
     total = call("evaluate", how, case.built, case.workspace, case.data, case.loss)
     np.testing.assert_allclose(total, reference.losses(case.network, case.x, case.y, case.name).sum(), rtol=1e-5)
 
@@ -122,11 +124,12 @@ def test_evaluation_sums_the_losses_of_all_samples(how):
 @WAYS
 @pytest.mark.parametrize("value", [None, np.nan, -np.inf])
 def test_predictions_are_those_of_the_reference_and_report_what_is_not_finite(guarded, dtype, how, value):
-    case = SparseCase(dtype)
+    case = SparseCase(guarded, dtype)
     if value is not None:
         case.data.x.values[-1] = value
     outputs, tickets = guarded((SAMPLES, case.sizes[-1]), dtype), np.zeros(2, np.int64)
     activations, block = prediction_scratch(case.built, SAMPLES, 3)
+    activations = guarded(activations)
     run = prediction.predict if how == "parallel" else prediction.predict_serial
     run(outputs, case.built, activations, case.data.x, case.data.order, block, tickets)
     assert tickets[-1] == (value is not None)
@@ -150,8 +153,8 @@ def test_the_bound_for_the_non_zeros_of_a_block_holds_for_the_longest_rows():
     assert samples.most_entries(x, 2) <= plan.most_nonzeros(x, 2) <= 2 * 15
 
 
-def test_samples_come_in_order_without_one():
-    ordered, sorted_ = SparseCase(), SparseCase()
+def test_samples_come_in_order_without_one(guarded):
+    ordered, sorted_ = SparseCase(guarded), SparseCase(guarded)
     sorted_.data = sorted_.data._replace(
         x=rows_of(ordered.x.astype(np.float32)), y=ordered.y.astype(np.float32), order=NO_ORDER
     )

@@ -309,10 +309,10 @@ def test_a_tile_is_carried_through_a_loop(run, guarded, dtype):
 
 @pytest.mark.skipif(PLAIN or not HAS_FMA, reason="multiplications and additions are rounded one by one")
 @DTYPES
-def test_multiply_add_is_rounded_once(dtype):
+def test_multiply_add_is_rounded_once(guarded, dtype):
     size, eps = columns_of(dtype), np.finfo(dtype).eps
-    left, right, acc = (np.full(ROWS * size, value, dtype) for value in (1 + eps, 1 - eps, -1))
-    sums, differences, products, fused = (np.empty(ROWS * size, dtype) for _ in range(4))
+    left, right, acc = (guarded(np.full(ROWS * size, value, dtype)) for value in (1 + eps, 1 - eps, -1))
+    sums, differences, products, fused = (guarded((ROWS * size,), dtype) for _ in range(4))
     build(run_arithmetic, "compiled")(sums, differences, products, fused, left, right, acc)
     np.testing.assert_array_equal(fused, -(eps**2))
     build(run_rank1, "compiled")(fused, acc, left, 0, 1, right, 0)

@@ -13,7 +13,6 @@ from fastmlp_kernels.drivers import training
 from fastmlp_kernels.drivers.workspace import Blocks, Scratch
 from fastmlp_kernels.functions import updates
 from fastmlp_kernels.layout import samples as inputs
-from fastmlp_kernels.memory import aligned
 from fastmlp_kernels.tile.operations import ROWS
 
 from tests import reference
@@ -49,10 +48,12 @@ class Case:
     """A network, samples in an order, and scratch memory full of NaN for blocks of one tile.
 
     `network` is the reference's, `built` the packed one; `x` and `y` are the samples in the order they are taken.
+    All that the drivers write is between guard words.
     """
 
     def __init__(
         self,
+        guarded,
         dtype=np.float32,
         loss="squared_error",
         groups=None,
@@ -62,10 +63,11 @@ class Case:
         samples=SAMPLES,
         weighted=False,
     ):
-        self.dtype, self.name = dtype, loss
+        self.guarded, self.dtype, self.name = guarded, dtype, loss
         self.sizes = [width(dtype) + 1, 3 if PLAIN else 2 * width(dtype) + 3, 1, 5, width(dtype) + 2]
         self.network = reference.random_network(self.sizes, ["tanh", "sigmoid", "tanh", FINAL[loss]], dtype, bias)
-        self.built, self.loss = kernel_network(self.network, dtype), kernel_loss(self.network, loss, dtype)
+        self.built = guarded(kernel_network(self.network, dtype))
+        self.loss = kernel_loss(self.network, loss, dtype)
         x, n_out = random((samples, self.sizes[0]), dtype), self.sizes[-1]
         classes = np.random.default_rng(2).integers(0, n_out, samples)
         y = random((samples, n_out), dtype, 1) if loss == "squared_error" else np.eye(n_out, dtype=dtype)[classes]
@@ -75,8 +77,8 @@ class Case:
         self.data = inputs.Data(x, *given, taken if order else NO_ORDER, weights if weighted else weights[:0])
         self.x, self.y, self.weights = (array[taken].astype(float) for array in (x, y, weights))
         self.workspace = self.scratch(groups)
-        self.progress = training.Progress(
-            np.zeros(1), np.zeros(len(self.sizes) - 1), np.zeros(1, np.int64), np.zeros(2)
+        self.progress = guarded(
+            training.Progress(np.zeros(1), np.zeros(len(self.sizes) - 1), np.zeros(1, np.int64), np.zeros(2))
         )
 
     def scratch(self, groups):
@@ -84,12 +86,10 @@ class Case:
         space = training.workspace(self.built, BATCH, threads, len(self.x), block_rows=ROWS)
         blocks, size = len(space.sums.losses), self.built.weights.size
         slots = max(threads, {None: blocks, 0: 4}.get(groups, 0))
-        return space._replace(
-            keep=not groups,
-            gradients=aligned((groups or 1, size), self.dtype, np.nan),
-            blocks=Blocks(*(aligned((slots, array.shape[1]), self.dtype, np.nan) for array in space.blocks)),
-            scratch=Scratch(*(aligned(array.shape, self.dtype, np.nan) for array in space.scratch)),
-        )
+        nan = Blocks(*(np.full((slots, array.shape[1]), np.nan, self.dtype) for array in space.blocks))
+        scratch = Scratch(*(np.full(array.shape, np.nan, self.dtype) for array in space.scratch))
+        gradients = np.full((groups or 1, size), np.nan, self.dtype)
+        return self.guarded(space._replace(keep=not groups, gradients=gradients, blocks=nan, scratch=scratch))
 
     def batches(self, count):
         starts = [i * BATCH % padded_samples(len(self.x)) for i in range(count)]
@@ -97,7 +97,7 @@ class Case:
 
     def train(self, optimizer, how="serial", epochs=1, state=None):
         """Train for whole epochs; returns the state."""
-        state = state or kernel_state(optimizer.kind, self.built.weights.shape, self.dtype)
+        state = state or self.guarded(kernel_state(optimizer.kind, self.built.weights.shape, self.dtype))
         arguments = self.built, self.workspace, self.data, self.loss, kernel_optimizer(optimizer), state, self.progress
         for _ in range(epochs):
             call("train", how, *arguments, BATCH, 0, -(-len(self.x) // BATCH))
@@ -148,8 +148,8 @@ def check(case, optimizer, how="serial", epochs=2):
 @RUNS
 @MODES
 @LOSSES
-def test_epochs_of_training_are_those_of_the_reference(dtype, how, groups, loss):
-    check(Case(dtype, loss, groups), reference.Optimizer("momentum", learning_rate=0.3, momentum=0.5), how)
+def test_epochs_of_training_are_those_of_the_reference(guarded, dtype, how, groups, loss):
+    check(Case(guarded, dtype, loss, groups), reference.Optimizer("momentum", learning_rate=0.3, momentum=0.5), how)
 
 
 @DTYPES
@@ -159,17 +159,17 @@ def test_epochs_of_training_are_those_of_the_reference(dtype, how, groups, loss)
     [(True, "learnt"), (True, "frozen"), (False, "absent")],
     ids=["mean", "mean-frozen", "sum-no bias"],
 )
-def test_every_optimizer(dtype, kind, mean, bias):
+def test_every_optimizer(guarded, dtype, kind, mean, bias):
     rate = 0.1 if mean or kind.startswith("adam") else 0.1 / BATCH
     optimizer = reference.Optimizer(
         kind, rate, l2=0.01, weight_decay=0.01, epsilon=0.1, mean=mean, update_biases=bias == "learnt"
     )
-    check(Case(dtype, bias=bias != "absent"), optimizer)
+    check(Case(guarded, dtype, bias=bias != "absent"), optimizer)
 
 
 @pytest.mark.parametrize("bias", [True, False], ids=["frozen", "absent"])
-def test_biases_that_do_not_learn_keep_their_bits(bias):
-    case, rows = Case(bias=bias), []
+def test_biases_that_do_not_learn_keep_their_bits(guarded, bias):
+    case, rows = Case(guarded, bias=bias), []
     for epochs in (0, 3):
         case.train(reference.Optimizer("adamw", 0.5, l2=0.1, weight_decay=0.1, update_biases=not bias), epochs=epochs)
         rows.append([case.built.weights[layer.weights :][: width(case.dtype)].copy() for layer in case.built.layers])
@@ -182,8 +182,10 @@ def test_biases_that_do_not_learn_keep_their_bits(bias):
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
 @pytest.mark.parametrize("groups", [None, 0, 3], ids=["keep", "keep some", "groups"])
 @pytest.mark.parametrize("limit", [0.01, 1e6], ids=["clipped", "not clipped"])
-def test_gradients_are_clipped_by_their_norm(dtype, how, bias, groups, limit):
-    check(Case(dtype, groups=groups, bias=bias), reference.Optimizer("sgd", 0.5, l2=0.01, clip_norm=limit), how)
+def test_gradients_are_clipped_by_their_norm(guarded, dtype, how, bias, groups, limit):
+    check(
+        Case(guarded, dtype, groups=groups, bias=bias), reference.Optimizer("sgd", 0.5, l2=0.01, clip_norm=limit), how
+    )
 
 
 def check_gradient(case, how):
@@ -206,33 +208,33 @@ def check_gradient(case, how):
 @RUNS
 @MODES
 @LOSSES
-def test_gradient_of_a_batch(dtype, how, groups, loss):
-    check_gradient(Case(dtype, loss, groups), how)
+def test_gradient_of_a_batch(guarded, dtype, how, groups, loss):
+    check_gradient(Case(guarded, dtype, loss, groups), how)
 
 
 @pytest.mark.shapes
 @MODES
-def test_gradient_with_any_tile(groups):
-    check_gradient(Case(np.float32, "cross_entropy", groups), "serial")
+def test_gradient_with_any_tile(guarded, groups):
+    check_gradient(Case(guarded, np.float32, "cross_entropy", groups), "serial")
 
 
 @DTYPES
 @RUNS
 @MODES
-def test_weighted_samples_count_as_often_as_they_weigh(dtype, how, groups):
-    check_gradient(Case(dtype, groups=groups, weighted=True), how)
+def test_weighted_samples_count_as_often_as_they_weigh(guarded, dtype, how, groups):
+    check_gradient(Case(guarded, dtype, groups=groups, weighted=True), how)
 
 
 @RUNS
 @MODES
 @pytest.mark.parametrize("limit", [0.0, 0.01], ids=["not clipped", "clipped"])
-def test_means_and_an_averaged_penalty_are_over_the_weights_of_each_batch(how, groups, limit):
+def test_means_and_an_averaged_penalty_are_over_the_weights_of_each_batch(guarded, how, groups, limit):
     optimizer = reference.Optimizer("sgd", 0.3, l2=3.0, clip_norm=limit, average_l2=True)
-    check(Case(groups=groups, weighted=True), optimizer, how)
+    check(Case(guarded, groups=groups, weighted=True), optimizer, how)
 
 
-def test_a_batch_without_weight_makes_no_step():
-    case = Case(weighted=True, order=False)
+def test_a_batch_without_weight_makes_no_step(guarded):
+    case = Case(guarded, weighted=True, order=False)
     before = case.built.weights.copy()
     case.data.weights[:] = 0
     case.train(reference.Optimizer("sgd", l2=0.1, average_l2=True))
@@ -244,8 +246,8 @@ def test_a_batch_without_weight_makes_no_step():
 @RUNS
 @LOSSES
 @pytest.mark.parametrize("samples", [1, ROWS, SAMPLES])
-def test_evaluation_sums_the_losses_of_all_samples(dtype, how, loss, samples):
-    case = Case(dtype, loss, samples=samples, weighted=samples == SAMPLES)
+def test_evaluation_sums_the_losses_of_all_samples(guarded, dtype, how, loss, samples):
+    case = Case(guarded, dtype, loss, samples=samples, weighted=samples == SAMPLES)
     total = call("evaluate", how, case.built, case.workspace, case.data, case.loss)
     expected = (reference.losses(case.network, case.x, case.y, loss) * case.weights).sum()
     np.testing.assert_allclose(total, expected, rtol=tolerance(case, 1))
@@ -253,17 +255,17 @@ def test_evaluation_sums_the_losses_of_all_samples(dtype, how, loss, samples):
 
 @RUNS
 @MODES
-def test_labels_train_like_one_hot_targets(how, groups):
+def test_labels_train_like_one_hot_targets(guarded, how, groups):
     digests = set()
     for labels in (True, False):
-        case = Case(loss="cross_entropy", groups=groups, labels=labels)
+        case = Case(guarded, loss="cross_entropy", groups=groups, labels=labels)
         case.train(reference.Optimizer("adam"), how)
         digests.add(case.digest())
     assert len(digests) == 1
 
 
-def test_an_order_is_the_same_as_samples_in_that_order():
-    ordered, sorted_ = Case(), Case()
+def test_an_order_is_the_same_as_samples_in_that_order(guarded):
+    ordered, sorted_ = Case(guarded), Case(guarded)
     sorted_.data = inputs.Data(
         ordered.x.astype(np.float32), ordered.y.astype(np.float32), NO_LABELS, NO_ORDER, ordered.data.weights
     )
@@ -272,8 +274,8 @@ def test_an_order_is_the_same_as_samples_in_that_order():
     assert ordered.digest() == sorted_.digest()
 
 
-def test_training_can_be_interrupted_between_batches():
-    whole, parts = Case(samples=3 * BATCH), Case(samples=3 * BATCH)
+def test_training_can_be_interrupted_between_batches(guarded):
+    whole, parts = Case(guarded, samples=3 * BATCH), Case(guarded, samples=3 * BATCH)
     optimizer = reference.Optimizer("adam")
     whole.train(optimizer)
     state = kernel_state("adam", parts.built.weights.shape, parts.dtype)
@@ -285,8 +287,8 @@ def test_training_can_be_interrupted_between_batches():
 
 
 @MODES
-def test_the_transposed_weights_follow_the_weights(groups):
-    case = Case(groups=groups)
+def test_the_transposed_weights_follow_the_weights(guarded, groups):
+    case = Case(guarded, groups=groups)
     case.train(reference.Optimizer("nesterov"))
     weights, _ = parameters(case.built)
     for layer, matrix in list(zip(case.built.layers, weights, strict=True))[1:]:
@@ -296,8 +298,8 @@ def test_the_transposed_weights_follow_the_weights(groups):
 
 
 @MODES
-def test_padded_weights_stay_zero(groups):
-    case = Case(groups=groups)
+def test_padded_weights_stay_zero(guarded, groups):
+    case = Case(guarded, groups=groups)
     case.train(reference.Optimizer("adamw", l2=0.1, weight_decay=0.1), epochs=2)
     size = width(case.dtype)
     for layer, matrix in zip(case.built.layers, parameters(case.built)[0], strict=True):
@@ -312,12 +314,12 @@ def test_padded_weights_stay_zero(groups):
 
 @RUNS
 @MODES
-def test_training_stops_where_values_are_not_finite(how, groups):
-    case = Case(groups=groups)
+def test_training_stops_where_values_are_not_finite(guarded, how, groups):
+    case = Case(guarded, groups=groups)
     case.data.x[case.data.order[BATCH + 1], 0] = np.nan  # in the second batch
     state = kernel_state("sgd", case.built.weights.shape, case.dtype)
     case.train(reference.Optimizer("sgd"), how, state=state)
-    once = Case(groups=groups, samples=SAMPLES)
+    once = Case(guarded, groups=groups, samples=SAMPLES)
     once.data = once.data._replace(order=once.data.order[:BATCH].copy())
     once.x = once.x[:BATCH]
     once.train(reference.Optimizer("sgd"), how)
@@ -329,8 +331,8 @@ def test_training_stops_where_values_are_not_finite(how, groups):
 @RUNS
 @MODES
 @pytest.mark.parametrize("l", [1, 2, 3, 4])
-def test_the_first_layer_that_is_not_finite_is_named(how, groups, l):
-    case = Case(groups=groups)
+def test_the_first_layer_that_is_not_finite_is_named(guarded, how, groups, l):
+    case = Case(guarded, groups=groups)
     layer = case.built.layers[l - 1]
     case.built.weights[layer.weights] = np.nan  # the bias of its first unit
     finite, _ = case.gradient(how)
@@ -341,9 +343,9 @@ def test_the_first_layer_that_is_not_finite_is_named(how, groups, l):
 
 
 @RUNS
-def test_an_overflow_on_the_way_back_is_named_too(how):
+def test_an_overflow_on_the_way_back_is_named_too(guarded, how):
     """A finite loss with an infinite error signal: its squares tell."""
-    case = Case(np.float32)
+    case = Case(guarded, np.float32)
     third = case.built.layers[2]
     start, stop = third.transposed, case.built.layers[3].transposed
     case.built.transposed[start:stop] = np.finfo(np.float32).max
@@ -359,10 +361,10 @@ def test_an_overflow_on_the_way_back_is_named_too(how):
 @LOSSES
 @MODES
 @DTYPES
-def test_serial_and_parallel_give_the_same_bits(loss, groups, dtype):
+def test_serial_and_parallel_give_the_same_bits(guarded, loss, groups, dtype):
     digests, progress = set(), set()
     for how in ("serial", "parallel"):
-        case = Case(dtype, loss, groups, weighted=True)
+        case = Case(guarded, dtype, loss, groups, weighted=True)
         case.train(reference.Optimizer("adam", clip_norm=0.1), how, epochs=3)
         digests.add(case.digest())
         progress.add((case.progress.loss[0], *case.progress.squares))
@@ -377,7 +379,7 @@ from tests.kernels.test_training import Case, call
 for threads in (1, 2, 3, 4):
     numba.set_num_threads(threads)
     for groups in (None, 0, 3):
-        case = Case(groups=groups, weighted=True)
+        case = Case(lambda arrays: arrays, groups=groups, weighted=True)
         case.train(reference.Optimizer("adam", clip_norm=0.1), "parallel", epochs=2)
         total = call("evaluate", "parallel", case.built, case.workspace, case.data, case.loss)
         print(threads, groups, case.digest(), total.hex(), case.progress.loss[0].hex())
@@ -401,11 +403,11 @@ def test_any_number_of_threads_gives_the_same_bits():
 @pytest.mark.skipif(PLAIN, reason="NumPy allocates")
 @RUNS
 @MODES
-def test_steps_allocate_nothing(how, groups):
+def test_steps_allocate_nothing(guarded, how, groups):
     """Neither a call without a step, nor one step, nor twenty."""
     from numba.core.runtime import _nrt_python, rtsys
 
-    case = Case(groups=groups, samples=20 * BATCH)
+    case = Case(guarded, groups=groups, samples=20 * BATCH)
     optimizer = kernel_optimizer(reference.Optimizer("adam", clip_norm=1.0))
     state = kernel_state("adam", case.built.weights.shape, case.dtype)
     arguments = case.built, case.workspace, case.data, case.loss, optimizer, state, case.progress, BATCH, 0
@@ -424,9 +426,9 @@ def test_steps_allocate_nothing(how, groups):
 
 
 @pytest.mark.skipif(PLAIN, reason="nothing is compiled")
-def test_only_prange_makes_regions_in_every_dtype():
+def test_only_prange_makes_regions_in_every_dtype(guarded):
     """Numba makes and fuses others unless told not to, and forgets that it was told from the second dtype on."""
     for dtype in (np.float32, np.float64):
-        Case(dtype).gradient("parallel")
+        Case(guarded, dtype).gradient("parallel")
     assert len(training.train.signatures) >= 2
     assert not training.train.targetoptions["parallel"].fusion

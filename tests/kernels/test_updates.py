@@ -23,10 +23,10 @@ def kernel_optimizer(optimizer):
     return updates.Optimizer(**{**optimizer._asdict(), "kind": KINDS[optimizer.kind]})
 
 
-def kernel_state(kind, shape, dtype, make=np.zeros):
+def kernel_state(kind, shape, dtype):
     """The state an optimiser starts with: only the arrays it needs."""
     moments = {"none": 0, "sgd": 0, "momentum": 1, "nesterov": 1}.get(kind, 2)
-    first, second = (make(shape if moments > m else (0,), dtype) for m in (0, 1))
+    first, second = (np.zeros(shape if moments > m else (0,), dtype) for m in (0, 1))
     return updates.State(first, second, np.zeros(1, np.int64))
 
 
@@ -37,7 +37,7 @@ def kernel_state(kind, shape, dtype, make=np.zeros):
 def test_steps_are_those_of_the_reference(guarded, dtype, kind, settings, decays):
     optimizer = reference.Optimizer(kind, **SETTINGS[settings])
     weights = guarded(random(COUNT, dtype))
-    state = kernel_state(kind, (COUNT,), dtype, make=lambda shape, dtype: guarded(np.zeros(shape, dtype)))
+    state = guarded(kernel_state(kind, (COUNT,), dtype))
     expected, memory = weights.astype(float), [0.0, 0.0]
     scale = dtype(SCALE)
     for step in range(1, STEPS + 1):
@@ -54,8 +54,9 @@ def test_steps_are_those_of_the_reference(guarded, dtype, kind, settings, decays
 
 @DTYPES
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_the_stretch_is_updated(dtype, kind):
-    weights, gradient, state = np.ones(COUNT, dtype), np.ones(COUNT, dtype), kernel_state(kind, (COUNT,), dtype)
+def test_only_the_stretch_is_updated(guarded, dtype, kind):
+    weights, gradient = guarded(np.ones(COUNT, dtype)), guarded(np.ones(COUNT, dtype))
+    state = guarded(kernel_state(kind, (COUNT,), dtype))
     updates.update(weights, state, gradient, 5, 11, kernel_optimizer(reference.Optimizer(kind)), 1.0, 0.0, True)
     touched = np.zeros(COUNT, bool)
     touched[5:11] = True
@@ -65,17 +66,17 @@ def test_only_the_stretch_is_updated(dtype, kind):
 
 @DTYPES
 @pytest.mark.parametrize("kind", KINDS)
-def test_biases_do_not_decay(dtype, kind):
+def test_biases_do_not_decay(guarded, dtype, kind):
     """With no gradient, l2 and weight decay shrink weights and leave biases to the bit."""
     optimizer = kernel_optimizer(reference.Optimizer(kind, l2=0.1, weight_decay=0.1))
     for decays in (True, False):
-        weights, state = np.ones(COUNT, dtype), kernel_state(kind, (COUNT,), dtype)
+        weights, state = guarded(np.ones(COUNT, dtype)), guarded(kernel_state(kind, (COUNT,), dtype))
         updates.update(weights, state, np.zeros(COUNT, dtype), 0, COUNT, optimizer, 1.0, optimizer.l2, decays)
         assert (weights < 1).all() if decays else (weights == 1).all()
 
 
-def test_adams_first_step_has_the_length_of_the_learning_rate():
-    weights, gradient = np.zeros(4), np.array([1e-3, -1.0, 1e3, -1e-1])
+def test_adams_first_step_has_the_length_of_the_learning_rate(guarded):
+    weights, gradient = guarded(np.zeros(4)), np.array([1e-3, -1.0, 1e3, -1e-1])
     optimizer = kernel_optimizer(reference.Optimizer("adam", learning_rate=0.5, epsilon=1e-12))
-    updates.update(weights, kernel_state("adam", (4,), float), gradient, 0, 4, optimizer, 1.0, 0.0, True)
+    updates.update(weights, guarded(kernel_state("adam", (4,), float)), gradient, 0, 4, optimizer, 1.0, 0.0, True)
     np.testing.assert_allclose(weights, [-0.5, 0.5, -0.5, 0.5], rtol=1e-8)

@@ -41,8 +41,8 @@ def test_partial_sums_have_room_only_where_sums_are_cut():
 
 @pytest.mark.skipif(PLAIN, reason="nothing is compiled")
 @RUNS
-def test_training_that_was_not_prepared_is_refused(how):
-    case = Case(np.float32)
+def test_training_that_was_not_prepared_is_refused(how, guarded):
+    case = Case(guarded, np.float32)
     kept = training._addresses.copy()
     training._addresses[:] = 0
     try:

@@ -1,0 +1,103 @@
+"""The kernels that benchmarks call beyond those of `fastmlp_kernels` itself, wherever they lie and whatever they take.
+
+The gate runs these files on older commits, too. A name is taken from the module it is in now, else from that it was in
+before. What the kernels that are measured do not have, only the benchmarks that need it lack.
+"""
+
+import importlib
+
+import fastmlp_kernels as fk
+from fastmlp_kernels.compile import cached_njit
+
+
+def find(name, *modules):
+    """`name` of the first of these modules of the kernels that has it; a function that raises, if none has."""
+    for module in modules:
+        try:
+            return getattr(importlib.import_module(f"fastmlp_kernels.{module}"), name)
+        except (ImportError, AttributeError):
+            continue
+
+    def missing(*_):
+        raise ImportError(f"these kernels have no {name}")
+
+    missing.__name__ = missing.__qualname__ = f"missing_{name}"
+    return missing
+
+
+ACTIVATIONS = find("ACTIVATIONS", "functions.activations", "activations")
+LOSSES = find("LOSSES", "panelwise.losses", "losses")
+NO_DROPOUT = find("NO_DROPOUT", "products.forward", "forward")
+SHAPE = find("SHAPE", "tile.engines", "cpu")
+backward = find("backward", "products.deltas", "deltas")
+build = find("build", "layout.network", "packed")
+call_loss = find("call_loss", "calls", "pointers")
+call_slopes = find("call_slopes", "calls", "pointers")
+call_values = find("call_values", "calls", "pointers")
+drop = find("drop", "panelwise.dropout", "dropout")
+fma_peak = find("fma_peak", "tile.peak", "peak")
+forward_training = find("forward_training", "products.forward", "forward")
+loss_address = find("loss_address", "panelwise.losses", "losses")
+pack_labels = find("pack_labels", "layout.panels", "panels")
+pack_rows = find("pack_rows", "layout.panels", "panels")
+piece_gradient = find("piece_gradient", "products.gradients", "gradients")
+slopes_address = find("slopes_address", "functions.activation_table", "elementwise")
+training_flops = find("training_flops", "drivers.plan", "plan")
+unpack_rows = find("unpack_rows", "layout.panels", "panels")
+update = find("update", "functions.updates", "updates")
+values_address = find("values_address", "functions.activation_table", "elementwise")
+
+
+def whole_tiles(rows):
+    """`rows`, rounded up to whole tiles of this CPU: kernels write no fewer."""
+    return -(-rows // SHAPE.rows) * SHAPE.rows
+
+
+def panels_size(columns, rows):
+    """Numbers in the panels of a float32 matrix of so many columns and rows."""
+    return -(-columns // SHAPE.width(4)) * SHAPE.width(4) * rows
+
+
+def training_block(network, rows):
+    """(activations, deltas, scratch, gradient, pieces): what the products need for one block of rows, whole tiles."""
+    space = fk.training_workspace(network, rows, 1, 0, rows)
+    blocks = getattr(space, "blocks", space)  # older workspaces have no parts
+    scratch = getattr(space.scratch, "partial_sums", space.scratch)
+    return blocks.activations[0], blocks.deltas[0], scratch[0], space.gradients[0], space.pieces
+
+
+@cached_njit()
+def forward_block(network, activations, deltas, rows):
+    """The forward pass of a block of rows, with the slopes that training needs, up to the net inputs of the outputs."""
+    forward_training(network, activations, deltas, True, NO_DROPOUT, 0, rows, rows)
+
+
+@cached_njit()
+def backward_block(network, deltas, scratch, rows):
+    """The error signals of all hidden layers."""
+    backward(network, deltas, rows, rows, scratch)
+
+
+@cached_njit()
+def gradient_block(gradient, network, pieces, activations, deltas, rows):
+    """The gradient, piece by piece."""
+    for piece in pieces:
+        piece_gradient(gradient, network, piece, activations, deltas, rows, rows, True)
+
+
+@cached_njit()
+def drop_panel(activations, slopes, network, update, rows):
+    """Dropout of the first panel of the first layer."""
+    drop(activations, 0, slopes, 0, network.layers[0], 0, update, 0, rows)
+
+
+@cached_njit()
+def loss_block(address, deltas, outputs, targets, weights, rows, n):
+    """The loss of `n` outputs of a block of rows, with their error signals."""
+    return call_loss(address, deltas, 0, outputs, 0, targets, 0, weights, 0, 1.0, rows, n, rows)
+
+
+@cached_njit()
+def update_all(weights, state, gradient, optimizer):
+    """An update of all weights."""
+    update(weights, state, gradient, 0, weights.size, optimizer, 1.0, 0.0, True)
