@@ -7,23 +7,25 @@ from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
-from fastmlp_kernels.drivers import plan, prediction, training
-from fastmlp_kernels.embed import make as construction
-from fastmlp_kernels.functions import updates
-from fastmlp_kernels.functions.activation_table import SOFTMAX, activation_code
-from fastmlp_kernels.functions.activations import ACTIVATIONS
-from fastmlp_kernels.layout import network as packed
-from fastmlp_kernels.layout.panels import unpack_rows
-from fastmlp_kernels.products import first_layer as inputs
-from fastmlp_kernels.products.first_layer import network_for, row_count
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import checks, files, losses, weighting
+from ._kernels import (
+    ACTIVATIONS,
+    AS_THEY_COME,
+    Data,
+    Forward,
+    Learning,
+    Network,
+    described,
+    packed_network,
+    row_count,
+    training_flops,
+    unpack,
+)
 from .initializers import INITIALIZERS
-from .threads import sharing
 
-AS_THEY_COME = np.empty(0, np.int64)
-REMADE = "weights", "biases", "_functions"  # attributes that are not pickled
+REMADE = "weights", "biases", "functions", "_forwards"  # attributes that are not pickled
 YOUR_OWN = "; one of your own must be registered first, with fastmlp.register_activation"
 
 
@@ -117,8 +119,10 @@ class MLP:
 
     def _look_up(self):
         """Keep the functions that the names of the activations now mean: one may be registered anew."""
-        names = [name for name in self.activations if name != "softmax"]
-        self._functions = [ACTIVATIONS[checks.choice("activation", name, ACTIVATIONS, YOUR_OWN)] for name in names]
+        self.functions = [
+            name if name == "softmax" else ACTIVATIONS[checks.choice("activation", name, ACTIVATIONS, YOUR_OWN)]
+            for name in self.activations
+        ]
 
     def _allocate(self):
         shapes = list(zip(self.sizes, self.sizes[1:], strict=False))
@@ -127,6 +131,7 @@ class MLP:
 
     def _view(self):
         self.weights, self.biases = self.views(self.params)
+        self._forwards = []  # that `predict` keeps; one for each Python thread that has predicted at the same time
 
     def views(self, params: np.ndarray) -> tuple[list, list]:
         """Views (weights, biases) of an array laid out like `params`: of a gradient, for one."""
@@ -169,7 +174,7 @@ class MLP:
     @property
     def training_flops(self) -> int:
         """Floating-point operations of a training step, per sample (see `plan.training_flops` of the kernels)."""
-        return plan.training_flops(self.sizes)
+        return training_flops(self.sizes)
 
     def config(self) -> dict:
         """The arguments that make a network like this one, as JSON can hold them."""
@@ -208,13 +213,15 @@ class MLP:
             If `X` has another shape, or does not convert to finite numbers.
         """
         x = checks.inputs("X", X, self.sizes[0], self.dtype)
-        network, rows = network_for(self.kernel_network(), x), row_count(x)
-        outputs = np.empty((rows, self.sizes[-1]), self.dtype)
-        activations, block = plan.scratch(network, rows, sharing(self.sizes, rows))
-        run = prediction.predict if len(activations) > 1 else prediction.predict_serial
-        tickets = np.zeros(2, np.int64)
-        run(outputs, network, activations, x, AS_THEY_COME, block, tickets)
-        if tickets[-1]:
+        try:
+            forward = self._forwards.pop()
+        except IndexError:
+            forward = Forward(self)
+        else:
+            forward.pack(self.params)
+        outputs, finite = forward.predict(x)
+        self._forwards.append(forward)
+        if not finite:
             checks.finite("X", x)
         return outputs
 
@@ -228,11 +235,7 @@ class MLP:
     ) -> float:
         """The loss of the network's outputs for `X` against `y` (see `gradient`)."""
         data, loss = self.data(X, y, loss, sample_weight)
-        network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
-        threads = sharing(self.sizes, rows)
-        workspace = plan.workspace(network, 0, threads, rows)
-        run = training.evaluate if threads > 1 else training.evaluate_serial
-        total = run(network, workspace, data, self.kernel_loss(loss), threads)
+        total = Forward(self).evaluate(data, self.kernel_loss(loss))
         if not np.isfinite(total):
             checks.finite("X", data.x)
         return total * self._scale(reduction, data)
@@ -265,7 +268,9 @@ class MLP:
         loss : float
         gradient : (n_params,) array, laid out like `params`
         """
-        return self._differentiate(X, y, loss, reduction, sample_weight)[:2]
+        self.check_trainable()
+        data, loss = self.data(X, y, loss, sample_weight)
+        return self._differentiate(Learning(self, self.kernel_loss(loss)), data, reduction)
 
     def input_gradient(
         self,
@@ -296,19 +301,17 @@ class MLP:
         `X` is not to be sparse: it is among the intermediates.
         """
         X = checks.matrix("X", X, self.sizes[0], self.dtype)
-        passes = self._differentiate(X, y, loss, reduction, sample_weight, one_block=True)
-        total, gradient, workspace, network, rows = passes
-        activations, deltas = [], []
-        for n, start in zip(self.sizes, [0, *network.layers.outputs], strict=True):
-            activations.append(self._rows(workspace.activations[0], start, n, rows, workspace.block))
-        for n, start in zip(self.sizes[1:], network.layers.deltas, strict=True):
-            deltas.append(self._rows(workspace.deltas[0], start, n, rows, workspace.block))
+        self.check_trainable()
+        data, loss = self.data(X, y, loss, sample_weight)
+        learning = Learning(self, self.kernel_loss(loss), threads=1, block=len(X))
+        total, gradient = self._differentiate(learning, data, reduction)
+        activations, deltas = learning.intermediates(len(X))
         biases = self.biases or [0] * len(self.weights)
         net_inputs = [a @ w + b for a, w, b in zip(activations, self.weights, biases, strict=False)]
         return Backpropagation(total, net_inputs, activations, deltas, gradient)
 
     @property
-    def network(self) -> packed.Network:
+    def network(self) -> Network:
         """The network as the kernels take it: new arrays, with the present parameters.
 
         Assigning a network of the same layers, such as one trained in compiled code, takes its weights over.
@@ -318,29 +321,20 @@ class MLP:
         TypeError, ValueError
             If what is assigned is no network of the kernels, or one of other layers.
         """
-        return self.kernel_network(inputs=True)
+        return packed_network(self, transposed_from=0)
 
     @network.setter
-    def network(self, network: packed.Network) -> None:
-        if not isinstance(network, packed.Network):
+    def network(self, network: Network) -> None:
+        if not isinstance(network, Network):
             raise TypeError(f"network is {type(network).__name__}; accepted: a Network of fastmlp_kernels")
-        given = tuple(packed.sizes(network)), network.weights.dtype.name, bool(network.layers["bias"][0])
-        own = self.sizes, self.dtype.name, self.bias
+        given, own = described(network), (self.sizes, self.dtype.name, self.bias)
         if given != own:
             said, accepted = (
                 f"{'-'.join(map(str, sizes))}, {dtype}, {'with' if bias else 'without'} biases"
                 for sizes, dtype, bias in (given, own)
             )
             raise ValueError(f"network is {said}; accepted: {accepted}")
-        packed.unpack(self.params, network, network.weights)
-
-    def kernel_network(self, inputs=False):
-        """A new packed network; with `inputs`, one made for derivatives with respect to them."""
-        codes = [activation_code(entry, self.dtype) for entry in self._functions]
-        codes += [SOFTMAX] * (self.output_activation == "softmax")
-        network = packed.build(self.sizes, self.dtype, self.bias, codes, inputs)
-        packed.pack(network, self.params)
-        return network
+        unpack(self.params, network, network.weights)
 
     def kernel_loss(self, loss):
         """A loss for the outputs of this network, as the kernels take it."""
@@ -370,39 +364,21 @@ class MLP:
         x = checks.inputs("X", X, self.sizes[0], self.dtype)
         rows = row_count(x)
         weights = weighting.sample_weights("sample_weight", sample_weight, rows, self.dtype)
-        return inputs.Data(x, *self.targets("y", y, rows, loss), AS_THEY_COME, weights), loss
+        return Data(x, *self.targets("y", y, rows, loss), AS_THEY_COME, weights), loss
 
-    def _differentiate(self, X, y, loss, reduction, sample_weight, one_block=False):
-        """The loss and its gradient over a batch, and where they come from: (..., workspace, network, rows)."""
-        self.check_trainable()
-        data, loss = self.data(X, y, loss, sample_weight)
-        network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
-        scale = self._scale(reduction, data)
-        threads = 1 if one_block else sharing(self.sizes, rows)
-        nonzeros = plan.most_nonzeros(data.x, rows)
-        workspace = plan.workspace(network, rows, threads, block=rows if one_block else None, nonzeros=nonzeros)
-        progress, nothing = construction.progress(network), construction.optimizer_state(network, updates.NONE)
-        run = training.train if threads > 1 else training.train_serial
-        learning = self.kernel_loss(loss), updates.NO_UPDATE, nothing, progress
-        run(network, workspace, data, *learning, rows, 0, 1, threads)
-        finite = progress.diverged[0] == 0
-        gradient = np.empty_like(self.params)
-        packed.unpack(gradient, network, workspace.gradients[0])
+    def _differentiate(self, learning, data, reduction):
+        """(The loss, its gradient) over all samples of `data`."""
+        scale, gradient = self._scale(reduction, data), np.empty_like(self.params)
+        loss, finite = learning.gradient(data, gradient)
         gradient *= scale
         if not (finite and np.isfinite(gradient).all()):
             checks.finite("X", data.x)
-        return (progress.loss[0] if finite else workspace.losses.sum()) * scale, gradient, workspace, network, rows
+        return loss * scale, gradient
 
     @staticmethod
     def _scale(reduction, data):
         mean = checks.choice("reduction", reduction, ["mean", "sum"]) == "mean"
         return 1 / weighting.total(data, 0, row_count(data.x)) if mean else 1.0
-
-    def _rows(self, buffer, panel, n, rows, block):
-        matrix = np.empty((rows, n), self.dtype)
-        size = plan.SHAPE.width(self.dtype.itemsize)
-        unpack_rows(matrix, 0, buffer[panel * size * block :], rows, block)
-        return matrix
 
 
 def _dtype_name(dtype):

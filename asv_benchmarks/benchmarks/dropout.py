@@ -17,7 +17,7 @@ class Dropout(Repeated):
     units = ROWS * SHAPE.width(4)
 
     def prepare(self):
-        self.network = MLP([1, SHAPE.width(4), 1]).kernel_network()
+        self.network = MLP([1, SHAPE.width(4), 1]).network
         set_dropout(self.network, (0.5,), 0)
         self.activations, self.slopes = aligned(self.units, np.float32, 0), aligned(self.units, np.float32, 0)
 
