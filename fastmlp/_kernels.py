@@ -23,6 +23,7 @@ from fastmlp_kernels import (
 from fastmlp_kernels.drivers import plan, prediction, training
 from fastmlp_kernels.drivers.plan import training_flops
 from fastmlp_kernels.functions.activations import ACTIVATIONS
+from fastmlp_kernels.jit import CACHE_FOLDER
 from fastmlp_kernels.layout import network as packed
 from fastmlp_kernels.layout.panels import unpack_rows
 from fastmlp_kernels.products.first_layer import is_sparse, row_count
@@ -34,6 +35,7 @@ from .threads import available
 __all__ = [
     "ACTIVATIONS",
     "AS_THEY_COME",
+    "CACHE_FOLDER",
     "Data",
     "Forward",
     "Learning",

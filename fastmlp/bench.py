@@ -17,9 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from fastmlp_kernels.drivers import plan
-from fastmlp_kernels.tile.peak import fma_peak
 
+from fastmlp._kernels import fma_peak, training_flops
 from fastmlp.peers import LIBRARIES, Task
 
 TURN_SECONDS = 0.3  # of training
@@ -49,7 +48,7 @@ class Case(NamedTuple):
     @property
     def flops(self):
         """Floating-point operations of a step."""
-        return self.batch_size * plan.training_flops(self.sizes)
+        return self.batch_size * training_flops(self.sizes)
 
     @property
     def intensity(self):

@@ -126,12 +126,32 @@ class MLP:
 
     def _allocate(self):
         shapes = list(zip(self.sizes, self.sizes[1:], strict=False))
-        self.params = np.zeros(sum((n_in + self.bias) * n_out for n_in, n_out in shapes), self.dtype)
+        self._params = np.zeros(sum((n_in + self.bias) * n_out for n_in, n_out in shapes), self.dtype)
         self._view()
 
     def _view(self):
-        self.weights, self.biases = self.views(self.params)
+        self.weights, self.biases = self.views(self._params)
         self._forwards = []  # that `predict` keeps; one for each Python thread that has predicted at the same time
+
+    @property
+    def params(self) -> np.ndarray:
+        """All parameters, one array as long as the network lives: what is assigned is copied into it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If what is assigned has another shape, or does not convert to the network's dtype.
+        """
+        return self._params
+
+    @params.setter
+    def params(self, params: ArrayLike) -> None:
+        given, accepted = np.asarray(params), f"{self._params.shape} numbers that convert to {self.dtype}"
+        if given.dtype.kind not in "fiub":
+            raise TypeError(f"params has dtype {given.dtype}; accepted: {accepted}")
+        if given.shape != self._params.shape:
+            raise ValueError(f"params has shape {given.shape}; accepted: {accepted}")
+        self._params[:] = given
 
     def views(self, params: np.ndarray) -> tuple[list, list]:
         """Views (weights, biases) of an array laid out like `params`: of a gradient, for one."""
@@ -193,10 +213,14 @@ class MLP:
     @classmethod
     def load(cls, path: str | PathLike) -> MLP:
         """Read a network from a file (see `fastmlp.files.load`)."""
-        return files.load(path)
+        return files.load(path, cls)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """The network's outputs.
+
+        What is computed with are the parameters as they are now: they are packed for the kernels in every call, which
+        takes no longer than to look whether they have changed. Memory for that is kept with the network; calls from
+        several Python threads at a time each have their own.
 
         Parameters
         ----------

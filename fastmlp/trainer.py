@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import callbacks as calls
 from . import checks, losses, optimizers, schedules, weighting
 from ._kernels import Data, Learning, row_count, sample_count
+from .events import Listeners
 from .history import History
 from .network import MLP
+from .progress import ProgressBar
 from .stopping import Stopping
 from .threads import limited
 
@@ -200,7 +201,7 @@ class Trainer:
         self.history = history = History()
         self._learning.pack(self.net.params)
         samples = sample_count(data)
-        notify = calls.Callbacks([*callbacks, *([calls.ProgressBar()] if progress else [])], self)
+        notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
         try:
             notify("on_fit_begin", epochs, samples)
             with limited(self.threads):

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from fastmlp_kernels.jit import CACHE_FOLDER
-from fastmlp_kernels.tile.peak import fma_peak
 
 from fastmlp import MLP, Trainer, datasets, plots
+from fastmlp._kernels import CACHE_FOLDER, fma_peak
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
 from fastmlp.cli.models import LOSSES, arrays, parse_loss

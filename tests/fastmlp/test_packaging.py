@@ -1,6 +1,7 @@
 """What a wheel holds, and what the packages import."""
 
 import ast
+import graphlib
 import os
 import subprocess
 import sys
@@ -85,6 +86,50 @@ def test_the_facade_compiles_nothing(path):
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) != "jax.jit"  # of a peer, to compare with
     }
+
+
+# Files of the facade that import the kernels, and why.
+USERS_OF_KERNELS = {
+    "_kernels.py": "is the bridge for all others",
+    "__init__.py": "hands on register_activation and register_loss, which are the kernels' own",
+    "losses.py": "sets up losses by the kernels' table",
+    "optimizers.py": "sets up optimisers by the kernels' kinds",
+    "cli/info.py": "tells of the kernels themselves: instructions, tile, cache",
+}
+
+
+@pytest.mark.parametrize("path", FACADE, ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_the_facade_knows_the_kernels_through_one_bridge(path):
+    used = "fastmlp_kernels" in imported(path)
+    assert used == (path.relative_to(ROOT / "fastmlp").as_posix() in USERS_OF_KERNELS)
+
+
+def facade_imports():
+    """{module: modules of the facade that it imports, at the top, for type checkers or in a function}."""
+    names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in FACADE}
+    imports = {}
+    for path, name in names.items():
+        package = path.relative_to(ROOT).parent.parts
+        found = imports[name] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                base = package[: len(package) - node.level + 1] if node.level else ()
+                origin = ".".join([*base, *([node.module] if node.module else [])])
+                members = {f"{origin}.{alias.name}" for alias in node.names}
+                found |= {m if m in names.values() else origin for m in members}
+    return {name: found & set(names.values()) for name, found in imports.items()}
+
+
+def test_no_module_of_the_facade_imports_itself_in_a_circle():
+    imports = facade_imports()
+    assert "fastmlp.network" in imports["fastmlp.trainer"]
+    assert "fastmlp.trainer" in imports["fastmlp.callbacks"]  # for type checkers only
+    try:
+        list(graphlib.TopologicalSorter(imports).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 WITHOUT_EXTRAS = """
