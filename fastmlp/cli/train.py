@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp import MLP, Trainer, datasets, plots
+from fastmlp import MLP, Trainer, plots
 from fastmlp._kernels import CACHE_FOLDER, fma_peak
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
 from fastmlp.cli.models import LOSSES, arrays, parse_loss
-from fastmlp.cli.scores import score
-from fastmlp.preprocessing import Preprocessing, split
 from fastmlp.schedules import SCHEDULES, Cosine, Warmup
+from fastmlp.tables import datasets
+from fastmlp.tables.preprocessing import Preprocessing, split
+from fastmlp.tables.scores import score
 from fastmlp.threads import available, limited
 
 LEARNING_RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02}  # which do not scale their own steps

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import importlib
 import os
 import subprocess
 import sys
@@ -150,6 +151,39 @@ def test_the_core_works_without_the_extras(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("epoch 1/1")
+
+
+def run(script):
+    """What a new process prints."""
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_modules_are_there_after_importing_the_package_alone():
+    script = """
+        import fastmlp
+        modules = fastmlp.schedules, fastmlp.losses, fastmlp.callbacks, fastmlp.optimizers, fastmlp.plots
+        print(*(module.__name__ for module in (*modules, fastmlp.initializers, fastmlp.sklearn)))
+    """
+    names = "schedules", "losses", "callbacks", "optimizers", "plots", "initializers", "sklearn"
+    assert run(script).split() == [f"fastmlp.{name}" for name in names]
+
+
+def test_the_package_lists_its_public_names():
+    assert {"MLP", "Trainer", "losses", "sklearn", "trace", "__version__"} <= set(dir(fastmlp))
+    assert all(hasattr(fastmlp, name) for name in dir(fastmlp))
+    script = "import sys; sys.modules['sklearn'] = None; import inspect, fastmlp; inspect.getmembers(fastmlp)"
+    assert run(script) == ""
+    with pytest.raises(AttributeError, match="module 'fastmlp' has no attribute 'nothing'"):
+        fastmlp.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["datasets", "preprocessing", "bench", "peers", "trace", "examples"])
+def test_modules_that_moved_into_folders_are_found_under_their_old_names(name):
+    module = importlib.import_module(f"fastmlp.{name}")
+    assert module is importlib.import_module(module.__spec__.name)
+    assert module.__name__ == module.__spec__.name != f"fastmlp.{name}"
 
 
 def test_importing_the_library_imports_no_extra():

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from fastmlp.datasets import Table
-from fastmlp.preprocessing import MAX_CATEGORIES, Preprocessing, split
+from fastmlp.tables.datasets import Table
+from fastmlp.tables.preprocessing import MAX_CATEGORIES, Preprocessing, split
 
 
 def text(*values):

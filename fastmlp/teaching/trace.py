@@ -8,8 +8,8 @@ import textwrap
 
 import numpy as np
 
-from fastmlp.examples import check_steps, load_example
 from fastmlp.network import MLP
+from fastmlp.teaching.examples import check_steps, load_example
 
 __all__ = ["load_example", "trace"]
 
