@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from . import checks
 from .progress import ProgressBar
+from .signatures import call
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -65,6 +66,9 @@ class CSVLogger:
         self.path, self.append = path, append
         self._file: IO[str] | None = None
 
+    def __repr__(self):
+        return call(self)
+
     def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
         self._file = open(self.path, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
         self._begin()
@@ -114,6 +118,9 @@ class Checkpoint:
     def __init__(self, path: str | PathLike, when: str = "best") -> None:
         self.path, self.when = path, checks.choice("when", when, ["best", "each"])
         self._best = math.inf
+
+    def __repr__(self):
+        return call(self)
 
     def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
         self._best = math.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from os import PathLike
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from ._kernels import (
     unpack,
 )
 from .initializers import INITIALIZERS
+from .signatures import by_keyword
 
 REMADE = "weights", "biases", "functions", "_forwards"  # attributes that are not pickled
 YOUR_OWN = "; one of your own must be registered first, with fastmlp.register_activation"
@@ -78,11 +80,13 @@ class MLP:
         Anything JSON can hold; saved and loaded with the network.
     """
 
+    @by_keyword
     def __init__(
         self,
         sizes: Sequence[int],
         activation: str | Sequence[str] = "relu",
         output_activation: str = "identity",
+        *,
         dtype: DTypeLike = "float32",
         bias: bool = True,
         init: str = "auto",
@@ -183,6 +187,19 @@ class MLP:
         layers = "-".join(map(str, self.sizes))
         return f"<MLP {layers}, {', '.join(self.activations)}, {self.dtype}, {self.n_params} parameters>"
 
+    def summary(self) -> str:
+        """A table of the layers with their units, activations and parameters, and what they add up to."""
+        lines = [("layer", "units", "activation", "parameters"), ("0", f"{self.sizes[0]:,}", "(inputs)", "")]
+        for l, (n_in, n_out) in enumerate(pairwise(self.sizes), 1):
+            lines.append((str(l), f"{n_out:,}", self.activations[l - 1], f"{(n_in + self.bias) * n_out:,}"))
+        lines.append(("total", "", "", f"{self.n_params:,}"))
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        cells = ([f"{c:{side}{w}}" for c, side, w in zip(line, ">><>", widths, strict=True)] for line in lines)
+        rows = ["  ".join(line).rstrip() for line in cells]
+        predicting = 2 * sum(n_in * n_out for n_in, n_out in pairwise(self.sizes))
+        flops = f"FLOPs per sample: {predicting:,} to predict, {self.training_flops:,} to train"
+        return "\n".join([*rows, f"{self.dtype}, {self.params.nbytes:,} bytes", flops])
+
     def __call__(self, X: ArrayLike) -> np.ndarray:
         return self.predict(X)
 
@@ -249,11 +266,13 @@ class MLP:
             checks.finite("X", x)
         return outputs
 
+    @by_keyword
     def evaluate(
         self,
         X: ArrayLike,
         y: ArrayLike,
         loss: str | losses.Loss = "auto",
+        *,
         reduction: str = "mean",
         sample_weight: ArrayLike | None = None,
     ) -> float:
@@ -264,11 +283,13 @@ class MLP:
             checks.finite("X", data.x)
         return total * self._scale(reduction, data)
 
+    @by_keyword
     def gradient(
         self,
         X: ArrayLike,
         y: ArrayLike,
         loss: str | losses.Loss = "auto",
+        *,
         reduction: str = "mean",
         sample_weight: ArrayLike | None = None,
     ) -> tuple[float, np.ndarray]:
@@ -296,11 +317,13 @@ class MLP:
         data, loss = self.data(X, y, loss, sample_weight)
         return self._differentiate(Learning(self, self.kernel_loss(loss)), data, reduction)
 
+    @by_keyword
     def input_gradient(
         self,
         X: ArrayLike,
         y: ArrayLike,
         loss: str | losses.Loss = "auto",
+        *,
         reduction: str = "mean",
         sample_weight: ArrayLike | None = None,
     ) -> np.ndarray:
@@ -308,15 +331,17 @@ class MLP:
 
         `X` is not to be sparse: the result would not be.
         """
-        signals = self.backpropagate(X, y, loss, reduction, sample_weight).deltas[0]
+        signals = self.backpropagate(X, y, loss, reduction=reduction, sample_weight=sample_weight).deltas[0]
         total = len(signals) if sample_weight is None else np.sum(sample_weight, dtype=float)
         return signals @ self.weights[0].T * (1 / total if reduction == "mean" else 1.0)
 
+    @by_keyword
     def backpropagate(
         self,
         X: ArrayLike,
         y: ArrayLike,
         loss: str | losses.Loss = "auto",
+        *,
         reduction: str = "mean",
         sample_weight: ArrayLike | None = None,
     ) -> Backpropagation:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from . import losses, weighting
 from ._kernels import Learning, sample_count
 from .network import MLP
+from .signatures import by_keyword
 
 ALONE_FLOPS = 5_000_000  # work of a call below which one thread is faster than others that woke up for it
 
@@ -25,11 +26,13 @@ class Objective:
         Threads to use at most. Results are the same to the bit for any number.
     """
 
+    @by_keyword
     def __init__(
         self,
         net: MLP,
         X: ArrayLike,
         y: ArrayLike,
+        *,
         loss: str | losses.Loss = "auto",
         l2: float = 0.0,
         sample_weight: ArrayLike | None = None,
@@ -43,6 +46,9 @@ class Objective:
         alone = net.training_flops * rows <= ALONE_FLOPS
         self._learning = Learning(net, net.kernel_loss(loss), threads=1 if alone else threads)
         self._gradient = np.empty_like(net.params)
+
+    def __repr__(self):
+        return f"<Objective of {self.net!r} over {sample_count(self._data):,} samples, l2={self.l2:g}>"
 
     def __reduce__(self):
         raise TypeError("an Objective holds addresses of this process; accepted: one made anew in another process")

@@ -96,6 +96,9 @@ class ProgressBar:
     def __init__(self) -> None:
         self._display = None
 
+    def __repr__(self):
+        return "ProgressBar()"
+
     def on_fit_begin(self, trainer, epochs, samples):
         self._display = start(True, epochs, samples)
 

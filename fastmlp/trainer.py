@@ -16,6 +16,7 @@ from .events import Listeners
 from .history import History
 from .network import MLP
 from .progress import ProgressBar
+from .signatures import by_keyword, call
 from .stopping import Stopping
 from .threads import limited
 
@@ -70,11 +71,13 @@ class Trainer:
         Of the last call to `fit`.
     """
 
+    @by_keyword
     def __init__(
         self,
         net: MLP,
         loss: str | losses.Loss = "auto",
         optimizer: str | optimizers.Optimizer = "adam",
+        *,
         learning_rate: float | schedules.Schedule = 1e-3,
         batch_size: int = 4096,
         reduction: str = "mean",
@@ -98,7 +101,7 @@ class Trainer:
         self.reduction = checks.choice("reduction", reduction, ["mean", "sum"])
         self.l2, self.average_l2 = checks.number("l2", l2), bool(average_l2)
         self.update_biases, self.shuffle = bool(update_biases), bool(shuffle)
-        self._rng = np.random.default_rng(seed)
+        self.seed, self._rng = seed, np.random.default_rng(seed)
         self._reorder = shuffle if callable(shuffle) else self._rng.shuffle
         self.clip_norm = None if clip_norm is None else checks.number("clip_norm", clip_norm, open_start=True)
         self.threads = None if threads is None else checks.count("threads", threads)
@@ -133,11 +136,23 @@ class Trainer:
         self._make()
         self.optimizer_state = optimizer_state
 
+    def __repr__(self):
+        plain = losses.LOSSES.get(self.loss)  # None of one's own, which has no settings
+        shown = {
+            "loss": self.loss if plain is None or self._loss == plain() else self._loss,
+            "optimizer": "adam" if self.optimizer == optimizers.resolve("adam") else self.optimizer,
+            "shuffle": self._reorder if self._reorder != self._rng.shuffle else self.shuffle,
+            "dropout": self.dropout if any(self.dropout) else 0.0,
+        }
+        return call(self, **shown)
+
+    @by_keyword
     def fit(
         self,
         X: ArrayLike,
         y: ArrayLike,
         epochs: int = 20,
+        *,
         validation_data: tuple[ArrayLike, ...] | None = None,
         validation_fraction: float | None = None,
         tol: float | None = None,

@@ -66,7 +66,7 @@ def run(args):
 def _prepare(args, table, loss, seed):
     """Return the `Run` of one seed, which decides the split, the first weights and the order of the rows."""
     labels = table.target if table.task == "classification" else None
-    train, test = (table.rows(rows) for rows in split(table.n_rows, args.test_fraction, seed, labels))
+    train, test = (table.rows(rows) for rows in split(table.n_rows, args.test_fraction, seed, labels=labels))
     preprocessing = Preprocessing.fit(train, centre_target=loss.name != "poisson")
     sizes = [preprocessing.n_inputs, *args.hidden, preprocessing.n_outputs]
     net = MLP(sizes, args.activation, LOSSES[table.task][loss.name], dtype=args.dtype, seed=seed)

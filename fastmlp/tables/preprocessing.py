@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from fastmlp.checks import nearest
+from fastmlp.signatures import by_keyword
 from fastmlp.tables.datasets import checked, class_names, is_number, listed, numbers
 
 MAX_CATEGORIES = 1000  # one input each; a text column with more is a name or an identifier, and would only be memorised
@@ -143,7 +144,8 @@ class Preprocessing:
         return cls(**{**values, "classes": tuple(values["classes"])})
 
 
-def split(n, test_fraction, seed=0, labels=None):
+@by_keyword
+def split(n, test_fraction, seed=0, *, labels=None):
     """Split rows 0..n-1 at random into a training and a test part, the same for the same seed.
 
     Parameters

@@ -57,12 +57,12 @@ def test_losses_and_gradients_are_those_of_plain_numpy(loss, output, reduction, 
     share = rows if reduction == "mean" else 1
     total = reference.losses(in_plain_numpy(net), x, y, loss).sum() / share
     deltas, matrices, vectors = reference.backpropagate(in_plain_numpy(net), x, y, loss)
-    found, gradient = net.gradient(x, y, loss, reduction)
+    found, gradient = net.gradient(x, y, loss, reduction=reduction)
     assert found == pytest.approx(total, rel=1e-12)
-    assert net.evaluate(x, y, loss, reduction) == pytest.approx(total, rel=1e-12)
+    assert net.evaluate(x, y, loss, reduction=reduction) == pytest.approx(total, rel=1e-12)
     np.testing.assert_allclose(gradient, reference.flatten(matrices, vectors) / share, rtol=1e-9, atol=1e-13)
     by_inputs = deltas[0] @ net.weights[0].T / share
-    np.testing.assert_allclose(net.input_gradient(x, y, loss, reduction), by_inputs, rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(net.input_gradient(x, y, loss, reduction=reduction), by_inputs, rtol=1e-9, atol=1e-13)
 
 
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
