@@ -109,8 +109,8 @@ class Forward:
         """(the outputs for all rows of `x`, whether all of `x` is finite)."""
         network, rows = self._network_for(x), row_count(x)
         outputs = np.empty((rows, self.sizes[-1]), self.dtype)
-        sizes = rows, self._threads(rows)
-        activations, block = self._kept("predict", sizes, lambda: plan.scratch(network, *sizes))
+        kind, sizes = ("predict", is_sparse(x)), (rows, self._threads(rows))
+        activations, block = self._kept(kind, sizes, lambda: plan.scratch(network, *sizes))
         run = prediction.predict if len(activations) > 1 else prediction.predict_serial
         tickets = np.zeros(2, np.int64)
         run(outputs, network, activations, x, AS_THEY_COME, block, tickets)
