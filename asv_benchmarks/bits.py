@@ -76,7 +76,14 @@ def compute(setting):
     labels = setting["output"] == "softmax" and setting["loss"] != "squared_error"
     y = rng.integers(0, n_out, rows) if labels else rng.random((rows, n_out)).astype(dtype)
     weights = rng.random(rows) + 0.1 if setting["weighted"] else None
-    net = MLP(setting["sizes"], setting["activation"], setting["output"], dtype, setting["bias"], seed=setting["seed"])
+    net = MLP(
+        setting["sizes"],
+        setting["activation"],
+        setting["output"],
+        dtype=dtype,
+        bias=setting["bias"],
+        seed=setting["seed"],
+    )
     smoothing = setting["label_smoothing"] if "entropy" in setting["loss"] else 0.0
     trainer = Trainer(
         net,

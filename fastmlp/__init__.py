@@ -1,31 +1,52 @@
-"""Multilayer perceptrons trained by backpropagation on CPUs."""
+"""Multilayer perceptrons trained by backpropagation on CPUs.
 
-import importlib
+What is named here is imported when it is first asked for: `fastmlp --help` need not wait for Numba, nor those without
+scikit-learn do without the rest.
+"""
+
+import importlib.util
+import sys
+from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastmlp_kernels.custom import register_activation, register_loss
 
+    from . import callbacks, initializers, losses, optimizers, plots, schedules, sklearn  # noqa: F401
     from .history import History
     from .network import MLP, Backpropagation
     from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov
+    from .tables import datasets, preprocessing  # noqa: F401
+    from .teaching import trace  # noqa: F401
     from .trainer import DivergenceError, Trainer
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "MLP": ".network",
-    "Backpropagation": ".network",
-    "Trainer": ".trainer",
-    "DivergenceError": ".trainer",
-    "History": ".history",
-    "SGD": ".optimizers",
-    "Momentum": ".optimizers",
-    "Nesterov": ".optimizers",
-    "Adam": ".optimizers",
-    "AdamW": ".optimizers",
+    "MLP": "fastmlp.network",
+    "Backpropagation": "fastmlp.network",
+    "Trainer": "fastmlp.trainer",
+    "DivergenceError": "fastmlp.trainer",
+    "History": "fastmlp.history",
+    "SGD": "fastmlp.optimizers",
+    "Momentum": "fastmlp.optimizers",
+    "Nesterov": "fastmlp.optimizers",
+    "Adam": "fastmlp.optimizers",
+    "AdamW": "fastmlp.optimizers",
     "register_activation": "fastmlp_kernels.custom",
     "register_loss": "fastmlp_kernels.custom",
+}
+_MODULES = (
+    *("callbacks", "datasets", "initializers", "losses", "optimizers", "plots", "preprocessing", "schedules"),
+    *("sklearn", "trace"),
+)
+_MOVED = {  # modules that are found under these names too
+    "fastmlp.datasets": "fastmlp.tables.datasets",
+    "fastmlp.preprocessing": "fastmlp.tables.preprocessing",
+    "fastmlp.bench": "fastmlp.benchmark.bench",
+    "fastmlp.peers": "fastmlp.benchmark.peers",
+    "fastmlp.trace": "fastmlp.teaching.trace",
+    "fastmlp.examples": "fastmlp.teaching.examples",
 }
 
 __all__ = [
@@ -46,7 +67,35 @@ __all__ = [
 
 
 def __getattr__(name):
-    """Import what is asked for when it is asked for: `fastmlp --help` need not wait for Numba."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name], __name__), name)
+    """Import a class, a function or a module of this package when it is asked for."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    missing = {name for name in ("sklearn",) if not importlib.util.find_spec(name)}  # who looks at all finds no error
+    return sorted({*__all__, *_MODULES} - missing)
+
+
+class _Moved:
+    """The import system's finder and loader of modules under the names in _MOVED."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return ModuleSpec(name, cls) if name in _MOVED else None
+
+    @staticmethod
+    def create_module(spec):
+        module = importlib.import_module(_MOVED[spec.name])
+        spec.loader_state = module.__spec__
+        return module
+
+    @staticmethod
+    def exec_module(module):
+        module.__spec__ = module.__spec__.loader_state  # it is still what it was, under its own name
+
+
+sys.meta_path.append(_Moved)

@@ -8,17 +8,17 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Sequence
 from os import PathLike, fspath
 from typing import IO, TYPE_CHECKING
 
 from . import checks
-from . import progress as displays
+from .progress import ProgressBar
+from .signatures import call
 
 if TYPE_CHECKING:
     from .trainer import Trainer
 
-EVENTS = ("on_fit_begin", "on_epoch_begin", "on_slice_end", "on_epoch_end", "on_fit_end")
+__all__ = ["CSVLogger", "Callback", "Checkpoint", "JSONLinesLogger", "ProgressBar"]
 
 
 class Callback:
@@ -46,45 +46,6 @@ class Callback:
         """At the end, with the best weights restored where `fit` does that; after an exception, too."""
 
 
-class Callbacks:
-    """All callbacks of a fit, called by event.
-
-    Attributes
-    ----------
-    raised : bool
-        Whether one of them has raised an exception.
-    """
-
-    def __init__(self, callbacks: Sequence, trainer: Trainer):
-        self.trainer, self.raised = trainer, False
-        self._hooks = {event: [getattr(c, event) for c in callbacks if hasattr(c, event)] for event in EVENTS}
-        for callback in callbacks:
-            if not any(hasattr(callback, event) for event in EVENTS):
-                raise TypeError(f"callbacks holds {callback!r}; accepted: objects with any of {', '.join(EVENTS)}")
-
-    def __call__(self, event: str, *arguments) -> bool:
-        """Call a method of all that have it; returns whether any of them asks to stop."""
-        stop = False
-        try:
-            for hook in self._hooks[event]:
-                stop |= hook(self.trainer, *arguments) is True
-        except BaseException:
-            self.raised = True
-            raise
-        return stop
-
-    def close(self) -> None:
-        """Call `on_fit_end` of all, whatever one of them raises; the first exception goes on."""
-        errors = []
-        for hook in self._hooks["on_fit_end"]:
-            try:
-                hook(self.trainer)
-            except Exception as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
-
-
 def last(history) -> dict:
     """The numbers of a history's last epoch, by name; None for what was not asked for."""
     columns = ("loss", "val_loss", "monitor", "learning_rate", "seconds")
@@ -104,6 +65,9 @@ class CSVLogger:
     def __init__(self, path: str | PathLike, append: bool = False) -> None:
         self.path, self.append = path, append
         self._file: IO[str] | None = None
+
+    def __repr__(self):
+        return call(self)
 
     def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
         self._file = open(self.path, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
@@ -155,6 +119,9 @@ class Checkpoint:
         self.path, self.when = path, checks.choice("when", when, ["best", "each"])
         self._best = math.inf
 
+    def __repr__(self):
+        return call(self)
+
     def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
         self._best = math.inf
 
@@ -163,24 +130,3 @@ class Checkpoint:
         if self.when == "each" or loss < self._best:
             trainer.net.save(fspath(self.path).replace("{epoch}", str(epoch)))
             self._best = min(self._best, loss)
-
-
-class ProgressBar:
-    """Shows progress on standard error: a tqdm bar if tqdm is there, else a line now and then."""
-
-    def __init__(self) -> None:
-        self._display = None
-
-    def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
-        self._display = displays.start(True, epochs, samples)
-
-    def on_slice_end(self, trainer: Trainer, samples: int, loss: float) -> None:
-        self._display.update(samples, loss)
-
-    def on_epoch_end(self, trainer: Trainer, epoch: int) -> None:
-        self._display.end_epoch(trainer.history.val_loss[-1] if trainer.history.val_loss else None)
-
-    def on_fit_end(self, trainer: Trainer) -> None:
-        if self._display:
-            self._display.close()
-            self._display = None

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterable
 
 import numpy as np
-from fastmlp_kernels import Rows
+
+from ._kernels import Rows
 
 
 def choice(argument, value, known, others=""):

@@ -6,21 +6,17 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import safetensors
 import safetensors.numpy
-
-if TYPE_CHECKING:
-    from fastmlp.network import MLP
 
 FORMAT = "fastmlp"
 VERSION = 1  # raised when older versions of fastmlp could not read what is written now
 DTYPES = {"F32": "float32", "F64": "float64"}  # safetensors' names for the dtypes of networks
 
 
-def save(net: MLP, path: str | os.PathLike) -> None:
+def save(net, path: str | os.PathLike) -> None:
     """Write a network to a safetensors file; the file at `path` is replaced whole, or on an error left as it was.
 
     The tensors are ``weights.0``, ``biases.0``, ``weights.1``, ... with the shapes (n_in, n_out) and (n_out,). A
@@ -62,12 +58,14 @@ def save(net: MLP, path: str | os.PathLike) -> None:
     replace(path, safetensors.numpy.save(tensors, header))
 
 
-def load(path: str | os.PathLike) -> MLP:
+def load(path: str | os.PathLike, network: type):
     """Read a network that `save` wrote; its parameters come back bit by bit.
 
     Parameters
     ----------
     path : str or path
+    network : type
+        MLP, or a subclass: what is made.
 
     Returns
     -------
@@ -81,8 +79,6 @@ def load(path: str | os.PathLike) -> MLP:
         If it is not a whole safetensors file, not a fastmlp model, of a newer version, or its tensors do not fit its
         architecture.
     """
-    from fastmlp.network import MLP  # network.py imports this module
-
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no model file {path}")
@@ -96,7 +92,7 @@ def load(path: str | os.PathLike) -> MLP:
         config, metadata = _read_header(path, file.metadata() or {})
         _check_tensors(path, file, config)
         try:
-            net = MLP(**config)
+            net = network(**config, init="zeros")  # no random weights, only to be replaced
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path} holds an architecture that is not accepted: {error}") from None
         for name, views in (("weights", net.weights), ("biases", net.biases)):

@@ -47,6 +47,14 @@ class History:
         """What decides, the smaller the better: one's own measure, or else validation losses, or training losses."""
         return self.monitor or self.val_loss or self.loss
 
+    def __repr__(self):
+        """How many epochs there were, and the last of what was watched."""
+        columns = ("loss", "val_loss", "monitor")
+        last = [f"{name} {values[-1]:.6g}" for name in columns if (values := getattr(self, name))]
+        best = [] if self.best_epoch is None else [f"best_epoch {self.best_epoch}"]
+        epochs = f"{len(self.loss)} epoch{'s' * (len(self.loss) != 1)}"
+        return f"<History of {epochs}{': ' * bool(last)}{', '.join(last + best)}>"
+
     def to_dict(self) -> dict:
         """The history as JSON can hold it."""
         return asdict(self)

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
-from fastmlp_kernels.drivers import plan, prediction, training
-from fastmlp_kernels.drivers.workspace import prediction_scratch
-from fastmlp_kernels.embed import make as construction
-from fastmlp_kernels.functions import updates
-from fastmlp_kernels.functions.activation_table import SOFTMAX, activation_code
-from fastmlp_kernels.functions.activations import ACTIVATIONS
-from fastmlp_kernels.layout import network as packed
-from fastmlp_kernels.layout.panels import unpack_rows
-from fastmlp_kernels.layout.samples import Data
-from fastmlp_kernels.products.first_layer import network_for, row_count
-from fastmlp_kernels.tile.engines import engine_of
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import checks, files, losses, weighting
+from ._kernels import (
+    ACTIVATIONS,
+    AS_THEY_COME,
+    Data,
+    Forward,
+    Learning,
+    Network,
+    described,
+    packed_network,
+    row_count,
+    training_flops,
+    unpack,
+)
 from .initializers import INITIALIZERS
-from .threads import sharing
+from .signatures import by_keyword
 
-AS_THEY_COME = np.empty(0, np.int64)
-REMADE = "weights", "biases", "_functions"  # attributes that are not pickled
+REMADE = "weights", "biases", "functions", "_forwards"  # attributes that are not pickled
 YOUR_OWN = "; one of your own must be registered first, with fastmlp.register_activation"
 
 
@@ -78,11 +80,13 @@ class MLP:
         Anything JSON can hold; saved and loaded with the network.
     """
 
+    @by_keyword
     def __init__(
         self,
         sizes: Sequence[int],
         activation: str | Sequence[str] = "relu",
         output_activation: str = "identity",
+        *,
         dtype: DTypeLike = "float32",
         bias: bool = True,
         init: str = "auto",
@@ -119,16 +123,39 @@ class MLP:
 
     def _look_up(self):
         """Keep the functions that the names of the activations now mean: one may be registered anew."""
-        names = [name for name in self.activations if name != "softmax"]
-        self._functions = [ACTIVATIONS[checks.choice("activation", name, ACTIVATIONS, YOUR_OWN)] for name in names]
+        self.functions = [
+            name if name == "softmax" else ACTIVATIONS[checks.choice("activation", name, ACTIVATIONS, YOUR_OWN)]
+            for name in self.activations
+        ]
 
     def _allocate(self):
         shapes = list(zip(self.sizes, self.sizes[1:], strict=False))
-        self.params = np.zeros(sum((n_in + self.bias) * n_out for n_in, n_out in shapes), self.dtype)
+        self._params = np.zeros(sum((n_in + self.bias) * n_out for n_in, n_out in shapes), self.dtype)
         self._view()
 
     def _view(self):
-        self.weights, self.biases = self.views(self.params)
+        self.weights, self.biases = self.views(self._params)
+        self._forwards = []  # that `predict` keeps; one for each Python thread that has predicted at the same time
+
+    @property
+    def params(self) -> np.ndarray:
+        """All parameters, one array as long as the network lives: what is assigned is copied into it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If what is assigned has another shape, or does not convert to the network's dtype.
+        """
+        return self._params
+
+    @params.setter
+    def params(self, params: ArrayLike) -> None:
+        given, accepted = np.asarray(params), f"{self._params.shape} numbers that convert to {self.dtype}"
+        if given.dtype.kind not in "fiub":
+            raise TypeError(f"params has dtype {given.dtype}; accepted: {accepted}")
+        if given.shape != self._params.shape:
+            raise ValueError(f"params has shape {given.shape}; accepted: {accepted}")
+        self._params[:] = given
 
     def views(self, params: np.ndarray) -> tuple[list, list]:
         """Views (weights, biases) of an array laid out like `params`: of a gradient, for one."""
@@ -160,6 +187,19 @@ class MLP:
         layers = "-".join(map(str, self.sizes))
         return f"<MLP {layers}, {', '.join(self.activations)}, {self.dtype}, {self.n_params} parameters>"
 
+    def summary(self) -> str:
+        """A table of the layers with their units, activations and parameters, and what they add up to."""
+        lines = [("layer", "units", "activation", "parameters"), ("0", f"{self.sizes[0]:,}", "(inputs)", "")]
+        for l, (n_in, n_out) in enumerate(pairwise(self.sizes), 1):
+            lines.append((str(l), f"{n_out:,}", self.activations[l - 1], f"{(n_in + self.bias) * n_out:,}"))
+        lines.append(("total", "", "", f"{self.n_params:,}"))
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        cells = ([f"{c:{side}{w}}" for c, side, w in zip(line, ">><>", widths, strict=True)] for line in lines)
+        rows = ["  ".join(line).rstrip() for line in cells]
+        predicting = 2 * sum(n_in * n_out for n_in, n_out in pairwise(self.sizes))
+        flops = f"FLOPs per sample: {predicting:,} to predict, {self.training_flops:,} to train"
+        return "\n".join([*rows, f"{self.dtype}, {self.params.nbytes:,} bytes", flops])
+
     def __call__(self, X: ArrayLike) -> np.ndarray:
         return self.predict(X)
 
@@ -171,7 +211,7 @@ class MLP:
     @property
     def training_flops(self) -> int:
         """Floating-point operations of a training step, per sample (see `plan.training_flops` of the kernels)."""
-        return plan.training_flops(self.sizes)
+        return training_flops(self.sizes)
 
     def config(self) -> dict:
         """The arguments that make a network like this one, as JSON can hold them."""
@@ -190,10 +230,14 @@ class MLP:
     @classmethod
     def load(cls, path: str | PathLike) -> MLP:
         """Read a network from a file (see `fastmlp.files.load`)."""
-        return files.load(path)
+        return files.load(path, cls)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """The network's outputs.
+
+        What is computed with are the parameters as they are now: they are packed for the kernels in every call, which
+        takes no longer than to look whether they have changed. Memory for that is kept with the network; calls from
+        several Python threads at a time each have their own.
 
         Parameters
         ----------
@@ -210,40 +254,42 @@ class MLP:
             If `X` has another shape, or does not convert to finite numbers.
         """
         x = checks.inputs("X", X, self.sizes[0], self.dtype)
-        network, rows = network_for(self.kernel_network(), x), row_count(x)
-        outputs = np.empty((rows, self.sizes[-1]), self.dtype)
-        activations, block = prediction_scratch(network, rows, sharing(self.sizes, rows))
-        run = prediction.predict if len(activations) > 1 else prediction.predict_serial
-        tickets = np.zeros(2, np.int64)
-        run(outputs, network, activations, x, AS_THEY_COME, block, tickets)
-        if tickets[-1]:
+        try:
+            forward = self._forwards.pop()
+        except IndexError:
+            forward = Forward(self)
+        else:
+            forward.pack(self.params)
+        outputs, finite = forward.predict(x)
+        self._forwards.append(forward)
+        if not finite:
             checks.finite("X", x)
         return outputs
 
+    @by_keyword
     def evaluate(
         self,
         X: ArrayLike,
         y: ArrayLike,
         loss: str | losses.Loss = "auto",
+        *,
         reduction: str = "mean",
         sample_weight: ArrayLike | None = None,
     ) -> float:
         """The loss of the network's outputs for `X` against `y` (see `gradient`)."""
         data, loss = self.data(X, y, loss, sample_weight)
-        network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
-        threads = sharing(self.sizes, rows)
-        workspace = training.workspace(network, 0, threads, rows)
-        run = training.evaluate if threads > 1 else training.evaluate_serial
-        total = run(network, workspace, data, self.kernel_loss(loss), threads)
+        total = Forward(self).evaluate(data, self.kernel_loss(loss))
         if not np.isfinite(total):
             checks.finite("X", data.x)
         return total * self._scale(reduction, data)
 
+    @by_keyword
     def gradient(
         self,
         X: ArrayLike,
         y: ArrayLike,
         loss: str | losses.Loss = "auto",
+        *,
         reduction: str = "mean",
         sample_weight: ArrayLike | None = None,
     ) -> tuple[float, np.ndarray]:
@@ -267,13 +313,17 @@ class MLP:
         loss : float
         gradient : (n_params,) array, laid out like `params`
         """
-        return self._differentiate(X, y, loss, reduction, sample_weight)[:2]
+        self.check_trainable()
+        data, loss = self.data(X, y, loss, sample_weight)
+        return self._differentiate(Learning(self, self.kernel_loss(loss)), data, reduction)
 
+    @by_keyword
     def input_gradient(
         self,
         X: ArrayLike,
         y: ArrayLike,
         loss: str | losses.Loss = "auto",
+        *,
         reduction: str = "mean",
         sample_weight: ArrayLike | None = None,
     ) -> np.ndarray:
@@ -281,15 +331,17 @@ class MLP:
 
         `X` is not to be sparse: the result would not be.
         """
-        signals = self.backpropagate(X, y, loss, reduction, sample_weight).deltas[0]
+        signals = self.backpropagate(X, y, loss, reduction=reduction, sample_weight=sample_weight).deltas[0]
         total = len(signals) if sample_weight is None else np.sum(sample_weight, dtype=float)
         return signals @ self.weights[0].T * (1 / total if reduction == "mean" else 1.0)
 
+    @by_keyword
     def backpropagate(
         self,
         X: ArrayLike,
         y: ArrayLike,
         loss: str | losses.Loss = "auto",
+        *,
         reduction: str = "mean",
         sample_weight: ArrayLike | None = None,
     ) -> Backpropagation:
@@ -298,19 +350,17 @@ class MLP:
         `X` is not to be sparse: it is among the intermediates.
         """
         X = checks.matrix("X", X, self.sizes[0], self.dtype)
-        passes = self._differentiate(X, y, loss, reduction, sample_weight, one_block=True)
-        total, gradient, workspace, network, rows = passes
-        activations, deltas = [], []
-        for n, start in zip(self.sizes, [0, *network.layers.outputs], strict=True):
-            activations.append(self._rows(workspace.blocks.activations[0], start, n, rows, workspace.block_rows))
-        for n, start in zip(self.sizes[1:], network.layers.deltas, strict=True):
-            deltas.append(self._rows(workspace.blocks.deltas[0], start, n, rows, workspace.block_rows))
+        self.check_trainable()
+        data, loss = self.data(X, y, loss, sample_weight)
+        learning = Learning(self, self.kernel_loss(loss), threads=1, block=len(X))
+        total, gradient = self._differentiate(learning, data, reduction)
+        activations, deltas = learning.intermediates(len(X))
         biases = self.biases or [0] * len(self.weights)
         net_inputs = [a @ w + b for a, w, b in zip(activations, self.weights, biases, strict=False)]
         return Backpropagation(total, net_inputs, activations, deltas, gradient)
 
     @property
-    def network(self) -> packed.Network:
+    def network(self) -> Network:
         """The network as the kernels take it: new arrays, with the present parameters.
 
         Assigning a network of the same layers, such as one trained in compiled code, takes its weights over.
@@ -320,29 +370,20 @@ class MLP:
         TypeError, ValueError
             If what is assigned is no network of the kernels, or one of other layers.
         """
-        return self.kernel_network(inputs=True)
+        return packed_network(self, transposed_from=0)
 
     @network.setter
-    def network(self, network: packed.Network) -> None:
-        if not isinstance(network, packed.Network):
+    def network(self, network: Network) -> None:
+        if not isinstance(network, Network):
             raise TypeError(f"network is {type(network).__name__}; accepted: a Network of fastmlp_kernels")
-        given = tuple(packed.sizes(network)), network.weights.dtype.name, bool(network.layers["bias"][0])
-        own = self.sizes, self.dtype.name, self.bias
+        given, own = described(network), (self.sizes, self.dtype.name, self.bias)
         if given != own:
             said, accepted = (
                 f"{'-'.join(map(str, sizes))}, {dtype}, {'with' if bias else 'without'} biases"
                 for sizes, dtype, bias in (given, own)
             )
             raise ValueError(f"network is {said}; accepted: {accepted}")
-        packed.unpack(self.params, network, network.weights)
-
-    def kernel_network(self, inputs=False):
-        """A new packed network; with `inputs`, one made for derivatives with respect to them."""
-        codes = [activation_code(entry, self.dtype) for entry in self._functions]
-        codes += [SOFTMAX] * (self.output_activation == "softmax")
-        network = packed.build(self.sizes, self.dtype, self.bias, codes, inputs)
-        packed.pack(network, self.params)
-        return network
+        unpack(self.params, network, network.weights)
 
     def kernel_loss(self, loss):
         """A loss for the outputs of this network, as the kernels take it."""
@@ -374,39 +415,19 @@ class MLP:
         weights = weighting.sample_weights("sample_weight", sample_weight, rows, self.dtype)
         return Data(x, *self.targets("y", y, rows, loss), AS_THEY_COME, weights), loss
 
-    def _differentiate(self, X, y, loss, reduction, sample_weight, one_block=False):
-        """The loss and its gradient over a batch, and where they come from: (..., workspace, network, rows)."""
-        self.check_trainable()
-        data, loss = self.data(X, y, loss, sample_weight)
-        network, rows = network_for(self.kernel_network(), data.x), row_count(data.x)
-        scale = self._scale(reduction, data)
-        threads = 1 if one_block else sharing(self.sizes, rows)
-        nonzeros = plan.most_nonzeros(data.x, rows)
-        workspace = training.workspace(
-            network, rows, threads, block_rows=rows if one_block else None, nonzeros=nonzeros
-        )
-        progress, nothing = construction.progress(network), construction.optimizer_state(network, updates.NONE)
-        run = training.train if threads > 1 else training.train_serial
-        learning = self.kernel_loss(loss), updates.NO_UPDATE, nothing, progress
-        run(network, workspace, data, *learning, rows, 0, 1, threads)
-        finite = progress.diverged[0] == 0
-        gradient = np.empty_like(self.params)
-        packed.unpack(gradient, network, workspace.gradients[0])
+    def _differentiate(self, learning, data, reduction):
+        """(The loss, its gradient) over all samples of `data`."""
+        scale, gradient = self._scale(reduction, data), np.empty_like(self.params)
+        loss, finite = learning.gradient(data, gradient)
         gradient *= scale
         if not (finite and np.isfinite(gradient).all()):
             checks.finite("X", data.x)
-        return (progress.loss[0] if finite else workspace.sums.losses.sum()) * scale, gradient, workspace, network, rows
+        return loss * scale, gradient
 
     @staticmethod
     def _scale(reduction, data):
         mean = checks.choice("reduction", reduction, ["mean", "sum"]) == "mean"
         return 1 / weighting.total(data, 0, row_count(data.x)) if mean else 1.0
-
-    def _rows(self, buffer, panel, n, rows, block):
-        matrix = np.empty((rows, n), self.dtype)
-        size = engine_of(self.dtype).width(self.dtype.itemsize)
-        unpack_rows(matrix, 0, buffer[panel * size * block :], rows, block)
-        return matrix
 
 
 def _dtype_name(dtype):

@@ -4,8 +4,6 @@ Serial and parallel drivers give the same bits, so the faster may be taken at an
 only on the size of the work: where other programs hold the cores, waking a thread can take longer than a small batch.
 """
 
-from fastmlp_kernels.drivers import plan, training
-
 SLICE_SECONDS = 0.1  # of compiled code at a stretch; between slices Python looks at progress and Ctrl-C
 TRIAL_BATCHES = 16  # at most, for a driver that is not known to be the fastest
 TRIAL_SHARE = 1 / 16  # of the time, at most, for the driver that was slower last time
@@ -27,13 +25,6 @@ class Pace:
         self.drivers, self.seconds = drivers, {}
         self.trial = max(1, min(TRIAL_BATCHES, round(SLICE_SECONDS * GUESSED_FLOPS / flops)))
         self.since = 0.0  # seconds of training since the last trial
-
-    @classmethod
-    def of(cls, flops, threads):
-        """The pace of batches of so much work, which `threads` threads may share."""
-        drivers = [training.train_serial] if flops < plan.PARALLEL_FLOPS else []
-        drivers += [training.train] if threads > 1 else []
-        return cls(drivers or [training.train_serial], flops)
 
     def pick(self):
         """(driver, most batches) for the next slice."""

@@ -85,3 +85,30 @@ def start(show, epochs, samples):
         return Bar(epochs, samples)
     except ImportError:
         return Lines(epochs, samples)
+
+
+class ProgressBar:
+    """Shows progress on standard error: a tqdm bar if tqdm is there, else a line now and then.
+
+    It is a callback (see `fastmlp.callbacks`).
+    """
+
+    def __init__(self) -> None:
+        self._display = None
+
+    def __repr__(self):
+        return "ProgressBar()"
+
+    def on_fit_begin(self, trainer, epochs, samples):
+        self._display = start(True, epochs, samples)
+
+    def on_slice_end(self, trainer, samples, loss):
+        self._display.update(samples, loss)
+
+    def on_epoch_end(self, trainer, epoch):
+        self._display.end_epoch(trainer.history.val_loss[-1] if trainer.history.val_loss else None)
+
+    def on_fit_end(self, trainer):
+        if self._display:
+            self._display.close()
+            self._display = None

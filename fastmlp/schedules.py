@@ -6,10 +6,11 @@ watched (validation loss, if there is one) of every epoch before.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from . import checks
+from .signatures import by_keyword
 
 
 class Schedule(Protocol):
@@ -84,7 +85,7 @@ class Plateau(Constant):
 
     factor: float = 0.2
     patience: int = 5
-    tol: float = 1e-4
+    tol: float = field(default=1e-4, kw_only=True)
 
     def __post_init__(self):
         super().__post_init__()
@@ -100,6 +101,9 @@ class Plateau(Constant):
             if waited == self.patience:
                 rate, waited = rate * self.factor, 0
         return rate
+
+
+Plateau.__init__ = by_keyword(Plateau.__init__)
 
 
 @dataclass(frozen=True)

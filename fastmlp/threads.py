@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 
 import numba
-from fastmlp_kernels.drivers import plan
 
 _forked = False
 
@@ -38,8 +37,3 @@ def limited(threads: int | None) -> Iterator[None]:
         yield
     finally:
         numba.set_num_threads(previous)
-
-
-def sharing(sizes, rows: int) -> int:
-    """Threads that share the work on so many rows in a network of layers of `sizes`: 1 where that is too small."""
-    return 1 if plan.is_serial(sizes, rows) else available()

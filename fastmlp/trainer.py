@@ -8,23 +8,19 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from fastmlp_kernels.drivers import plan, training
-from fastmlp_kernels.embed import make as construction
-from fastmlp_kernels.layout import network as packed
-from fastmlp_kernels.layout.samples import Data
-from fastmlp_kernels.products.first_layer import is_sparse, network_for, row_count
 from numpy.typing import ArrayLike
 
-from . import callbacks as calls
 from . import checks, losses, optimizers, schedules, weighting
+from ._kernels import Data, Learning, row_count, sample_count
+from .events import Listeners
 from .history import History
 from .network import MLP
-from .pace import Pace
+from .progress import ProgressBar
+from .signatures import by_keyword, call
 from .stopping import Stopping
-from .threads import limited, sharing
+from .threads import limited
 
-REMADE = "_kernel_loss", "_network", "_progress", "_kernel_sides", "_paces", "_state", "_rate"  # by Trainer._make
-_compiled = set()  # of drivers, by dtype and whether inputs are sparse
+REMADE = "_learning", "_rate"  # by Trainer._make
 
 
 class DivergenceError(ArithmeticError):
@@ -75,11 +71,13 @@ class Trainer:
         Of the last call to `fit`.
     """
 
+    @by_keyword
     def __init__(
         self,
         net: MLP,
         loss: str | losses.Loss = "auto",
         optimizer: str | optimizers.Optimizer = "adam",
+        *,
         learning_rate: float | schedules.Schedule = 1e-3,
         batch_size: int = 4096,
         reduction: str = "mean",
@@ -103,7 +101,7 @@ class Trainer:
         self.reduction = checks.choice("reduction", reduction, ["mean", "sum"])
         self.l2, self.average_l2 = checks.number("l2", l2), bool(average_l2)
         self.update_biases, self.shuffle = bool(update_biases), bool(shuffle)
-        self._rng = np.random.default_rng(seed)
+        self.seed, self._rng = seed, np.random.default_rng(seed)
         self._reorder = shuffle if callable(shuffle) else self._rng.shuffle
         self.clip_norm = None if clip_norm is None else checks.number("clip_norm", clip_norm, open_start=True)
         self.threads = None if threads is None else checks.count("threads", threads)
@@ -124,13 +122,9 @@ class Trainer:
 
     def _make(self):
         """Make what the kernels take. It holds addresses of this process, and is not pickled."""
-        self._kernel_loss = self.net.kernel_loss(self._loss)
-        self._network = self.net.kernel_network()
-        if any(self.dropout):
-            packed.set_dropout(self._network, self.dropout, self._dropout_seed)
-        self._progress = construction.progress(self._network)._replace(means=np.zeros(2))
-        self._kernel_sides, self._paces = {}, {}
-        self._reset()
+        loss, kind = self.net.kernel_loss(self._loss), self.optimizer.kind
+        self._learning = Learning(self.net, loss, kind, self.dropout, self._dropout_seed)
+        self._rate = 0.0  # learning rate that a velocity holds
 
     def __getstate__(self):
         kept = {name: value for name, value in vars(self).items() if name not in REMADE}
@@ -142,11 +136,23 @@ class Trainer:
         self._make()
         self.optimizer_state = optimizer_state
 
+    def __repr__(self):
+        plain = losses.LOSSES.get(self.loss)  # None of one's own, which has no settings
+        shown = {
+            "loss": self.loss if plain is None or self._loss == plain() else self._loss,
+            "optimizer": "adam" if self.optimizer == optimizers.resolve("adam") else self.optimizer,
+            "shuffle": self._reorder if self._reorder != self._rng.shuffle else self.shuffle,
+            "dropout": self.dropout if any(self.dropout) else 0.0,
+        }
+        return call(self, **shown)
+
+    @by_keyword
     def fit(
         self,
         X: ArrayLike,
         y: ArrayLike,
         epochs: int = 20,
+        *,
         validation_data: tuple[ArrayLike, ...] | None = None,
         validation_fraction: float | None = None,
         tol: float | None = None,
@@ -208,13 +214,13 @@ class Trainer:
         stop = Stopping(self.net, tol, patience, target_loss)
         kept = self.net.params.copy(), self.history
         self.history = history = History()
-        packed.pack(self._network, self.net.params)
-        samples = len(data.order) or row_count(data.x)
-        notify = calls.Callbacks([*callbacks, *([calls.ProgressBar()] if progress else [])], self)
+        self._learning.pack(self.net.params)
+        samples = sample_count(data)
+        notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
         try:
             notify("on_fit_begin", epochs, samples)
             with limited(self.threads):
-                self._compile(data, min(self.batch_size, samples))
+                self._learning.compile(data, self._settings(0.0), min(self.batch_size, samples))
                 for epoch in range(epochs):
                     notify("on_epoch_begin", epoch)
                     self._epoch(data, samples, epoch, notify)
@@ -243,14 +249,11 @@ class Trainer:
             The loss before the update.
         """
         data, _ = self.net.data(X, y, self._loss, sample_weight)
-        packed.pack(self._network, self.net.params)
-        rows = row_count(data.x)
+        self._learning.pack(self.net.params)
+        rows = sample_count(data)
         with limited(self.threads):
-            driver, _ = self._pace(rows).pick()
-            start = time.perf_counter()
-            self._run(driver, data, rows, self.schedule.rate(0, []), 0, 1, "in a step")
-            self._pace(rows).note(driver, time.perf_counter() - start)
-        return self._progress.loss[0] * self._scale(weighting.total(data, 0, rows))
+            self._run(data, rows, self.schedule.rate(0, []), 0, 1, "in a step")
+        return self._learning.progress.loss[0] * self._scale(weighting.total(data, 0, rows))
 
     @property
     def optimizer_state(self) -> dict:
@@ -259,24 +262,11 @@ class Trainer:
         "first" and "second" hold velocity or moments (empty where there are none), "steps" counts the updates, "rate"
         is the learning rate that a velocity holds. Assigning such a dict puts the optimiser in that state.
         """
-        flat = {}
-        for name in ("first", "second"):
-            moments = getattr(self._state, name)
-            flat[name] = np.zeros_like(self.net.params, shape=self.net.n_params if moments.size else 0)
-            if moments.size:
-                packed.unpack(flat[name], self._network, moments)
-        return flat | {"steps": int(self._state.steps[0]), "rate": self._rate}
+        return self._learning.state | {"rate": self._rate}
 
     @optimizer_state.setter
     def optimizer_state(self, state: dict) -> None:
-        for name in ("first", "second"):
-            moments, given = getattr(self._state, name), np.ascontiguousarray(state[name], self.net.dtype)
-            if given.shape != (self.net.n_params if moments.size else 0,):
-                raise ValueError(f"optimizer_state[{name!r}] has shape {given.shape}; accepted: as it was given out")
-            if moments.size:
-                unused = np.empty_like(self._network.transposed)
-                packed.pack(self._network._replace(weights=moments, transposed=unused), given)
-        self._state.steps[0], self._rate = state["steps"], state["rate"]
+        self._learning.state, self._rate = state, state["rate"]
 
     def _epoch(self, data, samples, epoch, notify):
         """Train for an epoch, a slice at a time, and note what happened."""
@@ -284,20 +274,16 @@ class Trainer:
             self._reorder(data.order)
         history, rate = self.history, self.schedule.rate(epoch, self.history.watched)
         if getattr(self.optimizer, "rate_in_velocity", False) and rate > 0:  # the kernels' velocity is without it
-            self._state.first[:] *= self._rate / rate if self._rate else 1
+            self._learning.scale_velocity(self._rate / rate if self._rate else 1)
             self._rate = rate
         batch_size = min(self.batch_size, samples)
         batches = -(-samples // batch_size)
-        pace = self._pace(batch_size)
         first, loss, weight, begin = 0, 0.0, 0.0, time.perf_counter()
         squares, means = np.zeros(len(self.net.weights)), np.zeros(2)
         while first < batches:
-            driver, most = pace.pick()
-            last, start = min(batches, first + most), time.perf_counter()
-            self._run(driver, data, batch_size, rate, first, last, f"in epoch {epoch + 1}")
-            pace.note(driver, (time.perf_counter() - start) / (last - first), last - first)
-            loss, squares = loss + self._progress.loss[0], squares + self._progress.squares
-            means += self._progress.means
+            last = self._run(data, batch_size, rate, first, batches, f"in epoch {epoch + 1}")
+            sums = self._learning.progress
+            loss, squares, means = loss + sums.loss[0], squares + sums.squares, means + sums.means
             done = min(last * batch_size, samples)
             weight += weighting.total(data, first * batch_size, done)
             notify("on_slice_end", done - first * batch_size, loss * self._scale(weight))
@@ -313,58 +299,29 @@ class Trainer:
         history.seconds.append(elapsed)
         history.samples_per_second.append(samples / elapsed)
 
-    def _run(self, driver, data, batch_size, rate, first, last, when):
-        """Make the updates of batches first..last, then show the new weights to the network."""
-        mean = self.reduction == "mean"
-        settings = self.l2, self.clip_norm, mean, self.update_biases, self.average_l2
-        optimizer = optimizers.compiled(self.optimizer, rate, *settings)
-        for sums in self._progress:
-            sums[:] = 0
-        network, workspace, threads = self._kernel_side(data.x, batch_size)
-        learning = self._kernel_loss, optimizer, self._state, self._progress
-        driver(network, workspace, data, *learning, batch_size, first, last, threads)
-        diverged = packed.nonfinite_layer(self._network) or self._progress.diverged[0]
-        if diverged:
-            self._reset()
+    def _run(self, data, batch_size, rate, first, last, when):
+        """Make the updates of the batches first..last or some of them, and show the network the new weights.
+
+        Returns the batch that comes next (see `Learning.train`).
+        """
+        reached = self._learning.train(data, self._settings(rate), batch_size, first, last)
+        if diverged := self._learning.nonfinite_layer():
+            self._learning.forget()
+            self._rate = 0.0
             checks.finite("X", data.x)
             raise DivergenceError(
                 f"training diverged {when}: layer {diverged} has values that are not finite; "
                 f"the last finite weights are kept (learning rate {rate:g})"
             )
-        packed.unpack(self.net.params, self._network, self._network.weights)
+        self._learning.unpack(self.net.params)
+        return reached
 
-    def _compile(self, data, batch_size):
-        """Have the drivers compiled, before clocks run, that were not called in this process yet."""
-        for driver in self._pace(batch_size).drivers:
-            kind = driver, self.net.dtype, is_sparse(data.x)
-            if kind not in _compiled:
-                self._run(driver, data, batch_size, 0.0, 0, 0, "")
-                _compiled.add(kind)
-
-    def _reset(self):
-        """Forget what the optimiser remembers, and what values that are not finite may have left in the padding."""
-        self._network.weights[:], self._network.transposed[:] = 0, 0
-        self._state, self._rate = construction.optimizer_state(self._network, self.optimizer.kind), 0.0
-
-    def _pace(self, batch_size):
-        """The pace of batches of a size; that of the last size is kept."""
-        kind = batch_size, sharing(self.net.sizes, batch_size)  # of which a forked child has fewer
-        if kind not in self._paces:
-            self._paces = {kind: Pace.of(self.net.training_flops * batch_size, kind[1])}
-        return self._paces[kind]
-
-    def _kernel_side(self, x, batch_size, samples=0):
-        """(network, scratch memory, threads) for batches of inputs `x`, or to evaluate `samples`.
-
-        The last of a kind is kept.
-        """
-        sparse, threads = is_sparse(x), sharing(self.net.sizes, samples or batch_size)
-        nonzeros = 0 if samples else plan.most_nonzeros(x, batch_size)
-        kind, sizes = (samples > 0, sparse), (batch_size, threads, samples, None, nonzeros)
-        if kind not in self._kernel_sides or self._kernel_sides[kind][0] != sizes:
-            network = network_for(self._network, x)
-            self._kernel_sides[kind] = sizes, (network, training.workspace(network, *sizes), threads)
-        return self._kernel_sides[kind][1]
+    def _settings(self, rate):
+        """The optimiser at a learning rate, as the kernels take it."""
+        mean = self.reduction == "mean"
+        return optimizers.compiled(
+            self.optimizer, rate, self.l2, self.clip_norm, mean, self.update_biases, self.average_l2
+        )
 
     def _training_data(self, X, y, sample_weight, class_weight):
         data, _ = self.net.data(X, y, self._loss, sample_weight)
@@ -403,11 +360,8 @@ class Trainer:
         return train, validation
 
     def _evaluate(self, data):
-        samples = len(data.order) or row_count(data.x)
-        network, workspace, threads = self._kernel_side(data.x, 0, samples)
-        run = training.evaluate if threads > 1 else training.evaluate_serial
-        loss = run(network, workspace, data, self._kernel_loss, threads)
-        return loss * self._scale(weighting.total(data, 0, samples))
+        loss = self._learning.evaluate(data, self._learning.loss)
+        return loss * self._scale(weighting.total(data, 0, sample_count(data)))
 
     def _scale(self, weight):
         """What takes a sum over samples of so much weight to what is reported."""

@@ -5,7 +5,8 @@ from importlib.metadata import version
 
 import numba
 
-from fastmlp import __version__, bench, peers, plots
+from fastmlp import __version__, plots
+from fastmlp.benchmark import bench, peers
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
 from fastmlp.cli.info import cpu_name

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from fastmlp import datasets
 from fastmlp.cli import text
 from fastmlp.cli.models import arrays, load, parse_loss
-from fastmlp.cli.scores import confusion_matrix, precision_recall_f1, score
+from fastmlp.tables import datasets
+from fastmlp.tables.scores import confusion_matrix, precision_recall_f1, score
 
 
 def run(args):

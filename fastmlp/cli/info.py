@@ -12,8 +12,8 @@ from fastmlp_kernels.tile import peak
 import fastmlp
 from fastmlp import MLP
 from fastmlp.cli import text
-from fastmlp.datasets import listed
-from fastmlp.preprocessing import Preprocessing
+from fastmlp.tables.datasets import listed
+from fastmlp.tables.preprocessing import Preprocessing
 
 
 def run(args):

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastmlp import MLP, losses
 from fastmlp.checks import choice
-from fastmlp.preprocessing import Preprocessing
+from fastmlp.tables.preprocessing import Preprocessing
 
 # By task, each loss with the outputs it is for; the first one is the default.
 LOSSES = {

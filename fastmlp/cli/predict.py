@@ -3,10 +3,10 @@
 import csv
 import io
 
-from fastmlp import datasets
 from fastmlp.cli.models import load
 from fastmlp.cli.text import check_writable
 from fastmlp.files import replace
+from fastmlp.tables import datasets
 
 
 def run(args):

@@ -1,8 +1,8 @@
 """`fastmlp trace`: backpropagation on a small example, number by number."""
 
 from fastmlp import plots
-from fastmlp.examples import load_example
-from fastmlp.trace import trace
+from fastmlp.teaching.examples import load_example
+from fastmlp.teaching.trace import trace
 
 
 def run(args):

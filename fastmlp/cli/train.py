@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from fastmlp_kernels.jit import CACHE_FOLDER
-from fastmlp_kernels.tile.peak import fma_peak
 
-from fastmlp import MLP, Trainer, datasets, plots
+from fastmlp import MLP, Trainer, plots
+from fastmlp._kernels import CACHE_FOLDER, fma_peak
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
 from fastmlp.cli.models import LOSSES, arrays, parse_loss
-from fastmlp.cli.scores import score
-from fastmlp.preprocessing import Preprocessing, split
 from fastmlp.schedules import SCHEDULES, Cosine, Warmup
+from fastmlp.tables import datasets
+from fastmlp.tables.preprocessing import Preprocessing, split
+from fastmlp.tables.scores import score
 from fastmlp.threads import available, limited
 
 LEARNING_RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02}  # which do not scale their own steps
@@ -66,7 +66,7 @@ def run(args):
 def _prepare(args, table, loss, seed):
     """Return the `Run` of one seed, which decides the split, the first weights and the order of the rows."""
     labels = table.target if table.task == "classification" else None
-    train, test = (table.rows(rows) for rows in split(table.n_rows, args.test_fraction, seed, labels))
+    train, test = (table.rows(rows) for rows in split(table.n_rows, args.test_fraction, seed, labels=labels))
     preprocessing = Preprocessing.fit(train, centre_target=loss.name != "poisson")
     sizes = [preprocessing.n_inputs, *args.hidden, preprocessing.n_outputs]
     net = MLP(sizes, args.activation, LOSSES[table.task][loss.name], dtype=args.dtype, seed=seed)

@@ -26,7 +26,7 @@ def minimize(estimator, X, targets, sample_weight):
         double,
         X,
         targets,
-        estimator._loss(),
+        loss=estimator._loss(),
         l2=estimator.alpha / samples,
         sample_weight=sample_weight,
         threads=estimator.threads,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from fastmlp_kernels.tile import peak
 
-from fastmlp import bench, peers
+from fastmlp.benchmark import bench, peers
+from fastmlp.benchmark.peers import LIBRARIES, PEERS, Task
 from fastmlp.cli import main
 from fastmlp.cli.bench import points, rows
-from fastmlp.peers import LIBRARIES, PEERS, Task
 
 SMALL = bench.Case((4, 8, 2), 16)
 MADE_UP = [

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from fastmlp_kernels.functions.activations import ACTIVATIONS
 
-from fastmlp import datasets
-from fastmlp.cli import main, models, scores
+from fastmlp.cli import main, models
 from fastmlp.optimizers import OPTIMIZERS
 from fastmlp.schedules import SCHEDULES
+from fastmlp.tables import datasets, scores
 
 COMMANDS = ("train", "predict", "evaluate", "info", "trace", "bench")
 QUICK = ("--hidden", "8", "--epochs", "10")

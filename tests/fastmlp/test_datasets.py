@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from fastmlp import datasets
+from fastmlp.tables import datasets
 
 pytest.importorskip("pyarrow")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, Trainer
-from fastmlp.examples import load_example
+from fastmlp.teaching.examples import load_example
 
 FIGURES = 8
 

@@ -31,7 +31,7 @@ def rewrite(path, change):
 def rejected(path, error=ValueError):
     """Return the one-line message with which the file is refused, which names the file."""
     with pytest.raises(error) as caught:
-        files.load(path)
+        MLP.load(path)
     message = str(caught.value)
     assert str(path) in message
     assert "\n" not in message
@@ -46,18 +46,30 @@ def test_load_gives_back_every_bit(tmp_path, sizes, bias, dtype):
     net.params[:3] = np.nan, -0.0, np.finfo(dtype).smallest_subnormal
     net.metadata = {"preprocessing": {"classes": ["ä", "b"]}, "loss": [0.1, 1e-300], "none": None}
     files.save(net, tmp_path / "model.safetensors")
-    loaded = files.load(str(tmp_path / "model.safetensors"))
+    loaded = MLP.load(str(tmp_path / "model.safetensors"))
     assert loaded.params.tobytes() == net.params.tobytes()
     assert loaded.config() == net.config()
     assert loaded.metadata == net.metadata
 
 
 def test_other_programs_find_the_named_tensors(saved):
-    net = files.load(saved)
+    net = MLP.load(saved)
     tensors = safetensors.numpy.load_file(saved)
     assert set(tensors) == {"weights.0", "biases.0", "weights.1", "biases.1"}
     np.testing.assert_array_equal(tensors["weights.1"], net.weights[1])
     np.testing.assert_array_equal(tensors["biases.0"], net.biases[0])
+
+
+def test_loading_draws_no_random_numbers(saved, monkeypatch):
+    monkeypatch.setattr(np.random, "default_rng", None)
+    assert MLP.load(saved).sizes == (3, 4, 2)
+
+
+def test_a_subclass_loads_networks_of_its_own_kind(saved):
+    class Mine(MLP):
+        pass
+
+    assert type(Mine.load(saved)) is Mine
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
@@ -79,7 +91,7 @@ def test_save_replaces_a_model_and_obeys_the_umask(saved):
         files.save(MLP([5, 2]), saved)
     finally:
         os.umask(old)
-    assert tuple(files.load(saved).sizes) == (5, 2)
+    assert tuple(MLP.load(saved).sizes) == (5, 2)
     assert list(saved.parent.iterdir()) == [saved]
     if os.name == "posix":
         assert saved.stat().st_mode & 0o777 == 0o640

@@ -53,7 +53,7 @@ def central_difference(values, direction, net, x, y, loss, reduction):
     kept, losses, sides = values.copy(), [], []
     for steps in (-2, -1, 1, 2):
         values[...] = kept + steps * STEP * direction
-        losses.append(net.evaluate(x, y, loss, reduction))
+        losses.append(net.evaluate(x, y, loss, reduction=reduction))
         if abs(steps) == 2 and KINKED & set(net.activations):
             sides.append(sides_of_kinks(net, x, y, loss))
     values[...] = kept
@@ -95,10 +95,10 @@ def test_gradients_are_those_of_central_differences(activation):
     worst = skipped = compared = flat = 0
     for number in range(NETWORKS):
         net, x, y, loss, reduction, rng = random_case(activation, number)
-        total, gradient = net.gradient(x, y, loss, reduction)
-        assert total == pytest.approx(net.evaluate(x, y, loss, reduction), rel=1e-13)
+        total, gradient = net.gradient(x, y, loss, reduction=reduction)
+        assert total == pytest.approx(net.evaluate(x, y, loss, reduction=reduction), rel=1e-13)
         starts = [(w.ctypes.data - net.params.ctypes.data) // 8 for w in [*net.weights, *net.biases]]
-        by_inputs = net.input_gradient(x, y, loss, reduction)
+        by_inputs = net.input_gradient(x, y, loss, reduction=reduction)
         for values, slopes, first in ((net.params, gradient, starts), (x, by_inputs, [0])):
             error, left_out, tried = largest_error(values, slopes, first, net, x, y, loss, reduction, rng)
             assert error < LIMIT, f"{error:.2g} in network {number}: {net}, {loss}, {reduction}, {len(x)} rows"

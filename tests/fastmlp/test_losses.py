@@ -41,7 +41,7 @@ def test_values_are_those_of_the_formulas(loss, output):
     name = "binary_focal" if loss.name == "focal" and output == "sigmoid" else loss.name
     parameter = [value for field, value in vars(loss).items() if field != "label_smoothing"]
     errors = reference.LOSSES[name][0](net.predict(x), y_smooth, *parameter)
-    assert net.evaluate(x, y, loss, "sum") == pytest.approx(errors.sum(), rel=1e-12)
+    assert net.evaluate(x, y, loss, reduction="sum") == pytest.approx(errors.sum(), rel=1e-12)
     expected = (errors * weights).sum() / weights.sum()
     assert net.evaluate(x, y, loss, sample_weight=weights) == pytest.approx(expected, rel=1e-12)
 
@@ -50,13 +50,13 @@ def test_values_are_those_of_the_formulas(loss, output):
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_gradients_are_those_of_central_differences(loss, output, reduction):
     net, x, y, weights = case(loss, output)
-    total, gradient = net.gradient(x, y, loss, reduction, weights)
-    assert total == pytest.approx(net.evaluate(x, y, loss, reduction, weights), rel=1e-13)
+    total, gradient = net.gradient(x, y, loss, reduction=reduction, sample_weight=weights)
+    assert total == pytest.approx(net.evaluate(x, y, loss, reduction=reduction, sample_weight=weights), rel=1e-13)
     step, differences = 1e-5, np.empty_like(gradient)
     for i, param in enumerate(net.params):
         values = []
         for net.params[i] in (param - step, param + step):
-            values.append(net.evaluate(x, y, loss, reduction, weights))
+            values.append(net.evaluate(x, y, loss, reduction=reduction, sample_weight=weights))
         net.params[i] = param
         differences[i] = (values[1] - values[0]) / (2 * step)
     np.testing.assert_allclose(gradient, differences, rtol=0, atol=2e-9 * max(1, abs(gradient).max()))
@@ -74,7 +74,7 @@ def test_outputs_beyond_doubt_leave_a_focal_loss_finite(dtype):
         net = MLP([1, 2], output_activation=output, dtype=dtype, bias=False)
         net.weights[0][...] = [[1000.0, -1000.0]]
         for gamma in (0.0, 0.5, 2.0):
-            loss, gradient = net.gradient([[1.0], [1.0]], y, losses.Focal(gamma), "sum")
+            loss, gradient = net.gradient([[1.0], [1.0]], y, losses.Focal(gamma), reduction="sum")
             assert loss == pytest.approx(2000.0)
             assert np.isfinite(gradient).all()
 

@@ -2,7 +2,9 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import numpy as np
 import pytest
 
@@ -55,12 +57,12 @@ def test_losses_and_gradients_are_those_of_plain_numpy(loss, output, reduction, 
     share = rows if reduction == "mean" else 1
     total = reference.losses(in_plain_numpy(net), x, y, loss).sum() / share
     deltas, matrices, vectors = reference.backpropagate(in_plain_numpy(net), x, y, loss)
-    found, gradient = net.gradient(x, y, loss, reduction)
+    found, gradient = net.gradient(x, y, loss, reduction=reduction)
     assert found == pytest.approx(total, rel=1e-12)
-    assert net.evaluate(x, y, loss, reduction) == pytest.approx(total, rel=1e-12)
+    assert net.evaluate(x, y, loss, reduction=reduction) == pytest.approx(total, rel=1e-12)
     np.testing.assert_allclose(gradient, reference.flatten(matrices, vectors) / share, rtol=1e-9, atol=1e-13)
     by_inputs = deltas[0] @ net.weights[0].T / share
-    np.testing.assert_allclose(net.input_gradient(x, y, loss, reduction), by_inputs, rtol=1e-9, atol=1e-13)
+    np.testing.assert_allclose(net.input_gradient(x, y, loss, reduction=reduction), by_inputs, rtol=1e-9, atol=1e-13)
 
 
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
@@ -174,6 +176,66 @@ def test_copies_are_whole_networks_of_their_own(copied):
     assert np.shares_memory(other.weights[0], other.params)
     assert np.shares_memory(other.biases[1], other.params)
     np.testing.assert_array_equal(other.biases[0], other.params[:3])
+
+
+CHANGES = {
+    "all parameters": lambda net, new: net.params.__setitem__(slice(None), new.params),
+    "another array": lambda net, new: setattr(net, "params", new.params),
+    "a list": lambda net, new: setattr(net, "params", new.params.tolist()),
+    "each view": lambda net, new: [
+        mine.__setitem__(..., theirs)
+        for mine, theirs in zip([*net.weights, *net.biases], [*new.weights, *new.biases], strict=True)
+    ],
+    "a packed network": lambda net, new: setattr(net, "network", new.network),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_predictions_follow_the_parameters_however_these_are_changed(change):
+    net, new = MLP([3, 40, 2], "tanh", seed=1), MLP([3, 40, 2], "tanh", seed=2)
+    x, _ = samples(30, net)
+    views, before = [net.params, *net.weights, *net.biases], net.predict(x)
+    CHANGES[change](net, new)
+    assert net.predict(x).tobytes() == new.predict(x).tobytes() != before.tobytes()
+    assert net.astype("float64").predict(x).tobytes() == new.astype("float64").predict(x).tobytes()
+    for copied in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert copied.predict(x).tobytes() == new.predict(x).tobytes()
+    assert all(a is b for a, b in zip(views, [net.params, *net.weights, *net.biases], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "said"),
+    [
+        (np.zeros(16), ValueError, r"params has shape \(16,\); accepted: \(17,\) numbers that convert to float32"),
+        (np.zeros((17, 1)), ValueError, r"params has shape \(17, 1\); accepted"),
+        (0.0, ValueError, r"params has shape \(\); accepted"),
+        (np.zeros(17, complex), TypeError, "params has dtype complex128; accepted"),
+        (["1"] * 17, TypeError, "params has dtype <U1; accepted"),
+    ],
+)
+def test_what_can_not_be_the_parameters_changes_nothing(params, error, said):
+    net = MLP([2, 4, 1])
+    before = net.params.copy()
+    with pytest.raises(error, match=said):
+        net.params = params
+    np.testing.assert_array_equal(net.params, before)
+
+
+def test_memory_that_predictions_keep_does_not_go_to_copies():
+    net = MLP([30, 40, 2])
+    before = len(pickle.dumps(net))
+    net.predict(np.ones((200, 30)))
+    assert len(pickle.dumps(net)) == before
+
+
+def test_python_threads_may_predict_with_one_network_at_the_same_time():
+    net = MLP([20, 200, 200, 3], "tanh")
+    inputs = list(samples(1200, net)[0].reshape(8, 150, 20))
+    expected = [net.predict(x).tobytes() for x in inputs]
+    # Each on its own: not all of Numba's threading layers let two threads enter parallel regions at the same time.
+    with ThreadPoolExecutor(len(inputs), initializer=numba.set_num_threads, initargs=(1,)) as pool:
+        for _ in range(30):
+            assert list(pool.map(lambda x: net.predict(x).tobytes(), inputs)) == expected
 
 
 def test_a_network_assigned_brings_its_weights():

@@ -45,7 +45,7 @@ def assert_trains_alike(optimizer, rate, batch, bias=True, dtype="float64", rtol
     """Weights, biases and losses are the reference's after EPOCHS epochs."""
     net, x, labels = problem(dtype, bias)
     start, expected = net.params.copy(), in_plain_numpy(net)
-    trainer = Trainer(net, "cross_entropy", optimizer, rate, batch, shuffle=False, **options)
+    trainer = Trainer(net, "cross_entropy", optimizer, learning_rate=rate, batch_size=batch, shuffle=False, **options)
     history = trainer.fit(x, labels, EPOCHS, progress=False)
     y, mean = one_hot(labels, SIZES[-1]), options.pop("reduction", "mean") == "mean"
     batches = [(x[i : i + batch], y[i : i + batch]) for i in range(0, ROWS, batch)]

@@ -1,6 +1,8 @@
 """What a wheel and a source distribution hold, and what the packages import."""
 
 import ast
+import graphlib
+import importlib
 import os
 import subprocess
 import sys
@@ -119,6 +121,50 @@ def test_the_facade_compiles_nothing(path):
     }
 
 
+# Files of the facade that import the kernels, and why.
+USERS_OF_KERNELS = {
+    "_kernels.py": "is the bridge for all others",
+    "__init__.py": "hands on register_activation and register_loss, which are the kernels' own",
+    "losses.py": "sets up losses by the kernels' table",
+    "optimizers.py": "sets up optimisers by the kernels' kinds",
+    "cli/info.py": "tells of the kernels themselves: instructions, tile, cache",
+}
+
+
+@pytest.mark.parametrize("path", FACADE, ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_the_facade_knows_the_kernels_through_one_bridge(path):
+    used = "fastmlp_kernels" in imported(path)
+    assert used == (path.relative_to(ROOT / "fastmlp").as_posix() in USERS_OF_KERNELS)
+
+
+def facade_imports():
+    """{module: modules of the facade that it imports, at the top, for type checkers or in a function}."""
+    names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in FACADE}
+    imports = {}
+    for path, name in names.items():
+        package = path.relative_to(ROOT).parent.parts
+        found = imports[name] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                base = package[: len(package) - node.level + 1] if node.level else ()
+                origin = ".".join([*base, *([node.module] if node.module else [])])
+                members = {f"{origin}.{alias.name}" for alias in node.names}
+                found |= {m if m in names.values() else origin for m in members}
+    return {name: found & set(names.values()) for name, found in imports.items()}
+
+
+def test_no_module_of_the_facade_imports_itself_in_a_circle():
+    imports = facade_imports()
+    assert "fastmlp.network" in imports["fastmlp.trainer"]
+    assert "fastmlp.trainer" in imports["fastmlp.callbacks"]  # for type checkers only
+    try:
+        list(graphlib.TopologicalSorter(imports).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
 WITHOUT_EXTRAS = """
     import sys
     extras = ("pandas", "sklearn", "matplotlib", "tqdm", "pyarrow", "scipy", "torch")
@@ -137,6 +183,39 @@ def test_the_core_works_without_the_extras(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("epoch 1/1")
+
+
+def run(script):
+    """What a new process prints."""
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_modules_are_there_after_importing_the_package_alone():
+    script = """
+        import fastmlp
+        modules = fastmlp.schedules, fastmlp.losses, fastmlp.callbacks, fastmlp.optimizers, fastmlp.plots
+        print(*(module.__name__ for module in (*modules, fastmlp.initializers, fastmlp.sklearn)))
+    """
+    names = "schedules", "losses", "callbacks", "optimizers", "plots", "initializers", "sklearn"
+    assert run(script).split() == [f"fastmlp.{name}" for name in names]
+
+
+def test_the_package_lists_its_public_names():
+    assert {"MLP", "Trainer", "losses", "sklearn", "trace", "__version__"} <= set(dir(fastmlp))
+    assert all(hasattr(fastmlp, name) for name in dir(fastmlp))
+    script = "import sys; sys.modules['sklearn'] = None; import inspect, fastmlp; inspect.getmembers(fastmlp)"
+    assert run(script) == ""
+    with pytest.raises(AttributeError, match="module 'fastmlp' has no attribute 'nothing'"):
+        fastmlp.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["datasets", "preprocessing", "bench", "peers", "trace", "examples"])
+def test_modules_that_moved_into_folders_are_found_under_their_old_names(name):
+    module = importlib.import_module(f"fastmlp.{name}")
+    assert module is importlib.import_module(module.__spec__.name)
+    assert module.__name__ == module.__spec__.name != f"fastmlp.{name}"
 
 
 def test_importing_the_library_imports_no_extra():

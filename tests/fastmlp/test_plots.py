@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fastmlp import files, plots
-from fastmlp.examples import load_example
 from fastmlp.network import MLP
+from fastmlp.teaching.examples import load_example
 
 matplotlib = pytest.importorskip("matplotlib")
 from matplotlib import image  # noqa: E402

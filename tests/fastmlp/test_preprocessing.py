@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from fastmlp.datasets import Table
-from fastmlp.preprocessing import MAX_CATEGORIES, Preprocessing, split
+from fastmlp.tables.datasets import Table
+from fastmlp.tables.preprocessing import MAX_CATEGORIES, Preprocessing, split
 
 
 def text(*values):
@@ -158,14 +158,14 @@ def test_split_gives_every_row_to_one_part(n, fraction, n_test):
 
 def test_split_depends_on_the_seed_only():
     labels = np.arange(100) % 3
-    same, other = split(100, 0.3, 1, labels), split(100, 0.3, 2, labels)
-    for first, second in zip(split(100, 0.3, 1, labels), same, strict=True):
+    same, other = split(100, 0.3, 1, labels=labels), split(100, 0.3, 2, labels=labels)
+    for first, second in zip(split(100, 0.3, 1, labels=labels), same, strict=True):
         np.testing.assert_array_equal(first, second)
     assert not np.array_equal(same[1], other[1])
 
 
 def test_split_is_random_within_a_class():
-    chosen = [split(20, 0.5, seed, np.arange(20) // 10)[1] for seed in range(50)]
+    chosen = [split(20, 0.5, seed, labels=np.arange(20) // 10)[1] for seed in range(50)]
     counts = np.bincount(np.concatenate(chosen), minlength=20)
     assert counts.min() > 10  # 25 expected, standard deviation 3.5
     assert counts.max() < 40

@@ -66,7 +66,9 @@ def test_training_takes_the_rates_of_its_schedule(schedule):
 def test_plateau_watches_the_validation_loss_if_there_is_one():
     x, y = [[1.0], [-1.0]], [[1.0], [-1.0]]
     validation = [[0.0]], [[1.0]]  # its loss depends on the bias alone, which does not move
-    trainer = Trainer(MLP([1, 1], dtype="float64"), "squared_error", "sgd", Plateau(0.1, factor=0.5, patience=1))
+    trainer = Trainer(
+        MLP([1, 1], dtype="float64"), "squared_error", "sgd", learning_rate=Plateau(0.1, factor=0.5, patience=1)
+    )
     history = trainer.fit(x, y, 4, validation_data=validation, progress=False)
     assert history.loss == sorted(history.loss, reverse=True)
     assert history.learning_rate == pytest.approx([0.1, 0.1, 0.05, 0.025])

@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from fastmlp.examples import EXAMPLES
-from fastmlp.trace import load_example, trace
+from fastmlp.teaching.examples import EXAMPLES
+from fastmlp.teaching.trace import load_example, trace
 
 TABLE_A = {  # worked example A of the mathematics, after one step where so named
     "z[1]₁": 0.3775,

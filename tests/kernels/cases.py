@@ -78,11 +78,11 @@ def kernel_loss(network, loss, dtype):
     return losses.loss(loss, network.activations[-1], dtype)
 
 
-def kernel_network(network, dtype, inputs=False):
-    """A reference network as the kernels take it; with `inputs`, for derivatives with respect to them."""
+def kernel_network(network, dtype, transposed_from=1):
+    """A reference network as the kernels take it (see `layout.network.build`)."""
     codes = [activation_code(name, dtype) for name in network.activations]
     sizes = [len(network.weights[0]), *(w.shape[1] for w in network.weights)]
-    built = packed.build(sizes, dtype, bool(network.biases), codes, inputs)
+    built = packed.build(sizes, dtype, bool(network.biases), codes, transposed_from)
     packed.pack(built, reference.flatten(network.weights, network.biases).astype(dtype))
     return built
 
@@ -130,7 +130,7 @@ class RandomNetwork:
         chosen = [str(name) for name in self.rng.choice(names, len(self.sizes) - 1)]
         chosen[-1] = output or ("softmax" if seed % 3 == 0 else chosen[-1])
         self.network = reference.random_network(self.sizes, chosen, dtype, bool(seed % 4), seed)
-        self.built = kernel_network(self.network, dtype, inputs=True)
+        self.built = kernel_network(self.network, dtype, transposed_from=0)
         self.x = self.random(int(self.rng.choice([1, 3, ROWS] if PLAIN else [1, 5, 40, 200])), self.sizes[0])
         self.workspace_rows = int(self.rng.choice([1, 30, 1000]))
 

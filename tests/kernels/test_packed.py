@@ -57,11 +57,21 @@ def test_transposed_weights_of_all_but_the_first_layer_are_kept(dtype, names):
 @SHAPES
 def test_transposed_weights_of_the_first_layer_are_kept_for_derivatives_by_the_inputs(dtype, names):
     sizes, network, _ = case(names, dtype)
-    built = kernel_network(network, dtype, inputs=True)
+    built = kernel_network(network, dtype, transposed_from=0)
     first, expected = built.layers[0], reference.to_panels(network.weights[0].T.astype(dtype), width(dtype), sizes[1])
     assert first.transposed == 0
     assert all(layer.transposed >= expected.size for layer in built.layers[1:])
     np.testing.assert_array_equal(built.transposed[: expected.size], expected)
+
+
+@DTYPES
+@SHAPES
+def test_no_transposed_weights_are_kept_to_predict_only(dtype, names):
+    sizes, network, built = case(names, dtype)
+    forward_only = kernel_network(network, dtype, transposed_from=len(sizes) - 1)
+    assert forward_only.transposed.size == 0
+    assert all(layer.transposed == -1 for layer in forward_only.layers)
+    np.testing.assert_array_equal(forward_only.weights, built.weights)
 
 
 @DTYPES

@@ -44,7 +44,7 @@ def test_jacobians(guarded, seed, dtype):
 
 @DTYPES
 def test_layers_that_are_not_told_their_activation_have_the_identity(guarded, dtype):
-    built, jacobian = packed.build([3, 4, 2], dtype, bias=False, inputs=True), guarded((2, 3), dtype)
+    built, jacobian = packed.build([3, 4, 2], dtype, bias=False, transposed_from=0), guarded((2, 3), dtype)
     params = np.arange(20, dtype=dtype)
     packed.pack(built, params)
     jacobian_one(jacobian, built, guarded(workspace(built, 2)), np.ones(3, dtype))

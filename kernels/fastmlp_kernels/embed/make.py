@@ -68,7 +68,7 @@ def _assemble(weights, biases, codes):
         if activation_address(codes[l], first.itemsize, SLOPES) == 0 and (codes[l] != SOFTMAX or l < depth - 1):
             raise ValueError("activations do not fit; accepted: codes made for this dtype, softmax for outputs only")
     layers = _layer_table(depth)
-    size, transposed = lay_out(layers, sizes, codes, bias, True, first.itemsize)
+    size, transposed = lay_out(layers, sizes, codes, bias, 0, first.itemsize)
     network = Network(layers, _zeros(size, first), _zeros(transposed, first), codes[depth - 1] == SOFTMAX)
     params, start = np.empty(np.sum((sizes[:-1] + bias) * sizes[1:]), first.dtype), 0
     for l in range(depth):

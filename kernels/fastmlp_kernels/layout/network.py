@@ -45,8 +45,7 @@ class Network(NamedTuple):
     weights : 1-D array
         Every layer's augmented matrix in panels, columns padded with zeros.
     transposed : 1-D array
-        The transposed weights, in panels, for the way back: of the first layer only in networks that are made for
-        derivatives with respect to their inputs.
+        The transposed weights, in panels, for the way back, of the layers that they are kept of (see `build`).
     softmax : bool
         Whether the outputs are a softmax.
     """
@@ -58,13 +57,13 @@ class Network(NamedTuple):
 
 
 @allocating
-def lay_out(layers, sizes, codes, bias, inputs, itemsize):
+def lay_out(layers, sizes, codes, bias, transposed_from, itemsize):
     """Fill in the table of the layers; returns how many numbers (packed weights, transposed weights) there are."""
     width = WIDTH_BYTES // itemsize
     params, weights, transposed, before = 0, 0, 0, 0
     for l in range(len(layers)):
         layer, n_in, n_out = layers[l], sizes[l], sizes[l + 1]
-        panels, input_panels, kept = (n_out + width - 1) // width, (n_in + width - 1) // width, l > 0 or inputs
+        panels, input_panels, kept = (n_out + width - 1) // width, (n_in + width - 1) // width, l >= transposed_from
         layer.n_in, layer.n_out, layer.bias = n_in, n_out, bias
         layer.params, layer.weights, layer.transposed = params, weights, transposed if kept else -1
         layer.inputs, layer.outputs = before, before + input_panels
@@ -80,7 +79,7 @@ def lay_out(layers, sizes, codes, bias, inputs, itemsize):
     return weights, transposed
 
 
-def build(sizes, dtype, bias=True, codes=None, inputs=False):
+def build(sizes, dtype, bias=True, codes=None, transposed_from=1):
     """An empty network.
 
     Parameters
@@ -92,8 +91,9 @@ def build(sizes, dtype, bias=True, codes=None, inputs=False):
         Whether the flat parameters hold a row of biases for each layer.
     codes : sequence of int, optional
         Each layer's activation (see `codes`); the identity by default.
-    inputs : bool
-        Whether the transposed weights of the first layer are kept, for derivatives with respect to the inputs.
+    transposed_from : int
+        First layer, counted from 0, whose transposed weights are kept: 0 for derivatives with respect to the inputs, 1
+        to train, the number of layers to predict only.
 
     Returns
     -------
@@ -101,15 +101,15 @@ def build(sizes, dtype, bias=True, codes=None, inputs=False):
         All weights zero. Flat parameters hold layer after layer, row-major: biases first, then weights.
     """
     codes = codes or [activation_code("identity", dtype)] * (len(sizes) - 1)
-    layers, counts = _laid_out(tuple(sizes), np.dtype(dtype).itemsize, bias, tuple(codes), inputs)
+    layers, counts = _laid_out(tuple(sizes), np.dtype(dtype).itemsize, bias, tuple(codes), transposed_from)
     return Network(layers.copy(), *(aligned(count, dtype, 0) for count in counts), codes[-1] == SOFTMAX)
 
 
 @functools.lru_cache
-def _laid_out(sizes, itemsize, bias, codes, inputs):
+def _laid_out(sizes, itemsize, bias, codes, transposed_from):
     """What networks of the same layers share: (their table, how many weights they have)."""
     layers = np.recarray(len(sizes) - 1, LAYER)
-    return layers, lay_out(layers, sizes, codes, bias, inputs, itemsize)
+    return layers, lay_out(layers, sizes, codes, bias, transposed_from, itemsize)
 
 
 @allocating

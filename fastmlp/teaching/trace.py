@@ -8,8 +8,8 @@ import textwrap
 
 import numpy as np
 
-from fastmlp.examples import check_steps, load_example
 from fastmlp.network import MLP
+from fastmlp.teaching.examples import check_steps, load_example
 
 __all__ = ["load_example", "trace"]
 
@@ -173,12 +173,11 @@ def _update(example, net, before, gradient):
 
 def _named(net, flat):
     """Yield the name and the value of every parameter, from an array laid out like `net.params`."""
-    named = MLP(**net.config())
-    named.params[:] = flat
-    for layer, weight in enumerate(named.weights, 1):
+    weights, biases = net.views(flat)
+    for layer, weight in enumerate(weights, 1):
         for (i, j), value in np.ndenumerate(weight):
             yield f"W[{layer}][{i},{j}]", value
-        for j, value in enumerate(named.biases[layer - 1] if named.bias else ()):
+        for j, value in enumerate(biases[layer - 1] if biases else ()):
             yield _unit("b", layer, j), value
 
 

@@ -1,8 +1,8 @@
 """Training steps timed side by side: each library in a process of its own, one at a time, in turns.
 
 Times drift with whatever else a machine does, so the libraries take turns (A B C, A B C, ...), each for a fraction of a
-second, and the median of its turns is what counts. `python -m fastmlp.bench` is such a process: it takes a turn for
-every line it reads and answers with the seconds per step.
+second, and the median of its turns is what counts. `python -m fastmlp.benchmark.bench` is such a process: it takes
+a turn for every line it reads and answers with the seconds per step.
 """
 
 import contextlib
@@ -17,10 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from fastmlp_kernels.drivers import plan
-from fastmlp_kernels.tile.peak import fma_peak
 
-from fastmlp.peers import LIBRARIES, Task
+from fastmlp._kernels import fma_peak, training_flops
+from fastmlp.benchmark.peers import LIBRARIES, Task
 
 TURN_SECONDS = 0.3  # of training
 REST_SECONDS = 0.05  # before it: idle threads of the library whose turn is over look for work a while before they sleep
@@ -49,7 +48,7 @@ class Case(NamedTuple):
     @property
     def flops(self):
         """Floating-point operations of a step."""
-        return self.batch_size * plan.training_flops(self.sizes)
+        return self.batch_size * training_flops(self.sizes)
 
     @property
     def intensity(self):
@@ -90,7 +89,7 @@ def measure(case, libraries, threads, rounds, tell):
     ----------
     case : Case
     libraries : sequence of str
-        Names of `fastmlp.peers.LIBRARIES`.
+        Names of `fastmlp.benchmark.peers.LIBRARIES`.
     threads : int
         For each library to use.
     rounds : int
@@ -139,7 +138,7 @@ class _Worker:
         path = os.pathsep.join(map(os.path.abspath, sys.path))
         limits = dict.fromkeys(THREAD_LIMITS, str(threads))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fastmlp.bench", library, json.dumps(case)],
+            [sys.executable, "-m", "fastmlp.benchmark.bench", library, json.dumps(case)],
             env={**os.environ, **limits, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from fastmlp.checks import nearest
-from fastmlp.datasets import checked, class_names, is_number, listed, numbers
+from fastmlp.signatures import by_keyword
+from fastmlp.tables.datasets import checked, class_names, is_number, listed, numbers
 
 MAX_CATEGORIES = 1000  # one input each; a text column with more is a name or an identifier, and would only be memorised
 
@@ -41,7 +42,7 @@ class Preprocessing:
 
     @classmethod
     def fit(cls, table, centre_target=True):
-        """Learn from the training rows, a `fastmlp.datasets.Table` with a target.
+        """Learn from the training rows, a `fastmlp.tables.datasets.Table` with a target.
 
         Without `centre_target`, a regression target keeps its zero and is scaled to mean 1, as suits counts.
 
@@ -143,7 +144,8 @@ class Preprocessing:
         return cls(**{**values, "classes": tuple(values["classes"])})
 
 
-def split(n, test_fraction, seed=0, labels=None):
+@by_keyword
+def split(n, test_fraction, seed=0, *, labels=None):
     """Split rows 0..n-1 at random into a training and a test part, the same for the same seed.
 
     Parameters
