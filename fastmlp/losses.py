@@ -1,6 +1,7 @@
 """Losses and their settings. The formulas stand with the kernels, in `fastmlp_kernels.panelwise`.
 
-Errors are summed over outputs.
+Errors are summed over outputs. The table of the kernels says of each loss which outputs and targets it is for, and what
+its setting is called.
 """
 
 from dataclasses import dataclass, replace
@@ -11,22 +12,28 @@ from fastmlp_kernels.panelwise import losses as kernels
 from . import checks
 
 
+class Loss:
+    """What all losses have: the name by which the kernels know it."""
+
+    name: str
+
+
 @dataclass(frozen=True)
-class SquaredError:
+class SquaredError(Loss):
     """Half the squared error, (a - y)^2 / 2."""
 
     name: ClassVar[str] = "squared_error"
 
 
 @dataclass(frozen=True)
-class AbsoluteError:
+class AbsoluteError(Loss):
     """The absolute error, |a - y|: estimates the median."""
 
     name: ClassVar[str] = "absolute_error"
 
 
 @dataclass(frozen=True)
-class Huber:
+class Huber(Loss):
     """Squared error for errors up to `delta`, linear beyond (Huber 1964)."""
 
     delta: float = 1.0
@@ -38,7 +45,7 @@ class Huber:
 
 
 @dataclass(frozen=True)
-class Quantile:
+class Quantile(Loss):
     """Estimates the quantile `q`: an error counts q where the output is too low, 1 - q where it is too high."""
 
     q: float = 0.5
@@ -50,14 +57,14 @@ class Quantile:
 
 
 @dataclass(frozen=True)
-class Poisson:
+class Poisson(Loss):
     """Half the deviance of a Poisson distribution, y log(y / a) - y + a, for "exp" outputs and targets from 0 on."""
 
     name: ClassVar[str] = "poisson"
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(Loss):
     """-sum y log a, for "softmax" outputs; a share `label_smoothing` of the targets is spread over all classes."""
 
     label_smoothing: float = 0.0
@@ -76,7 +83,7 @@ class BinaryCrossEntropy(CrossEntropy):
 
 
 @dataclass(frozen=True)
-class Focal:
+class Focal(Loss):
     """Cross-entropy, for "softmax" or "sigmoid" outputs, times (1 - a)^gamma: what is right already counts less.
 
     Lin et al. (2017).
@@ -93,7 +100,7 @@ class Focal:
 
 
 @dataclass(frozen=True)
-class Own:
+class Own(Loss):
     """One that you registered."""
 
     name: str
@@ -112,31 +119,27 @@ LOSSES = {
         Focal,
     )
 }
-Loss = SquaredError | AbsoluteError | Huber | Quantile | Poisson | CrossEntropy | Focal | Own
-
-# What targets are, by loss and output activation; other targets are any numbers.
-CLASSES, PROBABILITIES, COUNTS, NUMBERS = "classes", "probabilities", "counts", "numbers"
-TARGETS = {
-    ("cross_entropy", "softmax"): CLASSES,
-    ("focal", "softmax"): CLASSES,
-    ("binary_cross_entropy", "sigmoid"): PROBABILITIES,
-    ("focal", "sigmoid"): PROBABILITIES,
-    ("poisson", "exp"): COUNTS,
-}
-AUTO = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy", "exp": "poisson"}  # by output activation
+CLASSES, PROBABILITIES, COUNTS = "classes", "probabilities", "counts"  # what targets are; others are any numbers
 
 
-def resolve(loss, output_activation):
-    """A loss from its name, "auto" or itself; an error where it does not go with the outputs."""
-    if not isinstance(loss, (*LOSSES.values(), Own)):
-        name = AUTO.get(output_activation, "squared_error") if loss == "auto" else loss
+def resolve(loss, output_activation, outputs):
+    """A loss from its name, "auto" or itself; an error where it does not go with so many outputs of an activation."""
+    if not isinstance(loss, Loss):
+        name = _canonical(output_activation) if loss == "auto" else loss
         if isinstance(name, str) and name in LOSSES:
             loss = LOSSES[name]()
         else:
             own = "; one of your own must be registered first, with fastmlp.register_loss"
             loss = Own(checks.choice("loss", name, dict.fromkeys(name for name, _ in kernels.LOSSES), own))
-    kernels.loss_key(loss.name, output_activation)
+    if outputs % (each := row(loss, output_activation).outputs):
+        raise ValueError(f"loss is {loss.name!r} with {outputs} outputs; accepted: {each} for each target")
     return loss
+
+
+def _canonical(output_activation):
+    """The name of the loss that goes with outputs by default."""
+    names = {output: name for (name, output), row in kernels.LOSSES.items() if row.canonical}
+    return names.get(output_activation, names["elementwise"])
 
 
 def smoothed(loss, label_smoothing):
@@ -144,20 +147,34 @@ def smoothed(loss, label_smoothing):
     if not label_smoothing:
         return loss
     if not hasattr(loss, "label_smoothing"):
-        raise ValueError(
-            f"label_smoothing is {label_smoothing} with {loss.name}; accepted with cross_entropy, "
-            "binary_cross_entropy and focal"
-        )
+        accepted = ", ".join(name for name, kind in LOSSES.items() if hasattr(kind, "label_smoothing"))
+        raise ValueError(f"label_smoothing is {label_smoothing} with {loss.name}; accepted with {accepted}")
     return replace(loss, label_smoothing=label_smoothing)
 
 
+def row(loss, output_activation):
+    """What the kernels know of a loss."""
+    return kernels.LOSSES[kernels.loss_key(loss.name, output_activation)]
+
+
 def targets(loss, output_activation):
-    """What the targets of a loss are: CLASSES, PROBABILITIES, COUNTS or NUMBERS."""
-    return TARGETS.get((loss.name, output_activation), NUMBERS)
+    """What the targets of a loss are: CLASSES, PROBABILITIES, COUNTS or "numbers"."""
+    return row(loss, output_activation).targets
+
+
+def suited_output(name):
+    """The output activation for a loss of numbers or counts by its name: "identity" where others would do, too."""
+    fitting = (output for (loss, output), row in kernels.LOSSES.items() if loss == name and row.targets == COUNTS)
+    return next(fitting, "identity")
+
+
+def columns(loss, output_activation, outputs):
+    """How many targets a sample has with so many outputs."""
+    return outputs // row(loss, output_activation).outputs
 
 
 def compiled(loss, output_activation, dtype):
     """A loss as the kernels take it."""
-    parameters = {name: value for name, value in vars(loss).items() if name in ("delta", "q", "gamma")}
+    parameter = vars(loss).get(row(loss, output_activation).setting)
     smoothing = getattr(loss, "label_smoothing", 0.0)
-    return kernels.loss(loss.name, output_activation, dtype, *parameters.values(), smoothing=smoothing)
+    return kernels.loss(loss.name, output_activation, dtype, parameter, smoothing)

@@ -391,7 +391,7 @@ class MLP:
 
     def resolve_loss(self, loss):
         """The loss as an object of `fastmlp.losses`; an error where the network can not be trained with it."""
-        return losses.resolve(loss, self.output_activation)
+        return losses.resolve(loss, self.output_activation, self.sizes[-1])
 
     def check_trainable(self):
         """Raise a ValueError if an activation has no usable derivative."""
@@ -405,7 +405,8 @@ class MLP:
     def targets(self, argument, y, rows, loss):
         """(y, labels) for a loss (see `checks.targets`)."""
         kind = losses.targets(loss, self.output_activation)
-        return checks.targets(argument, y, rows, self.sizes[-1], self.dtype, loss.name, kind)
+        columns = losses.columns(loss, self.output_activation, self.sizes[-1])
+        return checks.targets(argument, y, rows, columns, self.dtype, loss.name, kind)
 
     def data(self, X, y, loss, sample_weight=None):
         """(Data, loss) from what users pass in."""

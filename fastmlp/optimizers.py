@@ -1,4 +1,4 @@
-"""Optimisers and their settings. The formulas stand with the kernels, in `fastmlp_kernels.functions.updates`."""
+"""Optimizers and their settings. The formulas stand with the kernels, in `fastmlp_kernels.functions.updates`."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,15 +8,36 @@ from fastmlp_kernels.functions import updates
 from . import checks
 
 
+class Optimizer:
+    """What all optimizers have.
+
+    Attributes
+    ----------
+    name : str
+        By which the kernels know it.
+    learning_rate : float
+        What the command line takes unless it is told: more where steps are not scaled by those before.
+    """
+
+    name: ClassVar[str]
+    learning_rate: ClassVar[float] = 2e-3
+
+    @property
+    def kind(self):
+        """Its number in the kernels."""
+        return updates.KINDS[self.name]
+
+
 @dataclass(frozen=True)
-class SGD:
+class SGD(Optimizer):
     """Plain gradient descent."""
 
-    kind: ClassVar[int] = updates.SGD
+    name: ClassVar[str] = "sgd"
+    learning_rate: ClassVar[float] = 0.1
 
 
 @dataclass(frozen=True)
-class Momentum:
+class Momentum(Optimizer):
     """Gradient descent with momentum: the velocity keeps a share `momentum` of itself and gains the gradient.
 
     With `rate_in_velocity` it gains the gradient times the learning rate of the moment (Sutskever et al. 2013, eq. 1):
@@ -26,7 +47,8 @@ class Momentum:
     momentum: float = 0.9
     rate_in_velocity: bool = False
 
-    kind: ClassVar[int] = updates.MOMENTUM
+    name: ClassVar[str] = "momentum"
+    learning_rate: ClassVar[float] = 0.02
 
     def __post_init__(self):
         checks.number("momentum", self.momentum, 0, 1, closed_end=True)
@@ -36,11 +58,11 @@ class Momentum:
 class Nesterov(Momentum):
     """Nesterov's accelerated gradient: momentum that looks one step ahead."""
 
-    kind: ClassVar[int] = updates.NESTEROV
+    name: ClassVar[str] = "nesterov"
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(Optimizer):
     """Adam: steps scaled by running means of the gradient and of its square (Kingma & Ba 2015).
 
     With `epsilon_hat`, epsilon is that of the end of their section 2, as in scikit-learn: it weighs more at first.
@@ -51,12 +73,17 @@ class Adam:
     epsilon: float = 1e-8
     epsilon_hat: bool = False
 
-    kind: ClassVar[int] = updates.ADAM
+    name: ClassVar[str] = "adam"
 
     def __post_init__(self):
         checks.number("beta1", self.beta1, 0, 1)
         checks.number("beta2", self.beta2, 0, 1)
         checks.number("epsilon", self.epsilon, 0, open_start=True)
+
+    @property
+    def momentum(self):
+        """What the kernels call `beta1`."""
+        return self.beta1
 
 
 @dataclass(frozen=True)
@@ -65,38 +92,33 @@ class AdamW(Adam):
 
     weight_decay: float = 0.01
 
-    kind: ClassVar[int] = updates.ADAMW
+    name: ClassVar[str] = "adamw"
 
     def __post_init__(self):
         super().__post_init__()
         checks.number("weight_decay", self.weight_decay)
 
 
-Optimizer = SGD | Momentum | Adam
-
-OPTIMIZERS = {"sgd": SGD, "momentum": Momentum, "nesterov": Nesterov, "adam": Adam, "adamw": AdamW}
+OPTIMIZERS = {kind.name: kind for kind in (SGD, Momentum, Nesterov, Adam, AdamW)}
 
 
 def resolve(optimizer):
-    """An optimiser from its name or from itself."""
-    if isinstance(optimizer, tuple(OPTIMIZERS.values())):
+    """An optimizer from its name or from itself."""
+    if isinstance(optimizer, Optimizer):
         return optimizer
     return OPTIMIZERS[checks.choice("optimizer", optimizer, OPTIMIZERS)]()
 
 
 def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases, average_l2):
     """The settings as the kernels take them: every number a float, because the kernels are compiled for its type."""
-    return updates.Optimizer(
+    read = updates.RULES[optimizer.name].settings
+    return updates.NO_UPDATE._replace(
         kind=optimizer.kind,
         learning_rate=checks.number("learning_rate", learning_rate),
         l2=float(l2),
-        momentum=float(getattr(optimizer, "momentum", getattr(optimizer, "beta1", 0))),
-        beta2=float(getattr(optimizer, "beta2", 0)),
-        epsilon=float(getattr(optimizer, "epsilon", 0)),
-        weight_decay=float(getattr(optimizer, "weight_decay", 0)),
         clip_norm=float(clip_norm or 0),
         mean=mean,
         update_biases=update_biases,
         average_l2=average_l2,
-        epsilon_hat=getattr(optimizer, "epsilon_hat", False),
+        **{name: type(usual)(getattr(optimizer, name)) for name, usual in read.items()},
     )

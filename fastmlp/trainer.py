@@ -36,7 +36,8 @@ class Trainer:
     loss : str or object of `fastmlp.losses`
         A name of `fastmlp.losses.LOSSES`, or one that you registered. "auto" is the cross-entropy that goes with a
         softmax or sigmoid output, "poisson" with "exp", squared error with others.
-    optimizer : {"sgd", "momentum", "nesterov", "adam", "adamw"} or an object of `fastmlp.optimizers`
+    optimizer : str or object of `fastmlp.optimizers`
+        A name of `fastmlp.optimizers.OPTIMIZERS`.
     learning_rate : float or a schedule of `fastmlp.schedules`
     batch_size : int
         Samples to an update; the last batch of an epoch holds what is left. 1 is on-line learning, the number of

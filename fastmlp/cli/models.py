@@ -6,24 +6,11 @@ import numpy as np
 
 from fastmlp import MLP, losses
 from fastmlp.checks import choice
+from fastmlp.cli import names
 from fastmlp.tables.preprocessing import Preprocessing
 
 # By task, each loss with the outputs it is for; the first one is the default.
-LOSSES = {
-    "classification": {
-        "cross_entropy": "softmax",
-        "focal": "softmax",
-        "binary_cross_entropy": "sigmoid",
-        "squared_error": "sigmoid",
-    },
-    "regression": {
-        "squared_error": "identity",
-        "absolute_error": "identity",
-        "huber": "identity",
-        "quantile": "identity",
-        "poisson": "exp",
-    },
-}
+LOSSES = {task: {name: loss.output for name, loss in table.items()} for task, table in names.losses().items()}
 
 
 def parse_loss(text, task):

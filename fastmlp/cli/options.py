@@ -7,15 +7,10 @@ import argparse
 from pathlib import Path
 
 from fastmlp import __version__
+from fastmlp.cli import names
 
 DATA = "a .csv, .tsv, .parquet, .npy or .npz file, or a bundled set: digits, iris, wine, breast_cancer, diabetes"
 MODEL = "a file that `fastmlp train --save` wrote"
-ACTIVATIONS = "sigmoid, tanh, relu, leaky_relu, elu, selu, softplus, silu, gelu, exp, identity"
-CLASS_LOSSES = "cross_entropy (default), focal, focal=GAMMA, binary_cross_entropy, squared_error"
-NUMBER_LOSSES = (
-    "squared_error (default), absolute_error, huber, huber=DELTA (in standard deviations of the target), quantile=Q, "
-    "poisson (for counts)"
-)
 PEERS = "numpy, torch, jax, scikit-learn"
 
 
@@ -45,12 +40,20 @@ def _train(commands):
 
     network = command.add_argument_group("network")
     _option(network, "--hidden", _widths, "256", "units of each hidden layer, or none")
-    _option(network, "--activation", _names, "relu", f"of all hidden layers, or one for each: {ACTIVATIONS}")
+    _option(
+        network,
+        "--activation",
+        _names,
+        "relu",
+        f"of all hidden layers, or one for each: {', '.join(names.activations())}",
+    )
     _option(network, "--dtype", str, "float32", "float32 or float64")
 
     training = command.add_argument_group("training")
-    _option(training, "--loss", str, None, f"of classes: {CLASS_LOSSES}; of numbers: {NUMBER_LOSSES}")
-    _option(training, "--optimizer", str, "adam", "sgd, momentum, nesterov, adam, adamw")
+    classes, numbers = map(_losses, names.losses().values())
+    help = f"of classes: {classes}; of numbers, in standard deviations of the target: {numbers}"
+    _option(training, "--loss", str, None, help)
+    _option(training, "--optimizer", str, "adam", ", ".join(names.optimizers()))
     _option(training, "--learning-rate", float, None, "by default, one that suits the optimizer")
     _option(training, "--schedule", str, "cosine", "of the rate: constant, step, cosine, inverse_scaling, plateau")
     _option(training, "--warmup", int, 0, "epochs in which the rate rises from 0")
@@ -130,6 +133,15 @@ def _option(group, flag, kind, default, text):
 def _widths(text):
     """Return `128,64`, also written `128-64`, as [128, 64] and `none` as []."""
     return [] if text == "none" else [_positive(width) for width in text.replace("-", ",").split(",")]
+
+
+def _losses(table):
+    """Return what `--loss` takes for a task as one text, the default first."""
+    ways = []
+    for name, loss in table.items():
+        ways.append(name + " (for counts)" * (loss.targets == "counts") + " (default)" * (not ways))
+        ways += [f"{name}={loss.setting.upper()}"] * bool(loss.setting)
+    return ", ".join(ways)
 
 
 def _names(text):

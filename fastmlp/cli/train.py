@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp import MLP, Trainer, plots
+from fastmlp import MLP, Trainer, losses, optimizers, plots
 from fastmlp._kernels import CACHE_FOLDER, fma_peak
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
@@ -17,8 +17,6 @@ from fastmlp.tables.preprocessing import Preprocessing, split
 from fastmlp.tables.scores import score
 from fastmlp.threads import available, limited
 
-LEARNING_RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02}  # which do not scale their own steps
-LEARNING_RATE = 2e-3  # of all other optimizers
 UPDATES_PER_EPOCH = 32  # what the default batch size aims at,
 BATCH_SIZES = (16, 4096)  # between these: smaller steps cost more than their arithmetic, larger ones are too few
 
@@ -39,7 +37,7 @@ def run(args):
     args.loss = args.loss or next(iter(LOSSES[table.task]))
     loss = parse_loss(args.loss, table.task)
     if args.learning_rate is None:
-        args.learning_rate = LEARNING_RATES.get(args.optimizer, LEARNING_RATE)
+        args.learning_rate = optimizers.resolve(args.optimizer).learning_rate
     if args.save:
         text.check_writable(args.save)
     if args.plot:
@@ -67,9 +65,11 @@ def _prepare(args, table, loss, seed):
     """Return the `Run` of one seed, which decides the split, the first weights and the order of the rows."""
     labels = table.target if table.task == "classification" else None
     train, test = (table.rows(rows) for rows in split(table.n_rows, args.test_fraction, seed, labels=labels))
-    preprocessing = Preprocessing.fit(train, centre_target=loss.name != "poisson")
-    sizes = [preprocessing.n_inputs, *args.hidden, preprocessing.n_outputs]
-    net = MLP(sizes, args.activation, LOSSES[table.task][loss.name], dtype=args.dtype, seed=seed)
+    output = LOSSES[table.task][loss.name]
+    row = losses.row(loss, output)
+    preprocessing = Preprocessing.fit(train, centre_target=row.targets != losses.COUNTS)
+    sizes = [preprocessing.n_inputs, *args.hidden, row.outputs * preprocessing.n_outputs]
+    net = MLP(sizes, args.activation, output, dtype=args.dtype, seed=seed)
     batch_size = args.batch_size
     if batch_size is None:
         batch_size = int(np.clip(train.n_rows // UPDATES_PER_EPOCH, *BATCH_SIZES))

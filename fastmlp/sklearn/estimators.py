@@ -205,7 +205,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _loss(self):
         loss = LOG_LOSSES[self.out_activation_] if self.loss == "log_loss" else self.loss
-        return losses.smoothed(losses.resolve(loss, self._net.output_activation), self.label_smoothing)
+        return losses.smoothed(self._net.resolve_loss(loss), self.label_smoothing)
 
     def _loss_share(self):
         """What the loss reported is of that trained with: scikit-learn sums over classes, too."""
@@ -237,8 +237,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson", "absolute_error", "huber", "quantile"} or an object of `fastmlp.losses`
-        The default is "squared_error". Objects have their settings: `Huber(delta)`, `Quantile(q)`.
+    loss : str or object of `fastmlp.losses`, default="squared_error"
+        One of numbers or, "poisson", of counts. Objects have their settings: `Huber(delta)`, `Quantile(q)`.
     scoring : str, callable or None, default=None
         As with the classifier; None: R².
     """
@@ -322,10 +322,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return sample_weight
 
     def _output_activation(self):
-        return "exp" if getattr(self.loss, "name", self.loss) == "poisson" else "identity"
+        return losses.suited_output(getattr(self.loss, "name", self.loss))
 
     def _loss(self):
-        return losses.resolve(self.loss, self._net.output_activation)
+        return self._net.resolve_loss(self.loss)
 
     def _loss_share(self):
         """What the loss reported is of that trained with: scikit-learn averages squared errors over the outputs."""

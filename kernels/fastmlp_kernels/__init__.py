@@ -44,27 +44,25 @@ from .embed.taylor_gradient import taylor_gradient_rows
 from .embed.update import gradient_norm, optimizer, update_network
 from .functions import scalar, vectormath
 from .functions.activation_table import activation_code
-from .functions.updates import ADAM, ADAMW, MOMENTUM, NESTEROV, NO_UPDATE, NONE, SGD, Optimizer, State
+from .functions.updates import KINDS, NO_UPDATE, NONE, Optimizer, State
 from .layout.network import Network, pack, parameter_count, set_dropout, unpack
 from .layout.samples import Data, SparseRows
 from .panelwise.losses import Loss, loss
 from .products.first_layer import network_for
 
 Rows = SparseRows
+# The kinds of optimizers: SGD, ADAM, ...
+_CODES = {name.upper(): kind for name, kind in KINDS.items()}
+globals().update(_CODES)
 # Modules by the names that users import them by.
 compile = jit
 for _name, _module in {"compile": jit, "scalar": scalar, "vectormath": vectormath}.items():
     sys.modules[f"{__name__}.{_name}"] = _module
 
 __all__ = [
-    "ADAM",
-    "ADAMW",
     "INCLUDE",
-    "MOMENTUM",
-    "NESTEROV",
     "NONE",
     "NO_UPDATE",
-    "SGD",
     "CNetwork",
     "Data",
     "Loss",
@@ -115,4 +113,5 @@ __all__ = [
     "workspace",
     "workspace_of",
     "workspaces",
+    *_CODES,
 ]

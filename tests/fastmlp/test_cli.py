@@ -10,13 +10,16 @@ import sys
 import numpy as np
 import pytest
 from fastmlp_kernels.functions.activations import ACTIVATIONS
+from fastmlp_kernels.panelwise.losses import LOSSES
 
+from fastmlp import losses
 from fastmlp.cli import main, models
 from fastmlp.optimizers import OPTIMIZERS
 from fastmlp.schedules import SCHEDULES
 from fastmlp.tables import datasets, scores
 
 COMMANDS = ("train", "predict", "evaluate", "info", "trace", "bench")
+NUMBER_LOSSES = [name for name in models.LOSSES["regression"] if name != "poisson"]
 QUICK = ("--hidden", "8", "--epochs", "10")
 
 
@@ -95,10 +98,30 @@ def test_every_command_has_help(name, capsys):
 def test_help_of_training_names_all_there_is_to_choose_from(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
-    named = set(re.findall(r"[.\w]+", capsys.readouterr().out))
+    named = set(re.findall(r"[.=\w]+", capsys.readouterr().out))
     trainable = {name for name, activation in ACTIVATIONS.items() if activation.differentiable}
-    losses = set().union(*models.LOSSES.values())
-    assert named >= {*datasets.BUNDLED, *datasets.EXTENSIONS, *trainable, *losses, *OPTIMIZERS, *SCHEDULES}
+    ways = {name for name, _ in LOSSES}
+    ways |= {f"{name}={row.setting.upper()}" for (name, _), row in LOSSES.items() if row.setting}
+    assert named >= {*datasets.BUNDLED, *datasets.EXTENSIONS, *trainable, *ways, *OPTIMIZERS, *SCHEDULES}
+
+
+@pytest.mark.parametrize("task", models.LOSSES)
+def test_losses_of_a_task_go_with_their_outputs_and_targets(task):
+    for name, output in models.LOSSES[task].items():
+        row = losses.row(losses.LOSSES[name](), output)
+        of_classes = row.targets in (losses.CLASSES, losses.PROBABILITIES) or output == "sigmoid"
+        assert of_classes == (task == "classification")
+    assert {name for names in models.LOSSES.values() for name in names} == losses.LOSSES.keys()
+
+
+OPTIONS = [("--optimizer", name) for name in OPTIMIZERS]
+OPTIONS += [("--activation", name) for name, entry in ACTIVATIONS.items() if entry.differentiable]
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids="=".join)
+def test_optimizers_and_activations_are_accepted_by_name(here, option, capsys):
+    assert main(["train", "plane.csv", "--target", "side", "--hidden", "8", "--epochs", "2", *option]) == 0
+    assert option[1] in capsys.readouterr().out
 
 
 def test_training_prints_scores_and_speed(here, capsys):
@@ -147,7 +170,7 @@ def test_classes_are_learnt_with_every_loss(here, capsys, loss, tmp_path):
     assert any(line.startswith(loss) for line in lines)
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "huber=0.1", "quantile", "quantile=0.9"])
+@pytest.mark.parametrize("loss", [*NUMBER_LOSSES, "huber=0.1", "quantile=0.9"])
 def test_numbers_are_learnt_with_every_loss(here, loss, tmp_path, capsys):
     model = str(tmp_path / "model.safetensors")
     assert main(["train", "slope.csv", "--target", "height", "--loss", loss, "--save", model]) == 0
@@ -178,12 +201,12 @@ def test_counts_are_learnt(tmp_path, capsys):
 def test_options_against_overfitting_and_for_rare_classes_change_training(here, option, tmp_path, capsys):
     rows = np.genfromtxt("plane.csv", delimiter=",", skip_header=1, dtype=str)
     uneven = write_csv(tmp_path / "uneven.csv", ("x", "y", "side"), rows[(rows[:, 2] == "left") | (rows[:, 0] > "0.9")])
-    losses = []
+    shown = []
     for options in ((), option):
         model = str(tmp_path / "model.safetensors")
         assert main(["train", str(uneven), "--target", "side", *QUICK, *options, "--save", model]) == 0
-        losses.append(re.search("losses +(.*) at", capsys.readouterr().out)[1])
-    assert losses[0] != losses[1]
+        shown.append(re.search("losses +(.*) at", capsys.readouterr().out)[1])
+    assert shown[0] != shown[1]
     main(["info", model])
     name = option[0][2:].replace("-", " ")
     assert re.search(f"\n{name} +{option[1]}\n", capsys.readouterr().out)

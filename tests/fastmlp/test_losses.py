@@ -1,7 +1,10 @@
 """Losses as users choose them: gradients with weights and smoothed labels, targets, settings."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from fastmlp_kernels.panelwise import losses as kernels
 
 from fastmlp import MLP, Trainer, losses
 from tests import reference
@@ -21,6 +24,31 @@ CASES = [
     (losses.Focal(1.5, label_smoothing=0.2), "sigmoid"),
 ]
 EACH = pytest.mark.parametrize(("loss", "output"), CASES, ids=lambda part: getattr(part, "name", part))
+
+
+def test_losses_are_those_of_the_kernels():
+    assert losses.LOSSES.keys() == {name for name, _ in kernels.LOSSES}
+    assert losses.LOSSES.keys() == {loss.name for loss, _ in CASES}
+    for (name, _), row in kernels.LOSSES.items():
+        fields = dataclasses.asdict(losses.LOSSES[name]())
+        smoothed = name != "squared_error" and row.targets in (losses.CLASSES, losses.PROBABILITIES)
+        assert ("label_smoothing" in fields) == smoothed
+        fields.pop("label_smoothing", None)
+        assert fields == ({row.setting: row.parameter} if row.setting else {})
+
+
+@pytest.mark.parametrize(
+    ("output", "name"),
+    {
+        "identity": "squared_error",
+        "tanh": "squared_error",
+        "softmax": "cross_entropy",
+        "sigmoid": "binary_cross_entropy",
+        "exp": "poisson",
+    }.items(),
+)
+def test_auto_takes_the_loss_that_goes_with_the_outputs(output, name):
+    assert Trainer(MLP([2, 2], output_activation=output)).loss == name
 
 
 def case(loss, output):
@@ -107,7 +135,7 @@ def test_the_trainers_label_smoothing_is_that_of_its_loss():
         (lambda: losses.Focal(2, 1.0), r"label_smoothing is 1.0; accepted: a number in \[0, 1\)"),
         (
             lambda: Trainer(MLP([2, 1]), label_smoothing=0.1),
-            "label_smoothing is 0.1 with squared_error; accepted with ",
+            "label_smoothing is 0.1 with squared_error; accepted with cross_entropy, binary_cross_entropy, focal",
         ),
         (lambda: Trainer(MLP([2, 1]), "poisson"), "loss is 'poisson' with output_activation 'identity'; accepted: exp"),
         (lambda: MLP([2, 1], output_activation="exp").gradient([[0, 0]], [-1]), "y is -1 at row 0, .* 0 or more"),

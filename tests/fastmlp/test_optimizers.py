@@ -5,6 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 from fastmlp_kernels.drivers import plan
+from fastmlp_kernels.functions import updates
 
 from fastmlp import MLP, SGD, Adam, AdamW, Momentum, Nesterov, Trainer, optimizers
 from tests import reference
@@ -34,8 +35,8 @@ def in_plain_numpy(net):
 def reference_optimizer(name, rate, **options):
     """The reference's optimiser for a name or an object of `fastmlp.optimizers`."""
     rule = optimizers.resolve(name)
-    settings = {"beta2": 0.0, "epsilon": 0.0, "weight_decay": 0.0, **asdict(rule)}
-    settings["momentum"] = settings.pop("beta1", settings.get("momentum", 0.0))
+    names = {"beta1": "momentum", "decay": "beta2"}
+    settings = {names.get(name, name): value for name, value in asdict(rule).items()}
     settings.pop("rate_in_velocity", None)  # the same at a constant rate
     kind = next(kind for kind, made in optimizers.OPTIMIZERS.items() if made is type(rule))
     return reference.Optimizer(kind, rate, **settings, **options)
@@ -150,6 +151,13 @@ def test_labels_train_to_the_same_bits_as_one_hot_rows(dtype):
         Trainer(net, batch_size=10).fit(x, encode(labels), 3, progress=False)
         params.append(net.params.tobytes())
     assert len(set(params)) == 1
+
+
+def test_optimizers_are_those_of_the_kernels():
+    assert optimizers.OPTIMIZERS.keys() == updates.RULES.keys() == RATES.keys()
+    for name, kind in optimizers.OPTIMIZERS.items():
+        settings = updates.RULES[name].settings
+        assert {setting: getattr(kind(), setting) for setting in settings} == settings
 
 
 @pytest.mark.parametrize("name", RATES)

@@ -8,6 +8,7 @@ from fastmlp_kernels.functions.activation_table import activation_code
 from fastmlp_kernels.tile.engines import SHAPE
 
 from tests.kernels.cases import DTYPES, RandomNetwork
+from tests.kernels.test_updates import MOMENTS
 
 ALIGNMENT = 64
 
@@ -104,13 +105,19 @@ def test_each_thread_has_a_share_of_its_own():
         assert (spaces[1][2] == 2).all()
 
 
-def test_states_hold_what_the_optimiser_needs():
-    built = RandomNetwork(1, np.float32).built
-    for kind, sizes in ((fk.SGD, (0, 0)), (fk.NESTEROV, (1, 0)), (fk.MOMENTUM, (1, 0)), (fk.ADAMW, (1, 1))):
-        state = fk.optimizer_state(built, kind)
-        assert (state.first.size, state.second.size) == tuple(n * built.weights.size for n in sizes)
+@numba.njit
+def compiled_state(network, kind):
+    return fk.optimizer_state(network, kind)
+
+
+@pytest.mark.parametrize("kind", MOMENTS)
+def test_states_hold_what_the_optimizer_needs(kind):
+    built, code = RandomNetwork(1, np.float32).built, getattr(fk, kind.upper())
+    for state in (fk.optimizer_state(built, code), compiled_state(built, code)):
+        assert (state.first.size, state.second.size) == tuple(kept * built.weights.size for kept in MOMENTS[kind])
         assert not state.first.any()
         assert not state.second.any()
+        assert state.steps[0] == 0
 
 
 def test_many_inputs_make_blocks_for_second_derivatives_small():

@@ -1,13 +1,13 @@
 """Updates of whole networks."""
 
 import fastmlp_kernels as fk
+import numba
 import numpy as np
 import pytest
-from fastmlp_kernels.functions.updates import Optimizer
+from fastmlp_kernels.functions.updates import KINDS, RULES, Optimizer
 
 from tests import reference
 from tests.kernels.cases import DTYPES, PLAIN, RandomNetwork, parameters
-from tests.kernels.test_updates import KINDS
 
 STEPS = 2 if PLAIN else 4
 
@@ -51,6 +51,18 @@ def test_training_is_that_of_the_reference(guarded, seed, kind, settings, dtype)
 def test_settings_left_out_are_the_usual_ones():
     assert fk.optimizer(fk.ADAM) == Optimizer(fk.ADAM, 1e-3, 0.0, 0.9, 0.999, 1e-8, 0.01, 0.0, True, True, False, False)
     assert fk.optimizer(fk.SGD, 1).learning_rate == 1.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_settings_left_out_are_those_of_the_rule_in_compiled_code_too(kind):
+    @numba.njit
+    def compiled(kind):
+        return fk.optimizer(kind), fk.optimizer(kind, beta2=0.5)
+
+    usual = fk.optimizer(KINDS[kind])
+    settings = RULES[kind].settings
+    assert {name: getattr(usual, name) for name in settings} == settings
+    assert compiled(KINDS[kind]) == (usual, usual._replace(beta2=0.5))
 
 
 def test_the_norm_of_a_gradient_counts_its_parameters_alone():

@@ -1,13 +1,29 @@
-"""Optimisers: several steps of each against the reference."""
+"""Optimizers: several steps of each against the reference."""
 
+import platform
+import re
+
+import fastmlp_kernels as fk
+import llvmlite.binding
+import numba
 import numpy as np
 import pytest
 from fastmlp_kernels.functions import updates
+from fastmlp_kernels.functions.updates import KINDS
+from fastmlp_kernels.jit import OPTIONS
 
 from tests import reference
-from tests.kernels.cases import DTYPES, assert_close, random
+from tests.kernels.cases import DTYPES, PLAIN, assert_close, random
 
-KINDS = {name.lower(): getattr(updates, name) for name in ("SGD", "MOMENTUM", "NESTEROV", "ADAM", "ADAMW")}
+# By name: whether it keeps a first and a second moment.
+MOMENTS = {
+    "none": (False, False),
+    "sgd": (False, False),
+    "momentum": (True, False),
+    "nesterov": (True, False),
+    "adam": (True, True),
+    "adamw": (True, True),
+}
 SETTINGS = {
     "plain": {},
     "l2": {"l2": 0.1},
@@ -25,9 +41,15 @@ def kernel_optimizer(optimizer):
 
 def kernel_state(kind, shape, dtype):
     """The state an optimiser starts with: only the arrays it needs."""
-    moments = {"none": 0, "sgd": 0, "momentum": 1, "nesterov": 1}.get(kind, 2)
-    first, second = (np.zeros(shape if moments > m else (0,), dtype) for m in (0, 1))
+    first, second = (np.zeros(shape if kept else (0,), dtype) for kept in MOMENTS[kind])
     return updates.State(first, second, np.zeros(1, np.int64))
+
+
+def test_kinds_are_known_by_name_and_numbered_in_every_process_alike():
+    assert list(KINDS.values()) == [*range(1, len(MOMENTS))]
+    assert {"none", *KINDS} == MOMENTS.keys()
+    for name, kind in {"none": 0, **KINDS}.items():
+        assert getattr(fk, name.upper()) == getattr(updates, name.upper()) == kind
 
 
 @DTYPES
@@ -80,3 +102,19 @@ def test_adams_first_step_has_the_length_of_the_learning_rate(guarded):
     optimizer = kernel_optimizer(reference.Optimizer("adam", learning_rate=0.5, epsilon=1e-12))
     updates.update(weights, guarded(kernel_state("adam", (4,), float)), gradient, 0, 4, optimizer, 1.0, 0.0, True)
     np.testing.assert_allclose(weights, [-0.5, 0.5, -0.5, 0.5], rtol=1e-8)
+
+
+@pytest.mark.skipif(PLAIN, reason="nothing is compiled")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly")
+@pytest.mark.skipif(not llvmlite.binding.get_host_cpu_features().get("avx"), reason="the processor has no avx")
+@DTYPES
+@pytest.mark.parametrize("kind", KINDS)
+def test_loops_become_vector_code(kind, dtype):
+    optimizer, state = kernel_optimizer(reference.Optimizer(kind)), kernel_state(kind, (COUNT,), dtype)
+    compiled = numba.njit(**OPTIONS)(updates.RULES[kind].loop.py_func)
+    arrays = np.ones(COUNT, dtype), state.first, state.second, np.ones(COUNT, dtype)
+    compiled(*arrays, optimizer, 1, dtype(1), dtype(0), True)
+    (assembly,) = compiled.inspect_asm().values()
+    letter = "s" if dtype is np.float32 else "d"
+    assert re.search(rf"v(mul|fn?m\w+)p{letter}\s.*[yz]mm", assembly)
+    assert not MOMENTS[kind][1] or re.search(rf"vsqrtp{letter}\s.*[yz]mm", assembly)

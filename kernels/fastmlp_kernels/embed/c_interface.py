@@ -165,9 +165,7 @@ class CNetwork(ctypes.Structure):
         A ValueError is raised if the network was not made for derivatives with respect to its inputs.
         """
         if self.network.layers["transposed"][0] < 0:
-            raise ValueError(
-                "network keeps no transpose of its first layer; accepted: one of `network`, or of an MLP"
-            )
+            raise ValueError("network keeps no transpose of its first layer; accepted: one of `network`, or of an MLP")
         return self._function(_vjp)
 
     @property

@@ -10,7 +10,7 @@ from numba.extending import overload
 from ..drivers.plan import BLOCK
 from ..drivers.training import Progress
 from ..functions.activation_table import SLOPES, SOFTMAX, activation_address, activation_code
-from ..functions.updates import ADAM, SGD, State
+from ..functions.updates import KEEPS_FIRST, KEEPS_SECOND, State
 from ..jit import allocating
 from ..layout.network import LAYER, Network, lay_out, pack
 from ..layout.samples import Data
@@ -217,21 +217,21 @@ def taylor_workspace(network, rows):
 
 @allocating
 def optimizer_state(network, kind):
-    """What an optimiser has to remember of a network, before its first update.
+    """What an optimizer has to remember of a network, before its first update.
 
     Parameters
     ----------
     network : Network
     kind : int
-        SGD, MOMENTUM, NESTEROV, ADAM or ADAMW.
+        Of the optimizer (see `updates.Optimizer`).
 
     Returns
     -------
     State
     """
     weights = network.weights
-    first = _zeros(weights.size if kind > SGD else 0, weights)
-    return State(first, _zeros(weights.size if kind >= ADAM else 0, weights), np.zeros(1, np.int64))
+    first = _zeros(weights.size if KEEPS_FIRST[kind] else 0, weights)
+    return State(first, _zeros(weights.size if KEEPS_SECOND[kind] else 0, weights), np.zeros(1, np.int64))
 
 
 @allocating

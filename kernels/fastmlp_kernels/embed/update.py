@@ -1,8 +1,8 @@
-"""Updates of a whole network from a gradient, and the settings of optimisers with their usual values."""
+"""Updates of a whole network from a gradient, and the settings of optimizers with their usual values."""
 
 import math
 
-from ..functions.updates import Optimizer
+from ..functions.updates import Optimizer, usual
 from ..jit import allocating, njit
 from ..layout.network import biases_of, weights_of
 from ..layout.panels import panel_at, panels_of, row_at
@@ -10,15 +10,18 @@ from ..layout.tasks import whole_layer
 from ..products.learning import update_panel
 from ..tile.operations import panel_width
 
+# By kind.
+_MOMENTUM, _BETA2, _EPSILON, _DECAY = map(usual, ("momentum", "beta2", "epsilon", "weight_decay"))
+
 
 @allocating
 def optimizer(
     kind,
     learning_rate=1e-3,
-    momentum=0.9,
-    beta2=0.999,
-    epsilon=1e-8,
-    weight_decay=0.01,
+    momentum=None,
+    beta2=None,
+    epsilon=None,
+    weight_decay=None,
     l2=0.0,
     clip_norm=0.0,
     mean=True,
@@ -26,23 +29,28 @@ def optimizer(
     average_l2=False,
     epsilon_hat=False,
 ):
-    """An optimiser with its settings (see `updates.Optimizer`); what a kind does not use is ignored.
+    """An optimizer with its settings (see `updates.Optimizer`); what a kind does not use is ignored.
 
     Parameters
     ----------
     kind : int
-        SGD, MOMENTUM, NESTEROV, ADAM or ADAMW.
-    learning_rate, momentum, beta2, epsilon, weight_decay, l2, clip_norm : float
+        One of `updates.KINDS`: SGD, ADAM, and so on.
+    momentum, beta2, epsilon, weight_decay : float, optional
+        By default what is usual for the kind (see `updates.RULES`).
+    learning_rate, l2, clip_norm : float
     mean, update_biases, average_l2, epsilon_hat : bool
 
     Returns
     -------
     Optimizer
     """
-    moments = float(momentum), float(beta2), float(epsilon)
     rates, limit = (float(learning_rate), float(l2)), float(clip_norm)
+    share = _MOMENTUM[kind] if momentum is None else float(momentum)
+    share2 = _BETA2[kind] if beta2 is None else float(beta2)
+    least = _EPSILON[kind] if epsilon is None else float(epsilon)
+    decay = _DECAY[kind] if weight_decay is None else float(weight_decay)
     flags = mean, update_biases, average_l2, epsilon_hat
-    return Optimizer(kind, *rates, *moments, float(weight_decay), limit, *flags)
+    return Optimizer(kind, *rates, share, share2, least, decay, limit, *flags)
 
 
 @njit
@@ -65,7 +73,7 @@ def update_network(network, state, gradient, optimizer, scale):
     Parameters
     ----------
     network : Network; its weights are updated
-    state : State of this network and kind of optimiser (see `construction.optimizer_state`); updated
+    state : State of this network and kind of optimizer (see `construction.optimizer_state`); updated
     gradient : 1-D array packed like network.weights
     optimizer : Optimizer; its `mean` is not looked at
     scale : float; 1 / N makes the mean of a gradient summed over N rows

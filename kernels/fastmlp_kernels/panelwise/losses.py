@@ -6,6 +6,11 @@ that returns the sum of the errors of `rows` samples with `n` outputs, each time
 by element, or else the net inputs z. On return it holds dE/dz of each sample, times its weight, and `outputs` the
 activations. `weights` are (rows,) numbers, `parameter` is a float64 that means what the loss says. The padding of
 `deltas` is set to zero, so that padded samples and units count for nothing.
+
+Most losses are made of a formula: a scalar function of the output a, the slope g'(z) of its activation, the target y
+and the parameter, that gives (a, E, delta); or, where a loss applies the activation itself, of the net input z in place
+of the slope. It has no branches, so that the loop over it becomes vector code (see `elementwise_losses`). Those of
+softmax outputs have loops of their own (see `softmax_losses`).
 """
 
 from collections.abc import Callable
@@ -17,10 +22,70 @@ from numba import types
 from numba.np.numpy_support import from_dtype
 
 from ..calls import address, as_array
-from ..jit import njit, specialise
+from ..functions.scalar import like
+from ..functions.vectormath import clip, exp, log, log1p
+from ..jit import inlined, njit, specialise
 from ..layout.panels import padded
 from ..tile.operations import load, multiply_add, spread, store, width
-from . import elementwise_losses, softmax_losses
+from .elementwise_losses import output_by_output, squared_error
+from .softmax_losses import cross_entropy, focal_softmax, focal_term, squared_error_softmax
+
+
+@inlined
+def _absolute_error(a, slope, y, parameter):
+    """E = |a - y|, with slope 0 at 0."""
+    error, zero, one = a - y, like(0.0, a), like(1.0, a)
+    sign = one if error > zero else (-one if error < zero else zero)
+    return a, abs(error), sign * slope
+
+
+@inlined
+def _huber(a, slope, y, parameter):
+    """With e = a - y and the parameter d: e^2 / 2 up to |e| = d, beyond it d (|e| - d / 2) (P. J. Huber 1964)."""
+    error, limit = a - y, like(parameter, a)
+    gradient = clip(error, -limit, limit)
+    return a, gradient * (error - like(0.5, a) * gradient), gradient * slope
+
+
+@inlined
+def _quantile(a, slope, y, parameter):
+    """E = q (y - a) where a is below y, (1 - q) (a - y) above (R. Koenker, G. Bassett 1978): the parameter is q."""
+    error, zero, q = a - y, like(0.0, a), like(parameter, a)
+    gradient = like(1.0, a) - q if error > zero else (-q if error < zero else zero)
+    return a, gradient * error, gradient * slope
+
+
+@inlined
+def _binary_cross_entropy(a, z, y, parameter):
+    """E = -y log a - (1 - y) log(1 - a) for sigmoid outputs.
+
+    In the stable form max(z, 0) - z y + log(1 + exp(-|z|)); the derivatives collapse to delta = a - y.
+    """
+    zero, one = like(0.0, z), like(1.0, z)
+    decay = exp(-abs(z))
+    right = one / (one + decay)
+    a = decay * right if z < zero else right
+    return a, (z if z > zero else zero) - z * y + log1p(decay), a - y
+
+
+@inlined
+def _poisson(a, z, y, parameter):
+    """E = y log(y / a) - y + a for outputs a = exp(z), half the deviance of a Poisson distribution; delta = a - y."""
+    a, zero = exp(z), like(0.0, z)
+    return a, y * (log(y if y > zero else like(1.0, z)) - z) - y + a, a - y
+
+
+@inlined
+def _focal_sigmoid(a, z, y, parameter):
+    """E = -y (1 - a)^gamma log a - (1 - y) a^gamma log(1 - a) for sigmoid outputs (see `focal_term`)."""
+    zero, one = like(0.0, z), like(1.0, z)
+    decay = exp(-abs(z))
+    right = one / (one + decay)
+    a, b = (decay * right, right) if z < zero else (right, decay * right)
+    log_a = (z if z < zero else zero) - log1p(decay)
+    on, on_slope = focal_term(log_a, y, parameter)
+    off, off_slope = focal_term(log_a - z, one - y, parameter)
+    return a, on + off, b * on_slope - a * off_slope
 
 
 class LossFunction(NamedTuple):
@@ -31,30 +96,46 @@ class LossFunction(NamedTuple):
     function : the compiled function
     from_net_inputs : bool
         Whether it takes the output layer's net inputs and applies the activation itself.
+    targets : str
+        What its targets are: "classes" (shares that add up to 1), "probabilities", "counts" (from 0 on) or "numbers".
+    canonical : bool
+        Whether it is the loss that goes with these outputs by default: that of which the delta collapses to a - y.
+    setting : str
+        What its parameter is called, if it has one.
     parameter : float
         The usual value of its parameter.
+    outputs : int
+        Outputs for each target.
     cached : bool
         Whether machine code that holds it may be kept on disk.
     """
 
     function: Callable
     from_net_inputs: bool
+    targets: str = "numbers"
+    canonical: bool = False
+    setting: str = ""
     parameter: float = 0.0
+    outputs: int = 1
     cached: bool = True
 
 
 # By loss and output activation; "elementwise" stands for every activation that is applied element by element.
 LOSSES = {
-    ("squared_error", "elementwise"): LossFunction(elementwise_losses.squared_error, False),
-    ("squared_error", "softmax"): LossFunction(softmax_losses.squared_error_softmax, True),
-    ("absolute_error", "elementwise"): LossFunction(elementwise_losses.absolute_error, False),
-    ("huber", "elementwise"): LossFunction(elementwise_losses.huber, False, 1.0),
-    ("quantile", "elementwise"): LossFunction(elementwise_losses.quantile, False, 0.5),
-    ("poisson", "exp"): LossFunction(elementwise_losses.poisson, True),
-    ("cross_entropy", "softmax"): LossFunction(softmax_losses.cross_entropy, True),
-    ("binary_cross_entropy", "sigmoid"): LossFunction(elementwise_losses.binary_cross_entropy, True),
-    ("focal", "softmax"): LossFunction(softmax_losses.focal_softmax, True, 2.0),
-    ("focal", "sigmoid"): LossFunction(elementwise_losses.focal_sigmoid, True, 2.0),
+    ("squared_error", "elementwise"): LossFunction(squared_error, False, canonical=True),
+    ("squared_error", "softmax"): LossFunction(squared_error_softmax, True),
+    ("absolute_error", "elementwise"): LossFunction(output_by_output(_absolute_error), False),
+    ("huber", "elementwise"): LossFunction(output_by_output(_huber), False, setting="delta", parameter=1.0),
+    ("quantile", "elementwise"): LossFunction(output_by_output(_quantile), False, setting="q", parameter=0.5),
+    ("poisson", "exp"): LossFunction(output_by_output(_poisson), True, targets="counts", canonical=True),
+    ("cross_entropy", "softmax"): LossFunction(cross_entropy, True, targets="classes", canonical=True),
+    ("binary_cross_entropy", "sigmoid"): LossFunction(
+        output_by_output(_binary_cross_entropy), True, targets="probabilities", canonical=True
+    ),
+    ("focal", "softmax"): LossFunction(focal_softmax, True, targets="classes", setting="gamma", parameter=2.0),
+    ("focal", "sigmoid"): LossFunction(
+        output_by_output(_focal_sigmoid), True, targets="probabilities", setting="gamma", parameter=2.0
+    ),
 }
 
 
@@ -88,7 +169,7 @@ class Loss(NamedTuple):
     from_net_inputs : bool
         Whether it takes the output layer's net inputs and applies the activation itself.
     parameter : float
-        Its parameter: where a Huber loss becomes linear, the quantile, gamma of a focal loss.
+        Its parameter (see `LossFunction.setting`).
     smoothing : float
         Share of every target that is spread evenly, over all classes of a softmax or over yes and no (see `smooth`).
     """
@@ -132,7 +213,7 @@ def loss(loss, output_activation, dtype, parameter=None, smoothing=0.0):
     loss, output_activation : str
     dtype : float32 or float64, of the network
     parameter : float, optional
-        Delta of "huber" (default 1), the quantile of "quantile" (0.5), gamma of "focal" (2).
+        The setting of a loss that has one, such as delta of "huber"; by default its usual value (see `LOSSES`).
     smoothing : float
         Of the targets (see `Loss`).
 
