@@ -16,7 +16,7 @@ from pathlib import Path
 
 import fastmlp_kernels
 import pytest
-from fastmlp_kernels.tile.engines import SHAPE, SHAPES
+from fastmlp_kernels.tile.engines import ENGINE, ENGINES
 
 ROOT = Path(__file__).parents[1]
 SOURCES = Path(fastmlp_kernels.__file__).parent
@@ -39,7 +39,7 @@ def is_there(module):
 
 
 # Names of builds: tiles, unless all tests run with one, and threading layers with the modules that they are in.
-TILES = [] if os.environ.get("FASTMLP_TILE") else [shape.name for shape in SHAPES if shape is not SHAPE]
+TILES = [] if os.environ.get("FASTMLP_TILE") else [engine.name for engine in ENGINES if engine is not ENGINE]
 MODULES = {"omp": "omppool", "tbb": "tbbpool", "workqueue": "workqueue"}
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 LAYERS = [name for name, module in MODULES.items() if is_there(module)]

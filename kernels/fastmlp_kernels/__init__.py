@@ -49,14 +49,15 @@ from .layout.network import Network, pack, parameter_count, set_dropout, unpack
 from .layout.samples import Data, SparseRows
 from .panelwise.losses import Loss, loss
 from .products.first_layer import network_for
+from .tile import engines
 
 Rows = SparseRows
 # The kinds of optimizers: SGD, ADAM, ...
 _CODES = {name.upper(): kind for name, kind in KINDS.items()}
 globals().update(_CODES)
 # Modules by the names that users import them by.
-compile = jit
-for _name, _module in {"compile": jit, "scalar": scalar, "vectormath": vectormath}.items():
+compile, cpu = jit, engines
+for _name, _module in {"compile": jit, "cpu": engines, "scalar": scalar, "vectormath": vectormath}.items():
     sys.modules[f"{__name__}.{_name}"] = _module
 
 __all__ = [

@@ -350,5 +350,5 @@ def test_a_second_process_compiles_nothing():
 
 def test_another_tile_shape_has_a_cache_of_its_own():
     script = "import json; from fastmlp_kernels import compile; print(json.dumps(str(compile.CACHE_FOLDER)))"
-    other = next(shape.name for shape in cpu.SHAPES[::-1] if shape != cpu.SHAPE)
+    other = next(shape.name for shape in cpu.ENGINES[::-1] if shape != cpu.ENGINE)
     assert run_python(script, FASTMLP_TILE=other) != run_python(script)

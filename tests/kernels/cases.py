@@ -7,7 +7,7 @@ import pytest
 from fastmlp_kernels.functions.activation_table import activation_code
 from fastmlp_kernels.layout import network as packed
 from fastmlp_kernels.panelwise import losses
-from fastmlp_kernels.tile.engines import SHAPE
+from fastmlp_kernels.tile.engines import ENGINE
 from fastmlp_kernels.tile.operations import ROWS
 from numba.core import config
 
@@ -24,7 +24,7 @@ RUNS = pytest.mark.parametrize("how", HOW)
 
 def width(dtype):
     """Columns of a panel."""
-    return SHAPE.width(np.dtype(dtype).itemsize)
+    return ENGINE.width(np.dtype(dtype).itemsize)
 
 
 def padded(count, multiple):

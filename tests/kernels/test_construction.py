@@ -5,7 +5,7 @@ import numba
 import numpy as np
 import pytest
 from fastmlp_kernels.functions.activation_table import activation_code
-from fastmlp_kernels.tile.engines import SHAPE
+from fastmlp_kernels.tile.engines import ENGINE
 
 from tests.kernels.cases import DTYPES, RandomNetwork
 from tests.kernels.test_updates import MOMENTS
@@ -122,8 +122,8 @@ def test_states_hold_what_the_optimizer_needs(kind):
 
 def test_many_inputs_make_blocks_for_second_derivatives_small():
     network = fk.network([np.ones((1000, 3))], None, ["tanh"])
-    assert fk.taylor_workspace(network, 500).block == SHAPE.rows
-    assert fk.workspace(network, 500).block > SHAPE.rows
+    assert fk.taylor_workspace(network, 500).block == ENGINE.rows
+    assert fk.workspace(network, 500).block > ENGINE.rows
 
 
 @numba.njit

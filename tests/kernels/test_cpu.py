@@ -5,7 +5,7 @@ from fastmlp_kernels.products.deltas import SQUARES_ROWS
 from fastmlp_kernels.products.gradients import SUM_ROWS
 from fastmlp_kernels.tile import engines as cpu
 
-SHAPES = pytest.mark.parametrize("shape", cpu.SHAPES, ids=lambda shape: shape.name)
+SHAPES = pytest.mark.parametrize("shape", cpu.ENGINES, ids=lambda shape: shape.name)
 REGISTERS = {"avx512": 32, "avx2": 16, "neon": 32, "sse": 16}
 
 

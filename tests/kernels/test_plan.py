@@ -7,7 +7,7 @@ import pytest
 from fastmlp_kernels.drivers import plan
 from fastmlp_kernels.drivers.workspace import prediction_scratch, workspace
 from fastmlp_kernels.layout import network as packed
-from fastmlp_kernels.tile.engines import SHAPE
+from fastmlp_kernels.tile.engines import ENGINE
 from fastmlp_kernels.tile.operations import ROWS
 
 SIZES = [(8, 16, 1), (64, 64, 64, 64, 1), (784, 128, 10), (1024, 1024, 1024), (2048, 4096, 1024), (1, 1)]
@@ -115,7 +115,7 @@ def test_scratch_memory_is_in_proportion(sizes, rows):
     """At most the batch's padded activations and deltas, a block for each thread, and a gradient for each group."""
     network = packed.build(sizes, np.float32)
     space = workspace(network, rows, THREADS)
-    units = sum(-(-n // SHAPE.width(4)) * SHAPE.width(4) for n in sizes)
+    units = sum(-(-n // ENGINE.width(4)) * ENGINE.width(4) for n in sizes)
     assert space.gradients.nbytes <= plan.GROUPS * network.weights.nbytes
     batch = scratch_bytes(space) - space.gradients.nbytes
     assert batch <= 4 * 3 * units * THREADS * space.block_rows + 4 * 2 * units * rows + 100 * (rows + len(space.pieces))

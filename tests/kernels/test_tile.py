@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fastmlp_kernels.jit import specialise
 from fastmlp_kernels.tile import emulation as tile_numpy
-from fastmlp_kernels.tile.engines import HAS_FMA, SHAPE
+from fastmlp_kernels.tile.engines import ENGINE, HAS_FMA
 from fastmlp_kernels.tile.operations import (
     GRADIENT_ROWS,
     ROWS,
@@ -140,7 +140,7 @@ def integers(shape, dtype, seed=0):
 
 
 def columns_of(dtype):
-    return SHAPE.width(np.dtype(dtype).itemsize)
+    return ENGINE.width(np.dtype(dtype).itemsize)
 
 
 def tile_from(array, offset, stride, rows):

@@ -14,12 +14,11 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from .emit import I32, Emitter, Tile
-from .engines import engine_of
+from .engines import ENGINE, engine_of
 
-_ENGINE = engine_of("float32")  # whose rows and bytes are those of float64, too
-ROWS = _ENGINE.rows  # of the tile of a product
-GRADIENT_ROWS = _ENGINE.gradient_rows  # of the tile of a gradient
-WIDTH_BYTES = _ENGINE.width(1)  # of a tile row
+ROWS = ENGINE.rows  # of the tile of a product
+GRADIENT_ROWS = ENGINE.gradient_rows  # of the tile of a gradient
+WIDTH_BYTES = ENGINE.width(1)  # of a tile row
 
 
 @intrinsic
