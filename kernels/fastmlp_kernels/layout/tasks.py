@@ -9,7 +9,7 @@ from ..tile.operations import panel_width
 from .network import biases_of, weights_of
 from .panels import panel_at, row_at
 
-# A piece of the weights of layer `layer`, counted from 0: rows `first` to `last` and columns `left` to `right`, each end
+# A piece of the weights of layer `layer`, counted from 0: rows `first` to `last` and columns `left` to `right`, ends
 # excluded; and if first is 0, the biases of these columns too. `first` and `left` are multiples of the panel width, and
 # so are `last` and `right` unless they are the end of the matrix.
 PIECE = np.dtype([(name, np.int64) for name in ("layer", "first", "last", "left", "right")], align=True)
