@@ -145,7 +145,7 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
     activations, deltas, scratch, block = workspace.activations, workspace.deltas, workspace.scratch, workspace.block
     layer, loss_sum = output_layer(network), 0.0
     outputs, signals = outputs_of(layer, activations, block).start, deltas_of(layer, deltas, block).start
-    row_weights = scratch[len(scratch) // 2 :]  # the weights of outputs block's rows, beyond the targets
+    row_weights = scratch[len(scratch) // 2 :]  # second half of scratch: targets are in the first
     for first in range(0, len(x), block):
         rows = min(block, len(x) - first)
         if weights is None:
@@ -171,8 +171,8 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
 def output_rows(network, workspace, first, rows):
     """Set the output layer's error signals for derivatives of single outputs: row s is for output first + s.
 
-    All rows are for one sample, whose activations and slopes are in row 0 of the workspace. With k = first + s, row s is
-    zero but for g'(z_k) in column k, or row k of the softmax Jacobian. Padding is set to zero.
+    All rows are for one sample, whose activations and slopes are in row 0 of the workspace. With k = first + s, row s
+    is zero but for g'(z_k) in column k, or it is row k of the softmax Jacobian. Padding is set to zero.
     """
     activations, deltas, layer = workspace.activations, workspace.deltas, output_layer(network)
     outputs, delta = outputs_of(layer, activations, workspace.block), deltas_of(layer, deltas, workspace.block)

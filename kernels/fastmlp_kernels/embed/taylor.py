@@ -1,12 +1,18 @@
-"""Taylor mode: values, and first and unmixed second derivatives with respect to each input, forward together.
+"""Taylor mode: outputs, and their first and unmixed second derivatives with respect to each input, in a forward pass.
 
-For input i, every unit carries p = da/dx_i and q = d²a/dx_i². A layer takes them through the same weights as the
-values, without biases, zp = p W and zq = q W, and then through the activation:
+For input x_i, every unit has, besides its activation a, the *tangents* p = da/dx_i and q = d²a/dx_i². A layer
+multiplies those of the layer before by its weights, without biases, which gives its *net tangents* zp = p W and
+zq = q W. Its activation function takes these to its tangents
 
     p' = g'(z) zp,    q' = g''(z) zp² + g'(z) zq.
 
-All p and q of a block of rows are one tall matrix, so the weights multiply them in one product: `2 n_in` streams of
-`block` rows each, the first derivatives by all inputs before the second.
+The p and q of a block of rows by all inputs are the rows of one tall matrix, so that one product multiplies all of them
+by the weights. It has 2 n_in *streams* of `block` rows each: p by every input, then q by every input. With two inputs
+and blocks of 6 rows, for example,
+
+    rows 0 to 5: da/dx_0    6 to 11: da/dx_1    12 to 17: d²a/dx_0²    18 to 23: d²a/dx_1²
+
+The *jets* of a layer, g(z), g'(z), g''(z) and g'''(z), are four streams in the same way: panels of 4 block rows.
 """
 
 from typing import NamedTuple
@@ -24,18 +30,19 @@ from ..tile.operations import ROWS, load, multiply, multiply_add, panel_width, s
 from .batch import IN_ORDER
 from .taylor_softmax import softmax_taylor
 
-TILE = 2  # rows of the tiles that elementwise steps take; divides ROWS of every CPU
+TILE = 2  # rows of the tiles in elementwise loops; divides ROWS of every engine
 
 
 class TaylorWorkspace(NamedTuple):
-    """Scratch memory of one thread for a block of rows (see `construction.taylor_workspace`).
+    """Scratch memory of one thread for a block of rows (see `embed.make.taylor_workspace`).
 
     Attributes
     ----------
-    block : int; rows of a block
-    activations : 1-D array; panels of the activations of layers 0 to L
-    jets : 1-D array; panels, of 4 block rows, of layers 1 to L: the activation's value and first three derivatives
-    tangents, net_tangents : 1-D arrays; panels, of 2 n_in block rows, of p and q and of zp and zq of layers 1 to L
+    block : int; rows of a block, at most: a multiple of the rows of a tile
+    activations : 1-D array; panels of the activations of layers 0 to L, with room for `block` rows
+    jets : 1-D array; panels of the jets of layers 1 to L, with room for 4 block rows
+    tangents : 1-D array; panels of p and q of layers 1 to L, with room for 2 n_in block rows
+    net_tangents : 1-D array; panels of zp and zq, likewise
     """
 
     block: int
@@ -46,22 +53,40 @@ class TaylorWorkspace(NamedTuple):
 
 
 @inlined
-def _activate(workspace, z, t, streams, count):
-    """p' and q' of one panel, from its jets at `z` and net tangents at `t`; `count` numbers in a stream."""
+def _activate(workspace, jet, tangent_start, streams, length):
+    """Compute the tangents p' and q' of one panel from its jets and net tangents.
+
+    Parameters
+    ----------
+    workspace : TaylorWorkspace; tangents are written
+    jet, tangent_start : int; offsets of the panel in jets, and in tangents and net_tangents alike
+    streams, length : int; number of streams, and elements of one stream in a panel
+    """
     jets, net, width = workspace.jets, workspace.net_tangents, panel_width(workspace.jets)
-    for s in range(0, count, TILE * width):
-        slope, curvature = load(jets, z + count + s, width, TILE), load(jets, z + 2 * count + s, width, TILE)
-        for first in range(t + s, t + s + streams // 2 * count, count):
-            second = first + streams // 2 * count
-            zp, zq = load(net, first, width, TILE), load(net, second, width, TILE)
-            store(multiply(slope, zp), workspace.tangents, first, width)
-            q = multiply_add(multiply(curvature, zp), zp, multiply(slope, zq))
-            store(q, workspace.tangents, second, width)
+    for i in range(0, length, TILE * width):
+        slope, curvature = load(jets, jet + length + i, width, TILE), load(jets, jet + 2 * length + i, width, TILE)
+        for p_at in range(tangent_start + i, tangent_start + i + streams // 2 * length, length):
+            q_at = p_at + streams // 2 * length
+            zp, zq = load(net, p_at, width, TILE), load(net, q_at, width, TILE)
+            store(multiply(slope, zp), workspace.tangents, p_at, width)
+            q_new = multiply_add(multiply(curvature, zp), zp, multiply(slope, zq))
+            store(q_new, workspace.tangents, q_at, width)
 
 
 @njit
 def _input_tangents(network, workspace, p, streams, block):
-    """zp and zq of panel `p` of the first layer, whose inputs have p = 1 by themselves, else 0: rows of weights."""
+    """Write the net tangents zp and zq of one panel of the first layer.
+
+    The derivative of input j by input i is 1 for j = i, else 0, and has no derivative: so zp by input i is row i of the
+    weights for every sample, and zq is 0.
+
+    Parameters
+    ----------
+    network : Network
+    workspace : TaylorWorkspace; net_tangents are written
+    p : int; number of the panel
+    streams, block : int; number of streams, and rows of a stream
+    """
     layer, width, net = network.layers[0], panel_width(workspace.jets), workspace.net_tangents
     weights = panel_at(weights_of(layer, network.weights), p).start
     start = panel_at(Matrix(net, 0, streams * block), p).start
@@ -73,10 +98,19 @@ def _input_tangents(network, workspace, p, streams, block):
 
 @njit
 def expand(network, workspace, x, first, rows, block):
-    """Activations, jets and tangents of all layers, for a block of `rows` rows of `x`."""
+    """Compute the activations, jets and tangents of all layers for a block of rows.
+
+    Parameters
+    ----------
+    network : Network
+    workspace : TaylorWorkspace, written
+    x : (N, n_in) array, row-major
+    first, rows : int; the block is x[first : first + rows]
+    block : int; rows of a stream, `rows` rounded up to whole tiles
+    """
     activations, jets, net, tangents = workspace.activations, workspace.jets, workspace.net_tangents, workspace.tangents
     operands, streams = operands_of(network, activations, jets), 2 * network.layers[0].n_in
-    count, tall = block * panel_width(jets), streams * block
+    length, tall = block * panel_width(jets), streams * block
     pack_rows(activations, x, IN_ORDER, first, rows, block)
     for l in range(len(network.layers)):
         layer = network.layers[l]
@@ -85,18 +119,18 @@ def expand(network, workspace, x, first, rows, block):
             before = deltas_of(network.layers[l - 1], tangents, tall)
             product(net_tangents, before, weights_of(layer, operands.weights), layer.n_out, layer.n_in, tall)
         for p in range(panels_of(layer.n_out, jets)):
-            z = panel_at(deltas_of(layer, jets, 4 * block), p)
+            jet = panel_at(deltas_of(layer, jets, 4 * block), p)
             w = panel_at(weights_of(layer, operands.weights), p)
             biases = panel_at(biases_of(layer, network.weights), p)
-            net_input_panel(z, a, w, 0, layer.n_in, layer.n_in, rows, z, biases)
+            net_input_panel(jet, a, w, 0, layer.n_in, layer.n_in, rows, jet, biases)
             if l == 0:
                 _input_tangents(network, workspace, p, streams, block)
             if layer.jets:
-                call_jets(layer.jets, jets, z.start, count)
-                _activate(workspace, z.start, panel_at(net_tangents, p).start, streams, count)
+                call_jets(layer.jets, jets, jet.start, length)
+                _activate(workspace, jet.start, panel_at(net_tangents, p).start, streams, length)
             values = panel_at(outputs_of(layer, activations, block), p).start
-            for i in range(count):
-                activations[values + i] = jets[z.start + i]
+            for i in range(length):
+                activations[values + i] = jets[jet.start + i]
     if network.softmax:
         layer = output_layer(network)
         softmax(activations[outputs_of(layer, activations, block).start :], rows, layer.n_out, block)
@@ -104,21 +138,30 @@ def expand(network, workspace, x, first, rows, block):
 
 
 @njit
-def unpack_streams(target, first, streams, stream, rows, block):
-    """target[first + s, k, i] = column k of row s of stream `stream` + i; `streams` is a Matrix."""
+def unpack_streams(target, first, tangents, stream, rows, block):
+    """Copy streams to a caller's array: target[first + s, k, i] = row s, column k, of stream number `stream` + i.
+
+    Parameters
+    ----------
+    target : (N, n_out, n_in) array; rows first..first + rows are written
+    first : int
+    tangents : Matrix of streams
+    stream : int; number of the stream for input 0
+    rows, block : int; rows to copy of each stream, and rows of a stream
+    """
     for i in range(target.shape[2]):
         for k in range(target.shape[1]):
             for s in range(rows):
-                target[first + s, k, i] = streams.numbers[element(streams, (stream + i) * block + s, k)]
+                target[first + s, k, i] = tangents.numbers[element(tangents, (stream + i) * block + s, k)]
 
 
 @njit
 def taylor_rows(outputs, firsts, seconds, network, workspace, x):
-    """Outputs, and their first and unmixed second derivatives with respect to each input, for all rows of `x`.
+    """Compute the outputs for all rows of `x`, and their first and unmixed second derivatives by each input.
 
     Parameters
     ----------
-    outputs : (N, n_out) array, written
+    outputs : (N, n_out) array, row-major, written
     firsts, seconds : (N, n_out, n_in) arrays, written; da_k/dx_i and d²a_k/dx_i²
     network : Network
     workspace : TaylorWorkspace
@@ -127,7 +170,7 @@ def taylor_rows(outputs, firsts, seconds, network, workspace, x):
     layer, n_in = output_layer(network), network.layers[0].n_in
     for first in range(0, len(x), workspace.block):
         rows = min(workspace.block, len(x) - first)
-        block = padded(rows, ROWS)  # a last block of fewer rows is no more work than these
+        block = padded(rows, ROWS)  # streams of the last block are only as long as its rows need
         expand(network, workspace, x, first, rows, block)
         tangents = deltas_of(layer, workspace.tangents, 2 * n_in * block)
         values = outputs_of(layer, workspace.activations, block).start

@@ -1,12 +1,18 @@
-"""Reverse mode over Taylor mode: the parameter gradient of what is made of values, first and second derivatives.
+"""Reverse mode over Taylor mode: parameter gradients of a function E of outputs and their first and second derivatives.
 
-With bars for dE/d..., an activation takes the adjoints of a, p and q (see `taylor`) back to those of z, zp and zq:
+For example, E may be the squared residual of a differential equation that the network is to solve.
+
+Words and letters are those of `taylor`. The *adjoint* of a number v is dE/dv, written bar v. An activation function
+takes the adjoints of a, p and q back to those of z, zp and zq:
 
     bar zq = g' bar q,    bar zp = g' bar p + 2 g'' zp bar q,
     bar z = g' bar a + sum_i (g'' (zp bar p + zq bar q) + g''' zp² bar q).
 
-The weights then take them on to the layer before like error signals, and all of them multiply that layer's a, p and q
-in the gradient. Adjoints take the place of what they belong to: bar z that of a, bar zp and bar zq that of zp and zq.
+The transposed weights take these back to the layer before, as they do error signals. The gradient of the weights is
+aᵀ (bar z) + pᵀ (bar zp) + qᵀ (bar zq) with a, p and q of the layer before.
+
+The memory of the forward pass is used again. While a layer is worked on, `activations` holds its bar a, then bar z;
+`tangents` its bar p and bar q; `net_tangents` its zp and zq, then bar zp and bar zq. Layers before it are unchanged.
 """
 
 from ..jit import inlined, njit
@@ -22,39 +28,65 @@ from .taylor_softmax import softmax_taylor_back
 
 
 @inlined
-def _activate_back(workspace, a, z, t, streams, count):
-    """The adjoints of z, zp and zq of one panel, from those of a, p and q; `count` numbers in a stream."""
+def _activate_back(workspace, value_start, jet, tangent_start, streams, length):
+    """Compute the adjoints of z, zp and zq of one panel from those of a, p and q, by the formulas above.
+
+    Parameters
+    ----------
+    workspace : TaylorWorkspace; bar a is replaced by bar z, zp and zq by their adjoints
+    value_start, jet, tangent_start : int; offsets of the panel in activations, jets, and tangents (net tangents alike)
+    streams, length : int; number of streams, and elements of one stream in a panel
+    """
     activations, jets, width = workspace.activations, workspace.jets, panel_width(workspace.jets)
     net, tangents = workspace.net_tangents, workspace.tangents
-    for s in range(0, count, TILE * width):
-        slope, curvature = load(jets, z + count + s, width, TILE), load(jets, z + 2 * count + s, width, TILE)
-        third = load(jets, z + 3 * count + s, width, TILE)
-        sums = multiply(slope, load(activations, a + s, width, TILE))
-        for first in range(t + s, t + s + streams // 2 * count, count):
-            second = first + streams // 2 * count
-            zp, zq = load(net, first, width, TILE), load(net, second, width, TILE)
-            p, q = load(tangents, first, width, TILE), load(tangents, second, width, TILE)
-            bent = multiply(zp, q)
-            sums = multiply_add(curvature, multiply_add(zq, q, multiply(zp, p)), sums)
-            sums = multiply_add(multiply(third, zp), bent, sums)
-            store(multiply_add(curvature, add(bent, bent), multiply(slope, p)), net, first, width)
-            store(multiply(slope, q), net, second, width)
-        store(sums, activations, a + s, width)
+    for i in range(0, length, TILE * width):
+        slope, curvature = load(jets, jet + length + i, width, TILE), load(jets, jet + 2 * length + i, width, TILE)
+        third = load(jets, jet + 3 * length + i, width, TILE)
+        sums = multiply(slope, load(activations, value_start + i, width, TILE))
+        for p_at in range(tangent_start + i, tangent_start + i + streams // 2 * length, length):
+            q_at = p_at + streams // 2 * length
+            zp, zq = load(net, p_at, width, TILE), load(net, q_at, width, TILE)
+            p_bar, q_bar = load(tangents, p_at, width, TILE), load(tangents, q_at, width, TILE)
+            zp_q_bar = multiply(zp, q_bar)
+            sums = multiply_add(curvature, multiply_add(zq, q_bar, multiply(zp, p_bar)), sums)
+            sums = multiply_add(multiply(third, zp), zp_q_bar, sums)
+            store(multiply_add(curvature, add(zp_q_bar, zp_q_bar), multiply(slope, p_bar)), net, p_at, width)
+            store(multiply(slope, q_bar), net, q_at, width)
+        store(sums, activations, value_start + i, width)
 
 
 @njit
-def pack_streams(streams, stream, source, first, rows, columns, block):
-    """Column k of row s of stream `stream` + i of a Matrix = source[first + s, k, i]; zeros as padding."""
+def pack_streams(adjoints, stream, source, first, rows, columns, block):
+    """Copy a caller's array to streams: row s, column k, of stream number `stream` + i = source[first + s, k, i].
+
+    Parameters
+    ----------
+    adjoints : Matrix of streams, written, with zeros as padding
+    stream : int; number of the stream for input 0
+    source : (N, columns, n_in) array
+    first, rows : int; source[first : first + rows] is copied
+    columns : int; outputs
+    block : int; rows of a stream
+    """
     for i in range(source.shape[2]):
-        for k in range(padded(columns, panel_width(streams.numbers))):
+        for k in range(padded(columns, panel_width(adjoints.numbers))):
             for s in range(block):
                 value = source[first + s, k, i] if s < rows and k < columns else 0
-                streams.numbers[element(streams, (stream + i) * block + s, k)] = value
+                adjoints.numbers[element(adjoints, (stream + i) * block + s, k)] = value
 
 
 @njit
 def _add_layer(gradient, network, workspace, l, block, fresh):
-    """The gradient of one layer's parameters: of the values, then of all streams."""
+    """Compute the gradient of the parameters of layer `l` over a block whose adjoints are in the workspace.
+
+    Parameters
+    ----------
+    gradient : 1-D array packed like network.weights, written or added to
+    network : Network
+    workspace : TaylorWorkspace
+    l, block : int; the layer, counted from 0, and rows of a stream
+    fresh : bool; whether to overwrite the gradient rather than add to it
+    """
     layer, n_in, tall = network.layers[l], network.layers[l].n_in, 2 * network.layers[0].n_in * block
     operands = operands_of(network, workspace.activations, workspace.activations)
     a, signals = inputs_of(layer, operands.activations, block), outputs_of(layer, operands.deltas, block)
@@ -67,7 +99,7 @@ def _add_layer(gradient, network, workspace, l, block, fresh):
         if l > 0:
             before = deltas_of(network.layers[l - 1], workspace.tangents, tall)
             weight_gradient(weights, before, streams, 0, n_in, tall, False)
-        else:  # p of input i is 1 in its own stream, everything else 0
+        else:  # among the p and q of the inputs, only dx_i/dx_i = 1 is not 0: row i of the gradient sums its stream
             for i in range(n_in):
                 stream = Matrix(streams.numbers, row_at(streams, i * block), tall)
                 bias_gradient(gradient, row_at(weights, i), stream, block, False)
@@ -75,41 +107,41 @@ def _add_layer(gradient, network, workspace, l, block, fresh):
 
 @njit
 def taylor_gradient_rows(gradient, network, workspace, x, output_gradients, first_gradients, second_gradients, fresh):
-    """The gradient with respect to all parameters of what depends on outputs and their derivatives, as `taylor_rows`.
+    """Compute the gradient, with respect to all parameters, of a function E of what `taylor.taylor_rows` computes.
 
     Parameters
     ----------
-    gradient : 1-D array packed like network.weights; written if `fresh`, else added to
-    network : Network; made for derivatives with respect to the inputs
+    gradient : 1-D array packed like network.weights, written or added to; summed over all rows of `x`
+    network : Network; with the transposed weights of all layers but the first
     workspace : TaylorWorkspace
     x : (N, n_in) array, row-major, of the network's dtype
-    output_gradients : (N, n_out) array likewise; dE/da
+    output_gradients : (N, n_out) array, row-major, of the network's dtype; dE/da
     first_gradients, second_gradients : (N, n_out, n_in) arrays; dE/d(da/dx_i) and dE/d(d²a/dx_i²)
-    fresh : bool
+    fresh : bool; whether to overwrite the gradient rather than add to it
     """
     activations, net, tangents = workspace.activations, workspace.net_tangents, workspace.tangents
-    last, n_in = output_layer(network), network.layers[0].n_in
+    output, n_in = output_layer(network), network.layers[0].n_in
     for first in range(0, len(x), workspace.block):
         rows = min(workspace.block, len(x) - first)
         block = padded(rows, ROWS)
-        tall, count = 2 * n_in * block, block * panel_width(x)
+        tall, length = 2 * n_in * block, block * panel_width(x)
         expand(network, workspace, x, first, rows, block)
         if network.softmax:
             gradients = first_gradients, second_gradients
             softmax_taylor_back(network, workspace, output_gradients, gradients, first, rows, block)
         else:
-            streams = deltas_of(last, tangents, tall)
-            values = outputs_of(last, activations, block).start
+            streams = deltas_of(output, tangents, tall)
+            values = outputs_of(output, activations, block).start
             pack_rows(activations[values:], output_gradients, IN_ORDER, first, rows, block)
-            pack_streams(streams, 0, first_gradients, first, rows, last.n_out, block)
-            pack_streams(streams, n_in, second_gradients, first, rows, last.n_out, block)
+            pack_streams(streams, 0, first_gradients, first, rows, output.n_out, block)
+            pack_streams(streams, n_in, second_gradients, first, rows, output.n_out, block)
         for l in range(len(network.layers) - 1, -1, -1):
             layer = network.layers[l]
             values, adjoints = outputs_of(layer, activations, block), deltas_of(layer, net, tall)
             for p in range(panels_of(layer.n_out, x) if layer.jets else 0):
-                z = panel_at(deltas_of(layer, workspace.jets, 4 * block), p).start
-                a, t = panel_at(values, p).start, panel_at(adjoints, p).start
-                _activate_back(workspace, a, z, t, 2 * n_in, count)
+                jet = panel_at(deltas_of(layer, workspace.jets, 4 * block), p).start
+                value_start, tangent_start = panel_at(values, p).start, panel_at(adjoints, p).start
+                _activate_back(workspace, value_start, jet, tangent_start, 2 * n_in, length)
             _add_layer(gradient, network, workspace, l, block, fresh and first == 0)
             if l > 0:
                 w, before = transposed_of(layer, network.transposed), network.layers[l - 1]
