@@ -15,12 +15,12 @@ class Optimizer:
     ----------
     name : str
         By which the kernels know it.
-    learning_rate : float
-        What the command line takes unless it is told: more where steps are not scaled by those before.
+    suggested_rate : float
+        Learning rate that the command line takes unless it is told another.
     """
 
     name: ClassVar[str]
-    learning_rate: ClassVar[float] = 2e-3
+    suggested_rate: ClassVar[float] = 2e-3
 
     @property
     def kind(self):
@@ -33,7 +33,7 @@ class SGD(Optimizer):
     """Plain gradient descent."""
 
     name: ClassVar[str] = "sgd"
-    learning_rate: ClassVar[float] = 0.1
+    suggested_rate: ClassVar[float] = 0.1
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Momentum(Optimizer):
     rate_in_velocity: bool = False
 
     name: ClassVar[str] = "momentum"
-    learning_rate: ClassVar[float] = 0.02
+    suggested_rate: ClassVar[float] = 0.02
 
     def __post_init__(self):
         checks.number("momentum", self.momentum, 0, 1, closed_end=True)

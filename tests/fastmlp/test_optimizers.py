@@ -134,6 +134,30 @@ def test_a_second_fit_goes_on_where_the_first_one_stopped():
     assert whole[0].params.tobytes() == parts[0].params.tobytes()
 
 
+@pytest.mark.parametrize("optimizer", RATES)
+def test_another_trainer_goes_on_from_the_state_of_an_optimizer(optimizer):
+    (whole, x, y), (other, *_) = problem(), problem()
+    trainer = Trainer(whole, optimizer=optimizer, batch_size=10, shuffle=False)
+    trainer.fit(x, y, 2, progress=False)
+    other.params[:] = whole.params
+    heir = Trainer(other, optimizer=optimizer, batch_size=10, shuffle=False)
+    heir.optimizer_state = trainer.optimizer_state
+    for each in (trainer, heir):
+        each.fit(x, y, 2, progress=False)
+    assert whole.params.tobytes() == other.params.tobytes()
+
+
+@pytest.mark.parametrize("optimizer", RATES)
+def test_any_number_of_threads_makes_the_same_updates(optimizer):
+    params = []
+    for threads in (1, None):
+        net, x, y = problem("float32")
+        trainer = Trainer(net, optimizer=optimizer, batch_size=1500, shuffle=False, threads=threads)
+        trainer.fit(np.tile(x, (60, 1)), np.tile(y, 60), 2, progress=False)
+        params.append(net.params.tobytes())
+    assert params[0] == params[1]
+
+
 def test_steps_on_batches_are_an_epoch_of_fit():
     fitted, stepped = [problem() for _ in range(2)]
     history = Trainer(fitted[0], batch_size=10, shuffle=False).fit(*fitted[1:], 1, progress=False)
