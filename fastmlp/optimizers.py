@@ -99,7 +99,29 @@ class AdamW(Adam):
         checks.number("weight_decay", self.weight_decay)
 
 
-OPTIMIZERS = {kind.name: kind for kind in (SGD, Momentum, Nesterov, Adam, AdamW)}
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """Steps scaled by a running mean of the squared gradient, of which an update keeps the share `decay` (Hinton 2012).
+
+    Without momentum and centering, as PyTorch's by default: epsilon is added to the root of the mean.
+    """
+
+    decay: float = 0.99
+    epsilon: float = 1e-8
+
+    name: ClassVar[str] = "rmsprop"
+
+    def __post_init__(self):
+        checks.number("decay", self.decay, 0, 1)
+        checks.number("epsilon", self.epsilon, 0, open_start=True)
+
+    @property
+    def beta2(self):
+        """What the kernels call `decay`."""
+        return self.decay
+
+
+OPTIMIZERS = {kind.name: kind for kind in (SGD, Momentum, Nesterov, Adam, AdamW, RMSprop)}
 
 
 def resolve(optimizer):

@@ -259,6 +259,9 @@ def change(optimizer, state, w, g, step, l2, decays):
     if optimizer.kind in ("momentum", "nesterov"):
         state[0] = momentum * state[0] + g
         return -rate * (state[0] if optimizer.kind == "momentum" else g + momentum * state[0])
+    if optimizer.kind == "rmsprop":
+        state[1] = beta2 * state[1] + (1 - beta2) * g**2
+        return -rate * g / (np.sqrt(state[1]) + optimizer.epsilon)
     state[0] = momentum * state[0] + (1 - momentum) * g
     state[1] = beta2 * state[1] + (1 - beta2) * g**2
     first, second = state[0] / (1 - momentum**step), state[1] / (1 - beta2**step)

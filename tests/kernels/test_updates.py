@@ -23,6 +23,7 @@ MOMENTS = {
     "nesterov": (True, False),
     "adam": (True, True),
     "adamw": (True, True),
+    "rmsprop": (False, True),
 }
 SETTINGS = {
     "plain": {},
