@@ -121,7 +121,20 @@ class RMSprop(Optimizer):
         return self.decay
 
 
-OPTIMIZERS = {kind.name: kind for kind in (SGD, Momentum, Nesterov, Adam, AdamW, RMSprop)}
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Steps scaled by the sum of the squared gradients of all updates so far (Duchi, Hazan & Singer 2011)."""
+
+    epsilon: float = 1e-10
+
+    name: ClassVar[str] = "adagrad"
+    suggested_rate: ClassVar[float] = 0.02
+
+    def __post_init__(self):
+        checks.number("epsilon", self.epsilon, 0, open_start=True)
+
+
+OPTIMIZERS = {kind.name: kind for kind in (SGD, Momentum, Nesterov, Adam, AdamW, RMSprop, Adagrad)}
 
 
 def resolve(optimizer):

@@ -262,6 +262,9 @@ def change(optimizer, state, w, g, step, l2, decays):
     if optimizer.kind == "rmsprop":
         state[1] = beta2 * state[1] + (1 - beta2) * g**2
         return -rate * g / (np.sqrt(state[1]) + optimizer.epsilon)
+    if optimizer.kind == "adagrad":
+        state[1] = state[1] + g**2
+        return -rate * g / (np.sqrt(state[1]) + optimizer.epsilon)
     state[0] = momentum * state[0] + (1 - momentum) * g
     state[1] = beta2 * state[1] + (1 - beta2) * g**2
     first, second = state[0] / (1 - momentum**step), state[1] / (1 - beta2**step)

@@ -10,7 +10,7 @@ from fastmlp_kernels.functions import updates
 from fastmlp import MLP, SGD, Adam, AdamW, Momentum, Nesterov, Trainer, optimizers
 from tests import reference
 
-RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adam": 0.01, "adamw": 0.01, "rmsprop": 0.01}
+RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adam": 0.01, "adamw": 0.01, "rmsprop": 0.01, "adagrad": 0.05}
 ROWS, SIZES, EPOCHS = 53, [7, 19, 5, 3], 4
 
 
@@ -120,7 +120,10 @@ def test_a_limit_that_is_not_reached_changes_no_bit():
 
 @pytest.mark.parametrize(
     "optimizer",
-    [Momentum(0.5), Nesterov(0.3), Adam(0.8, 0.9, 1e-3), AdamW(0.7, 0.95, 1e-6, 0.2), optimizers.RMSprop(0.9, 1e-3)],
+    [
+        *(Momentum(0.5), Nesterov(0.3), Adam(0.8, 0.9, 1e-3), AdamW(0.7, 0.95, 1e-6, 0.2)),
+        *(optimizers.RMSprop(0.9, 1e-3), optimizers.Adagrad(0.1)),
+    ],
     ids=repr,
 )
 def test_settings_of_optimizers_take_effect(optimizer):
@@ -204,6 +207,7 @@ def test_names_stand_for_optimizers_with_their_default_settings(name):
         (lambda: AdamW(beta1=2), "beta1"),
         (lambda: optimizers.RMSprop(1.0), "decay"),
         (lambda: optimizers.RMSprop(epsilon=0), "epsilon"),
+        (lambda: optimizers.Adagrad(-1.0), "epsilon"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, argument):

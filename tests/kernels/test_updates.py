@@ -24,6 +24,7 @@ MOMENTS = {
     "adam": (True, True),
     "adamw": (True, True),
     "rmsprop": (False, True),
+    "adagrad": (False, True),
 }
 SETTINGS = {
     "plain": {},

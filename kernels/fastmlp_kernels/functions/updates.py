@@ -133,6 +133,16 @@ def _rmsprop(w, first, second, gradient, optimizer, step, scale, l2, decays):
         w[i] -= rate * g / (math.sqrt(second[i]) + epsilon)
 
 
+@inlined
+def _adagrad(w, first, second, gradient, optimizer, step, scale, l2, decays):
+    """Adagrad: gradients over the root of the sum of their squares (J. Duchi, E. Hazan, Y. Singer 2011)."""
+    rate, epsilon = w.dtype.type(optimizer.learning_rate), w.dtype.type(optimizer.epsilon)
+    for i in range(len(w)):
+        g = scale * gradient[i] + l2 * w[i]
+        second[i] += g * g
+        w[i] -= rate * g / (math.sqrt(second[i]) + epsilon)
+
+
 class Rule(NamedTuple):
     """An optimizer as a loop over weights, and what is to be known of it.
 
@@ -166,11 +176,12 @@ RULES = {
         settings={"momentum": 0.9, "beta2": 0.999, "epsilon": 1e-8, "epsilon_hat": False, "weight_decay": 0.01},
     ),
     "rmsprop": Rule(_rmsprop, second=True, settings={"beta2": 0.99, "epsilon": 1e-8}),
+    "adagrad": Rule(_adagrad, second=True, settings={"epsilon": 1e-10}),
 }
 # The kinds by which compiled code knows the rules, each also known by its name in capitals.
 KINDS = {name: kind for kind, name in enumerate(RULES, 1)}
 NONE = 0
-SGD, MOMENTUM, NESTEROV, ADAM, ADAMW, RMSPROP = KINDS.values()
+SGD, MOMENTUM, NESTEROV, ADAM, ADAMW, RMSPROP, ADAGRAD = KINDS.values()
 NO_UPDATE = Optimizer(NONE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, False, False, False)
 
 # By kind: whether it keeps a first and a second moment.
