@@ -57,6 +57,13 @@ class Quantile(Loss):
 
 
 @dataclass(frozen=True)
+class LogCosh(Loss):
+    """log cosh(a - y): half the squared error of small errors, the absolute error less log 2 of large ones."""
+
+    name: ClassVar[str] = "log_cosh"
+
+
+@dataclass(frozen=True)
 class Poisson(Loss):
     """Half the deviance of a Poisson distribution, y log(y / a) - y + a, for "exp" outputs and targets from 0 on."""
 
@@ -113,6 +120,7 @@ LOSSES = {
         AbsoluteError,
         Huber,
         Quantile,
+        LogCosh,
         Poisson,
         CrossEntropy,
         BinaryCrossEntropy,

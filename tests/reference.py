@@ -106,6 +106,7 @@ LOSSES = {
         lambda a, y, q=0.5: np.maximum(q * (y - a), (q - 1) * (y - a)).sum(axis=1),
         lambda a, y, q=0.5: (a > y) - q,
     ),
+    "log_cosh": (lambda a, y: (np.logaddexp(a - y, y - a) - math.log(2)).sum(axis=1), lambda a, y: np.tanh(a - y)),
     "poisson": (lambda a, y: (xlogx(y) - y * np.log(a) - y + a).sum(axis=1), lambda a, y: 1 - y / a),
     "cross_entropy": (lambda a, y: -(y * np.log(a)).sum(axis=1), lambda a, y: -y / a),
     "binary_cross_entropy": (

@@ -16,7 +16,7 @@ from tests.kernels import own
 
 # name: value and derivative; the value in NumPy, of the errors a - y
 LOSSES = {
-    "log_cosh": (own.log_cosh_value, own.log_cosh_slope, lambda e: np.log(np.cosh(e))),
+    "smooth": (own.log_cosh_value, own.log_cosh_slope, lambda e: np.log(np.cosh(e))),
     "steady": (own.huber_value, own.huber_slope, lambda e: np.where(abs(e) < 1, e * e / 2, abs(e) - 0.5)),
 }
 

@@ -16,6 +16,7 @@ CASES = [
     (losses.AbsoluteError(), "identity"),
     (losses.Huber(0.4), "identity"),
     (losses.Quantile(0.9), "tanh"),
+    (losses.LogCosh(), "tanh"),
     (losses.Poisson(), "exp"),
     (losses.CrossEntropy(label_smoothing=0.2), "softmax"),
     (losses.BinaryCrossEntropy(label_smoothing=0.2), "sigmoid"),

@@ -1,5 +1,8 @@
 """Losses and output error signals, against the reference and at the limits."""
 
+import math
+
+import mpmath
 import numpy as np
 import pytest
 from fastmlp_kernels.panelwise.losses import LOSSES, loss
@@ -123,6 +126,19 @@ def test_squared_error_of_a_certain_softmax(guarded, dtype):
     run = Run(guarded, ("squared_error", "softmax"), z, y)
     assert run.loss == 1
     np.testing.assert_array_equal(run.delta(), np.zeros((1, 3)))
+
+
+@DTYPES
+def test_log_cosh_neither_overflows_nor_cancels(guarded, dtype):
+    errors = np.concatenate([10.0 ** np.arange(-15, 4.5, 0.5), np.linspace(0.3, 1.5, 50), [1e18, 1e30]]).astype(dtype)
+    z, limit = np.zeros((1, 1), dtype), 10 * np.finfo(dtype).eps
+    for error in errors:
+        with mpmath.workprec(200):
+            exact = mpmath.log(mpmath.cosh(mpmath.mpf(float(error)))) if error < 1e5 else float(error) - math.log(2)
+        for y in (error, -error):
+            run = Run(guarded, ("log_cosh", "elementwise"), z, np.full((1, 1), y))
+            assert abs(run.loss / float(exact) - 1) <= limit
+            assert abs(run.delta()[0, 0] + np.tanh(float(y))) <= limit * abs(np.tanh(float(y)))
 
 
 @pytest.mark.parametrize("key", [key for key in LOSSES if LOSSES[key].from_net_inputs], ids="-".join)

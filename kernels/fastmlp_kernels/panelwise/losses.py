@@ -13,6 +13,7 @@ of the slope. It has no branches, so that the loop over it becomes vector code (
 softmax outputs have loops of their own (see `softmax_losses`).
 """
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from numba.np.numpy_support import from_dtype
 
 from ..calls import address, as_array
 from ..functions.scalar import like
-from ..functions.vectormath import clip, exp, log, log1p
+from ..functions.vectormath import clip, exp, expm1, log, log1p
 from ..jit import inlined, njit, specialise
 from ..layout.panels import padded
 from ..tile.operations import load, multiply_add, spread, store, width
@@ -53,6 +54,22 @@ def _quantile(a, slope, y, parameter):
     error, zero, q = a - y, like(0.0, a), like(parameter, a)
     gradient = like(1.0, a) - q if error > zero else (-q if error < zero else zero)
     return a, gradient * error, gradient * slope
+
+
+@inlined
+def _log_cosh(a, slope, y, parameter):
+    """E = log cosh(a - y), to 10 epsilon, whose derivative is tanh(a - y).
+
+    With e = |a - y| it is -log(1 - tanh(e)^2) / 2 up to 1/2, and from there on e + log(1 + exp(-2 e)) - log 2: neither
+    cancels there, nor overflows.
+    """
+    one, error = like(1.0, a), a - y
+    size = abs(error)
+    decay = expm1(like(-2.0, a) * size)  # less 1
+    gradient = -decay / (like(2.0, a) + decay)
+    near = like(-0.5, a) * log1p(-gradient * gradient)
+    far = size + log1p(one + decay) - like(math.log(2.0), a)
+    return a, near if size < like(0.5, a) else far, np.copysign(gradient, error) * slope
 
 
 @inlined
@@ -127,6 +144,7 @@ LOSSES = {
     ("absolute_error", "elementwise"): LossFunction(output_by_output(_absolute_error), False),
     ("huber", "elementwise"): LossFunction(output_by_output(_huber), False, setting="delta", parameter=1.0),
     ("quantile", "elementwise"): LossFunction(output_by_output(_quantile), False, setting="q", parameter=0.5),
+    ("log_cosh", "elementwise"): LossFunction(output_by_output(_log_cosh), False),
     ("poisson", "exp"): LossFunction(output_by_output(_poisson), True, targets="counts", canonical=True),
     ("cross_entropy", "softmax"): LossFunction(cross_entropy, True, targets="classes", canonical=True),
     ("binary_cross_entropy", "sigmoid"): LossFunction(
