@@ -90,6 +90,15 @@ def focal(a, y, gamma=2.0):
     return -y * b**gamma * np.log(a), y * b**gamma * (gamma * np.log(a) / b - 1 / a)
 
 
+def gaussian(a, y):
+    """Terms of the negative log-likelihood with means a[:, :m] and log variances a[:, m:], and derivatives by a."""
+    mean, s = np.split(a, 2, axis=1)
+    inverse = np.exp(-np.maximum(s, -32))
+    precision = inverse * (1 + np.maximum(-32 - s, 0))  # below -32, the tangent
+    squares = (y - mean) ** 2
+    return (s + squares * precision) / 2, np.hstack([(mean - y) * precision, (1 - squares * inverse) / 2])
+
+
 def xlogx(x):
     return x * np.log(np.where(x > 0, x, 1))
 
@@ -107,6 +116,7 @@ LOSSES = {
         lambda a, y, q=0.5: (a > y) - q,
     ),
     "log_cosh": (lambda a, y: (np.logaddexp(a - y, y - a) - math.log(2)).sum(axis=1), lambda a, y: np.tanh(a - y)),
+    "gaussian_nll": (lambda a, y: gaussian(a, y)[0].sum(axis=1), lambda a, y: gaussian(a, y)[1]),
     "poisson": (lambda a, y: (xlogx(y) - y * np.log(a) - y + a).sum(axis=1), lambda a, y: 1 - y / a),
     "cross_entropy": (lambda a, y: -(y * np.log(a)).sum(axis=1), lambda a, y: -y / a),
     "binary_cross_entropy": (
