@@ -28,6 +28,15 @@ def softmax(z):
     return e / e.sum(axis=1, keepdims=True)
 
 
+def tanh_of_softplus(z):
+    return np.tanh(np.logaddexp(0, z))
+
+
+def tanh_of_softplus_1(z):
+    """Its derivative."""
+    return (1 - tanh_of_softplus(z) ** 2) * sigmoid(z)
+
+
 # name: g(z), g'(z)
 ACTIVATIONS = {
     "identity": (lambda z: z, np.ones_like),
@@ -48,6 +57,7 @@ ACTIVATIONS = {
         lambda z: z * normal(z),
         lambda z: normal(z) + z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
     ),
+    "mish": (lambda z: z * tanh_of_softplus(z), lambda z: tanh_of_softplus(z) + z * tanh_of_softplus_1(z)),
 }
 
 
@@ -59,6 +69,15 @@ def sigmoid_2(z):
 def sigmoid_3(z):
     """Its third."""
     return sigmoid(z) * (1 - sigmoid(z)) * (1 - 6 * sigmoid(z) * (1 - sigmoid(z)))
+
+
+def tanh_of_softplus_2(z):
+    return tanh_of_softplus_1(z) * (1 - sigmoid(z) * (1 + 2 * tanh_of_softplus(z)))
+
+
+def tanh_of_softplus_3(z):
+    s, t, t1 = sigmoid(z), tanh_of_softplus(z), tanh_of_softplus_1(z)
+    return tanh_of_softplus_2(z) * (1 - s * (1 + 2 * t)) - t1 * (s * (1 - s) * (1 + 2 * t) + 2 * s * t1)
 
 
 # name: g''(z), g'''(z)
@@ -79,6 +98,10 @@ CURVATURES = {
     "gelu": (
         lambda z: (2 - z * z) * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
         lambda z: z * (z * z - 4) * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
+    ),
+    "mish": (
+        lambda z: 2 * tanh_of_softplus_1(z) + z * tanh_of_softplus_2(z),
+        lambda z: 3 * tanh_of_softplus_2(z) + z * tanh_of_softplus_3(z),
     ),
     **dict.fromkeys(("identity", "threshold", "relu", "leaky_relu"), (np.zeros_like, np.zeros_like)),
 }

@@ -27,6 +27,10 @@ def logistic(z):
     return 1 / (1 + mpmath.exp(-z))
 
 
+def tanh_of_softplus(z):
+    return mpmath.tanh(mpmath.log1p(mpmath.exp(z)))
+
+
 # name: value, slope
 REFERENCE = {
     "identity": (lambda z: z, lambda z: 1),
@@ -44,6 +48,10 @@ REFERENCE = {
     "softplus": (lambda z: mpmath.log1p(mpmath.exp(z)), logistic),
     "silu": (lambda z: z * logistic(z), lambda z: logistic(z) * (1 + z * (1 - logistic(z)))),
     "gelu": (lambda z: z * mpmath.ncdf(z), lambda z: mpmath.ncdf(z) + z * mpmath.npdf(z)),
+    "mish": (
+        lambda z: z * tanh_of_softplus(z),
+        lambda z: tanh_of_softplus(z) + z * (1 - tanh_of_softplus(z) ** 2) * logistic(z),
+    ),
 }
 
 # name: value and slope far below 0; value (None: z itself) and slope far above
@@ -56,6 +64,7 @@ LIMITS = {
     "softplus": (0, 0, None, 1),
     "silu": (0, 0, None, 1),
     "gelu": (0, 0, None, 1),
+    "mish": (0, 0, None, 1),
 }
 
 
@@ -98,7 +107,7 @@ def test_value_and_slope_are_right_to_three_epsilon(name, dtype, which):
     assert max(errors) <= 3 * np.finfo(dtype).eps
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "tanh", "elu", "selu", "softplus", "silu"])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "elu", "selu", "softplus", "silu", "mish"])
 @DTYPES
 def test_small_values_keep_their_digits(name, dtype):
     z = arguments(dtype)

@@ -24,6 +24,7 @@ ACTIVATIONS = {
     "softplus": functional.softplus,
     "silu": functional.silu,
     "gelu": functional.gelu,
+    "mish": functional.mish,
     "softmax": lambda z: torch.softmax(z, 1),
 }
 

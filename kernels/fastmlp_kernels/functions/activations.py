@@ -202,6 +202,40 @@ def gelu_curvature(z):
     return density * fma(-near, near, like(2.0, z)), density * near * fma(near, near, like(-4.0, z))
 
 
+@njit
+def _tanh_of_softplus(z):
+    """The pair (t, t') of t = tanh(log(1 + eᶻ)), ratios of polynomials of exp(-|z|), which can not overflow."""
+    one, two, off = like(1.0, z), like(2.0, z), z < like(0.0, z)
+    e = _exp(-abs(z))
+    square = e * e
+    above = fma(two, e, square if off else one)
+    inverse = one / fma(two, one if off else square, above)
+    return above * inverse, like(4.0, z) * (one + e) * (e if off else square) * inverse * inverse
+
+
+@njit
+def mish(z):
+    """z·tanh(softplus(z)) (D. Misra 2019)."""
+    far = like(FAR, z)
+    raised = clip(z, -far, like(np.inf, z))  # as in silu
+    t, slope = _tanh_of_softplus(z)
+    return raised * t, fma(clip(z, -far, far), slope, t)
+
+
+@njit
+def mish_curvature(z):
+    """With t = tanh(softplus), the sigmoid s, and k = 1 - s (1 + 2 t): t'' = t' k and t''' = t'' k + t' k'.
+
+    They are 2 t' + z t'' and 3 t'' + z t'''.
+    """
+    far, one, two = like(FAR, z), like(1.0, z), like(2.0, z)
+    near, (t, first), (s, slope) = clip(z, -far, far), _tanh_of_softplus(z), sigmoid(z)
+    k = one - s * fma(two, t, one)
+    second = first * k
+    third = second * k - first * (slope * fma(two, t, one) + two * s * first)
+    return fma(near, second, two * first), fma(near, third, like(3.0, z) * second)
+
+
 class Activation(NamedTuple):
     """An activation as networks know it.
 
@@ -234,4 +268,5 @@ ACTIVATIONS = {
     "softplus": Activation(softplus, "glorot_uniform", curvature=softplus_curvature),
     "silu": Activation(silu, "he_uniform", curvature=silu_curvature),
     "gelu": Activation(gelu, "he_uniform", curvature=gelu_curvature),
+    "mish": Activation(mish, "he_uniform", curvature=mish_curvature),
 }
