@@ -58,6 +58,10 @@ ACTIVATIONS = {
         lambda z: normal(z) + z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
     ),
     "mish": (lambda z: z * tanh_of_softplus(z), lambda z: tanh_of_softplus(z) + z * tanh_of_softplus_1(z)),
+    "hard_swish": (
+        lambda z: z * np.clip(z + 3, 0, 6) / 6,
+        lambda z: np.where(z > 3, 1, np.where(z > -3, z / 3 + 0.5, 0)),
+    ),
 }
 
 
@@ -99,6 +103,7 @@ CURVATURES = {
         lambda z: (2 - z * z) * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
         lambda z: z * (z * z - 4) * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
     ),
+    "hard_swish": (lambda z: ((z > -3) & (z <= 3)) / 3, np.zeros_like),
     "mish": (
         lambda z: 2 * tanh_of_softplus_1(z) + z * tanh_of_softplus_2(z),
         lambda z: 3 * tanh_of_softplus_2(z) + z * tanh_of_softplus_3(z),

@@ -48,6 +48,10 @@ REFERENCE = {
     "softplus": (lambda z: mpmath.log1p(mpmath.exp(z)), logistic),
     "silu": (lambda z: z * logistic(z), lambda z: logistic(z) * (1 + z * (1 - logistic(z)))),
     "gelu": (lambda z: z * mpmath.ncdf(z), lambda z: mpmath.ncdf(z) + z * mpmath.npdf(z)),
+    "hard_swish": (
+        lambda z: z * min(max(z + 3, 0), 6) / 6,
+        lambda z: 1 if z > 3 else (z / 3 + mpmath.mpf(1) / 2 if z > -3 else 0),
+    ),
     "mish": (
         lambda z: z * tanh_of_softplus(z),
         lambda z: tanh_of_softplus(z) + z * (1 - tanh_of_softplus(z) ** 2) * logistic(z),
@@ -65,6 +69,7 @@ LIMITS = {
     "silu": (0, 0, None, 1),
     "gelu": (0, 0, None, 1),
     "mish": (0, 0, None, 1),
+    "hard_swish": (0, 0, None, 1),
 }
 
 
@@ -180,6 +185,13 @@ def test_nan_comes_out_nan(name, dtype):
 def test_slope_at_the_kink_is_that_from_below():
     kinks = {name: evaluate(name, np.zeros(1))[1][0] for name in ("relu", "leaky_relu", "elu", "selu")}
     assert kinks == pytest.approx({"relu": 0, "leaky_relu": 0.01, "elu": 1, "selu": SCALE * ALPHA}, rel=1e-15)
+
+
+@DTYPES
+def test_hard_swish_meets_its_neighbours(dtype):
+    values, slopes = evaluate("hard_swish", np.array([-3, np.nextafter(-3, 0, dtype=dtype), 3, 6], dtype))
+    np.testing.assert_allclose(values, [0, 0, 3, 6], rtol=0, atol=3 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(slopes, [0, -0.5, 1.5, 1], rtol=0, atol=3 * np.finfo(dtype).eps)
 
 
 @NAMES

@@ -25,6 +25,7 @@ ACTIVATIONS = {
     "silu": functional.silu,
     "gelu": functional.gelu,
     "mish": functional.mish,
+    "hard_swish": functional.hardswish,
     "softmax": lambda z: torch.softmax(z, 1),
 }
 

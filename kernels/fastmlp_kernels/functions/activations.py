@@ -236,6 +236,24 @@ def mish_curvature(z):
     return fma(near, second, two * first), fma(near, third, like(3.0, z) * second)
 
 
+@njit
+def hard_swish(z):
+    """z·max(0, min(6, z + 3)) / 6 (A. Howard et al. 2019); at its kinks, -3 and 3, the slope from below."""
+    zero, one, three = like(0.0, z), like(1.0, z), like(3.0, z)
+    gate = clip(z + three, zero, like(6.0, z)) * like(1.0 / 6.0, z)
+    inner = fma(z, like(1.0 / 3.0, z), like(0.5, z))
+    slope = one if z > three else (zero if z <= -three else inner)
+    return clip(z, -three, like(np.inf, z)) * gate, slope  # -3·0 for -inf·0, which is NaN
+
+
+@njit
+def hard_swish_curvature(z):
+    """1/3 from -3 to 3, and 0."""
+    zero, three = like(0.0, z), like(3.0, z)
+    below = like(1.0 / 3.0, z) if z > -three else zero
+    return below if z <= three else zero, zero
+
+
 class Activation(NamedTuple):
     """An activation as networks know it.
 
@@ -269,4 +287,5 @@ ACTIVATIONS = {
     "silu": Activation(silu, "he_uniform", curvature=silu_curvature),
     "gelu": Activation(gelu, "he_uniform", curvature=gelu_curvature),
     "mish": Activation(mish, "he_uniform", curvature=mish_curvature),
+    "hard_swish": Activation(hard_swish, "he_uniform", curvature=hard_swish_curvature),
 }
