@@ -62,6 +62,7 @@ ACTIVATIONS = {
         lambda z: z * np.clip(z + 3, 0, 6) / 6,
         lambda z: np.where(z > 3, 1, np.where(z > -3, z / 3 + 0.5, 0)),
     ),
+    "softsign": (lambda z: z / (1 + abs(z)), lambda z: (1 + abs(z)) ** -2),
 }
 
 
@@ -104,6 +105,7 @@ CURVATURES = {
         lambda z: z * (z * z - 4) * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
     ),
     "hard_swish": (lambda z: ((z > -3) & (z <= 3)) / 3, np.zeros_like),
+    "softsign": (lambda z: np.where(z > 0, -2, 2) * (1 + abs(z)) ** -3, lambda z: 6 * (1 + abs(z)) ** -4),
     "mish": (
         lambda z: 2 * tanh_of_softplus_1(z) + z * tanh_of_softplus_2(z),
         lambda z: 3 * tanh_of_softplus_2(z) + z * tanh_of_softplus_3(z),

@@ -9,7 +9,7 @@ from fastmlp import MLP
 
 TRAINABLE = [name for name, entry in ACTIVATIONS.items() if entry.differentiable and name != "exp"]  # too steep
 # Where a first or second derivative jumps.
-KINKS = {**dict.fromkeys(("relu", "leaky_relu", "elu", "selu"), (0,)), "hard_swish": (-3, 3)}
+KINKS = {**dict.fromkeys(("relu", "leaky_relu", "elu", "selu", "softsign"), (0,)), "hard_swish": (-3, 3)}
 PAIRS = [("squared_error", name) for name in [*TRAINABLE, "softmax"]]
 PAIRS += [("cross_entropy", "softmax"), ("binary_cross_entropy", "sigmoid")]
 NETWORKS = 26  # of each hidden activation: 260 in all, each pair of loss and output activation twice with each

@@ -52,6 +52,7 @@ REFERENCE = {
         lambda z: z * min(max(z + 3, 0), 6) / 6,
         lambda z: 1 if z > 3 else (z / 3 + mpmath.mpf(1) / 2 if z > -3 else 0),
     ),
+    "softsign": (lambda z: z / (1 + abs(z)), lambda z: (1 + abs(z)) ** -2),
     "mish": (
         lambda z: z * tanh_of_softplus(z),
         lambda z: tanh_of_softplus(z) + z * (1 - tanh_of_softplus(z) ** 2) * logistic(z),
@@ -112,7 +113,7 @@ def test_value_and_slope_are_right_to_three_epsilon(name, dtype, which):
     assert max(errors) <= 3 * np.finfo(dtype).eps
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "tanh", "elu", "selu", "softplus", "silu", "mish"])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "elu", "selu", "softplus", "silu", "mish", "softsign"])
 @DTYPES
 def test_small_values_keep_their_digits(name, dtype):
     z = arguments(dtype)
@@ -185,6 +186,13 @@ def test_nan_comes_out_nan(name, dtype):
 def test_slope_at_the_kink_is_that_from_below():
     kinks = {name: evaluate(name, np.zeros(1))[1][0] for name in ("relu", "leaky_relu", "elu", "selu")}
     assert kinks == pytest.approx({"relu": 0, "leaky_relu": 0.01, "elu": 1, "selu": SCALE * ALPHA}, rel=1e-15)
+
+
+@DTYPES
+def test_softsign_reaches_its_limits(dtype):
+    values, slopes = evaluate("softsign", np.array([-INF, -1e38, 1e38, INF], dtype))
+    np.testing.assert_array_equal(values, [-1, -1, 1, 1])
+    assert (slopes <= 1e-30).all()
 
 
 @DTYPES

@@ -26,6 +26,7 @@ ACTIVATIONS = {
     "gelu": functional.gelu,
     "mish": functional.mish,
     "hard_swish": functional.hardswish,
+    "softsign": functional.softsign,
     "softmax": lambda z: torch.softmax(z, 1),
 }
 

@@ -254,6 +254,23 @@ def hard_swish_curvature(z):
     return below if z <= three else zero, zero
 
 
+@njit
+def softsign(z):
+    """z / (1 + |z|), slope 1 / (1 + |z|)² (J. Bergstra, G. Desjardins, P. Lamblin, Y. Bengio 2009)."""
+    limit = like(1e30, z)  # where the value is 1 in either dtype, as at infinity
+    near, one = clip(z, -limit, limit), like(1.0, z)
+    inverse = one / (one + abs(near))
+    return near / (one + abs(near)), inverse * inverse
+
+
+@njit
+def softsign_curvature(z):
+    """With c = 1 / (1 + |z|): -2 c³ above 0 and 2 c³ below, and 6 c⁴."""
+    two, inverse = like(2.0, z), like(1.0, z) / (like(1.0, z) + abs(z))
+    square = inverse * inverse
+    return (-two if z > like(0.0, z) else two) * square * inverse, like(6.0, z) * square * square
+
+
 class Activation(NamedTuple):
     """An activation as networks know it.
 
@@ -288,4 +305,5 @@ ACTIVATIONS = {
     "gelu": Activation(gelu, "he_uniform", curvature=gelu_curvature),
     "mish": Activation(mish, "he_uniform", curvature=mish_curvature),
     "hard_swish": Activation(hard_swish, "he_uniform", curvature=hard_swish_curvature),
+    "softsign": Activation(softsign, "glorot_uniform", curvature=softsign_curvature),
 }
