@@ -1,14 +1,20 @@
-"""Multilayer perceptrons inside compiled code.
+"""Multilayer perceptrons for use inside other compiled code.
 
-The functions named here are for use in any `@njit` function. Those that make arrays do so in Python, too. The others
-are serial, do not allocate or raise, and are reentrant: in a `prange` loop each thread needs a workspace of its own.
-`train`, `evaluate` and `predict` run on Numba's threads and are for callers that are serial; each has a serial twin.
-`register_activation` and `register_loss` are called from Python.
+The public functions are of three kinds:
 
-The modules `vectormath` (elementary functions that vectorise) and `tile` (a matrix of registers, which all products are
-made of) are for kernels of one's own.
+- Preparation, from Python only: `register_activation`, `register_loss`, `activation_code`, `loss`, `network_for`,
+  `most_nonzeros`, `training_workspace`, `prediction_scratch`, and the class `CNetwork`.
+- Making arrays, from Python or from any `@njit` function: `network`, `data`, `optimizer_state`, `packed_gradient`,
+  `progress`, `workspace`, `workspaces`, `taylor_workspace` and `taylor_workspaces`.
+- Working on these arrays, from Python or from any `@njit` function: all others. They are serial, neither allocate nor
+  raise, and are reentrant: in a `prange` loop each thread needs a workspace of its own. Only `train`, `evaluate` and
+  `predict` run on Numba's threads, so their callers must be serial; each has a serial twin, such as `train_serial`.
+  `train` raises a RuntimeError if its workspace was not made by `training_workspace`.
 
-Each folder says in its opening docstring what lives there. Arrows point one way, from right to left:
+The modules `vectormath` (elementary functions that become vector code) and `tile` (small matrices in registers, which
+all matrix products are built from) can be used in kernels of your own.
+
+Each folder is described in its opening docstring. A folder imports only from folders to its left:
 
     tile, functions <- layout <- panelwise <- products <- drivers <- embed
 """
@@ -52,10 +58,10 @@ from .products.first_layer import network_for
 from .tile import engines
 
 Rows = SparseRows
-# The kinds of optimizers: SGD, ADAM, ...
+# Constants for the kinds of optimizers: SGD, ADAM, ...
 _CODES = {name.upper(): kind for name, kind in KINDS.items()}
 globals().update(_CODES)
-# Modules by the names that users import them by.
+# Names under which users import modules that live in folders or under other names.
 compile, cpu = jit, engines
 for _name, _module in {"compile": jit, "cpu": engines, "scalar": scalar, "vectormath": vectormath}.items():
     sys.modules[f"{__name__}.{_name}"] = _module

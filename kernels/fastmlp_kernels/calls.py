@@ -1,11 +1,18 @@
-"""Calls through function pointers: how the one compiled driver reaches any activation and any loss.
+"""Calls through function pointers, by which drivers that are compiled once reach any activation and any loss.
 
-An activation or loss is compiled once for a dtype, as a C function over a stretch of memory, and is known to the
-kernels by its address, an integer in a table. A call covers hundreds of elements, so the indirection costs nothing, and
-a new activation does not compile the drivers anew. Run as plain Python, the address is an index into a list.
+An activation or loss is compiled once per dtype, as a C function over a contiguous range of memory, and the kernels
+know it by its address, an integer. A call covers hundreds of elements, so that the indirection costs nothing, and a new
+activation does not need the drivers to be compiled again. For example, with an array `z` of 100 float64 net inputs,
 
-Drivers reach each thread's part of a training in a like way, which saves compiling (see `drivers.training.prepare`).
-Addresses differ from process to process: machine code that is kept on disk reads them from a table.
+    tanh = address(loop, types.void(types.CPointer(types.float64), types.int64))  # in Python: compiles loop(z, count)
+    call_values(tanh, z, 20, 30)  # in a kernel: loop(pointer to z[20], 30)
+
+The drivers call each thread's part of a training by address too, which saves compiling (see
+`drivers.training.prepare`); these are Numba functions rather than C functions (`kernel_address`, `call_kernel`).
+
+Addresses differ from process to process, so that machine code cached on disk must not contain them: it reads them from
+a table (`address_table`). With the JIT disabled (NUMBA_DISABLE_JIT=1), an address is a position in the list `_kept`,
+counted from 1, and the calls below call that Python function.
 """
 
 from functools import partial
@@ -20,16 +27,24 @@ from numba.extending import intrinsic, models, register_model
 
 from .jit import OPTIONS, _cached
 
-# C memory as an array inside a C function; when run as plain Python, the callers below hand over an array already.
+# as_array(pointer, count): the memory that a C function gets, as an array. It is one already with the JIT disabled.
 as_array = (lambda array, count: array[:count]) if config.DISABLE_JIT else numba.carray
 
-_kept = []  # C functions in use, which must not be collected; when run as plain Python, the functions themselves
+_kept = []  # C functions in use, which must not be garbage-collected; with the JIT disabled, the Python functions
 
 
 def c_function(function, signature, cached=True):
-    """`function` compiled for the Numba `signature`, whose arrays are C pointers: a `numba.cfunc`, which is kept.
+    """Compile a C function, which is never garbage-collected.
 
-    `cached` tells whether its machine code may be kept on disk.
+    Parameters
+    ----------
+    function : Python function
+    signature : Numba signature; arrays are C pointers
+    cached : bool; whether its machine code may be cached on disk
+
+    Returns
+    -------
+    numba.cfunc
     """
     options = {key: OPTIONS[key] for key in ("error_model", "boundscheck")}
     _kept.append(_cached(lambda cache: numba.cfunc(signature, cache=cache and cached, **options)(function)))
@@ -37,7 +52,7 @@ def c_function(function, signature, cached=True):
 
 
 def address(function, signature, cached=True):
-    """The address (a non-zero int) of `function` compiled for the Numba `signature` (see `c_function`)."""
+    """Address of a function compiled by `c_function`, which has the same parameters: an int other than 0."""
     if config.DISABLE_JIT:
         _kept.append(function)
         return len(_kept)
@@ -45,7 +60,11 @@ def address(function, signature, cached=True):
 
 
 def _emit(result, arrays, context, builder, signature, args):
-    """Call address args[0] with `arrays` (array, offset) pairs turned to pointers, then the numbers that follow."""
+    """Write the instructions that call the C function at address args[0].
+
+    The next 2 * `arrays` arguments are pairs (array, offset), each of which is passed as one pointer to array[offset];
+    the numbers after them are passed as they are. `result` is the Numba type that is returned.
+    """
     pointers = []
     for index in range(1, 1 + 2 * arrays, 2):
         array = context.make_array(signature.args[index])(context, builder, args[index])
@@ -59,41 +78,72 @@ def _emit(result, arrays, context, builder, signature, args):
 
 @intrinsic
 def call_values(typing, pointer, values, values_offset, count):
-    """Replace values[values_offset : ... + count], net inputs, by the activation."""
+    """Replace the net inputs values[values_offset : values_offset + count] by their activations."""
     signature = types.void(types.intp, values, types.intp, types.intp)
     return signature, partial(_emit, types.void, 1)
 
 
 @intrinsic
 def call_slopes(typing, pointer, values, values_offset, slopes, slopes_offset, count):
-    """Replace `count` net inputs in `slopes` by the activation's derivative, and write its values to `values`."""
+    """Replace `count` net inputs in `slopes` by the activation's derivative, and write the activations to `values`.
+
+    Each array is followed by the offset of its first element.
+    """
     signature = types.void(types.intp, values, types.intp, slopes, types.intp, types.intp)
     return signature, partial(_emit, types.void, 2)
 
 
 @intrinsic
 def call_jets(typing, pointer, jets, offset, count):
-    """Turn jets[offset : ... + count], net inputs, into values; slopes, second and third derivatives follow them."""
+    """Replace `count` net inputs in `jets`, from `offset` on, by their activations, and append three derivatives.
+
+    In jets[offset : offset + 4 * count], `count` activations are followed by as many first, second and third
+    derivatives.
+    """
     signature = types.void(types.intp, jets, types.intp, types.intp)
     return signature, partial(_emit, types.void, 1)
 
 
 @intrinsic
 def call_loss(typing, pointer, deltas, d, outputs, o, targets, t, weights, w, parameter, rows, n, block):
-    """Sum of the losses of `rows` samples; `deltas` becomes their error signal (see `losses`).
+    """Sum of the losses of some samples, each times its weight; writes their error signals and activations.
 
-    Each array is followed by its offset.
+    Parameters
+    ----------
+    pointer : int; address of the loss (see `panelwise.losses.Loss`)
+    deltas, d : 1-D array of panels and offset of the output layer's; slopes or net inputs, replaced by error signals
+    outputs, o : 1-D array of panels and offset; the output layer's activations, written if the loss is from net inputs
+    targets, t : 1-D array of panels and offset
+    weights, w : 1-D array and offset; one weight a sample
+    parameter : float; the loss's own, such as delta of "huber"
+    rows : int; samples
+    n : int; outputs of a sample
+    block : int; rows that each panel has room for
+
+    Returns
+    -------
+    float
     """
-    at, size = types.intp, types.intp
-    arrays = deltas, at, outputs, at, targets, at, weights, at
-    return types.float64(types.intp, *arrays, types.float64, size, size, size), partial(_emit, types.float64, 4)
+    offset, count = types.intp, types.intp
+    arrays = deltas, offset, outputs, offset, targets, offset, weights, offset
+    return types.float64(types.intp, *arrays, types.float64, count, count, count), partial(_emit, types.float64, 4)
 
 
 def address_table(symbol, size):
-    """(table, read): an int64 array of zeros, and the function read(index) by which compiled code reads it.
+    """Make a table of addresses, which Python writes and compiled code reads.
 
-    Compiled code knows the table by the name of a symbol, which is resolved anew wherever machine code is loaded from a
-    disk cache.
+    Compiled code knows the table by the name of a symbol, which is resolved in each process that loads the machine code
+    from the disk cache.
+
+    Parameters
+    ----------
+    symbol : str; name that nothing else in the process has
+    size : int; number of addresses
+
+    Returns
+    -------
+    table : (size,) int64 array of zeros
+    read : function read(index) for compiled code, returns table[index]
     """
     table = np.zeros(size, np.int64)
     llvmlite.binding.add_symbol(symbol, table.ctypes.data)
@@ -111,7 +161,7 @@ def address_table(symbol, size):
 
 
 class OnStack(types.Type):
-    """Numba type of the address of a value on the stack (see `on_stack`)."""
+    """Numba type of the address of a value on the stack (see `on_stack`); `held` is the value's Numba type."""
 
     def __init__(self, held):
         self.held = held
@@ -126,9 +176,10 @@ class OnStackModel(models.PrimitiveModel):
 
 @intrinsic
 def on_stack(typing, value):
-    """Put a value on the stack of the function that calls this, for use until it returns; a single number in a region.
+    """Address of a copy of `value` on the stack of the calling function, valid until that function returns.
 
-    So a parallel region, which takes in no tuple within a tuple, can be handed one.
+    Numba's parallel regions accept no tuple within a tuple. The address, a single number, passes such a tuple into a
+    region, where `taken_from_stack` reads it.
     """
 
     def generate(context, builder, signature, args):
@@ -139,7 +190,7 @@ def on_stack(typing, value):
 
 @intrinsic
 def taken_from_stack(typing, kept):
-    """The value that `on_stack` put there."""
+    """Value whose address `on_stack` returned."""
 
     def generate(context, builder, signature, args):
         pointer = builder.inttoptr(args[0], context.get_value_type(kept.held).as_pointer())
@@ -149,7 +200,18 @@ def taken_from_stack(typing, kept):
 
 
 def kernel_address(kernel, arguments):
-    """(types, address) of a compiled kernel for arguments like these, to be called by `call_kernel`."""
+    """Compile a kernel and return its address, to be called by `call_kernel`.
+
+    Parameters
+    ----------
+    kernel : function compiled by `njit`; returns nothing
+    arguments : tuple; examples of its arguments, of which only the types count
+
+    Returns
+    -------
+    types_ : tuple of Numba types; None with the JIT disabled
+    address : int; 0 with the JIT disabled
+    """
     if config.DISABLE_JIT:
         return None, 0
     types_ = tuple(map(numba.typeof, arguments))
@@ -160,7 +222,10 @@ def kernel_address(kernel, arguments):
 
 @intrinsic
 def call_kernel(typing, pointer, arguments):
-    """Call the kernel at an address (see `kernel_address`) with a tuple of just the types it was compiled for."""
+    """Call the kernel at an address with a tuple of arguments of exactly the types it was compiled for.
+
+    No type is checked or converted: see `kernel_address`, which returns both.
+    """
 
     def generate(context, builder, signature, args):
         types_ = list(signature.args[1].types)

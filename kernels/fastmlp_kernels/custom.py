@@ -1,12 +1,13 @@
-"""Activations and losses of the user's own: scalar functions, checked, compiled and put in the tables.
+"""Registration of the user's own activations and losses: scalar functions, checked, compiled and put in the tables.
 
-Functions may be plain Python or compiled by `numba.njit`. Either way they are compiled anew, for float32 and float64,
-with the options of all kernels (so x / 0 is infinite, no branch), and become part of the loops over memory. They are
-as fast as the built-in ones if they can be vector code: of one dtype (`scalar.like(1.5, z)` rather than 1.5), without
-calls of `math` or `numpy` functions that `vectormath` has. Results are cast to the dtype of the array.
+Functions may be plain Python or compiled by `numba.njit`. Either way they are compiled again, for float32 and float64,
+with the options of all kernels (so x / 0 is infinite, without a branch), and inlined into the loops over memory. They
+are as fast as the built-in ones if they can become vector code: they compute in one dtype (`scalar.like(1.5, z)` rather
+than 1.5) and use the functions of `vectormath` where `math` or `numpy` has the same. Results are cast to the dtype of
+the array.
 
-Machine code of own functions is not kept on disk, where a changed function could find that of its predecessor: each
-process compiles them when it first needs them.
+Their machine code is not cached on disk, where an edited function could find that of its predecessor: each process
+compiles them when it first needs them.
 """
 
 import itertools
@@ -24,60 +25,60 @@ from .panelwise.losses import LOSSES, LossFunction
 
 INITIALISERS = tuple(f"{name}_{shape}" for name in ("glorot", "he", "lecun") for shape in ("uniform", "normal"))
 
-STEP, STRIDE = 2.0**-20, 2.0**-8  # of differences, and of those that show how much the function curves
-# What a right derivative may be off by: as a share of the differences; as a share of those over a stride, for points of
-# inflection, where it need not lie between (what a difference misses there goes with the square of its length); and as
-# a multiple of the value, or of 1 where that is larger, for rounding (some 16 epsilon, divided by the step).
+STEP, STRIDE = 2.0**-20, 2.0**-8  # steps of difference quotients: short, and long to show how much the function curves
+# Tolerances of a correct derivative: relative to the quotients over a STEP; relative to those over a STRIDE, for points
+# of inflection, where the derivative need not lie between the quotients (their error there is quadratic in the step);
+# and relative to the larger of |value| and 1, for rounding (some 16 epsilon, divided by the step).
 RELATIVE, CURVED, ROUNDING = 1e-5, 2 * (STEP / STRIDE) ** 2, 16 * 2.0**-52 / STEP
-REACH, POINTS = 10.0, 401  # net inputs to check an activation at: so far on either side of 0, and how many
-PAIR_POINTS = 41  # outputs, and as many targets, to check a loss at
+REACH, POINTS = 10.0, 401  # an activation is checked at POINTS net inputs from -REACH to REACH
+PAIR_POINTS = 41  # a loss is checked at PAIR_POINTS outputs times as many targets
 
-_owners = {}  # (table, name) of all that was registered: the module that its functions are from
+_owners = {}  # for each registered ("activation" or "loss", name) the module that defines its functions
 
 
 def _activation(z):
-    """The pair (g(z), g'(z)), as `activations` has it."""
+    """Pair (g(z), g'(z)), the form that functions of `activations` have."""
     return like(value(z), z), like(derivative(z), z)  # noqa: F821
 
 
 def _curvature(z):
-    """The pair (g''(z), g'''(z)), as `activations` has it; the third derivative is not known."""
+    """Pair (g''(z), g'''(z)), the form that curvatures of `activations` have; the third derivative is unknown: NaN."""
     return like(second_derivative(z), z), like(np.nan, z)  # noqa: F821
 
 
 def _loss(a, slope, y, parameter):
-    """(a, E, delta), as `elementwise_losses` has it."""
+    """Triple (a, E, delta), the form that formulas of `panelwise.losses` have."""
     return a, like(value(a, y), a), slope * like(derivative(a, y), a)  # noqa: F821
 
 
 def register_activation(name, value, derivative, second_derivative=None, init="glorot_uniform"):
-    """Make an activation of your own known by a name, to all that takes the name of an activation.
+    """Register an activation of your own, accepted from then on wherever the name of an activation is.
 
     Registering a name again replaces the activation for networks made from then on, so that cells of a notebook can
-    be run again; networks made before keep what they had.
+    be run again; networks made before keep the old one.
 
     Parameters
     ----------
     name : str
-        An identifier; no built-in activation, and none that another module registered.
+        An identifier; not the name of a built-in activation, nor of one that another module registered.
     value, derivative : functions of one number, plain or compiled by `numba.njit`
         g(z) and g'(z). At a kink the derivative may be anything from the slope on its left to that on its right.
     second_derivative : function of one number, optional
-        g''(z). Without it second derivatives with respect to the inputs (see `taylor.taylor_rows`) are NaN; the
+        g''(z). Without it second derivatives with respect to the inputs (see `embed.taylor.taylor_rows`) are NaN; the
         gradients of these, which need g''' too, are NaN in either case.
     init : str
-        The initialiser that "auto" takes for weights of layers with this activation.
+        The initializer that "auto" chooses for weights of layers with this activation.
 
     Raises
     ------
     TypeError
-        If `name` is no string, or a function is none, or gives no number.
+        If `name` is not a string, or `value` or a derivative is not a Python function or does not return a number.
     ValueError
         If a name is not accepted, a function does not compile for float32 and float64, or a result is not finite.
-        If a derivative does not lie between the differences of the value over a step of 1e-6 to the left and to the
-        right, to a relative 1e-5, at one of the net inputs from -10 to 10 that are tried. Where the function is smooth
-        the two are all but equal. Where one of them crosses a kink, the other is the slope on this side of it; at the
-        kink they are the slopes on both sides: a right derivative passes there, too.
+        If a derivative does not lie between the difference quotients of the value over a step of 1e-6 to the left and
+        to the right, to a relative 1e-5, at one of the net inputs from -10 to 10 that are tried. Where the function is
+        smooth the two quotients are nearly equal. Where one of them crosses a kink, the other is the slope on this side
+        of it; at the kink they are the slopes on both sides: a correct derivative passes there, too.
     """
     owner = _owner("activation", name, value, {*ACTIVATIONS, "softmax"})
     if init not in INITIALISERS:
@@ -96,24 +97,24 @@ def register_activation(name, value, derivative, second_derivative=None, init="g
 
 
 def register_loss(name, value, derivative, outputs=(-4.0, 4.0), targets=(-4.0, 4.0)):
-    """Make a loss of your own known by a name, to all that takes the name of a loss.
+    """Register a loss of your own, accepted from then on wherever the name of a loss is.
 
-    It goes with every output activation that is applied element by element (all but softmax), and is summed over
+    It can be used with every output activation that is applied element by element (all but softmax), and is summed over
     outputs. Registering a name again replaces the loss, as with `register_activation`.
 
     Parameters
     ----------
     name : str
-        An identifier; no built-in loss, and none that another module registered.
+        An identifier; not the name of a built-in loss, nor of one that another module registered.
     value, derivative : functions of two numbers, plain or compiled by `numba.njit`
-        E(a, y) of an output a and its target y, and the derivative of E with respect to a.
+        E(a, y) for an output a and its target y, and the derivative dE/da.
     outputs, targets : pairs of float
         The ranges to check the derivative on, ends excluded: where the loss is defined, say (0, 1) for probabilities.
 
     Raises
     ------
     TypeError, ValueError
-        As `register_activation`, for the outputs and targets tried.
+        In the same cases as `register_activation`, for the outputs and targets that are tried.
     """
     owner = _owner("loss", name, value, {"auto", *(loss for loss, _ in LOSSES)})
     points = list(itertools.product(_inside("outputs", outputs), _inside("targets", targets)))
@@ -127,7 +128,10 @@ def register_loss(name, value, derivative, outputs=(-4.0, 4.0), targets=(-4.0, 4
 
 
 def _owner(table, name, value, taken):
-    """The module that `value` is from, if it may register `name`."""
+    """Name of the module that defines `value`; an error if that module may not register `name`.
+
+    `table` is "activation" or "loss"; `taken` are the names that are built in or registered.
+    """
     if not isinstance(name, str):
         raise TypeError(f"name is {name!r}; accepted: a string")
     if not name.isidentifier():
@@ -141,7 +145,7 @@ def _owner(table, name, value, taken):
 
 
 def _inside(argument, ends):
-    """Points evenly spread inside a range."""
+    """PAIR_POINTS evenly spaced points inside the range `ends`, the value of the argument named `argument`."""
     try:
         low, high = map(float, ends)
     except (TypeError, ValueError):
@@ -153,7 +157,10 @@ def _inside(argument, ends):
 
 
 def _compiled(argument, function, count):
-    """`function` of `count` numbers as part of kernels, which gives a number for numbers of either dtype."""
+    """Compile `function`, the value of the argument named `argument`, for inlining into kernels.
+
+    It is called once for each dtype with `count` numbers, to see that it returns a number.
+    """
     plain = getattr(function, "py_func", function)
     if not isinstance(plain, FunctionType):
         raise TypeError(f"{argument} is {function!r}; accepted: a Python function, plain or compiled by numba.njit")
@@ -168,11 +175,17 @@ def _compiled(argument, function, count):
     return compiled
 
 
-@np.errstate(all="ignore")  # of plain Python functions: what is not finite is reported with its place
+@np.errstate(all="ignore")  # no warnings from plain Python functions: results that are not finite are reported below
 def _check(argument, derivative, of, value, points):
-    """Raise a ValueError if `derivative` is not that of `value` by its first number, at one of `points`.
+    """Raise a ValueError where `derivative` is not the derivative of `value` with respect to its first number.
 
     See `register_activation` for the criterion.
+
+    Parameters
+    ----------
+    argument, of : str; names of `derivative` and of `value` in error messages
+    derivative, value : compiled functions of the same count of numbers
+    points : sequence of tuples of float; the numbers to try
     """
     given = np.array([derivative(*point) for point in points], float)
     far_before, before, here, after, far_after = (

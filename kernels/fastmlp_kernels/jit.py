@@ -1,8 +1,8 @@
-"""The compiler options of every kernel, and where their machine code is kept.
+"""Compiler options of all kernels, and the folder that their machine code is cached in.
 
 Numba keys its disk cache on the file a function is written in, not on the files of the functions it calls, so an edited
 callee would leave stale callers behind. Here all kernels share one cache folder named after a hash of every source file
-of this package: any edit, in any file of any folder, starts a new one.
+of this package: any edit, in any file of any folder, starts a new cache folder.
 """
 
 import hashlib
@@ -18,17 +18,18 @@ from numba.core.cpu_options import ParallelOptions
 from numba.extending import register_jitable
 
 # No fastmath: sums keep their order and NaN checks stay. The numpy error model makes x / 0 inf instead of a branch.
-# No reference counts: arrays are the caller's, and counting them, an atomic operation for each array of a tuple at each
-# call, was a fifth of the smallest steps. Nothing compiled can allocate, then, or return an array.
+# No reference counts (`_nrt`): arrays belong to the caller, and counting, an atomic operation per array of a tuple at
+# each call, took a fifth of the time of the smallest training steps. So no kernel can allocate or return an array.
 OPTIONS = {"error_model": "numpy", "nogil": True, "boundscheck": False, "_nrt": False}
-INLINED = {"forceinline": True, **OPTIONS}  # of a kernel that always becomes part of its callers
-# Only `prange` makes parallel regions. Left on, these would turn array assignments into regions too, and fuse regions
-# that follow each other, although the second needs all of the first to be done.
+INLINED = {"forceinline": True, **OPTIONS}  # options of a kernel that is always inlined into its callers
+# Options of automatic parallelization, turned off: only `prange` makes parallel regions. Left on, they would turn array
+# assignments into regions too, and fuse consecutive regions although the second needs all results of the first.
 AUTOMATIC = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
-KEPT_CACHES = 8  # folders of earlier sources, or of other tile shapes, that are not deleted
+KEPT_CACHES = 8  # cache folders of earlier sources, or of other engines, that are not deleted
 
 
 def _sources_hash():
+    """Hash of all source files of the package and of FASTMLP_TILE, the variable that forces an engine: 16 digits."""
     digest = hashlib.sha256(os.environ.get("FASTMLP_TILE", "").encode())
     root = Path(__file__).parent
     for source in sorted(root.rglob("*.py")):
@@ -37,11 +38,18 @@ def _sources_hash():
     return digest.hexdigest()[:16]
 
 
-SOURCES = _sources_hash()  # of this version of the kernels, for this tile
+SOURCES = _sources_hash()  # identifies this version of the kernels, and the engine if one is forced
 
 
 def _cache_folder():
-    """The folder for this version of the sources, made if need be: in the user's cache folder, or a temporary one."""
+    """Find or make the folder for this version of the sources, and delete the least recently used others.
+
+    Returns
+    -------
+    pathlib.Path or None
+        In FASTMLP_CACHE_DIR or NUMBA_CACHE_DIR if set, else in the user's cache folder, else in a temporary folder: the
+        first that can be written to. None if there is none, so that nothing is cached.
+    """
     roots = [
         os.environ.get("FASTMLP_CACHE_DIR") or config.CACHE_DIR,
         Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastmlp",
@@ -66,7 +74,7 @@ CACHE_FOLDER = _cache_folder()
 
 
 def _cached(decorate):
-    """`decorate(cache=...)` with Numba's cache folder set to ours while it looks."""
+    """Result of `decorate(cache)`, called while Numba's setting for its cache folder names ours."""
     previous, config.CACHE_DIR = config.CACHE_DIR, str(CACHE_FOLDER or "")
     try:
         return decorate(cache=CACHE_FOLDER is not None)
@@ -75,47 +83,49 @@ def _cached(decorate):
 
 
 def njit(function):
-    """Compile a serial kernel: the only way a kernel is compiled, so that all share the same options and cache."""
+    """Compile a serial kernel with the options and the cache that all kernels share."""
     return _cached(lambda cache: numba.njit(cache=cache, **OPTIONS)(function))
 
 
 def inlined(function):
-    """Compile a kernel that always becomes part of its callers: a tile that goes in or out must stay in registers."""
+    """Compile a kernel that is always inlined into its callers, so that tiles passed or returned stay in registers."""
     return _cached(lambda cache: numba.njit(cache=cache, **INLINED)(function))
 
 
 def uncached(function):
-    """Compile a function of the user's as part of its callers, none of which may be kept on disk.
+    """Compile a function written by the user, inlined into its callers, none of which may be cached on disk.
 
-    What it depends on can change unnoticed: it may be from a notebook, and call anything.
+    The hash of the sources does not cover what the function depends on: it may come from a notebook and call anything.
     """
     return numba.njit(**INLINED)(function)
 
 
 def parallel_njit(function):
     """Compile a driver whose `prange` loops run on Numba's threads."""
-    regions = ParallelOptions(dict.fromkeys(AUTOMATIC, False))  # a dict Numba would empty at the first signature
+    regions = ParallelOptions(dict.fromkeys(AUTOMATIC, False))  # Numba would empty a dict at the first signature
     return _cached(lambda cache: numba.njit(cache=cache, parallel=regions, **OPTIONS)(function))
 
 
 def cached_njit(**options):
-    """numba.njit(**options) for functions that call kernels: kept on disk until a source of the kernels changes.
+    """Decorator like numba.njit(**options), for functions that call kernels, cached until a kernel source changes.
 
-    Functions of one's own that take a `Network` need not be compiled so: its type changes with the sources, and
-    `cache=True` does. This is for others, and their own source is looked at as ever.
+    Numba also compiles anew when the function's own source file changes. Functions that take a `Network` as an argument
+    do not need this decorator, `numba.njit(cache=True)` is enough: the type of `Network` changes with the sources.
     """
     return lambda function: _cached(lambda cache: numba.njit(cache=cache, **options)(function))
 
 
-# A function that makes arrays: plain Python to Python, and compiled into compiled callers, with their options.
+# Decorator of functions that allocate: a plain function in Python, compiled into compiled callers with their options.
 allocating = register_jitable
 
 
 def specialise(template, name, **names):
-    """Copy the plain function `template`, calling it `name` and binding its global `names` to other objects.
+    """Copy of the plain function `template`, named `name`, whose globals `names` are bound to other objects.
 
-    One loop nest can so serve several inner functions, each inlined and cached on disk under its own name (Numba can
-    not cache closures over compiled functions, and keys its cache on the function's name).
+    For example, with a template `def square_of(x): return inner(x) ** 2`, specialise(square_of, "square_of_sin",
+    inner=sin) gives the function sin(x) ** 2. So one loop nest serves several inner functions, each copy inlined and
+    cached on disk under its own name. Closures would not do: Numba can not cache closures over compiled functions, and
+    its cache is keyed on the function's name.
     """
     function = FunctionType(template.__code__, {**template.__globals__, **names}, name, template.__defaults__)
     function.__qualname__, function.__doc__ = name, template.__doc__

@@ -6,8 +6,20 @@ import numpy as np
 
 
 def aligned(shape, dtype, fill=None):
-    """A new array that starts on a cache line, so that no vector of a panel straddles two."""
-    dtype, line = np.dtype(dtype), 64
+    """New array whose first element lies at the start of a cache line, so that no vector of a panel straddles two.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+    dtype : dtype
+    fill : number, optional
+        Value of all elements; by default they are not initialized.
+
+    Returns
+    -------
+    array, row-major
+    """
+    dtype, line = np.dtype(dtype), 64  # bytes of a cache line
     size = dtype.itemsize * (math.prod(shape) if isinstance(shape, tuple) else shape)
     buffer = np.empty(size + line, np.uint8)
     start = -buffer.ctypes.data % line

@@ -1,4 +1,11 @@
-"""Many rows on many threads: how a batch is cut up, scratch memory, training, evaluation and prediction.
+"""Training, evaluation and prediction of many rows on many threads, and their plan and scratch memory.
 
-The only parallel regions are here. The arithmetic is that of `products` and `panelwise`.
+The only parallel regions are here. The arithmetic is that of `products` and `panelwise`. Words used throughout:
+
+- *block*: up to some 144 rows of a batch, which one thread takes forward and backward through all layers;
+- *slot*: the memory that holds the activations and error signals of one block at a time;
+- *group*: consecutive blocks whose gradients are added to one buffer;
+- *chunk*: blocks that are trained before their gradient is completed: the whole batch, if there are enough slots;
+- *piece*: rectangle of a layer's weights, whose gradient and update are the task of one thread, its owner;
+- *share*: task of one thread in the forward and backward passes: one block, or one group.
 """

@@ -1,4 +1,9 @@
-"""One block of samples: its inputs loaded, forward to its loss, and back to the error signals of all layers."""
+"""Training of one block of samples: loading, forward pass, loss, and backward pass to the error signals of all layers.
+
+Samples are numbered by their position in `data.order`, or in `data.x` if that is empty. A batch is the samples from
+`start` on; a block is `rows` samples from row `first` of its batch on. The block's activations and error signals are in
+a slot, its targets and weights in the scratch memory of the thread.
+"""
 
 import math
 
@@ -14,9 +19,20 @@ from ..products.forward import forward_training
 
 @inlined
 def load_block(network, workspace, data, slot, thread, first, rows):
-    """Load inputs of samples first..first + rows into a slot, their targets and weights into a thread's scratch.
+    """Load the inputs of a block into a slot, and its targets and weights into a thread's scratch memory.
 
-    Returns (the sum of the weights, whether all inputs are finite).
+    Parameters
+    ----------
+    network : Network
+    workspace : Workspace; the slot and the thread's scratch memory are written
+    data : Data
+    slot, thread : int
+    first, rows : int; the block's first sample, and number of samples
+
+    Returns
+    -------
+    total_weight : float; sum of the weights of the samples
+    finite : bool; whether all inputs are finite
     """
     blocks, scratch, block_rows = workspace.blocks, workspace.scratch, workspace.block_rows
     activations, deltas, targets = blocks.activations[slot], blocks.deltas[slot], scratch.targets[thread]
@@ -30,9 +46,24 @@ def load_block(network, workspace, data, slot, thread, first, rows):
 
 @inlined
 def block_loss(network, workspace, data, loss, update, slot, thread, start, first, rows):
-    """Summed loss and weights of rows first..first + rows of the samples from `start` on; whether inputs are finite.
+    """Compute the loss of a block and the error signals of the output layer, which are left in the slot.
 
-    The output layer's error signal is left in the slot's deltas. For `update` see `forward.forward_training`.
+    Parameters
+    ----------
+    network : Network
+    workspace : Workspace; the slot and the thread's scratch memory are written
+    data : Data
+    loss : panelwise.losses.Loss
+    update : int; number of the update, for dropout, or NO_DROPOUT (see `products.forward.forward_training`)
+    slot, thread : int
+    start : int; first sample of the batch
+    first, rows : int; the block's first row in the batch, and number of rows
+
+    Returns
+    -------
+    loss_sum : float; sum of the samples' losses, each times its weight
+    total_weight : float; sum of the weights
+    finite : bool; whether all inputs are finite
     """
     total_weight, finite = load_block(network, workspace, data, slot, thread, start + first, rows)
     block_rows, layer = workspace.block_rows, output_layer(network)
@@ -42,14 +73,21 @@ def block_loss(network, workspace, data, loss, update, slot, thread, start, firs
     forward_training(network, activations, deltas, loss.from_net_inputs, update, first, rows, block_rows, started)
     if loss.smoothing > 0:
         smooth(targets, loss.smoothing, network.softmax, rows, layer.n_out, block_rows)
-    d, a = deltas_of(layer, deltas, block_rows).start, outputs_of(layer, activations, block_rows).start
-    buffers = deltas, d, activations, a, targets, 0, weights, 0
+    signals, outputs = deltas_of(layer, deltas, block_rows).start, outputs_of(layer, activations, block_rows).start
+    buffers = deltas, signals, activations, outputs, targets, 0, weights, 0
     return call_loss(loss.address, *buffers, loss.parameter, rows, layer.n_out, block_rows), total_weight, finite
 
 
 @njit
 def overflowing_layer(network, activations, rows, block_rows):
-    """The first layer, from 1, with an activation that is not finite in a block; the last layer if there is none."""
+    """Number of the first layer, counted from 1, with an activation that is not finite; L, the last, if there is none.
+
+    Parameters
+    ----------
+    network : Network
+    activations : 1-D array; activations of the block
+    rows, block_rows : int; rows of the block, and rows that each panel has room for
+    """
     for l in range(len(network.layers) - 1):
         outputs = outputs_of(network.layers[l], activations, block_rows)
         for k in range(network.layers[l].n_out):
@@ -61,7 +99,22 @@ def overflowing_layer(network, activations, rows, block_rows):
 
 @inlined
 def train_block(network, workspace, data, loss, update, b, slot, thread, start, rows):
-    """Forward and backward pass, for an update, of block `b` of the `rows` samples from `start` on, in a slot."""
+    """Train one block of a batch: forward pass, loss and backward pass, up to the error signals of all layers.
+
+    The block's sums (of losses, weights, squared error signals) are written to workspace.sums. If inputs are sparse,
+    its non-zeros are sorted for the gradient.
+
+    Parameters
+    ----------
+    network : Network
+    workspace : Workspace
+    data : Data
+    loss : panelwise.losses.Loss
+    update : int; number of the update, by which dropout chooses units
+    b : int; number of the block in the batch
+    slot, thread : int; where the block is kept, and whose scratch memory is used
+    start, rows : int; first sample of the batch, and number of samples in the batch
+    """
     block_rows, sums = workspace.block_rows, workspace.sums
     first, count = block_range(block_rows, b, rows)
     total, total_weight, _ = block_loss(network, workspace, data, loss, update, slot, thread, start, first, count)

@@ -1,6 +1,7 @@
-"""How a batch is cut up: rows to a block, groups of blocks, pieces of the weights. All of it follows from shapes alone.
+"""Plan of a training step: rows of a block, groups of blocks, pieces of the weights. It follows from shapes alone.
 
-The number of threads decides only how many blocks there is room for at a time: results do not depend on it.
+The number of threads decides only how many blocks are kept at a time, on which results do not depend. `sizes` are the
+units of each layer, inputs first: a tuple of int.
 """
 
 import functools
@@ -12,28 +13,30 @@ from ..layout.samples import SparseRows, most_entries
 from ..layout.tasks import PIECE
 from ..tile.operations import ROWS
 
-BLOCK = 144  # rows: gradients are 2 to 3 % faster than with 96 on AVX2, slower with 288, and the other products alike
-MIN_BLOCK = 24  # rows, where a small batch is shared between threads
-SHARES = 4  # blocks at least, where it is; more come in multiples, so that threads have equal shares
-SHARE_FLOPS = 1_000_000  # of such a share, at least: some 10 us
-GROUPS = 64  # of blocks, at most; each has its own gradient
-GROUP_READS = 5  # numbers that a group makes for its gradient, at least, for each number that this adds to the sum
+# Rows of a block, at most: with 144, gradients are 2 to 3 % faster than with 96 on AVX2, slower with 288, and the other
+# products the same.
+BLOCK = 144
+MIN_BLOCK = 24  # rows of a block, at least, of a small batch that threads share
+SHARES = 4  # blocks of a batch that threads share, at least; larger numbers are multiples, so that shares are equal
+SHARE_FLOPS = 1_000_000  # floating-point operations of a share, at least (some 10 us), of more than two shares
+GROUPS = 64  # groups of blocks, at most; each has its own gradient
+GROUP_READS = 5  # activations and error signals of a group, at least, per element of the gradient that it is summed to
 GROUP_BYTES = 4 * 1024 * 1024  # of a group's gradient, at most: groups won by 10 % at 1.6 MB, lost by 2 to 5 % at 12 MB
-# Of activations and deltas that wait for their gradient, if each thread has a block: 8 % faster at 1024 wide than twice
-# as many, with an L3 cache of 32 MB.
+# Bytes of activations and error signals in slots, at most, unless that is less than one block a thread: 8 % faster with
+# layers of 1024 units than twice as many bytes, on a CPU with an L3 cache of 32 MB.
 KEPT_BYTES = 24 * 1024 * 1024
-PIECE_SIDE = 128  # rows and columns of a piece of weights, at most: 64 KB of gradient
-PIECES = 16  # wanted at least, so that threads have equal shares
-EVALUATION_ROWS = 8192  # for which an evaluation takes scratch memory, at most
-SERIAL_FLOPS = 400_000  # estimated work below which one thread is faster than waking others
-PARALLEL_FLOPS = 50_000_000  # estimated work above which it is not, even if waking them takes 0.25 ms
+PIECE_SIDE = 128  # rows and columns of a piece of the weights, at most: 64 KB of float32 gradient
+PIECES = 16  # number of pieces, at least unless they would be narrower than a panel, so that threads have equal shares
+EVALUATION_ROWS = 8192  # rows that the batch of a workspace only for evaluation has, at most
+SERIAL_FLOPS = 400_000  # estimated operations of a step below which one thread is faster than waking others
+PARALLEL_FLOPS = 50_000_000  # estimated operations above which it is slower, even if waking others takes 0.25 ms
 
 
 def training_flops(sizes):
-    """Floating-point operations of one training step, per sample.
+    """Floating-point operations of one training step, per sample: an int.
 
-    Two for each weight in the forward product and in the gradient, and two more in the error signal of all but the
-    first layer's inputs.
+    Each weight counts two in the forward product, two in the gradient and, but for the first layer, two in the backward
+    product.
     """
     products = [n_in * n_out for n_in, n_out in itertools.pairwise(sizes)]
     return 4 * products[0] + 6 * sum(products[1:])
@@ -45,16 +48,17 @@ def is_serial(sizes, rows):
 
 
 def shares_of(sizes, rows):
-    """Shares that a batch has at least, unless it is too small."""
+    """Number of shares that a batch of `rows` samples is divided into at least; 1 if it is too small to share."""
     if is_serial(sizes, rows):
         return 1
     return max(1, min(SHARES, rows // MIN_BLOCK, max(2, training_flops(sizes) * rows // SHARE_FLOPS)))
 
 
 def groups(sizes, rows):
-    """Groups of blocks that may each have a gradient: a power of two, so that threads have equal shares.
+    """Number of groups of blocks, each with its own gradient: a power of two, so that threads have equal shares.
 
-    Either the gradients of groups travel from core to core, or the activations and error signals of blocks do.
+    A group's gradient, one number per weight, is read by the threads that own the pieces of the weights. Without groups
+    they would read its activations and error signals. Groups pay if these are GROUP_READS times as many numbers.
     """
     weights, units = sum(a * b for a, b in itertools.pairwise(sizes)), sizes[0] + 2 * sum(sizes[1:])
     count = 1
@@ -64,12 +68,12 @@ def groups(sizes, rows):
 
 
 def whole_tiles(rows):
-    """`rows` rounded up to whole tiles."""
+    """`rows` rounded up to a multiple of ROWS, the rows of a tile."""
     return -(-rows // ROWS) * ROWS
 
 
 def rows_of_a_block(sizes, rows):
-    """Rows of a block of a batch of `rows`: whole tiles."""
+    """Number of rows of a block for batches of `rows` samples: a multiple of ROWS."""
     shares = shares_of(sizes, rows)
     blocks, multiple = max(-(-rows // BLOCK), shares), max(shares, groups(sizes, rows))
     blocks = -(-blocks // multiple) * multiple
@@ -77,20 +81,32 @@ def rows_of_a_block(sizes, rows):
 
 
 def keeps_blocks(sizes, rows, blocks, groups, weight_bytes):
-    """Whether blocks are kept until the owners of the weights make the gradient, rather than a gradient for each group.
+    """Whether blocks are kept in slots until the owners of pieces compute the gradient, rather than summed by groups.
 
-    They are where there would be fewer groups than threads want shares, or where gradients are large.
+    They are kept if there would be fewer groups than shares, or if gradients are large.
+
+    Parameters
+    ----------
+    sizes, rows : tuple of int, int; units of each layer, and samples of a batch
+    blocks, groups : int; blocks of a batch, and what `groups` returns
+    weight_bytes : int; size of the packed weights
     """
     return groups < min(shares_of(sizes, rows), blocks) or weight_bytes > GROUP_BYTES
 
 
 def slots(blocks, threads, block_bytes):
-    """Blocks of so many bytes that are kept at a time: one for each thread at least."""
+    """Number of slots: as many as KEPT_BYTES holds, a multiple of `threads`; at most `blocks`, at least `threads`.
+
+    `block_bytes` is the size of the activations and error signals of one block.
+    """
     return max(min(blocks, KEPT_BYTES // block_bytes // threads * threads), threads)
 
 
 def most_nonzeros(x, batch_size):
-    """A bound for the non-zeros of a block of sparse inputs `x`, the same for most batches alike; 0 if `x` is dense."""
+    """Bound on the non-zeros of any block of the sparse inputs `x`; 0 if `x` is dense.
+
+    It is a power of two, so that similar data have the same bound. `batch_size` is the number of samples of a batch.
+    """
     if not isinstance(x, SparseRows):
         return 0
     return 1 << most_entries(x, min(batch_size, BLOCK + ROWS)).bit_length()
@@ -98,7 +114,18 @@ def most_nonzeros(x, batch_size):
 
 @functools.lru_cache
 def pieces(sizes, width):
-    """(pieces, rows that each has at most: a power of two)."""
+    """Divide the weights of all layers into pieces.
+
+    Parameters
+    ----------
+    sizes : tuple of int; units of each layer, inputs first
+    width : int; panel width, a power of two
+
+    Returns
+    -------
+    pieces : record array of layout.tasks.PIECE
+    side : int; rows and columns that a piece has at most, a power of two
+    """
     side = PIECE_SIDE
     while True:
         records = [

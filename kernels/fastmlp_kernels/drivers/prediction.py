@@ -1,4 +1,4 @@
-"""Predictions: row blocks go forward through all layers, shared out among threads."""
+"""Prediction: blocks of rows go forward through all layers, and threads take one block after the other."""
 
 from numba import prange
 
@@ -12,21 +12,22 @@ from .phases import take
 
 @njit
 def predict_rows(outputs, network, activations, x, order, first, last, block_rows):
-    """outputs[first : last] = the network's outputs for those rows of `x`, a block at a time.
+    """Compute the network's outputs for rows first..last, one block of rows after the other.
 
     Parameters
     ----------
-    outputs : (N, n_out) array, written
+    outputs : (N, n_out) array, row-major; outputs[first : last] is written
     network : Network
-    activations : 1-D array; scratch for one block (see `workspace.prediction_scratch`)
-    x : (N, n_in) array, or SparseRows
-    order : (N,) or (0,) int64 array; rows of `x` to take; empty: as they come
+    activations : 1-D array; scratch memory for one block (see `drivers.workspace.prediction_scratch`)
+    x : (n, n_in) array, row-major, or SparseRows
+    order : 1-D int64 array; row i of the outputs belongs to row order[i] of `x`, or to row i if `order` is empty
+    first, last : int; range of rows of the outputs
     block_rows : int; rows of a block
 
     Returns
     -------
     bool
-        Whether all inputs are finite.
+        Whether all inputs of these rows are finite.
     """
     result, finite = outputs_of(output_layer(network), activations, block_rows).start, True
     for start in range(first, last, block_rows):
@@ -39,7 +40,13 @@ def predict_rows(outputs, network, activations, x, order, first, last, block_row
 
 @njit
 def predict_blocks(outputs, network, activations, x, order, block_rows, tickets):
-    """One thread's part in a prediction: blocks, while there are any; tickets[-1] = 1 if an input is not finite."""
+    """Compute one thread's part of a prediction: blocks that no other thread has taken, until there are none.
+
+    Parameters
+    ----------
+    activations : 1-D array; the thread's scratch memory
+    outputs, network, x, order, block_rows, tickets : see `_predict`
+    """
     first = take(tickets, 0) * block_rows
     while first < len(outputs):
         last = min(first + block_rows, len(outputs))
@@ -49,17 +56,17 @@ def predict_blocks(outputs, network, activations, x, order, block_rows, tickets)
 
 
 def _predict(outputs, network, activations, x, order, block_rows, tickets):
-    """The network's outputs for all rows of `outputs`.
+    """Compute the network's outputs for N rows of `x`.
 
     Parameters
     ----------
-    outputs : (N, n_out) array, written
+    outputs : (N, n_out) array, row-major, written
     network : Network
-    activations : (threads, size) array; scratch for a block, for each thread (see `workspace.prediction_scratch`)
-    x : (n, n_in) array, row-major, or SparseRows, with a network made for them (see `first_layer.network_for`)
-    order : (N,) or (0,) int64 array; rows of `x` to take; empty: the first N, as they come
+    activations : (threads, size) array; scratch memory of each thread (see `drivers.workspace.prediction_scratch`)
+    x : (n, n_in) array, row-major, or SparseRows, with a network made for them (see `products.first_layer.network_for`)
+    order : (N,) int64 array of the rows of `x` to take, or empty for the first N
     block_rows : int; rows of a block
-    tickets : (2,) int64 array of zeros; the last becomes 1 if an input is not finite
+    tickets : (2,) int64 array of zeros; counts the blocks taken; the last element becomes 1 if an input is not finite
     """
     for thread in prange(len(activations)):
         predict_blocks(outputs, network, activations[thread], x, order, block_rows, tickets)

@@ -1,16 +1,26 @@
-"""Training steps: one parallel region for many batches, in which threads go through phases (see `phases`).
+"""Training of many batches, and evaluation, each in one parallel region.
 
-A batch is trained in up to three phases. SAMPLES, over shares of its row blocks: a block goes forward through all
-layers and its error signals come back, while they are in the cache. WEIGHTS, over pieces of the weights: each has one
-owner, which completes the gradient and, unless that is to be clipped, applies the optimizer to it. CLIPPED, over the
-pieces again: the update from the gradient, once its norm is known.
+A batch is trained in up to three phases, which all threads go through together (see `phases`):
 
-The gradient is made in one of two places. Where weights are few for the batch, each group adds its blocks' gradients to
-a buffer of its own, and the owner of a piece adds up the buffers. Where weights are many, the activations and error
-signals of many blocks are kept, as many as the cache that threads share may hold, and the owner accumulates its piece
-over them, before the next blocks take their place. (The gradient of a layer with sparse inputs is not kept at all: see
-`products.sparse`.) In all cases the blocks, the groups and the order of every sum follow from the shapes alone: results
-have the same bits for any number of threads.
+- SAMPLES, whose items are shares of the batch's blocks: a thread takes a block forward through all layers and its error
+  signals back, while they are in its cache.
+- WEIGHTS, whose items are pieces of the weights: a thread completes the gradient of the piece and updates the weights.
+- CLIPPED, over the pieces again, if the gradient's norm is limited: the updates wait until this phase, since the norm
+  is known only when the gradients of all pieces are complete.
+
+The gradient is computed in one of two ways, by `Workspace.keep`. If weights are few for the size of the batch, each
+group of blocks adds their gradients to a buffer in the phase SAMPLES, and in the phase WEIGHTS the buffers are added
+up, piece by piece. If weights are many, activations and error signals of blocks are kept in slots, as many as fit the
+cache that threads share, and the phase WEIGHTS computes the gradient of each piece from them. A batch with more blocks
+than slots is trained in several chunks, the first two phases for each, and the weights are updated with the last.
+
+For example, 600 samples in 5 blocks of 120 rows, with 3 slots: chunks of blocks 0 to 2 and 3 to 4. SAMPLES 0, 1, 2;
+WEIGHTS: gradients of all pieces over these blocks; SAMPLES 3, 4; WEIGHTS: their gradients are added, and the weights
+are updated.
+
+The gradient of a first layer with sparse inputs is not stored where it can be avoided: see
+`products.sparse.learn_piece`. In all cases blocks, groups and the order of every sum follow from shapes alone, so that
+results have the same bits for any number of threads.
 """
 
 import math
@@ -36,19 +46,20 @@ from . import workspace as memory
 from .block import block_loss, train_block
 from .phases import TAKEN, finish, release, take, wait
 
-SAMPLES, WEIGHTS, CLIPPED = range(3)  # phases
+SAMPLES, WEIGHTS, CLIPPED = range(3)  # the phases
 
 
 class Progress(NamedTuple):
-    """What training adds up as it goes.
+    """Sums over the batches trained so far, to which training adds.
 
     Attributes
     ----------
-    loss : (1,) float64; sum over samples, each times its weight, before each update
-    squares : (L,) float64; squared error signals of each layer, summed over samples and units
-    diverged : (1,) int64; the layer, from 1, where the first value that is not finite was seen; 0: none
-    means : (2,) float64, or (0,) where it is not wanted; for each batch, times its samples, what its update went down:
-        the loss as the optimizer scales it (a mean or a sum), and the penalty l2 / 2 |W|^2
+    loss : (1,) float64 array; losses of all samples, each times its weight, before the update of its batch
+    squares : (L,) float64 array; squared error signals of each layer, over samples and units
+    diverged : (1,) int64 array; layer, counted from 1, in which the first number that is not finite was found; 0: none
+    means : (2,) float64 array, or (0,) if not wanted; the two terms of the function that an update minimizes, those of a
+        batch times its number of samples: the loss as the optimizer scales it (mean or sum), and the penalty
+        l2 / 2 |W|^2
     """
 
     loss: np.ndarray
@@ -58,7 +69,7 @@ class Progress(NamedTuple):
 
 
 class Learning(NamedTuple):
-    """What all batches of a training have in common: the arguments of `train` (see there)."""
+    """Arguments that all batches of a training have in common (see `_train`)."""
 
     network: NamedTuple
     workspace: NamedTuple
@@ -71,12 +82,13 @@ class Learning(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Blocks of a batch that are trained before their gradient is completed: all, where there is room for them.
+    """Consecutive blocks of a batch that are trained before their gradient is computed: all, if there are enough slots.
 
     Attributes
     ----------
-    start, rows : int; the batch: its first sample, and how many it has
-    begin, end, blocks : int; the chunk's blocks, of those of the batch
+    start, rows : int; first sample of the batch, and number of its samples
+    begin, end : int; range of the chunk's blocks
+    blocks : int; number of blocks of the batch: the chunk is the batch's last if end == blocks
     """
 
     start: int
@@ -87,7 +99,7 @@ class Chunk(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """What an update multiplies by: the gradient by `scale`, the weights by `l2`."""
+    """Factors of an update: its gradient is `scale` times the gradient summed over samples + `l2` times the weights."""
 
     scale: float
     l2: float
@@ -95,13 +107,13 @@ class Rates(NamedTuple):
 
 @inlined
 def samples(data):
-    """How many samples are taken."""
+    """Number of samples that are taken from `data`."""
     return len(data.order) if data.order.size else row_count(data.x)
 
 
 @inlined
 def chunks_of(workspace, rows):
-    """(blocks of `rows` samples, how many of them to train before their gradient is completed)."""
+    """Number of blocks of a batch of `rows` samples, and number of blocks of a chunk: a pair of int."""
     blocks = (rows + workspace.block_rows - 1) // workspace.block_rows
     slots = len(workspace.blocks.activations) if workspace.keep else blocks
     chunks = (blocks + slots - 1) // slots
@@ -109,14 +121,24 @@ def chunks_of(workspace, rows):
 
 
 @inlined
-def shares_of(workspace, chunk):
-    """Items of the phase SAMPLES: the blocks of a chunk if they are kept, else groups of blocks."""
+def share_count(workspace, chunk):
+    """Number of items of the phase SAMPLES: blocks of the chunk if they are kept, else groups of blocks."""
     return chunk.end - chunk.begin if workspace.keep else min(chunk.blocks, len(workspace.gradients))
 
 
 @inlined
 def add_block(gradient, learning, chunk, piece, b, slot, fresh):
-    """Write, if `fresh`, or add a piece of the gradient of block `b`, which is in a slot."""
+    """Compute the gradient of a piece of the weights over one block of a batch.
+
+    Parameters
+    ----------
+    gradient : 1-D array packed like the weights; the elements of the piece are written or added to
+    learning : Learning
+    chunk : Chunk of the batch
+    piece : a record of `layout.tasks.PIECE`
+    b, slot : int; number of the block in the batch, and the slot that holds it
+    fresh : bool; whether to overwrite the gradient rather than add to it
+    """
     workspace = learning.workspace
     _, count = block_range(workspace.block_rows, b, chunk.rows)
     where = workspace.blocks, workspace.nonzeros, slot
@@ -125,9 +147,9 @@ def add_block(gradient, learning, chunk, piece, b, slot, fresh):
 
 @inlined
 def train_share(learning, chunk, i, thread):
-    """Share `i` of the phase SAMPLES."""
+    """Do item `i` of the phase SAMPLES: train a block that is kept, or a group of blocks and their gradient."""
     network, workspace, data, loss, _, state, _, _ = learning
-    shares, count = shares_of(workspace, chunk), chunk.end - chunk.begin
+    shares, count = share_count(workspace, chunk), chunk.end - chunk.begin
     first, last = chunk.begin + i * count // shares, chunk.begin + (i + 1) * count // shares
     slot, update = i if workspace.keep else thread, state.steps[0]
     for b in range(first, last):
@@ -139,7 +161,10 @@ def train_share(learning, chunk, i, thread):
 
 @inlined
 def complete_gradient(learning, chunk, piece):
-    """Add what the blocks of a chunk contribute to a piece of the gradient, gradients[0]."""
+    """Complete the gradient of a piece over the blocks of a chunk, in workspace.gradients[0].
+
+    Blocks that are kept are added one by one (the first of a batch overwrites); otherwise gradients of groups are.
+    """
     network, workspace = learning.network, learning.workspace
     gradient = workspace.gradients[0]
     if workspace.keep:
@@ -150,14 +175,14 @@ def complete_gradient(learning, chunk, piece):
             first, _, last = panel_range(network, piece, column)
             sums = gradient[first:last]
             for g in range(1, min(chunk.end, len(workspace.gradients))):
-                partial = workspace.gradients[g][first:last]
+                group = workspace.gradients[g][first:last]
                 for i in range(len(sums)):
-                    sums[i] += partial[i]
+                    sums[i] += group[i]
 
 
 @njit
 def squared_norm(network, gradient, piece, biases):
-    """Squared norm of a piece of a gradient, with its biases if the network has any and they are to count."""
+    """Sum of squares of a piece of a packed gradient: of weights, and of biases if `biases` and the network has any."""
     squares = 0.0
     for column in range(piece.left, piece.right, panel_width(gradient)):
         first, start, stop = panel_range(network, piece, column)
@@ -168,7 +193,7 @@ def squared_norm(network, gradient, piece, biases):
 
 @inlined
 def squared_weights(network, piece):
-    """Squared norm of a piece of the weights, without biases."""
+    """Sum of squares of a piece of the weights, without biases."""
     weights, width, sum_ = network.weights, panel_width(network.weights), 0.0
     for column in range(piece.left, piece.right, width):
         _, start, stop = panel_range(network, piece, column)
@@ -182,7 +207,7 @@ def squared_weights(network, piece):
 
 @inlined
 def update_piece(learning, piece, rates):
-    """Update a piece of the weights from its gradient in gradients[0]."""
+    """Update a piece of the weights from its gradient in workspace.gradients[0]."""
     network, gradient = learning.network, learning.workspace.gradients[0]
     for column in range(piece.left, piece.right, panel_width(gradient)):
         update_panel(network, learning.state, learning.optimizer, piece, column, gradient, 0, rates.scale, rates.l2)
@@ -190,16 +215,19 @@ def update_piece(learning, piece, rates):
 
 @inlined
 def learn_at_once(learning, chunk, piece, rates, thread):
-    """Update a piece of a sparse first layer, whose gradient is not kept."""
+    """Update a piece of a first layer with sparse inputs without storing its gradient; the chunk is a whole batch."""
     network, workspace, _, _, optimizer, state, _, _ = learning
-    learnt, gradient = (network, state, optimizer, workspace.nonzeros), workspace.scratch.gradient[thread]
+    learned, gradient = (network, state, optimizer, workspace.nonzeros), workspace.scratch.gradient[thread]
     sizes = workspace.block_rows, chunk.blocks, chunk.rows
-    sparse.learn_piece(*learnt, piece, workspace.blocks.deltas, gradient, *sizes, rates.scale, rates.l2)
+    sparse.learn_piece(*learned, piece, workspace.blocks.deltas, gradient, *sizes, rates.scale, rates.l2)
 
 
 @inlined
 def train_piece(learning, chunk, i, rates, thread):
-    """Piece `i` in the phase WEIGHTS: its gradient, and its update unless there is more to come."""
+    """Do item `i` of the phase WEIGHTS: complete the gradient of a piece over a chunk, and update the piece.
+
+    It is updated with the last chunk of a batch, unless the gradient is to be clipped first, or there is no optimizer.
+    """
     workspace, optimizer, piece = learning.workspace, learning.optimizer, learning.workspace.pieces[i]
     clip, last = optimizer.clip_norm > 0, chunk.end == chunk.blocks
     learns = last and not clip and optimizer.kind != NONE
@@ -218,13 +246,13 @@ def train_piece(learning, chunk, i, rates, thread):
 
 @inlined
 def is_penalized(learning):
-    """Whether the penalty on the weights is asked for, and there is one."""
+    """Whether there is a penalty on the weights, and `progress` asks for its value."""
     return learning.optimizer.l2 > 0 and learning.progress.means.size > 0
 
 
 @inlined
 def mean_scale(sums, blocks):
-    """What takes sums over a batch to means: 1 / its summed weights, or 0 if all of them are 0."""
+    """Factor from a sum over a batch to a mean: 1 / the sum of its samples' weights, or 0 if that is 0."""
     weights = 0.0
     for b in range(blocks):
         weights += sums.weights[b]
@@ -233,7 +261,7 @@ def mean_scale(sums, blocks):
 
 @njit
 def clipping(limit, scale, norms):
-    """The factor that brings a gradient whose squared norm is scale^2 * sum(norms) down to `limit`; at most 1."""
+    """Factor, at most 1, that reduces a gradient of squared norm scale^2 * sum(norms) to the norm `limit`."""
     squares = 0.0
     for norm in norms:
         squares += norm
@@ -242,7 +270,7 @@ def clipping(limit, scale, norms):
 
 @inlined
 def rates_of(learning, chunk, phase):
-    """The `Rates` of a phase that updates weights; they are known when the phase before it is done."""
+    """Rates of the updates in a phase, WEIGHTS or CLIPPED, from sums that are complete after the phase before."""
     optimizer, sums = learning.optimizer, learning.workspace.sums
     scale = mean_scale(sums, chunk.blocks) if optimizer.mean and chunk.end == chunk.blocks else 1.0
     l2 = optimizer.l2 * (scale if optimizer.average_l2 else 1.0)
@@ -251,7 +279,10 @@ def rates_of(learning, chunk, phase):
 
 @inlined
 def summarize(learning, chunk):
-    """Add the losses and squares of a batch to the progress, in the order of the blocks; or note that one diverged."""
+    """Add losses and squared error signals of a batch to the progress, in the order of its blocks.
+
+    Where a sum is not finite, progress.diverged is set to the number of a layer instead, counted from 1.
+    """
     network, workspace, _, _, optimizer, _, progress, _ = learning
     loss, layers, sums = 0.0, len(network.layers), workspace.sums
     for b in range(chunk.blocks):
@@ -274,7 +305,7 @@ def summarize(learning, chunk):
 
 @inlined
 def note_penalty(learning, chunk, rates):
-    """Add the penalty of a batch, times its samples, to the progress."""
+    """Add the penalty of a batch, times its number of samples, to the progress."""
     squares = 0.0
     for norm in learning.workspace.sums.penalties:
         squares += norm
@@ -283,7 +314,10 @@ def note_penalty(learning, chunk, rates):
 
 @inlined
 def conclude(learning, chunk, phase, rates):
-    """What one thread does when all items of a phase are done, and before any other goes on."""
+    """Do the work at the end of a phase, which one thread does before any thread begins the next phase.
+
+    Sums of a batch are added to the progress, and its update is counted. Chunks but a batch's last have no such work.
+    """
     optimizer, last = learning.optimizer, chunk.end == chunk.blocks
     clip = optimizer.clip_norm > 0
     if last and phase == SAMPLES:
@@ -296,7 +330,10 @@ def conclude(learning, chunk, phase, rates):
 
 @njit
 def train_thread(learning, first, last, thread):
-    """One thread's part in the batches first..last: all phases of each, one after the other."""
+    """Do one thread's part of the training with batches first..last: the loop over batches, chunks, phases and items.
+
+    All threads end early when progress.diverged is set.
+    """
     workspace, tickets, rates = learning.workspace, learning.workspace.tickets, Rates(1.0, 0.0)
     item, end = take(tickets, TAKEN), 0
     for batch in range(first, last):
@@ -309,7 +346,7 @@ def train_thread(learning, first, last, thread):
             for phase in range(SAMPLES, CLIPPED + 1 if clipped else CLIPPED):
                 if phase != SAMPLES:
                     rates = rates_of(learning, chunk, phase)
-                base, end = end, end + (shares_of(workspace, chunk) if phase == SAMPLES else len(workspace.pieces))
+                base, end = end, end + (share_count(workspace, chunk) if phase == SAMPLES else len(workspace.pieces))
                 while item < end:
                     if phase == SAMPLES:
                         train_share(learning, chunk, item - base, thread)
@@ -326,19 +363,24 @@ def train_thread(learning, first, last, thread):
                     return
 
 
-# Addresses of `train_thread`, by dtype and whether inputs are sparse, and the types of arguments they are for. Linked
-# into the drivers it would be compiled again for each of them, and three times more for a parallel region: almost half
-# of all the compiling that a first training waits for.
+# Addresses of `train_thread` by `_index`, and the types of the arguments that each is compiled for. If drivers called
+# the function itself, Numba would compile it again into each of them, and three times more for a parallel region:
+# almost half of all the compilation that a first training waits for.
 _addresses, _address_at = address_table("fastmlp_kernels_training_addresses", 4)
 _types = {}
 
 
 def _index(itemsize, sparse):
+    """Index in `_addresses`, by the bytes of an element and whether inputs are sparse: 0 to 3."""
     return itemsize // 8 * 2 + int(sparse)
 
 
 def prepare(network, workspace):
-    """Compile `train_thread` for networks of this dtype and inputs of their kind, if need be, for drivers to call."""
+    """Compile `train_thread` for this dtype and for the inputs (dense or sparse) of this network, unless it is already.
+
+    Then drivers can call it by its address. Only types count; the arguments that training has besides `network` and
+    `workspace` are made here without elements.
+    """
     dtype, sparse = network.weights.dtype, bool(network.layers["outputs"][0] == 0)
     index = _index(dtype.itemsize, sparse)
     if index not in _types:
@@ -351,7 +393,7 @@ def prepare(network, workspace):
 
 
 def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros=0):
-    """Scratch memory for training and evaluation (see `workspace.workspace`), and training compiled, if need be."""
+    """Make scratch memory as `drivers.workspace.workspace` does, and compile training unless `batch_size` is 0."""
     made = memory.workspace(network, batch_size, threads, samples, block_rows, nonzeros)
     if batch_size:
         prepare(network, made)
@@ -359,12 +401,13 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
 
 
 def run_thread(learning, first, last, thread):
-    """`train_thread`, of what is kept on the stack; by its address where `prepare` knows one for its types."""
+    """Call `train_thread` for a Learning on the stack (see `calls.on_stack`): by address if `prepare` compiled it."""
     train_thread(taken_from_stack(learning), first, last, thread)
 
 
 @overload(run_thread, jit_options=INLINED)
 def _run_thread(learning, first, last, thread):
+    """Compiled form of `run_thread`."""
     known = [index for index, types_ in _types.items() if types_ == (learning.held, first, last, thread)]
     if not known:
         return lambda learning, first, last, thread: train_thread(taken_from_stack(learning), first, last, thread)
@@ -375,12 +418,13 @@ def _run_thread(learning, first, last, thread):
 
 
 def is_prepared(learning):
-    """Whether `run_thread` can be called with what is kept on the stack."""
+    """Whether `run_thread` can be called for a Learning on the stack: `prepare` set its address in this process."""
     return True
 
 
 @overload(is_prepared, jit_options=INLINED)
 def _is_prepared(learning):
+    """Compiled form of `is_prepared`."""
     known = [index for index, types_ in _types.items() if types_[0] == learning.held]
     if not known:
         return lambda learning: True
@@ -389,25 +433,31 @@ def _is_prepared(learning):
 
 
 def _train(network, workspace, data, loss, optimizer, state, progress, batch_size, first, last, threads):
-    """Make one update for each of the batches first..last, in order; stop early where something is not finite.
+    """Make one update for each of the batches first..last, in order; stop before that of a batch with infinite sums.
+
+    Sums that are NaN stop it, too; progress.diverged says in which layer.
 
     Parameters
     ----------
     network : Network; its weights are updated
-    workspace : Workspace for batches of `batch_size` (see `workspace`)
-    data : Data; batch i holds the samples from i * batch_size on, the last batch what is left
-    loss : losses.Loss
-    optimizer, state : Optimizer, State; the state is updated. To get a gradient instead, call with the kind NONE
-        (`updates.NO_UPDATE`) and one batch: nothing is updated, and workspace.gradients[0] holds the gradient, packed
-        like the weights and summed over the samples of the last batch. Units are dropped (see `network.set_dropout`)
-        as in update number state.steps[0].
+    workspace : Workspace for batches of `batch_size` rows (see `workspace`)
+    data : Data; batch i has the samples from i * batch_size on, the last batch those that are left
+    loss : panelwise.losses.Loss
+    optimizer : Optimizer; with NO_UPDATE (of `functions.updates`) nothing is updated: after a call for one batch,
+        workspace.gradients[0] holds its gradient, packed like the weights and summed over samples
+    state : State; updated. Dropout (see `layout.network.set_dropout`) chooses units by the number state.steps[0].
     progress : Progress; added to
     batch_size, first, last : int
-    threads : int; threads that share the work, no more than the workspace is made for
+    threads : int; threads that share the work, not more than the workspace was made for
+
+    Raises
+    ------
+    RuntimeError
+        If training is not compiled in this process for such a workspace (see `prepare`).
     """
     workspace.tickets[:] = 0
     learning = Learning(network, workspace, data, loss, optimizer, state, progress, np.intp(batch_size))
-    kept, begin, end = on_stack(learning), np.intp(first), np.intp(last)  # a region takes in no tuple within a tuple
+    kept, begin, end = on_stack(learning), np.intp(first), np.intp(last)  # Learning has tuples within: see `on_stack`
     if not is_prepared(kept):
         raise RuntimeError("workspace is not made for training in this process; accepted: one of `training_workspace`")
     for thread in prange(threads):
@@ -416,7 +466,7 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
 
 @njit
 def evaluate_blocks(network, workspace, data, loss, thread):
-    """One thread's part in an evaluation: the losses of blocks, as long as there are any."""
+    """Do one thread's part of an evaluation: sum the losses of blocks that no other thread has taken."""
     block_rows, rows = workspace.block_rows, samples(data)
     b = take(workspace.tickets, TAKEN)
     while b * block_rows < rows:
@@ -428,15 +478,15 @@ def evaluate_blocks(network, workspace, data, loss, thread):
 
 
 def _evaluate(network, workspace, data, loss, threads):
-    """The loss summed over all samples, each times its weight, or NaN if an input is not finite.
+    """Sum of the losses of all samples, each times its weight; NaN if an input is not finite.
 
     Parameters
     ----------
     network : Network
-    workspace : Workspace, made for as many samples
+    workspace : Workspace; made for at least as many samples
     data : Data
-    loss : losses.Loss
-    threads : int; threads that share the work, no more than the workspace is made for
+    loss : panelwise.losses.Loss
+    threads : int; threads that share the work, not more than the workspace was made for
 
     Returns
     -------
@@ -453,7 +503,7 @@ def _evaluate(network, workspace, data, loss, threads):
     return loss_sum
 
 
-# Each driver twice: with its region on all threads, and on the caller's thread alone, for work too small to share.
+# Each driver in two forms: its loop over threads as a parallel region, or on the caller's thread for small work.
 train, train_serial = parallel_njit(specialise(_train, "train")), njit(specialise(_train, "train_serial"))
 evaluate = parallel_njit(specialise(_evaluate, "evaluate"))
 evaluate_serial = njit(specialise(_evaluate, "evaluate_serial"))

@@ -1,6 +1,7 @@
-"""Scratch memory for training and evaluation: what is kept of blocks, of threads, of pieces, and what is summed up.
+"""Scratch memory for training, evaluation and prediction: arrays for blocks, for threads, for gradients and for sums.
 
-Asking for it compiles nothing.
+Making it compiles nothing. For the words block, slot, group and piece see the opening docstring of this folder
+(`drivers/__init__.py`).
 """
 
 from typing import NamedTuple
@@ -17,11 +18,12 @@ from .phases import RELEASED, SPACING
 
 
 class Blocks(NamedTuple):
-    """What is kept of blocks of samples from their forward pass to their gradient, of each in a slot.
+    """Activations and error signals of blocks of samples, from their forward pass to their gradient: a slot for each.
 
     Attributes
     ----------
-    activations, deltas : (slots, size) arrays; panels of layers 0 to L (of sparse inputs: 1 to L), and of 1 to L
+    activations : (slots, size) array; panels of layers 0 to L, or of layers 1 to L if inputs are sparse
+    deltas : (slots, size) array; panels of layers 1 to L: slopes or net inputs, then error signals
     """
 
     activations: np.ndarray
@@ -29,14 +31,16 @@ class Blocks(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What a thread needs while it works on a block, or on a piece.
+    """Scratch memory of each thread, for the block or the piece that it works on: a row of each array.
 
     Attributes
     ----------
-    targets : (threads, size) array; panels
-    sample_weights : (threads, block_rows) array, padded
-    partial_sums : (threads, size) array; panels of error signals whose sums are unfinished, where any have to wait
-    gradient : (threads, size) array; a panel of a piece's gradient, where inputs are sparse
+    targets : (threads, size) array; panels of the block's targets
+    sample_weights : (threads, size) array; weights of the block's samples, and padding
+    partial_sums : (threads, size) array; panels of unfinished error signals (see `products.deltas.backward`); size 0 if
+        no hidden layer needs them
+    gradient : (threads, size) array; one panel of a piece's gradient (see `products.sparse.learn_piece`); size 0 if
+        inputs are dense
     """
 
     targets: np.ndarray
@@ -46,14 +50,15 @@ class Scratch(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What is summed up over blocks and pieces, in their order, when all are done.
+    """Sums over each block and each piece, which one thread adds up in their order when all are done.
 
     Attributes
     ----------
-    losses, weights : (blocks,) float64 arrays; summed losses and sample weights of each block
-    squares : (blocks, L) float64 array; summed squared error signals of each block
-    overflows : (blocks,) int64 array; layer with the first activation that is not finite, of blocks whose loss is not
-    norms, penalties : (pieces,) float64 arrays; squared norms of each piece of the gradient, and of the weights
+    losses, weights : (blocks,) float64 arrays; sums of the weighted losses and of the weights of a block's samples
+    squares : (blocks, L) float64 array; sums of a block's squared error signals of each layer
+    overflows : (blocks,) int64 array; for a block whose loss is not finite, the first layer, counted from 1, with an
+        activation that is not finite
+    norms, penalties : (pieces,) float64 arrays; sums of squares of a piece's gradient and of its weights
     """
 
     losses: np.ndarray
@@ -65,19 +70,21 @@ class Sums(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """All scratch memory of training with batches of up to a given size (see `workspace`).
+    """Scratch memory for training with batches of up to a given number of rows (see `workspace`).
 
     Attributes
     ----------
-    block_rows : int; rows of a block
-    keep : bool; whether blocks are kept until all slots are full, or each thread has one slot and each group a gradient
+    block_rows : int; rows of a block, and rows that each panel of a block has room for
+    keep : bool; True: blocks are kept until all slots are full, and owners of pieces compute the gradient from them;
+        False: each thread has one slot, and each group of blocks a gradient, which owners of pieces add up
     blocks : Blocks
-    nonzeros : products.sparse.Nonzeros; of no elements where inputs are dense
+    nonzeros : products.sparse.Nonzeros; without elements if inputs are dense
     scratch : Scratch
-    gradients : (groups, weights) array; partial gradients, of which the first becomes the gradient
+    gradients : (groups, size) array, each row packed like the weights; gradients of groups, the first of which becomes
+        the gradient of the batch
     pieces : record array of layout.tasks.PIECE
     sums : Sums
-    tickets : int64 array; counters of the items handed out to threads (see `phases`)
+    tickets : int64 array; counters of the items that threads take (see `drivers.phases`)
     """
 
     block_rows: int
@@ -92,19 +99,20 @@ class Workspace(NamedTuple):
 
 
 def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros=0):
-    """Scratch memory for training with batches of up to `batch_size` rows, and evaluating up to `samples` rows.
+    """Make scratch memory for training with batches of up to `batch_size` rows, and for evaluating `samples` rows.
 
     Parameters
     ----------
     network : Network
+        For sparse inputs, one made for them (see `products.first_layer.network_for`).
     batch_size, samples : int
-        A batch size of 0 is enough to evaluate only.
+        Rows of a batch and rows of an evaluation, at most. With a batch size of 0 the memory is for evaluation only.
     threads : int
-        That may share the work.
+        Number of threads that share the work, at most.
     block_rows : int, optional
-        Rows of a block, if the choice is not to be made here.
+        Rows of a block, rounded up to whole tiles; by default they are chosen by `plan`.
     nonzeros : int
-        Of a block of sparse inputs, at most (see `plan.most_nonzeros`); to train with those, not to evaluate.
+        Bound on the non-zeros of a block of sparse inputs (see `plan.most_nonzeros`), needed for training only.
 
     Returns
     -------
@@ -112,7 +120,7 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     """
     dtype, sizes = network.weights.dtype, tuple(sizes_of(network))
     width, batch_size = engine_of(dtype).width(dtype.itemsize), batch_size or min(samples, plan.EVALUATION_ROWS)
-    sparse = network.layers["outputs"][0] == 0  # there are no panels of inputs before them
+    sparse = network.layers["outputs"][0] == 0  # no panels of inputs come before the outputs of the first layer
     block_rows = plan.whole_tiles(block_rows) if block_rows else plan.rows_of_a_block(sizes, batch_size)
     blocks, panels = -(-batch_size // block_rows), [-(-n // width) for n in sizes]
     groups = 1 if sparse else plan.groups(sizes, batch_size)
@@ -156,14 +164,14 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
 
 
 def prediction_scratch(network, rows, shares):
-    """Scratch memory for predicting `rows` rows in `shares` shares.
+    """Make scratch memory for predicting `rows` rows on up to `shares` threads.
 
     Returns
     -------
-    activations : (shares, size) array
+    activations : (shares, size) array; a block's activations, for each thread; fewer rows if there are fewer blocks
     block_rows : int; rows of a block
     """
-    dtype, last = network.weights.dtype, network.layers[-1]
+    dtype, layer = network.weights.dtype, network.layers[-1]
     width, block_rows = engine_of(dtype).width(dtype.itemsize), plan.whole_tiles(min(plan.BLOCK, rows))
-    panels = last["outputs"] + -(-last["n_out"] // width)
+    panels = layer["outputs"] + -(-layer["n_out"] // width)
     return aligned((min(shares, -(-rows // block_rows)), panels * width * block_rows), dtype), block_rows

@@ -1,4 +1,4 @@
-"""Where numbers lie: matrices in panels, a network's parameters, samples, pieces of the weights.
+"""Memory layouts: matrices in panels, a network's packed parameters, samples, and pieces of the weights.
 
-Addresses and copies from one layout to another. No arithmetic on what is copied, no threads.
+The functions compute addresses, and copy from one layout to another. No arithmetic on the copied numbers, no threads.
 """

@@ -1,4 +1,11 @@
-"""A network as plain arrays: the table of its layers, and its weights packed for the products."""
+"""Networks as plain arrays: a table of layers, and the weights in panels, the layout that products read.
+
+Parameters exist in two layouts. *Flat* parameters, a 1-D array as users and files have it, hold layer after layer, each
+row-major: a row of biases (if the network has any), then the rows of weights. *Packed* weights hold each layer's
+augmented matrix in panels (see `panels`): row 0 has the biases, or zeros, and row i + 1 the weights of input i.
+Gradients and an optimizer's moments are packed in the same way, so that an element has the same offset in all of them.
+`pack` and `unpack` copy from one layout to the other.
+"""
 
 import functools
 from typing import NamedTuple
@@ -11,25 +18,25 @@ from ..memory import aligned
 from ..tile.operations import WIDTH_BYTES, load_columns, panel_width, store
 from .panels import Matrix, all_finite, element, panel_at, panels_of, row_at, unpack_rows
 
-# One record a layer. Packed weights are the layer's augmented matrix: row 0 the biases, the rest the weights.
+# One record a layer. Layers are counted from 0 here; activations of "layer 0 to L" count the inputs as layer 0.
 LAYER = np.dtype(
     [
         ("n_in", np.int64),
         ("n_out", np.int64),
-        ("bias", np.int64),  # rows of biases in the flat parameters: 1 or 0
+        ("bias", np.int64),  # number of rows of biases in the flat parameters: 1 or 0
         ("params", np.int64),  # offset of the first row in the flat parameters
         ("weights", np.int64),  # offset of the augmented matrix in `weights`: panels of n_in + 1 rows
-        ("transposed", np.int64),  # offset of its transpose in `transposed`: panels of n_out rows; -1: not kept
-        ("inputs", np.int64),  # first panel of the layer's inputs in a block's activations
-        ("outputs", np.int64),  # first panel of its outputs there
-        ("deltas", np.int64),  # first panel of its error signal in a block's deltas
+        ("transposed", np.int64),  # offset of the transpose in `transposed`: panels of n_out rows; -1: not kept
+        ("inputs", np.int64),  # number of the first panel of the layer's inputs in a block's activations
+        ("outputs", np.int64),  # number of the first panel of its outputs there
+        ("deltas", np.int64),  # number of the first panel of its error signals in a block's deltas
         ("values", np.int64),  # address of the activation; 0: none (identity, softmax)
         ("slopes", np.int64),  # address of the activation with its derivative; 0: none (softmax)
         ("jets", np.int64),  # address of the activation with its first three derivatives; 0: none (softmax)
         ("dropout", np.float64),  # share of the units that training drops
-        ("seed", np.int64),  # of the random numbers that choose them
-        # Not used, but part of the type. Numba keeps the machine code of a user's function by its file and the types of
-        # its arguments: so it is compiled anew for a network of other kernels.
+        ("seed", np.int64),  # seed of the random numbers that choose these units
+        # Unused, but part of the type, with a hash of the kernels' sources in its name. Numba caches a user's function
+        # by its file and the types of its arguments: it is so compiled again when the sources of the kernels change.
         (f"sources_{SOURCES}", np.int64),
     ],
     align=True,
@@ -37,15 +44,16 @@ LAYER = np.dtype(
 
 
 class Network(NamedTuple):
-    """What the kernels know of a network.
+    """Network as the kernels take it.
 
     Attributes
     ----------
     layers : (L,) record array of LAYER
     weights : 1-D array
-        Every layer's augmented matrix in panels, columns padded with zeros.
+        Packed weights: every layer's augmented matrix in panels, columns padded with zeros.
     transposed : 1-D array
-        The transposed weights, in panels, for the way back, of the layers that they are kept of (see `build`).
+        Transposed weights, without biases, in panels, which the backward products read; not of every layer (see
+        `transposed_from` of `build`).
     softmax : bool
         Whether the outputs are a softmax.
     """
@@ -58,16 +66,30 @@ class Network(NamedTuple):
 
 @allocating
 def lay_out(layers, sizes, codes, bias, transposed_from, itemsize):
-    """Fill in the table of the layers; returns how many numbers (packed weights, transposed weights) there are."""
+    """Fill in the table of layers.
+
+    Parameters
+    ----------
+    layers : (L,) record array of LAYER, written
+    sizes : sequence of L + 1 int; units of each layer, inputs first
+    codes : sequence of L int; activations (see `functions.activation_table`)
+    bias, transposed_from : see `build`
+    itemsize : int; bytes of an element
+
+    Returns
+    -------
+    weights, transposed : int
+        Elements of the packed weights and of the transposed weights.
+    """
     width = WIDTH_BYTES // itemsize
-    params, weights, transposed, before = 0, 0, 0, 0
+    params, weights, transposed, input_panel = 0, 0, 0, 0
     for l in range(len(layers)):
         layer, n_in, n_out = layers[l], sizes[l], sizes[l + 1]
         panels, input_panels, kept = (n_out + width - 1) // width, (n_in + width - 1) // width, l >= transposed_from
         layer.n_in, layer.n_out, layer.bias = n_in, n_out, bias
         layer.params, layer.weights, layer.transposed = params, weights, transposed if kept else -1
-        layer.inputs, layer.outputs = before, before + input_panels
-        layer.deltas = before + input_panels - (sizes[0] + width - 1) // width
+        layer.inputs, layer.outputs = input_panel, input_panel + input_panels
+        layer.deltas = input_panel + input_panels - (sizes[0] + width - 1) // width
         layer.values = activation_address(codes[l], itemsize, VALUES)
         layer.slopes = activation_address(codes[l], itemsize, SLOPES)
         layer.jets = activation_address(codes[l], itemsize, JETS)
@@ -75,12 +97,12 @@ def lay_out(layers, sizes, codes, bias, transposed_from, itemsize):
         params += (n_in + bias) * n_out
         weights += (n_in + 1) * panels * width
         transposed += n_out * input_panels * width if kept else 0
-        before += input_panels
+        input_panel += input_panels
     return weights, transposed
 
 
 def build(sizes, dtype, bias=True, codes=None, transposed_from=1):
-    """An empty network.
+    """Make a network whose weights are all zero.
 
     Parameters
     ----------
@@ -90,15 +112,14 @@ def build(sizes, dtype, bias=True, codes=None, transposed_from=1):
     bias : bool
         Whether the flat parameters hold a row of biases for each layer.
     codes : sequence of int, optional
-        Each layer's activation (see `codes`); the identity by default.
+        Each layer's activation (see `functions.activation_table.activation_code`); the identity by default.
     transposed_from : int
-        First layer, counted from 0, whose transposed weights are kept: 0 for derivatives with respect to the inputs, 1
-        to train, the number of layers to predict only.
+        First layer, counted from 0, whose transposed weights are kept: 0 for derivatives with respect to the inputs,
+        1 for training, the number of layers if the network only predicts.
 
     Returns
     -------
     Network
-        All weights zero. Flat parameters hold layer after layer, row-major: biases first, then weights.
     """
     codes = codes or [activation_code("identity", dtype)] * (len(sizes) - 1)
     layers, counts = _laid_out(tuple(sizes), np.dtype(dtype).itemsize, bias, tuple(codes), transposed_from)
@@ -107,20 +128,20 @@ def build(sizes, dtype, bias=True, codes=None, transposed_from=1):
 
 @functools.lru_cache
 def _laid_out(sizes, itemsize, bias, codes, transposed_from):
-    """What networks of the same layers share: (their table, how many weights they have)."""
+    """Table of layers, and numbers of packed and of transposed weights: the same for all networks of these layers."""
     layers = np.recarray(len(sizes) - 1, LAYER)
     return layers, lay_out(layers, sizes, codes, bias, transposed_from, itemsize)
 
 
 @allocating
 def set_dropout(network, rates, seed):
-    """Have training drop units of the hidden layers (see `dropout`).
+    """Set the dropout of the hidden layers, which only training applies (see `panelwise.dropout`).
 
     Parameters
     ----------
-    network : Network
-    rates : sequence of float; for each hidden layer the share that is dropped, from 0 on, less than 1
-    seed : int; of the random numbers; the lowest 32 bits count
+    network : Network; its table of layers is changed
+    rates : sequence of float; share of the units of each hidden layer that is dropped, 0 <= rate < 1
+    seed : int; seed of the random numbers, of which the lowest 32 bits count
     """
     for l in range(len(network.layers) - 1):
         network.layers[l]["dropout"] = rates[l]
@@ -128,66 +149,78 @@ def set_dropout(network, rates, seed):
 
 
 def sizes(network):
-    """Units of each layer, inputs first: a list. (Tables made in compiled code have no attributes in Python.)"""
+    """List of the units of each layer, inputs first."""
+    # Fields by name, since tables made in compiled code are no record arrays and have no attributes in Python.
     return [int(network.layers["n_in"][0]), *map(int, network.layers["n_out"])]
 
 
 @allocating
 def parameter_count(network):
-    """How many flat parameters a network has (see `pack` and `unpack`)."""
-    last = network.layers[len(network.layers) - 1]
-    return last["params"] + (last["n_in"] + last["bias"]) * last["n_out"]
+    """Number of flat parameters of a network (see `pack` and `unpack`)."""
+    layer = network.layers[len(network.layers) - 1]
+    return layer["params"] + (layer["n_in"] + layer["bias"]) * layer["n_out"]
 
 
 @inlined
 def output_layer(network):
-    """The last layer's record."""
+    """Record of the last layer."""
     return network.layers[len(network.layers) - 1]
 
 
-# The matrices of a layer. What belongs to a block of samples lies in `activations` or `deltas`, 1-D arrays in which
-# each panel has room for `block_rows` rows.
+# The matrices of a layer, as `Matrix`. Activations and error signals of a block of samples are in the 1-D arrays
+# `activations` and `deltas`, in panels with room for `block_rows` rows, one row a sample.
 
 
 @inlined
 def inputs_of(layer, activations, block_rows):
-    """The inputs of a layer: the activations of the layer before."""
+    """Inputs of a layer, (rows, n_in): the activations of the layer before."""
     return panel_at(Matrix(activations, 0, block_rows), layer.inputs)
 
 
 @inlined
 def outputs_of(layer, activations, block_rows):
-    """The activations of a layer."""
+    """Activations of a layer, (rows, n_out)."""
     return panel_at(Matrix(activations, 0, block_rows), layer.outputs)
 
 
 @inlined
 def deltas_of(layer, deltas, block_rows):
-    """The error signals of a layer; before them, its slopes or net inputs."""
+    """Error signals of a layer, (rows, n_out); until these are computed, its slopes or net inputs are kept there."""
     return panel_at(Matrix(deltas, 0, block_rows), layer.deltas)
 
 
 @inlined
 def biases_of(layer, weights):
-    """The biases of a layer, the first row of each of its panels of `weights`; or of what is packed like these."""
+    """Augmented matrix of a layer, (1 + n_in, n_out), whose row 0 has the biases.
+
+    `weights` are the packed weights, or an array packed like them.
+    """
     return Matrix(weights, layer.weights, layer.n_in + 1)
 
 
 @inlined
 def weights_of(layer, weights):
-    """The weights of a layer, (n_in, n_out), without its biases."""
+    """Weights of a layer, (n_in, n_out), without biases, in packed weights or an array packed like them."""
     return Matrix(weights, layer.weights + panel_width(weights), layer.n_in + 1)
 
 
 @inlined
 def transposed_of(layer, transposed):
-    """The transposed weights of a layer, (n_out, n_in)."""
+    """Transposed weights of a layer, (n_out, n_in), in the array `transposed` of a network that keeps them."""
     return Matrix(transposed, layer.transposed, layer.n_out)
 
 
 @njit
 def transpose(network, l, column, first, last):
-    """Copy weight rows first..last of the panel at `column` of layer `l` to the transposed weights."""
+    """Copy part of a panel of weights to the transposed weights.
+
+    Parameters
+    ----------
+    network : Network; `transposed` is written
+    l : int; layer, counted from 0
+    column : int; the panel's first column
+    first, last : int; rows of the weights (inputs of the layer) from `first` to `last`, excluded
+    """
     layer, width = network.layers[l], panel_width(network.weights)
     weights, transposed = weights_of(layer, network.weights), transposed_of(layer, network.transposed)
     source = panel_at(weights, column // width)
@@ -200,19 +233,22 @@ def transpose(network, l, column, first, last):
 
 @njit
 def pack(network, params):
-    """Copy flat parameters into the packed weights, and their transposes.
+    """Copy flat parameters into the packed weights and the transposed weights.
 
-    Flat parameters are (n_params,): layer after layer, its biases first, then its weights row by row.
+    Parameters
+    ----------
+    network : Network, written
+    params : (parameter_count(network),) array; layer after layer, its biases first, then its weights row by row
     """
     width = panel_width(network.weights)
     for l in range(len(network.layers)):
         layer = network.layers[l]
-        augmented, without = biases_of(layer, network.weights), 1 - layer.bias
+        augmented, skipped = biases_of(layer, network.weights), 1 - layer.bias  # without biases, row 0 is skipped
         for i in range(layer.bias + layer.n_in):
             source = layer.params + i * layer.n_out
             for p in range(panels_of(layer.n_out, network.weights)):
                 values = load_columns(params, source + p * width, layer.n_out - p * width)
-                store(values, network.weights, row_at(panel_at(augmented, p), without + i), width)
+                store(values, network.weights, row_at(panel_at(augmented, p), skipped + i), width)
         if layer.transposed >= 0:
             for column in range(0, layer.n_out, width):
                 transpose(network, l, column, 0, layer.n_in)
@@ -220,7 +256,14 @@ def pack(network, params):
 
 @njit
 def unpack(params, network, weights):
-    """Copy `weights`, packed like those of `network` (weights, gradients, an optimizer's state), to flat parameters."""
+    """Copy packed weights, or an array packed like them, into flat parameters.
+
+    Parameters
+    ----------
+    params : (parameter_count(network),) array, written
+    network : Network; only its table of layers is read
+    weights : 1-D array packed like network.weights: weights, a gradient, or moments of an optimizer
+    """
     for l in range(len(network.layers)):
         layer = network.layers[l]
         rows, start = layer.bias + layer.n_in, element(biases_of(layer, weights), 1 - layer.bias, 0)
@@ -230,7 +273,7 @@ def unpack(params, network, weights):
 
 @njit
 def nonfinite_layer(network):
-    """The first layer, counted from 1, that has a weight or bias which is not finite; 0 if there is none."""
+    """Number of the first layer, counted from 1, with a weight or bias that is not finite; 0 if there is none."""
     for l in range(len(network.layers)):
         layer = network.layers[l]
         if not all_finite(network.weights[layer.weights :], layer.n_out, layer.n_in + 1, layer.n_in + 1):

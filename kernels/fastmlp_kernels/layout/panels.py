@@ -1,13 +1,17 @@
-"""The one memory layout of all matrices in the kernels: panels.
+"""Panels, the memory layout of all matrices in the kernels.
 
-A matrix is kept as a row of panels, each `panel_width` columns wide (one tile) and stored row by row, one behind the
-other. Each panel has room for `panel_rows` rows, of which those that count may be fewer. Element (r, c) of a matrix
-that begins at offset `start` is at
+The columns of a matrix are divided into panels of `panel_width` columns (the width of a register tile). Panels follow
+one another in memory, each stored row by row, the last one padded to full width. Each panel has room for `panel_rows`
+rows, of which fewer may be in use. Element (r, c) of a matrix that begins at offset `start` of an array is at
 
     start + (c // width) * width * panel_rows + r * width + c % width
 
-A product then reads all its operands in steps of one constant stride whatever the size of the matrix, and matrices
-whose row length is a power of two do not fall into the same few cache sets. The last panel is padded to full width.
+For example, with a width of 16, a matrix of 100 rows and 40 columns takes 3 panels of 1600 elements each, and element
+(2, 35) is in panel 2, column 3: at offset 2 * 1600 + 2 * 16 + 3.
+
+So a product reads all its operands with one constant stride whatever the size of the matrix, and matrices whose row
+length is a power of two do not fall into the same few cache sets. Products work on whole tiles of ROWS rows, so that
+rows of activations are padded to a multiple of ROWS as well.
 """
 
 from typing import NamedTuple
@@ -19,13 +23,13 @@ from ..tile.operations import ROWS, load, load_columns, multiply_add, panel_widt
 
 
 class Matrix(NamedTuple):
-    """A matrix in panels, which is part of a longer array.
+    """Matrix in panels, stored in part of a 1-D array.
 
     Attributes
     ----------
     numbers : 1-D array
     start : int; offset of element (0, 0)
-    panel_rows : int; rows that each panel has room for
+    panel_rows : int; rows that each panel has room for: a panel takes panel_rows * panel_width elements
     """
 
     numbers: np.ndarray
@@ -41,13 +45,13 @@ def padded(count, multiple):
 
 @inlined
 def panels_of(columns, numbers):
-    """How many panels hold so many columns, in the dtype of `numbers`."""
+    """Number of panels of a matrix with `columns` columns, in the dtype of the array `numbers`."""
     return (columns + panel_width(numbers) - 1) // panel_width(numbers)
 
 
 @inlined
 def panel_at(matrix, p):
-    """Panel `p` of a matrix, as a matrix of one panel."""
+    """Panel `p` of a matrix, counted from 0, as a matrix of one panel."""
     numbers, start, panel_rows = matrix
     return Matrix(numbers, start + p * panel_rows * panel_width(numbers), panel_rows)
 
@@ -67,7 +71,11 @@ def element(matrix, r, c):
 
 @inlined
 def block_range(block_rows, b, rows):
-    """(first row, rows) of block `b` where `rows` are cut into blocks of at most `block_rows`, as even as tiles are."""
+    """Range of rows that is block `b` of `rows` rows, as the pair (first row, number of rows).
+
+    There are as many blocks as are needed for none to have more than `block_rows` rows, a multiple of ROWS. All but the
+    last are whole tiles, and they differ by one tile at most.
+    """
     blocks, tiles = (rows + block_rows - 1) // block_rows, (rows + ROWS - 1) // ROWS
     first = b * tiles // blocks * ROWS
     return first, min((b + 1) * tiles // blocks * ROWS, rows) - first
@@ -75,7 +83,7 @@ def block_range(block_rows, b, rows):
 
 @inlined
 def clear_rows(panels, rows, columns, panel_rows):
-    """Zero the rows from `rows` on, up to whole tiles."""
+    """Set the padding rows to zero: those from `rows` on, up to a multiple of ROWS, of the matrix at panels[0]."""
     width = panel_width(panels)
     for p in range(panels_of(columns, panels)):
         panel = panel_at(Matrix(panels, 0, panel_rows), p)
@@ -85,37 +93,39 @@ def clear_rows(panels, rows, columns, panel_rows):
 
 @njit
 def pack_rows(panels, source, order, first, rows, panel_rows):
-    """Copy `rows` rows of the row-major matrix `source` into panels, with zeros as padding and to make up whole tiles.
+    """Copy `rows` rows of a row-major matrix into panels; padding columns, and rows up to a multiple of ROWS, are zero.
 
     Parameters
     ----------
     panels : (>= padded(columns, panel_width) * panel_rows,) array, written
     source : (n, columns) array, row-major
-    order : (n,) or (0,) int64 array
-        Row s of the panels is row order[first + s] of `source`; where `order` is empty, row first + s.
+    order : 1-D int64 array, or empty
+        Row s of the panels is row order[first + s] of `source`; if `order` is empty, row first + s.
     first, rows : int
-    panel_rows : int; rows that each panel has room for
+        Position in `order` (or row of `source`) of the first row to copy, and number of rows.
+    panel_rows : int
+        Rows that each panel has room for.
 
     Returns
     -------
     bool
-        Whether all that was copied is finite.
+        Whether all copied elements are finite.
     """
     width, columns, packed = panel_width(panels), source.shape[1], Matrix(panels, 0, panel_rows)
-    nothing = checked = zero(panels, 1)
+    zeros = checked = zero(panels, 1)
     for s in range(rows):
         row = order[first + s] if order.size else first + s
         for p in range(panels_of(columns, panels)):
             copied = load_columns(source, row * columns + p * width, columns - p * width)
             store(copied, panels, row_at(panel_at(packed, p), s), width)
-            checked = multiply_add(copied, nothing, checked)  # 0 times what is not finite is NaN
+            checked = multiply_add(copied, zeros, checked)  # stays 0 as long as all are finite: 0 * inf is NaN
     clear_rows(panels, rows, columns, panel_rows)
     return total(checked) == 0
 
 
 @njit
 def all_finite(panels, columns, rows, panel_rows):
-    """Whether all elements of a packed matrix are finite; its padding must be."""
+    """Whether all elements of the (rows, columns) matrix at panels[0] are finite; padding columns are looked at too."""
     finite = True
     for p in range(panels_of(columns, panels)):
         panel = panel_at(Matrix(panels, 0, panel_rows), p)
@@ -126,7 +136,16 @@ def all_finite(panels, columns, rows, panel_rows):
 
 @njit
 def pack_labels(panels, labels, order, first, rows, columns, panel_rows):
-    """Like `pack_rows`, for a source whose row i is zero but for a one in column labels[i] (one-hot)."""
+    """Write the one-hot rows of class numbers into panels: 1 in column labels[i] of a row, else 0.
+
+    Parameters
+    ----------
+    panels : 1-D array, written, padding included (see `pack_rows`)
+    labels : (n,) int64 array; class numbers from 0 to columns - 1
+    order, first, rows : see `pack_rows`; labels take the place of its rows of `source`
+    columns : int; number of classes
+    panel_rows : int; rows that each panel has room for
+    """
     packed = Matrix(panels, 0, panel_rows)
     for p in range(panels_of(columns, panels)):
         panel = panel_at(packed, p)
@@ -138,9 +157,13 @@ def pack_labels(panels, labels, order, first, rows, columns, panel_rows):
 
 @njit
 def pack_weights(packed, weights, order, first, rows):
-    """The weights of `rows` samples one after the other, ones where `weights` is empty; returns their sum.
+    """Copy the weights of `rows` samples, and return their sum, a float64.
 
-    `packed` is a (>= rows,) array, `order` as `pack_rows` has it.
+    Parameters
+    ----------
+    packed : (>= rows,) array; packed[:rows] is written
+    weights : (n,) array, one weight a sample; if empty, all weights are 1
+    order, first, rows : see `pack_rows`
     """
     if weights.size == 0:
         for s in range(rows):
@@ -155,9 +178,17 @@ def pack_weights(packed, weights, order, first, rows):
 
 @njit
 def unpack_rows(target, first, panels, rows, panel_rows):
-    """Copy `rows` rows of panels to target[first : first + rows], a row-major matrix."""
+    """Copy `rows` rows of the matrix at panels[0] to rows first..first + rows of a row-major matrix.
+
+    Parameters
+    ----------
+    target : (n, columns) array, row-major; target[first : first + rows] is written
+    first : int
+    panels : 1-D array
+    rows, panel_rows : int; rows to copy, and rows that each panel has room for
+    """
     width, columns, packed = panel_width(panels), target.shape[1], Matrix(panels, 0, panel_rows)
-    whole = columns // width
+    whole = columns // width  # panels without padding columns
     for s in range(rows):
         for p in range(whole):
             row = load(panels, row_at(panel_at(packed, p), s), 0, 1)

@@ -1,4 +1,4 @@
-"""Samples to learn from or to predict: dense inputs are an array, sparse ones are `SparseRows`."""
+"""Samples to train on or to predict: dense inputs are an array, sparse inputs are `SparseRows`."""
 
 from typing import NamedTuple
 
@@ -6,13 +6,13 @@ import numpy as np
 
 
 class SparseRows(NamedTuple):
-    """A matrix by the non-zeros of its rows (compressed sparse rows).
+    """Sparse matrix of N rows, as compressed sparse rows (CSR).
 
     Attributes
     ----------
-    indptr : (N + 1,) int64 array; row i has the non-zeros indptr[i] to indptr[i + 1]
-    indices : (n,) int32 array; their columns, in any order
-    values : (n,) array of the network's dtype
+    indptr : (N + 1,) int64 array; the non-zeros of row i are those from indptr[i] to indptr[i + 1], excluded
+    indices : (n,) int32 array; column of each non-zero; within a row in any order
+    values : (n,) array of the network's dtype; value of each non-zero
     """
 
     indptr: np.ndarray
@@ -21,15 +21,15 @@ class SparseRows(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Samples to learn from.
+    """Samples with their targets, to train on or to evaluate.
 
     Attributes
     ----------
-    x : (N, n_in) array; or SparseRows, with a network made for them (see `network_for`)
-    y : (N, n_out) array, or (0, n_out) where `labels` are given
-    labels : (N,) or (0,) int64 array; class numbers
-    order : (n,) int64 array; the samples to take, in this order; empty: all, as they come
-    weights : (N,) or (0,) array; of each sample in the loss; empty: 1
+    x : (N, n_in) array, or SparseRows, with a network made for them (see `products.first_layer.network_for`)
+    y : (N, n_out) array of targets, or (0, n_out) if `labels` are given
+    labels : (N,) int64 array of class numbers, or (0,)
+    order : (n,) int64 array; numbers of the samples to take, in this order; empty: all N, from the first to the last
+    weights : (N,) array of the samples' weights in the loss; empty: all are 1
     """
 
     x: np.ndarray | SparseRows
@@ -40,6 +40,6 @@ class Data(NamedTuple):
 
 
 def most_entries(x, rows):
-    """How many non-zeros `rows` rows of `x` have at most, whichever they are."""
+    """Largest number of non-zeros that any `rows` rows of the SparseRows `x` have together."""
     counts = np.diff(x.indptr)
     return int(counts.sum() if rows >= len(counts) else np.partition(counts, -rows)[-rows:].sum())

@@ -1,4 +1,4 @@
-"""Pieces of the weights, each with one owner: which they are, and where they lie in packed weights."""
+"""Pieces of the weights: rectangles of a layer's weight matrix, each of which one thread updates."""
 
 from typing import NamedTuple
 
@@ -9,13 +9,14 @@ from ..tile.operations import panel_width
 from .network import biases_of, weights_of
 from .panels import panel_at, row_at
 
-# A piece of a layer's weights: rows first..last, a multiple of the panel width, of columns left..right, whole panels;
-# and, where first is 0, the biases of these columns too.
+# A piece of the weights of layer `layer`, counted from 0: rows `first` to `last` and columns `left` to `right`, ends
+# excluded; and if first is 0, the biases of these columns too. `first` and `left` are multiples of the panel width, and
+# so are `last` and `right` unless they are the end of the matrix.
 PIECE = np.dtype([(name, np.int64) for name in ("layer", "first", "last", "left", "right")], align=True)
 
 
 class Piece(NamedTuple):
-    """A piece of the weights, for compiled code to make (see PIECE)."""
+    """Piece of the weights with the fields of a PIECE record, which compiled code can make."""
 
     layer: int
     first: int
@@ -26,16 +27,25 @@ class Piece(NamedTuple):
 
 @inlined
 def whole_layer(network, l):
-    """All of a layer's weights as a piece."""
+    """Piece that is all of the weights and biases of layer `l`, counted from 0."""
     layer = network.layers[l]
     return Piece(l, 0, layer.n_in, 0, layer.n_out)
 
 
 @inlined
 def panel_range(network, piece, column):
-    """(biases, start, stop) of the panel at `column` of a piece: offsets in packed weights of its biases and weights.
+    """Offsets of one panel of a piece in the packed weights.
 
-    Where the piece has no biases, they are said to be at `start`.
+    Parameters
+    ----------
+    network : Network
+    piece : Piece, or a record of PIECE
+    column : int; the panel's first column
+
+    Returns
+    -------
+    biases, start, stop : int
+        Offset of the row of biases; start and end of the weights. Without biases in the piece, `biases` is `start`.
     """
     layer, p = network.layers[piece.layer], column // panel_width(network.weights)
     weights = panel_at(weights_of(layer, network.weights), p)

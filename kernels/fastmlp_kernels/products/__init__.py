@@ -1,5 +1,8 @@
-"""The three products of backpropagation, and what is fused with them, for a block of rows.
+"""The three matrix products of backpropagation, with the elementwise steps that are fused with them.
 
-Forward z = a W + b, backward δ Wᵀ, gradient aᵀ δ; the first layer's of sparse inputs, too. Serial functions over one
-block or one piece of the weights: how a batch is cut up, and who does what, is decided in `drivers`.
+Forward z = a W + b, backward δ Wᵀ, gradient aᵀ δ, and the same of a first layer with sparse inputs. All are serial
+functions over one block of rows or one piece of the weights; `drivers` divides batches into these, for threads.
+
+Throughout, a layer computes activations a = g(z) from net inputs z; its *slopes* are g'(z), its *error signals* δ =
+dE/dz, one row a sample.
 """

@@ -1,4 +1,7 @@
-"""Error signals of a block of rows, from the output layer back: delta[l] = (delta[l+1] W[l+1]^T) * g'(z[l])."""
+"""Error signals of a block of rows, from the output layer back: delta[l] = (delta[l+1] W[l+1]^T) * g'(z[l]).
+
+The forward pass leaves the slopes g'(z[l]) in the place of delta[l], where they are replaced by the error signals.
+"""
 
 from ..jit import inlined
 from ..layout.network import deltas_of, transposed_of
@@ -7,20 +10,25 @@ from ..tile.operations import ROWS, load, multiply_add, panel_width, sum_rows, t
 from .operands import operands_of
 from .product import DEPTH, error_signal_panel
 
-SQUARES_ROWS = 2  # of the tile that sums squares; divides ROWS of every CPU
+SQUARES_ROWS = 2  # rows of the tile that sums squares; divides ROWS of every engine
 
 
 @inlined
 def backward(network, deltas, rows, block_rows, partial_sums):
-    """Replace the slopes of every hidden layer in `deltas` by its error signal; the output layer's is there already.
+    """Replace the slopes of all hidden layers by their error signals.
 
-    `partial_sums` has room for the panels of the widest hidden layer; it is used where the layer behind has more than
-    DEPTH units.
+    Parameters
+    ----------
+    network : Network; with the transposed weights of all layers but the first
+    deltas : 1-D array; panels of layers 1 to L: slopes, replaced, and the output layer's error signals, read
+    rows, block_rows : int; rows in the block, and rows that each panel has room for
+    partial_sums : 1-D array; scratch for the panels of the widest hidden layer, used if the layer after it has more
+        than DEPTH units (the slopes are still needed, so that unfinished sums can not take their place)
     """
     operands = operands_of(network, deltas, deltas)
     for l in range(len(network.layers) - 1, 0, -1):
         layer = network.layers[l]
-        behind = deltas_of(layer, operands.deltas, block_rows)
+        next_signals = deltas_of(layer, operands.deltas, block_rows)
         signals = deltas_of(network.layers[l - 1], deltas, block_rows)
         for k in range(0, layer.n_out, DEPTH):
             stop = min(k + DEPTH, layer.n_out)
@@ -28,12 +36,20 @@ def backward(network, deltas, rows, block_rows, partial_sums):
                 w = panel_at(transposed_of(layer, operands.transposed), p)
                 unfinished = panel_at(Matrix(partial_sums, 0, block_rows), p)
                 delta = panel_at(signals, p)
-                error_signal_panel(delta, behind, w, k, stop, layer.n_out, rows, unfinished, delta)
+                error_signal_panel(delta, next_signals, w, k, stop, layer.n_out, rows, unfinished, delta)
 
 
 @inlined
 def sum_squares(squares, network, deltas, rows, block_rows):
-    """squares[l] = the sum of the squared error signals of layer l + 1 in a block."""
+    """Sum the squared error signals of each layer over the samples and units of a block.
+
+    Parameters
+    ----------
+    squares : (L,) float64 array, written; squares[l] belongs to layer l + 1
+    network : Network
+    deltas : 1-D array; panels of the error signals of layers 1 to L, zero in their padding
+    rows, block_rows : int; rows in the block, and rows that each panel has room for
+    """
     width = panel_width(deltas)
     for l in range(len(network.layers)):
         layer = network.layers[l]

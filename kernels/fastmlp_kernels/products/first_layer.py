@@ -1,6 +1,6 @@
-"""What the first layer does with its inputs: dense ones are an array, sparse ones `SparseRows`.
+"""Operations of the first layer, each in two forms: for dense inputs, an array, and for sparse inputs, `SparseRows`.
 
-Drivers are compiled for the type of their inputs, and of the functions here only the form for that type.
+Numba chooses the form by the type of the inputs `x` when it compiles a driver, so that the other form is not in it.
 """
 
 from numba import types
@@ -14,11 +14,12 @@ from .gradients import piece_gradient
 
 
 def _is_sparse_type(x):
+    """Whether the Numba type `x` is that of SparseRows."""
     return isinstance(x, types.NamedTuple) and x.instance_class is SparseRows
 
 
 def _by_type(dense, sparse):
-    """A function whose first argument are inputs: `dense`, or, of sparse inputs, `sparse`, with the doc of `dense`."""
+    """Function that calls `sparse` if its first argument is SparseRows, else `dense`, whose docstring it gets."""
 
     def choose(x, *args):
         return (sparse if isinstance(x, SparseRows) else dense)(x, *args)
@@ -33,15 +34,18 @@ row_count = _by_type(lambda x: len(x), lambda x: len(x.indptr) - 1)
 
 
 def _load_dense(x, activations, z, network, order, first, rows, block_rows):
-    """Make ready to go forward from a block's inputs: packed, or multiplied by the weights already if they are sparse.
+    """Prepare the inputs of a block for the forward pass.
+
+    Dense inputs are copied into panels. For sparse inputs the first layer's net inputs x W + b are computed right away.
 
     Parameters
     ----------
     x : (N, n_in) array, or SparseRows
-    activations : 1-D array; of dense inputs written, in panels of `block_rows` rows
-    z : 1-D array; of sparse inputs written, with the first layer's net inputs
-    network : Network; made for such inputs (see `network_for`)
-    order, first, rows : see `panels.pack_rows`
+    activations : 1-D array; written from 0 on if inputs are dense: panels of inputs
+    z : 1-D array; written from 0 on if inputs are sparse: panels of the first layer's net inputs
+    network : Network; made for these inputs (see `network_for`)
+    order, first, rows : the samples (see `layout.panels.pack_rows`)
+    block_rows : int; rows that each panel has room for
 
     Returns
     -------
@@ -52,6 +56,7 @@ def _load_dense(x, activations, z, network, order, first, rows, block_rows):
 
 
 def _load_sparse(x, activations, z, network, order, first, rows, block_rows):
+    """See `_load_dense`."""
     return sparse.net_inputs(z, network, x, order, first, rows, block_rows)
 
 
@@ -59,10 +64,19 @@ load_inputs = _by_type(_load_dense, _load_sparse)
 
 
 def _index_dense(x, nonzeros, slot, order, first, rows):
-    """Make ready for the first layer's gradient: sort the non-zeros of a block, if inputs are sparse."""
+    """Prepare the first layer's gradient: sort a block's non-zeros if inputs are sparse; nothing if they are dense.
+
+    Parameters
+    ----------
+    x : (N, n_in) array, or SparseRows
+    nonzeros : products.sparse.Nonzeros; a slot is written
+    slot : int
+    order, first, rows : the samples (see `layout.panels.pack_rows`)
+    """
 
 
 def _index_sparse(x, nonzeros, slot, order, first, rows):
+    """See `_index_dense`."""
     sparse.index_rows(nonzeros, slot, x, order, first, rows)
 
 
@@ -70,20 +84,26 @@ index_inputs = _by_type(_index_dense, _index_sparse)
 
 
 def _dense_gradient(x, gradient, network, blocks, nonzeros, slot, piece, rows, block_rows, fresh):
-    """A piece of the gradient of the block of `rows` samples in a slot: written if `fresh`, else added.
+    """Compute the gradient of a piece of the weights over one block of samples.
 
     Parameters
     ----------
-    x : (N, n_in) array, or SparseRows; the inputs, of which only the type counts
-    gradient : 1-D array, packed like network.weights
-    blocks, nonzeros : see `drivers.workspace.Workspace`
+    x : (N, n_in) array, or SparseRows; only its type counts
+    gradient : 1-D array packed like network.weights; the elements of the piece are written or added to
+    network : Network
+    blocks : drivers.workspace.Blocks; activations and error signals of blocks
+    nonzeros : products.sparse.Nonzeros; sorted non-zeros of the same blocks, if inputs are sparse
+    slot : int; the slot of `blocks` and `nonzeros` that holds the block
     piece : a record of `layout.tasks.PIECE`
+    rows, block_rows : int; samples in the block, and rows that each panel has room for
+    fresh : bool; whether to overwrite the gradient rather than add to it
     """
     activations, deltas = blocks.activations[slot], blocks.deltas[slot]
     piece_gradient(gradient, network, piece, activations, deltas, rows, block_rows, fresh)
 
 
 def _sparse_gradient(x, gradient, network, blocks, nonzeros, slot, piece, rows, block_rows, fresh):
+    """See `_dense_gradient`."""
     if piece.layer == 0:
         deltas = blocks.deltas[slot]
         sparse.piece_gradient(gradient, network, nonzeros, slot, piece, deltas, rows, block_rows, fresh)
@@ -96,7 +116,19 @@ slot_gradient = _by_type(_dense_gradient, _sparse_gradient)
 
 
 def network_for(network, x):
-    """The network as it goes with inputs `x`: of sparse ones, a block's activations have no panels."""
+    """Network for inputs like `x`: the same network if they are dense, else one that shares its weights.
+
+    In the latter's table of layers, a block's activations have no panels for the inputs: those of layer 1 come first.
+
+    Parameters
+    ----------
+    network : Network
+    x : (N, n_in) array, or SparseRows
+
+    Returns
+    -------
+    Network
+    """
     if not is_sparse(x):
         return network
     layers = network.layers.copy()

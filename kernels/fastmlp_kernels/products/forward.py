@@ -1,4 +1,9 @@
-"""Forward pass of a block of rows: z = a W + b and a = g(z), layer by layer."""
+"""Forward pass of a block of rows: net inputs z = a W + b and activations g(z), layer by layer.
+
+Two functions do it. `forward_training` also keeps the slopes g'(z), which the backward pass needs; `forward` computes
+only activations, in the place of the net inputs. The activation is applied to each panel as soon as its sums are
+complete, while it is in the L1 cache.
+"""
 
 from ..calls import call_slopes, call_values
 from ..jit import inlined, njit
@@ -10,54 +15,71 @@ from ..tile.operations import ROWS, panel_width
 from .operands import operands_of
 from .product import DEPTH, net_input_panel
 
-NO_DROPOUT = -1  # as the number of an update
+NO_DROPOUT = -1  # number of an update that drops no units
 
 
 @inlined
-def net_inputs(z, layer, p, weights, operands, a, k, terms, rows):
-    """Terms from `k` on, up to DEPTH, of panel `p` of z = a W + b; returns whether they were the last of `terms`.
+def net_inputs(z, layer, p, weights, operands, a, k, depth, rows):
+    """Add up to DEPTH terms, from term `k` on, to the sums of one panel of z = a W + b.
 
     Parameters
     ----------
-    z : Matrix of one panel, written
+    z : Matrix of one panel, written; before the last terms it holds unfinished sums
     layer : a record of `layout.network.LAYER`
-    weights : 1-D array with the packed parameters, of which the biases are taken
-    operands : Operands
-    a : Matrix, (rows, terms); the layer's inputs
+    p : int; number of the panel in the layer's net inputs
+    weights : 1-D array; packed weights, of which the biases are read
+    operands : Operands, of which the weights are read
+    a : Matrix, (rows, depth); the layer's inputs
+    k : int; a multiple of DEPTH
+    depth : int; terms of a complete sum: inputs of the layer
+    rows : int; rows of the block
+
+    Returns
+    -------
+    bool
+        Whether the sums are complete.
     """
-    stop = min(k + DEPTH, terms)
+    stop = min(k + DEPTH, depth)
     w, b = panel_at(weights_of(layer, operands.weights), p), panel_at(biases_of(layer, weights), p)
-    net_input_panel(z, a, w, k, stop, terms, rows, z, b)
-    return stop == terms
+    net_input_panel(z, a, w, k, stop, depth, rows, z, b)
+    return stop == depth
 
 
 @inlined
 def forward_training(network, activations, deltas, from_net_inputs, update, first, rows, block_rows, started=False):
-    """All activations of a block, and in `deltas` the slopes g'(z); if `started`, from net inputs of layer 1 there.
+    """Compute the activations g(z) and the slopes g'(z) of all layers for a block of samples.
 
-    Of the output layer `deltas` holds the net inputs z, and activations nothing, where the outputs are a softmax, or
-    `from_net_inputs` asks for it (see `losses.Loss`). Units are dropped, where a layer has dropout, as in update number
-    `update` for the rows from `first` on of a batch; none with NO_DROPOUT.
+    If the outputs are a softmax or `from_net_inputs` is true, the output layer's part of `deltas` gets its net inputs
+    instead of its slopes, and its activations are not written: the loss computes them.
 
     Parameters
     ----------
     network : Network
-    activations, deltas : 1-D arrays; panels with room for `block_rows` rows of layers 0 to L, and of 1 to L
-    from_net_inputs, started : bool
-    update, first, rows, block_rows : int
+    activations : 1-D array; panels of layers 0 to L, the inputs (layer 0) read, all others written
+    deltas : 1-D array; panels of layers 1 to L, written with slopes
+    from_net_inputs : bool
+        Whether the loss applies the output activation itself (see `panelwise.losses.Loss`).
+    update : int
+        Number of the update, by which the units that are dropped are chosen; NO_DROPOUT: none are dropped.
+    first, rows : int
+        Position of the block in its batch, which dropout depends on too, and number of its rows.
+    block_rows : int
+        Rows that each panel has room for.
+    started : bool
+        Whether the net inputs of layer 1 are in `deltas` already: inputs are sparse, and `activations` has no layer 0.
     """
     operands, width = operands_of(network, activations, deltas), panel_width(activations)
     for l in range(len(network.layers)):
         layer = network.layers[l]
         a = inputs_of(layer, operands.activations, block_rows)
         slopes = 0 if from_net_inputs and l == len(network.layers) - 1 else layer.slopes
-        terms = 0 if started and l == 0 else layer.n_in
-        for k in range(0, max(terms, 1), DEPTH):
+        depth = 0 if started and l == 0 else layer.n_in
+        for k in range(0, max(depth, 1), DEPTH):
             for p in range(panels_of(layer.n_out, deltas)):
                 z = panel_at(deltas_of(layer, deltas, block_rows), p)
                 values = panel_at(outputs_of(layer, activations, block_rows), p)
-                whole = not terms or net_inputs(z, layer, p, network.weights, operands, a, k, terms, rows)
-                if slopes and whole:  # while the panel is in the L1 cache
+                complete = not depth or net_inputs(z, layer, p, network.weights, operands, a, k, depth, rows)
+                if slopes and complete:  # while the panel is in the L1 cache
                     call_slopes(slopes, activations, values.start, deltas, z.start, padded(rows, ROWS) * width)
                     if update >= 0 and layer.dropout > 0:
                         drop(activations, values.start, deltas, z.start, layer, p * width, update, first, rows)
@@ -65,17 +87,26 @@ def forward_training(network, activations, deltas, from_net_inputs, update, firs
 
 @njit
 def forward(network, activations, rows, block_rows, started=False):
-    """All activations of a block, for prediction; if `started`, from net inputs in place of those of layer 1."""
+    """Compute the activations of all layers for a block of samples, without slopes or dropout: for prediction.
+
+    Parameters
+    ----------
+    network : Network
+    activations : 1-D array; panels of layers 0 to L, the inputs (layer 0) read, all others written
+    rows, block_rows : int; rows of the block, and rows that each panel has room for
+    started : bool
+        Whether `activations` holds the net inputs of layer 1 already: inputs are sparse, and there is no layer 0.
+    """
     operands = operands_of(network, activations, activations)
     for l in range(len(network.layers)):
         layer = network.layers[l]
         a = inputs_of(layer, operands.activations, block_rows)
-        terms = 0 if started and l == 0 else layer.n_in
-        for k in range(0, max(terms, 1), DEPTH):
+        depth = 0 if started and l == 0 else layer.n_in
+        for k in range(0, max(depth, 1), DEPTH):
             for p in range(panels_of(layer.n_out, activations)):
                 z = panel_at(outputs_of(layer, activations, block_rows), p)
-                whole = not terms or net_inputs(z, layer, p, network.weights, operands, a, k, terms, rows)
-                if layer.values and whole:
+                complete = not depth or net_inputs(z, layer, p, network.weights, operands, a, k, depth, rows)
+                if layer.values and complete:
                     call_values(layer.values, activations, z.start, padded(rows, ROWS) * panel_width(activations))
     if network.softmax:
         layer = output_layer(network)

@@ -1,4 +1,7 @@
-"""Gradients of a piece of a layer's weights: dE/dW = a^T delta, and dE/db = the sum of delta over samples."""
+"""Gradients of a piece of a layer's weights over a block of samples: dE/dW = a^T delta, dE/db = sums of delta.
+
+Both sums run over the samples of the block, padding rows included, in which error signals are zero.
+"""
 
 from ..jit import inlined
 from ..layout.network import biases_of, deltas_of, inputs_of, weights_of
@@ -18,12 +21,21 @@ from ..tile.operations import (
 )
 from .operands import operands_of
 
-SUM_ROWS = 2  # of the tile that sums biases; divides ROWS of every CPU
+SUM_ROWS = 2  # rows of the tile that sums the gradient of biases; divides ROWS of every engine
 
 
 @inlined
 def bias_gradient(gradient, offset, delta, rows, fresh):
-    """gradient[offset : ... + panel_width] = (or +=, unless `fresh`) the sum over rows of one panel of delta."""
+    """Compute the gradient of the biases of one panel, the sum of its error signals over samples.
+
+    Parameters
+    ----------
+    gradient : 1-D array; panel_width elements from `offset` on are written or added to
+    offset : int
+    delta : Matrix of one panel, (rows, panel_width); error signals
+    rows : int; samples
+    fresh : bool; whether to overwrite the gradient rather than add to it
+    """
     width = panel_width(gradient)
     acc = zero(gradient, SUM_ROWS)
     for r in range(0, padded(rows, ROWS), SUM_ROWS):
@@ -36,15 +48,16 @@ def bias_gradient(gradient, offset, delta, rows, fresh):
 
 @inlined
 def weight_gradient(gradient, a, delta, first, last, rows, fresh):
-    """Weight rows first..last of one panel of the gradient a^T delta, from `rows` samples.
+    """Compute rows first..last of one panel of the gradient a^T delta of the weights.
 
     Parameters
     ----------
-    gradient : Matrix of one panel, written
-    a : Matrix, (rows, n_in)
-    delta : Matrix of one panel, (rows, panel_width)
-    first, last : int; `first` a multiple of the panel width
-    fresh : bool; whether to start from zero rather than to add
+    gradient : Matrix of one panel, (n_in, panel_width); rows first..last are written or added to
+    a : Matrix, (rows, n_in); the layer's inputs
+    delta : Matrix of one panel, (rows, panel_width); error signals
+    first, last : int; range of inputs of the layer, `first` a multiple of the panel width
+    rows : int; samples
+    fresh : bool; whether to overwrite the gradient rather than add to it
     """
     numbers, width = gradient.numbers, panel_width(delta.numbers)
     for i in range(first, last, GRADIENT_ROWS):
@@ -64,14 +77,16 @@ def weight_gradient(gradient, a, delta, first, last, rows, fresh):
 
 @inlined
 def piece_gradient(gradient, network, piece, activations, deltas, rows, block_rows, fresh):
-    """A piece of a block's gradient, over `rows` samples: written if `fresh`, else added.
+    """Compute the gradient of a piece of the weights, and of its biases if it has any, over a block of samples.
 
     Parameters
     ----------
-    gradient : 1-D array, packed like network.weights
+    gradient : 1-D array packed like network.weights; the elements of the piece are written or added to
     network : Network
-    piece : a record of `layout.tasks.PIECE`
-    activations, deltas : 1-D arrays; the block's, in panels with room for `block_rows` rows
+    piece : Piece, or a record of `layout.tasks.PIECE`
+    activations, deltas : 1-D arrays; activations and error signals of the block
+    rows, block_rows : int; samples in the block, and rows that each panel has room for
+    fresh : bool; whether to overwrite the gradient rather than add to it
     """
     layer, operands = network.layers[piece.layer], operands_of(network, activations, deltas)
     a, delta = inputs_of(layer, operands.activations, block_rows), deltas_of(layer, operands.deltas, block_rows)

@@ -1,4 +1,4 @@
-"""The update of a piece of the weights by its owner, and of the transposed copy that the way back reads."""
+"""Update of one panel of a piece of the weights, and of the transposed copy that the backward product reads."""
 
 from ..functions.updates import update
 from ..jit import inlined
@@ -8,23 +8,26 @@ from ..tile.operations import panel_width
 
 
 @inlined
-def update_panel(network, state, optimizer, piece, column, gradient, shift, scale, l2):
-    """Update one panel of a piece of the weights, its biases, and the transposed copy.
+def update_panel(network, state, optimizer, piece, column, gradient, origin, scale, l2):
+    """Update one panel of a piece of the weights, its biases if the piece has any, and the transposed copy.
 
     Parameters
     ----------
-    network, state, optimizer : Network, State, Optimizer
-    piece : a record of `layout.tasks.PIECE`
-    column : int; the panel's first
-    gradient : 1-D array; that of the weight at offset i of the packed weights is gradient[i - shift]
-    shift : int
-    scale, l2 : float; what the gradient is multiplied by, and the penalty's coefficient
+    network : Network; weights and transposed weights are updated
+    state : State; moments are updated, the number of steps is not
+    optimizer : Optimizer
+    piece : Piece, or a record of `layout.tasks.PIECE`
+    column : int; the panel's first column
+    gradient : 1-D array; gradient[i - origin] belongs to the weight at offset i of the packed weights
+    origin : int; 0 if `gradient` is packed like the weights
+    scale : float; factor of the gradient
+    l2 : float; coefficient of the penalty l2 / 2 |W|^2, which is added to the scaled gradient
     """
     weights, layer = network.weights, network.layers[piece.layer]
     biases, start, stop = panel_range(network, piece, column)
     if layer.bias and optimizer.update_biases:
         end = min(start, biases + panel_width(weights))
-        update(weights, state, gradient[biases - shift : end - shift], biases, end, optimizer, scale, l2, False)
-    update(weights, state, gradient[start - shift : stop - shift], start, stop, optimizer, scale, l2, True)
+        update(weights, state, gradient[biases - origin : end - origin], biases, end, optimizer, scale, l2, False)
+    update(weights, state, gradient[start - origin : stop - origin], start, stop, optimizer, scale, l2, True)
     if layer.transposed >= 0:
         transpose(network, piece.layer, column, piece.first, piece.last)

@@ -1,10 +1,10 @@
-"""Operands: what products read, as against what is learnt or computed.
+"""Operands: the arrays that products read, as distinct from the arrays that hold learned or computed numbers.
 
-An engine reads its operands in an element type and a form of its own. Those of float32 and float64 read the arrays in
-which activations, error signals and weights are kept, so that their operands are these arrays themselves: no copies, no
-work. An engine with several terms a step would have operands beside them, written where the numbers are made: while
-inputs are packed, when a panel of activations or error signals is finished, and by the owner of a piece of the weights
-after its update.
+An engine (see `tile.engines`) may read its operands in an element type and an order of its own. The engines for float32
+and float64 read the arrays in which activations, error signals and weights are kept, so that the operands are these
+arrays themselves, without copies. An engine with several terms a step would have separate operand arrays, written where
+the numbers are computed: while inputs are packed, when a panel of activations or error signals is finished, and after
+the update of a piece of the weights.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from ..jit import inlined
 
 
 class Operands(NamedTuple):
-    """The operands of the products of one block.
+    """Operands of the products of one block of samples.
 
     Attributes
     ----------
@@ -33,5 +33,5 @@ class Operands(NamedTuple):
 
 @inlined
 def operands_of(network, activations, deltas):
-    """The operands of a block whose activations and error signals are kept in these arrays."""
+    """Operands of a block of samples whose activations and error signals are kept in the 1-D arrays given."""
     return Operands(activations, deltas, network.weights, network.transposed)

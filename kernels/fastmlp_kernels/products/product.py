@@ -1,23 +1,33 @@
-"""The product of matrices that all others are made of: C = A B, a panel at a time, on register tiles.
+"""Product C = A B of matrices in panels, on register tiles: the loops of the forward and of the backward products.
 
-What a sum starts from, and what becomes of it when it is finished, are functions that the loop is specialised for.
+One panel of C is computed at a time, in tiles of ROWS rows. The loop nest is written once and specialized for two
+functions: `first_sum`, which gives the tile that sums start from (zeros or biases), and `finish`, which is applied to a
+tile of sums before it is stored (nothing, or a multiplication by slopes).
+
+Long sums are computed DEPTH terms at a time, for all panels of C in turn: unfinished sums wait in memory.
 """
 
 from ..jit import inlined, njit, specialise
 from ..layout.panels import panel_at, panels_of, row_at
 from ..tile.operations import ROWS, add, load, multiply, panel_width, rank1, store, terms, zero
 
-UNROLL = 4  # steps between two looks at the loop's end: fewer instructions, 10 % faster than one by one
-# Terms of a sum that are added up before going on to the next panel. So many rows of a panel (16 KB with AVX2) stay in
-# the L1 cache while all row tiles of a block use them, the inputs they multiply in the L2 cache while all panels do.
+UNROLL = 4  # rank-1 updates per turn of the inner loop: fewer instructions, 10 % faster than one per turn
+# Terms of each sum that are added before going on to the next panel. DEPTH rows of a panel of B (16 KB with AVX2) stay
+# in the L1 cache while all row tiles of a block use them, and DEPTH columns of A in the L2 cache while all panels do.
 DEPTH = 256
 
 
 @inlined
 def accumulate(acc, a, r, b, start, stop):
-    """acc + the terms start..stop of A B, for the rows of A from `r` on and the only panel of B.
+    """Tile acc + A[r : r + ROWS, start : stop] B[start : stop].
 
-    `start` is a multiple of the panel width.
+    Parameters
+    ----------
+    acc : tile of ROWS rows
+    a : Matrix
+    r : int; first row of A
+    b : Matrix of one panel
+    start, stop : int; range of the terms, `start` a multiple of the panel width
     """
     width, step = panel_width(a.numbers), terms(b.numbers)
     for k in range(start, stop, width):
@@ -33,17 +43,20 @@ def accumulate(acc, a, r, b, start, stop):
 
 
 def product_panel(c, a, b, start, stop, depth, rows, unfinished, biases):
-    """Terms start..stop, of `depth`, of one panel of C = A B, for `rows` rows rounded up to whole tiles.
+    """Add terms start..stop, of `depth` terms, to the sums of one panel of C = A B.
 
-    Sums start from `first_sum` and go through `finish` before they are stored in C (see `specialise`).
+    The globals `first_sum` and `finish` are bound by `jit.specialise` (see the opening docstring).
 
     Parameters
     ----------
-    c : Matrix of one panel, written with the last terms
+    c : Matrix of one panel; written if stop == depth, by `finish`
     a : Matrix, (rows, depth)
     b : Matrix of one panel, (depth, panel_width)
-    unfinished : Matrix of one panel; sums that wait for their last terms, which may be C
-    biases : Matrix of one panel, of which the first row may be added
+    start, stop : int; range of the terms, `start` a multiple of DEPTH (0: begin the sums)
+    depth : int; terms of a complete sum
+    rows : int; rows of C, which is computed up to a multiple of ROWS
+    unfinished : Matrix of one panel; sums of the terms before `start`, read, or before `stop`, written; may be `c`
+    biases : Matrix of one panel, whose row 0 `first_sum` may use
     """
     width = panel_width(c.numbers)
     for r in range(0, rows, ROWS):
@@ -57,40 +70,48 @@ def product_panel(c, a, b, start, stop, depth, rows, unfinished, biases):
 
 
 @inlined
-def nothing(biases, c):
-    """Zero, for a sum to start from."""
+def zeros(biases, c):
+    """Tile that sums without biases start from: zeros."""
     return zero(c.numbers, ROWS)
 
 
 @inlined
-def bias(biases, c):
-    """The biases of a panel, for the sums of every row to start from."""
+def repeated_biases(biases, c):
+    """Tile that net inputs start from: the biases of the panel in every row."""
     return load(biases.numbers, biases.start, 0, ROWS)
 
 
 @inlined
-def as_it_is(acc, c, r):
-    """The sum itself."""
+def unchanged(acc, c, r):
+    """Tile of sums as they are stored in rows r..r + ROWS of C: unchanged."""
     return acc
 
 
 @inlined
 def times_slopes(acc, c, r):
-    """The sum times what lies in its place, the slopes of the activation."""
+    """Tile of sums as they are stored in rows r..r + ROWS of C: times the slopes that C has there so far."""
     return multiply(acc, load(c.numbers, row_at(c, r), panel_width(c.numbers), ROWS))
 
 
 # z = a W + b, one panel of a layer's net inputs.
-net_input_panel = inlined(specialise(product_panel, "net_input_panel", first_sum=bias, finish=as_it_is))
-# delta = (delta' W^T) * g'(z), one panel of the error signals, which takes the place of g'(z).
-error_signal_panel = inlined(specialise(product_panel, "error_signal_panel", first_sum=nothing, finish=times_slopes))
-# C = A B alone, of what is multiplied by weights without biases: derivatives.
-plain_panel = inlined(specialise(product_panel, "plain_panel", first_sum=nothing, finish=as_it_is))
+net_input_panel = inlined(specialise(product_panel, "net_input_panel", first_sum=repeated_biases, finish=unchanged))
+# delta = (delta' W^T) * g'(z), one panel of a layer's error signals, from delta' of the layer after; replaces g'(z).
+error_signal_panel = inlined(specialise(product_panel, "error_signal_panel", first_sum=zeros, finish=times_slopes))
+# C = A B, without biases or slopes: for derivatives in `embed`.
+plain_panel = inlined(specialise(product_panel, "plain_panel", first_sum=zeros, finish=unchanged))
 
 
 @njit
 def product(c, a, b, columns, depth, rows):
-    """C = A B, for `rows` rows rounded up to whole tiles; all of them are Matrix, C of `columns` columns."""
+    """Product C = A B, without biases or slopes.
+
+    Parameters
+    ----------
+    c : Matrix, (rows, columns), written
+    a : Matrix, (rows, depth)
+    b : Matrix, (depth, columns)
+    columns, depth, rows : int; rows are computed up to a multiple of ROWS
+    """
     for p in range(panels_of(columns, c.numbers)):
         panel = panel_at(c, p)
         plain_panel(panel, a, panel_at(b, p), 0, depth, depth, rows, panel, panel)

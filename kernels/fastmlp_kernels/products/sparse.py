@@ -1,9 +1,16 @@
-"""A first layer whose inputs are mostly zero: all that it does follows from the non-zeros.
+"""First layer of sparse inputs: products that visit only the non-zeros of the inputs x.
 
-Forward, the net inputs of a sample are the biases plus a row of weights for each of its non-zeros. Backward, a non-zero
-adds its sample's error signal to one row of the gradient. Pieces of the weights have one owner each, as ever, who needs
-the non-zeros in the piece's columns: so whoever trains a block sorts its non-zeros by piece. Sums run over samples and
-non-zeros as they come, and results have the same bits for any number of threads.
+Forward, the net inputs of a sample are the biases plus, for each of its non-zeros x[s, i], that number times row i of
+the weights. In the gradient, each non-zero x[s, i] adds x[s, i] times the error signal of sample s to row i.
+
+The gradient of a piece of the weights needs only the non-zeros whose columns are among the piece's rows of weights. So
+the thread that trains a block sorts its non-zeros into groups: group g has those of columns g * 2**bits to
+(g + 1) * 2**bits, as many as a piece has rows. For example, with bits = 2, non-zeros of columns 5, 1, 6 are sorted to
+
+    columns = 1 | 5 6    starts = 0 1 3 3    so that group g is columns[starts[g] : starts[g + 1]]
+
+The order within a group is that of the samples. Sums are added in this order, whatever the number of threads, so that
+results have the same bits.
 """
 
 from typing import NamedTuple
@@ -20,14 +27,14 @@ from .learning import update_panel
 
 
 class Nonzeros(NamedTuple):
-    """The non-zeros of the blocks in some slots, each slot's sorted by the rows of weights that they multiply.
+    """Non-zeros of blocks of samples, one block in each slot, sorted into groups (see the opening docstring).
 
     Attributes
     ----------
-    bits : int; pieces of the first layer have 2**bits rows of weights
-    starts : (slots, groups + 2) int64 array; those of the rows from i * 2**bits on are starts[i] to starts[i + 1]
-    columns, samples : (slots, n) int32 arrays; where they are, samples counted from the block's first
-    values : (slots, n) array
+    bits : int; pieces of the first layer, and groups, have 2**bits rows of weights
+    starts : (slots, groups + 2) int64 array; group g of a slot has its non-zeros starts[g] to starts[g + 1]
+    columns, samples : (slots, n) int32 arrays; each non-zero's column, and its sample counted from the block's first
+    values : (slots, n) array; value of each non-zero
     """
 
     bits: int
@@ -39,39 +46,41 @@ class Nonzeros(NamedTuple):
 
 @inlined
 def entries(x, order, s):
-    """(begin, end) of the non-zeros of sample `s`."""
+    """Range (begin, end) of the non-zeros of row order[s] of the SparseRows `x`, or of row s if `order` is empty."""
     row = order[s] if order.size else s
     return x.indptr[row], x.indptr[row + 1]
 
 
 @njit
 def net_inputs(z, network, x, order, first, rows, block_rows):
-    """z = x W + b of the first layer for samples first..first + rows, in panels of `block_rows` rows from z[0] on.
+    """Compute the net inputs z = x W + b of the first layer for a block of samples.
 
-    Rows that make up whole tiles get the biases. Four panels at a time, of a sum each: one sum would take a
-    multiply-add's latency for each non-zero. Where there are fewer panels, the last is done more than once.
+    Four panels are computed at a time, for four independent sums: with one sum, each non-zero would take the latency of
+    a multiply-add. Where fewer than four panels are left, the last is computed more than once. Padding rows, up to a
+    multiple of ROWS, get the biases.
 
     Parameters
     ----------
-    z : 1-D array, written
+    z : 1-D array, written from 0 on: panels with room for `block_rows` rows
     network : Network
     x : SparseRows
-    order : (n,) or (0,) int64 array; see `panels.pack_rows`
+    order, first, rows : the samples (see `layout.panels.pack_rows`)
+    block_rows : int
 
     Returns
     -------
     bool
-        Whether all these non-zeros are finite.
+        Whether all non-zeros of these samples are finite.
     """
     layer, weights, width, finite = network.layers[0], network.weights, panel_width(z), True
     target, biases, w = Matrix(z, 0, block_rows), biases_of(layer, weights), weights_of(layer, weights)
-    last = panels_of(layer.n_out, z) - 1
+    last_panel = panels_of(layer.n_out, z) - 1
     for s in range(padded(rows, ROWS)):
         begin, end = entries(x, order, first + s) if s < rows else (0, 0)
         for e in range(begin, end):
             finite &= abs(x.values[e]) < np.inf
-        for p in range(0, last + 1, 4):
-            p0, p1, p2, p3 = p, min(p + 1, last), min(p + 2, last), min(p + 3, last)
+        for p in range(0, last_panel + 1, 4):
+            p0, p1, p2, p3 = p, min(p + 1, last_panel), min(p + 2, last_panel), min(p + 3, last_panel)
             w0, w1, w2, w3 = panel_at(w, p0).start, panel_at(w, p1).start, panel_at(w, p2).start, panel_at(w, p3).start
             sum0 = load(weights, panel_at(biases, p0).start, 0, 1)
             sum1 = load(weights, panel_at(biases, p1).start, 0, 1)
@@ -92,7 +101,15 @@ def net_inputs(z, network, x, order, first, rows, block_rows):
 
 @njit
 def index_rows(nonzeros, slot, x, order, first, rows):
-    """Sort the non-zeros of samples first..first + rows into a slot of `nonzeros`, by counting them."""
+    """Sort the non-zeros of a block of samples into the groups of a slot, by a counting sort.
+
+    Parameters
+    ----------
+    nonzeros : Nonzeros, of which a slot is written
+    slot : int
+    x : SparseRows
+    order, first, rows : the samples (see `layout.panels.pack_rows`)
+    """
     bits, starts = nonzeros.bits, nonzeros.starts[slot]
     columns, samples, values = nonzeros.columns[slot], nonzeros.samples[slot], nonzeros.values[slot]
     for i in range(len(starts)):
@@ -103,7 +120,7 @@ def index_rows(nonzeros, slot, x, order, first, rows):
             starts[(x.indices[e] >> bits) + 2] += 1
     for i in range(2, len(starts)):
         starts[i] += starts[i - 1]
-    for s in range(rows):  # starts[i + 1] goes from the first of i to the first of i + 1
+    for s in range(rows):  # starts[g + 1] is where the next of group g goes: first at its start, at last at its end
         begin, end = entries(x, order, first + s)
         for e in range(begin, end):
             i = (x.indices[e] >> bits) + 1
@@ -113,15 +130,19 @@ def index_rows(nonzeros, slot, x, order, first, rows):
 
 @inlined
 def panel_gradient(gradient, biases, weights, nonzeros, slot, piece, delta, rows, fresh):
-    """One panel of a piece of the first layer's gradient, over the block in a slot: written if `fresh`, else added.
+    """Compute one panel of the gradient of a piece of the first layer's weights, over one block of samples.
 
     Parameters
     ----------
-    gradient : 1-D array
-    biases, weights : int; offsets in it of the panel's biases, and of what would be its weight row 0
-    nonzeros : Nonzeros, with a block of `rows` samples in `slot`
+    gradient : 1-D array; the piece's rows of the panel are written or added to
+    biases, weights : int; offsets in `gradient` of the panel's biases, and of its weight row 0, which may be negative
+        if the piece begins with a later row
+    nonzeros : Nonzeros
+    slot : int; the slot that holds the block's non-zeros
     piece : a record of `layout.tasks.PIECE`
-    delta : Matrix of one panel; the block's error signals
+    delta : Matrix of one panel, (rows, panel_width); the block's error signals
+    rows : int; samples in the block
+    fresh : bool; whether to overwrite the gradient rather than add to it
     """
     width = panel_width(gradient)
     if piece.first == 0:
@@ -140,7 +161,19 @@ def panel_gradient(gradient, biases, weights, nonzeros, slot, piece, delta, rows
 
 @njit
 def piece_gradient(gradient, network, nonzeros, slot, piece, deltas, rows, block_rows, fresh):
-    """A piece of the first layer's gradient, over the block in a slot: written if `fresh`, else added."""
+    """Compute the gradient of a piece of the first layer's weights over one block of samples.
+
+    Parameters
+    ----------
+    gradient : 1-D array packed like network.weights; the elements of the piece are written or added to
+    network : Network
+    nonzeros : Nonzeros
+    slot : int; the slot that holds the block's non-zeros
+    piece : a record of `layout.tasks.PIECE`
+    deltas : 1-D array; error signals of the block, of layers 1 to L
+    rows, block_rows : int; samples in the block, and rows that each panel has room for
+    fresh : bool; whether to overwrite the gradient rather than add to it
+    """
     layer = network.layers[0]
     for column in range(piece.left, piece.right, panel_width(gradient)):
         p = column // panel_width(gradient)
@@ -152,25 +185,26 @@ def piece_gradient(gradient, network, nonzeros, slot, piece, deltas, rows, block
 
 @njit
 def learn_piece(network, state, optimizer, nonzeros, piece, deltas, gradient, block_rows, blocks, rows, scale, l2):
-    """Update a piece of the first layer from the non-zeros of a batch of `rows` samples, all of whose blocks are kept.
+    """Update a piece of the first layer's weights from a batch, all blocks of which are in slots.
 
-    The gradient, of which few rows are not zero, is made a panel at a time, in the cache: what goes through memory are
-    weights and moments alone.
+    The gradient, most rows of which are zero, is computed one panel at a time in a small buffer that stays in the
+    cache. So only weights and moments, but no gradient, pass through main memory.
 
     Parameters
     ----------
     network, state, optimizer : Network, State, Optimizer; network and state are updated
-    nonzeros : Nonzeros, with block b in slot b
+    nonzeros : Nonzeros; slot b holds block b
     piece : a record of `layout.tasks.PIECE`
-    deltas : (slots, size) array; error signals of the blocks
-    gradient : 1-D array, scratch for a panel of a piece: a row of biases and one for each of its rows of weights
-    block_rows, blocks, rows : int
+    deltas : (slots, size) array; row b holds the error signals of block b, of layers 1 to L
+    gradient : 1-D array; scratch for one panel of a piece: a row of biases, and a row for each of its rows of weights
+    block_rows : int; rows that each panel has room for
+    blocks, rows : int; blocks and samples of the batch
     scale, l2 : float; see `learning.update_panel`
     """
     layer = network.layers[0]
     for column in range(piece.left, piece.right, panel_width(network.weights)):
         p = column // panel_width(network.weights)
-        biases, _, _ = panel_range(network, piece, column)  # the first number that is updated
+        biases, _, _ = panel_range(network, piece, column)  # offset of the first weight or bias that is updated
         weights = panel_at(weights_of(layer, network.weights), p).start - biases
         for b in range(blocks):
             _, count = block_range(block_rows, b, rows)

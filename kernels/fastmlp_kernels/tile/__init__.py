@@ -1,8 +1,10 @@
-"""Matrix products in registers: what a tile is on this CPU, the instructions that work on it, and its peak.
+"""Register tiles: the small matrices, held in vector registers, that all matrix products are computed in.
 
-The only place that writes instructions for products. Knows nothing of networks, of layers, or of where matrices lie.
-`engines` is the table of instruction sets, `emit` the Numba type and its instructions, `operations` what loops call,
-`emulation` the same on NumPy arrays.
+`engines` is the table of instruction sets and of the tile shape that each uses. `emit` is the tile as a Numba type, and
+the LLVM instructions on it. `operations` are the functions that kernels call: load, store, rank-1 update, sums.
+`emulation` has the same functions on NumPy arrays, for plain Python. `peak` measures the fastest rate that tiles reach.
+
+Only this folder writes instructions for products. Nothing here knows of networks, layers or the layout of matrices.
 """
 
 from .operations import (

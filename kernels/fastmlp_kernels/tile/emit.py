@@ -1,8 +1,20 @@
-"""The register tile as a Numba type, and the LLVM instructions of one step on it.
+"""Register tile as a Numba type, and the LLVM instructions that operations on it are written in.
 
-A tile has `rows` rows and the columns of a panel, kept as an LLVM array of rows x vecs vectors. As a value it can sit
-in a variable, be carried through a loop and be returned from a function, and LLVM keeps it in registers. The loops
-around it are ordinary compiled Python. This is the only file that writes LLVM instructions for the products.
+A tile is a matrix of `rows` rows and as many columns as a panel has. To LLVM it is an array of rows x vecs vectors of
+`lanes` numbers; vector (r, v), number r * vecs + v of the array, holds the columns v * lanes to (v + 1) * lanes of row
+r. A tile of 6 x 16 float32 numbers, for example, is 12 vectors of 8 lanes with AVX2.
+
+Since a tile is a value of a Numba type, a compiled function can keep it in a variable, change it in a loop and return
+it, and LLVM holds it in registers all the while. So the loops around the instructions are ordinary compiled Python:
+
+    acc = zero(c, ROWS)  # a tile of sums
+    for k in range(depth):
+        acc = rank1(acc, a, k, depth, b, k * width)  # acc += column k of A times row k of B
+    store(acc, c, 0, width)
+
+An operation is an `intrinsic` (see `operations`): a Python function that Numba calls once per type of the arguments,
+and which returns the signature of the call and a function `generate` that writes its instructions. An `Emitter` has the
+parts that these are made of. Only this file and `operations` write LLVM instructions for the products.
 """
 
 import itertools
@@ -18,7 +30,14 @@ I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
 class Tile(types.Type):
-    """Numba type of a tile: `rows` rows of `vecs` vectors of `lanes` sums, as the engine of `dtype` has them."""
+    """Numba type of a tile of `rows` rows, whose number of columns is that of the engine for `dtype`.
+
+    Attributes
+    ----------
+    dtype : Numba type of the elements
+    rows, vecs, lanes : int; rows, vectors in a row, elements in a vector
+    align : int; bytes that addresses of tiles in memory are a multiple of: those of one element
+    """
 
     def __init__(self, dtype, rows):
         self.dtype, self.rows = dtype, rows
@@ -29,10 +48,12 @@ class Tile(types.Type):
 
     @property
     def vector(self):
+        """LLVM type of one vector."""
         return ir.VectorType(ir.FloatType() if self.dtype == types.float32 else ir.DoubleType(), self.lanes)
 
     @property
     def registers(self):
+        """LLVM type of the whole tile: an array of vectors, row by row."""
         return ir.ArrayType(self.vector, self.rows * self.vecs)
 
 
@@ -43,7 +64,13 @@ class TileModel(models.PrimitiveModel):
 
 
 class Emitter:
-    """Writes the instructions of one operation on a tile."""
+    """Writer of the instructions of one operation on tiles of one type.
+
+    Parameters
+    ----------
+    tile : Tile
+    context, builder : the Numba context and the LLVM builder that Numba hands to `generate`
+    """
 
     def __init__(self, tile, context, builder):
         self.tile, self.context, self.builder = tile, context, builder
@@ -53,7 +80,10 @@ class Emitter:
         return self.builder.gep(self.context.make_array(array_type)(self.context, self.builder, array).data, [offset])
 
     def row(self, pointer, stride, r, count=None):
-        """Pointer to the start of row `r`, or of the last of `count` rows if there are fewer."""
+        """Pointer to the start of row `r`, or of row count - 1 if `count` is given and r >= count.
+
+        Row 0 is at `pointer`, and rows are `stride` elements apart; `stride` and `count` are LLVM values, `r` an int.
+        """
         index = ir.Constant(I64, r)
         if count is not None:
             last = self.builder.sub(count, ir.Constant(I64, 1))
@@ -61,25 +91,27 @@ class Emitter:
         return self.builder.gep(pointer, [self.builder.mul(stride, index)])
 
     def vector(self, pointer, v):
-        """Pointer to the `v`-th vector from `pointer` on."""
+        """Pointer to vector `v`, counted from 0, of the row at `pointer`."""
         start = self.builder.gep(pointer, [ir.Constant(I64, v * self.tile.lanes)])
         return self.builder.bitcast(start, self.tile.vector.as_pointer())
 
     def load_vector(self, pointer, v):
+        """Vector `v` of the row at `pointer`."""
         return self.builder.load(self.vector(pointer, v), align=self.tile.align)
 
     def store_vector(self, value, pointer, v):
+        """Write `value` to vector `v` of the row at `pointer`."""
         self.builder.store(value, self.vector(pointer, v), align=self.tile.align)
 
     def splat(self, scalar):
-        """A vector with `scalar` in every lane."""
+        """Vector with `scalar` in every lane."""
         undefined = ir.Constant(self.tile.vector, ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
         zeros = ir.Constant(ir.VectorType(I32, self.tile.lanes), [0] * self.tile.lanes)
         return self.builder.shuffle_vector(first, undefined, zeros)
 
     def columns(self, count):
-        """For each vector of a row, which of its lanes are among the first `count` columns."""
+        """Masks, one for each vector of a row, that are true in the lanes of the first `count` columns."""
         lanes, count = range(self.tile.lanes), self.builder.trunc(count, I32)
         zeros = ir.Constant(ir.VectorType(I32, len(lanes)), [0] * len(lanes))
         undefined = ir.Constant(zeros.type, ir.Undefined)
@@ -89,7 +121,7 @@ class Emitter:
         return [self.builder.icmp_signed("<", index, splat) for index in indices]
 
     def multiply_add(self, a, b, c):
-        """a * b + c, rounded once where the CPU can."""
+        """Vector a * b + c, rounded once if the CPU has a fused multiply-add, else twice."""
         if not HAS_FMA:
             return self.builder.fadd(self.builder.fmul(a, b), c)
         vector = self.tile.vector
@@ -98,15 +130,16 @@ class Emitter:
         return self.builder.call(fma, [a, b, c])
 
     def map(self, function):
-        """A tile whose register (r, v) is `function(r, v)`."""
+        """Tile whose vector (r, v) is `function(r, v)`."""
         registers = ir.Constant(self.tile.registers, ir.Undefined)
         for r, v in self.indices():
             registers = self.builder.insert_value(registers, function(r, v), r * self.tile.vecs + v)
         return registers
 
     def indices(self):
-        """All (row, vector) pairs."""
+        """All pairs (r, v), in the order in which a tile holds its vectors."""
         return itertools.product(range(self.tile.rows), range(self.tile.vecs))
 
     def register(self, registers, r, v):
+        """Vector (r, v) of a tile."""
         return self.builder.extract_value(registers, r * self.tile.vecs + v)

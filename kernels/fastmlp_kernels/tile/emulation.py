@@ -1,7 +1,8 @@
-"""The tile operations on NumPy arrays, for running the kernels as plain Python (NUMBA_DISABLE_JIT=1).
+"""Emulation of the tile operations on NumPy arrays, for running the kernels as plain Python (NUMBA_DISABLE_JIT=1).
 
-A tile is an array of shape (rows, width). Meaning and arguments are those of `tile`; sums are rounded twice where the
-compiled ones are fused.
+A tile is an array of shape (rows, panel width). The functions are described in `operations`, where those of the same
+name have the same arguments. A multiply-add is rounded twice here, once where the CPU fuses it. Unlike in compiled
+code, offsets are checked.
 """
 
 import numpy as np
@@ -10,10 +11,11 @@ from .engines import engine_of
 
 
 def _rows(array, offset, stride, rows, count):
-    size = panel_width(array)
+    """Offsets of `rows` rows in `array`, those from `count` on repeating the last before it; and the panel width."""
+    width = panel_width(array)
     starts = [offset + min(r, count - 1) * stride for r in range(rows)]
-    assert all(0 <= start <= array.size - size for start in starts), "tile outside its array"
-    return starts, size
+    assert all(0 <= start <= array.size - width for start in starts), "tile outside its array"
+    return starts, width
 
 
 def panel_width(array):
@@ -37,8 +39,8 @@ def load(array, offset, stride, rows):
 
 
 def load_rows(array, offset, stride, rows, count):
-    starts, size = _rows(array, offset, stride, rows, count)
-    return np.stack([array[start : start + size] for start in starts])
+    starts, width = _rows(array, offset, stride, rows, count)
+    return np.stack([array[start : start + width] for start in starts])
 
 
 def load_columns(array, offset, count):
@@ -62,16 +64,16 @@ def store(acc, array, offset, stride):
 
 
 def store_rows(acc, array, offset, stride, count):
-    starts, size = _rows(array, offset, stride, len(acc), count)
+    starts, width = _rows(array, offset, stride, len(acc), count)
     flat = array.reshape(-1)
     for start, row in zip(starts[:count], acc[:count], strict=True):
-        flat[start : start + size] = row
+        flat[start : start + width] = row
 
 
 def rank1(acc, a, a_offset, a_stride, b, b_offset):
-    rows, size = acc.shape
+    rows, width = acc.shape
     column = np.array([a[a_offset + r * a_stride] for r in range(rows)])
-    return acc + column[:, None] * b[b_offset : b_offset + size]
+    return acc + column[:, None] * b[b_offset : b_offset + width]
 
 
 def add(left, right):

@@ -1,4 +1,7 @@
-"""The table of engines: how each instruction set multiplies matrices, and which ones this machine uses."""
+"""Table of engines, the instruction sets that products can use, and the choice of those that this machine uses.
+
+To support another CPU, add one row to ENGINES.
+"""
 
 import os
 from typing import NamedTuple
@@ -9,19 +12,22 @@ FLOATS = ("float32", "float64")
 
 
 class Engine(NamedTuple):
-    """What an instruction set offers to products of matrices.
+    """Instruction set as products of matrices use it, and the shape of its register tile.
 
-    A product keeps `rows` x `vecs` vector accumulators, plus `vecs` vectors of the right operand and one broadcast
-    value of the left one. A gradient has `gradient_rows` rows instead, because its rows must divide the panel width.
-    The element type of an operand chooses the engine (see `engine_of`).
+    A product keeps `rows` x `vecs` vectors of sums in registers, plus `vecs` vectors of the right operand and one
+    element of the left operand, repeated in a vector. The tile of a gradient has `gradient_rows` rows instead, because
+    that number must divide the panel width. The element type of the operands selects the engine (see `engine_of`).
+
+    For example, avx2 has 16 registers of 8 float32 numbers: a tile of 6 rows x 2 vectors takes 12 of them, two vectors
+    of the right operand and one of the left take 3. The tile is 6 x 16 in float32 and 6 x 8 in float64.
 
     Attributes
     ----------
     name : str
     feature : str
-        LLVM feature that must be there.
+        LLVM feature that the CPU must have; empty: none.
     operands : tuple of str
-        Element types that products read. Sums are float64 for operands in float64, else float32.
+        Element types of the operands. Sums are float64 for float64 operands, else float32.
     terms : int
         Products that one step adds to each sum.
     group : int
@@ -29,7 +35,11 @@ class Engine(NamedTuple):
     sums : str
         How a sum is rounded. Engines with the same word give a product the same bits.
     vector_bytes : int
-    rows, vecs, gradient_rows : int
+        Size of a vector register.
+    rows, vecs : int
+        Rows of the tile of a product, and vectors in each row.
+    gradient_rows : int
+        Rows of the tile of a gradient, each of `vecs` vectors too.
     """
 
     name: str
@@ -44,19 +54,20 @@ class Engine(NamedTuple):
     gradient_rows: int
 
     def lanes(self, itemsize):
-        """Sums of `itemsize` bytes in one vector."""
+        """Number of sums, of `itemsize` bytes each, in one vector."""
         return self.vector_bytes // itemsize
 
     def width(self, itemsize):
-        """Columns of a tile, which is also the width of a panel."""
+        """Columns of a tile, also the width of a panel, for sums of `itemsize` bytes."""
         return self.vecs * self.lanes(itemsize)
 
 
 FEATURES = frozenset(codegen.get_host_cpu_features().split(","))
 HAS_FMA = bool({"+fma", "+neon"} & FEATURES)
-_SUMS = "fused" if HAS_FMA else "rounded twice"  # a term is one multiply-add, or a product and then a sum
+_SUMS = "fused" if HAS_FMA else "rounded twice"  # a term is added by one instruction, or by a product and then a sum
 
-# Of one operand type, widest first. Registers: AVX-512 and NEON have 32, AVX2 and SSE have 16.
+# Widest vectors first: the first row that the machine has is used. AVX-512 and NEON have 32 vector registers, AVX2 and
+# SSE have 16.
 ENGINES = (
     Engine("avx512", "+avx512f", FLOATS, 1, 1, _SUMS, vector_bytes=64, rows=14, vecs=2, gradient_rows=8),
     Engine("avx2", "+avx2", FLOATS, 1, 1, _SUMS, vector_bytes=32, rows=6, vecs=2, gradient_rows=4),
@@ -66,7 +77,10 @@ ENGINES = (
 
 
 def _choose(operand="float32"):
-    """The engine of an operand type: the first in the table that this machine has, or the one that is forced."""
+    """Engine for an operand type: the first in the table that this machine has, or the one that FASTMLP_TILE names.
+
+    A ValueError is raised if FASTMLP_TILE names none of the table.
+    """
     forced, engines = os.environ.get("FASTMLP_TILE"), [engine for engine in ENGINES if operand in engine.operands]
     if forced:
         named = {engine.name: engine for engine in engines}
@@ -80,9 +94,9 @@ _CHOSEN = {operand: _choose(operand) for operand in FLOATS}
 
 
 def engine_of(dtype):
-    """The engine that multiplies operands of a dtype: of NumPy or Numba, or its name."""
+    """Engine that multiplies operands of a dtype, given as a NumPy dtype, a Numba type or a name."""
     return _CHOSEN[getattr(dtype, "name", dtype)]
 
 
-ENGINE = engine_of("float32")  # which is that of float64, too
-SHAPE = ENGINE  # its name in code of users
+ENGINE = engine_of("float32")  # float64 has the same
+SHAPE = ENGINE  # the name that users' code has for it

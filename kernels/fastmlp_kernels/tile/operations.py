@@ -1,7 +1,9 @@
-"""Operations on register tiles, for compiled loops: load and store, the step of a product, sums.
+"""Operations on register tiles, for compiled loops: load, store, rank-1 update, elementwise arithmetic, sums.
 
-All address flat, contiguous arrays by element offset; `stride` is the number of elements between the starts of two
-rows. `rows` must be a literal or a global constant. Offsets are not checked.
+Arrays are contiguous, float32 or float64. A tile is addressed by the offset of its first element and by `stride`, the
+number of elements between the starts of two of its rows; each row is `panel_width` contiguous elements. `rows` must be
+a literal or a global constant, since the tile's type contains it. Offsets are not checked. `typing`, the first
+parameter of each function, is Numba's and not an argument of the call.
 """
 
 import functools
@@ -16,14 +18,14 @@ from numba.np.arrayobj import populate_array
 from .emit import I32, Emitter, Tile
 from .engines import ENGINE, engine_of
 
-ROWS = ENGINE.rows  # of the tile of a product
-GRADIENT_ROWS = ENGINE.gradient_rows  # of the tile of a gradient
-WIDTH_BYTES = ENGINE.width(1)  # of a tile row
+ROWS = ENGINE.rows  # rows of the tile of a product
+GRADIENT_ROWS = ENGINE.gradient_rows  # rows of the tile of a gradient
+WIDTH_BYTES = ENGINE.width(1)  # bytes of one row of a tile
 
 
 @intrinsic
 def panel_width(typing, array):
-    """Columns of a tile of `array`'s dtype, which is also the width of a panel: a constant, so that strides are."""
+    """Columns of a tile of `array`'s dtype, also the width of a panel: a constant to the compiler."""
     tile = _array_tile(array, types.literal(1))
 
     def generate(context, builder, signature, args):
@@ -34,7 +36,7 @@ def panel_width(typing, array):
 
 @intrinsic
 def terms(typing, array):
-    """Products that one step of the engine of `array`'s dtype adds to each sum: a constant."""
+    """Number of products that one step adds to each sum, for operands of `array`'s dtype: a compile-time constant."""
 
     def generate(context, builder, signature, args):
         return context.get_constant(types.intp, engine_of(array.dtype).terms)
@@ -44,9 +46,9 @@ def terms(typing, array):
 
 @intrinsic
 def tile_memory(typing, array):
-    """An array of the dtype of `array` on the stack, for one tile of a product; not to be returned.
+    """New array of ROWS x panel_width elements, of the dtype of `array`, on the stack of the calling function.
 
-    For what has to go through scalar code.
+    It holds a tile whose elements scalar code works on, and must not be returned.
     """
 
     def generate(context, builder, signature, args):
@@ -62,7 +64,7 @@ def tile_memory(typing, array):
 
 
 def _array_tile(array, rows):
-    """The tile that `rows` rows of `array` make; a typing error where they make none."""
+    """Tile type of `rows` rows of the dtype of `array`, both Numba types; a TypingError if there is none."""
     if (
         isinstance(array, types.Array)
         and array.layout == "C"
@@ -76,7 +78,7 @@ def _array_tile(array, rows):
 
 
 def _check(tile, *arrays):
-    """A typing error where an array is not row-major, or not of the tile's dtype."""
+    """Raise a TypingError if an array is not row-major or not of the tile's dtype."""
     for array in arrays:
         if _array_tile(array, types.literal(1)).dtype != tile.dtype:
             raise TypingError(f"{array} with a tile of {tile.dtype}; accepted: one dtype")
@@ -84,7 +86,7 @@ def _check(tile, *arrays):
 
 @intrinsic(prefer_literal=True)
 def zero(typing, array, rows):
-    """A tile of zeros, of `rows` rows and of `array`'s dtype."""
+    """Tile of zeros, of `rows` rows and of `array`'s dtype."""
     tile = _array_tile(array, rows)
 
     def generate(context, builder, signature, args):
@@ -95,7 +97,7 @@ def zero(typing, array, rows):
 
 @intrinsic(prefer_literal=True)
 def load(typing, array, offset, stride, rows):
-    """The tile whose row r is array[offset + r * stride : ... + width]. A stride of 0 repeats one row."""
+    """Tile whose row r is the panel_width elements from array[offset + r * stride] on. A stride of 0 repeats a row."""
     tile = _array_tile(array, rows)
 
     def generate(context, builder, signature, args):
@@ -108,7 +110,7 @@ def load(typing, array, offset, stride, rows):
 
 @intrinsic(prefer_literal=True)
 def load_rows(typing, array, offset, stride, rows, count):
-    """Like `load`, touching only the first `count` rows (1 <= count); the rows from `count` on repeat the last."""
+    """Tile like that of `load`, reading the first `count` rows only (count >= 1); further rows repeat row count - 1."""
     tile = _array_tile(array, rows)
 
     def generate(context, builder, signature, args):
@@ -121,9 +123,9 @@ def load_rows(typing, array, offset, stride, rows, count):
 
 @intrinsic
 def load_columns(typing, array, offset, count):
-    """The one-row tile array[offset : offset + count], zero in the columns from `count` on; touches nothing else.
+    """One-row tile array[offset : offset + count], zero in the columns from `count` on; reads no other elements.
 
-    `array` may have two dimensions, row-major.
+    `array` may be row-major with two dimensions. Columns beyond the panel width are ignored.
     """
     tile = _array_tile(array, types.literal(1))
 
@@ -143,7 +145,7 @@ def load_columns(typing, array, offset, count):
 
 @intrinsic
 def keep_columns(typing, tile, count):
-    """`tile` with zeros in the columns from `count` on, whatever was there."""
+    """Tile with the first `count` columns of `tile`, and zeros (even for NaN) in the others."""
 
     def generate(context, builder, signature, args):
         emit = Emitter(tile, context, builder)
@@ -155,7 +157,7 @@ def keep_columns(typing, tile, count):
 
 @intrinsic
 def join_columns(typing, left, right, count):
-    """The first `count` columns of `left`, and of `right` those from `count` on."""
+    """Tile with the first `count` columns of `left` and the other columns of `right`."""
 
     def generate(context, builder, signature, args):
         emit = Emitter(left, context, builder)
@@ -167,7 +169,7 @@ def join_columns(typing, left, right, count):
 
 @intrinsic
 def spread(typing, number):
-    """The one-row tile with the float `number` in every column."""
+    """One-row tile with the float `number` in every column."""
     tile = Tile(number, 1)
 
     def generate(context, builder, signature, args):
@@ -180,7 +182,7 @@ def spread(typing, number):
 
 @intrinsic
 def store(typing, acc, array, offset, stride):
-    """array[offset + r * stride + c] = acc[r, c]."""
+    """Store a tile: array[offset + r * stride + c] = acc[r, c]."""
     _check(acc, array)
 
     def generate(context, builder, signature, args):
@@ -196,14 +198,14 @@ def store(typing, acc, array, offset, stride):
 
 @intrinsic
 def store_rows(typing, acc, array, offset, stride, count):
-    """Like `store`, for the first `count` rows only (1 <= count)."""
+    """Store the first `count` rows of a tile only (count >= 1); see `store`."""
     _check(acc, array)
 
     def generate(context, builder, signature, args):
         acc, array, offset, stride, count = args
         emit = Emitter(signature.args[0], context, builder)
         pointer = emit.element(signature.args[1], array, offset)
-        # Last row first: rows that must not be stored go where row count - 1 is written over them. No branches.
+        # Last row first: rows from `count` on go where row count - 1 will overwrite them. No branches.
         for r, v in reversed(list(emit.indices())):
             emit.store_vector(emit.register(acc, r, v), emit.row(pointer, stride, r, count), v)
         return context.get_dummy_value()
@@ -213,7 +215,10 @@ def store_rows(typing, acc, array, offset, stride, count):
 
 @intrinsic
 def rank1(typing, acc, a, a_offset, a_stride, b, b_offset):
-    """acc[r, c] + a[a_offset + r * a_stride] * b[b_offset + c], fused: the one operation that products are made of."""
+    """Rank-1 update, tile acc[r, c] + a[a_offset + r * a_stride] * b[b_offset + c], by fused multiply-adds.
+
+    It adds one term, column k of A times row k of B, to a tile of A B: all products are made of this operation.
+    """
     _check(acc, a, b)
 
     def generate(context, builder, signature, args):
@@ -229,7 +234,7 @@ def rank1(typing, acc, a, a_offset, a_stride, b, b_offset):
 
 
 def _elementwise(left, right, instruction):
-    """Signature and code of an operation that is one instruction for each pair of registers."""
+    """Signature and `generate` function of an operation that is one LLVM instruction per pair of vectors."""
 
     def generate(context, builder, signature, args):
         emit, combine = Emitter(left, context, builder), getattr(builder, instruction)
@@ -240,25 +245,25 @@ def _elementwise(left, right, instruction):
 
 @intrinsic
 def add(typing, left, right):
-    """left + right, elementwise."""
+    """Tile left + right, elementwise."""
     return _elementwise(left, right, "fadd")
 
 
 @intrinsic
 def subtract(typing, left, right):
-    """left - right, elementwise."""
+    """Tile left - right, elementwise."""
     return _elementwise(left, right, "fsub")
 
 
 @intrinsic
 def multiply(typing, left, right):
-    """left * right, elementwise."""
+    """Tile left * right, elementwise."""
     return _elementwise(left, right, "fmul")
 
 
 @intrinsic
 def multiply_add(typing, left, right, acc):
-    """left * right + acc, elementwise and fused."""
+    """Tile left * right + acc, elementwise, by fused multiply-adds."""
 
     def generate(context, builder, signature, args):
         emit = Emitter(signature.args[0], context, builder)
@@ -269,7 +274,7 @@ def multiply_add(typing, left, right, acc):
 
 @intrinsic
 def sum_rows(typing, tile):
-    """The one-row tile of column sums, added from the first row to the last."""
+    """One-row tile of the sums of the columns, each added from the first row to the last."""
 
     def generate(context, builder, signature, args):
         emit = Emitter(signature.args[0], context, builder)
@@ -287,7 +292,7 @@ def sum_rows(typing, tile):
 
 @intrinsic
 def total(typing, tile):
-    """The sum of all elements of a one-row tile, added from left to right."""
+    """Sum of all elements of a one-row tile, added from left to right."""
 
     def generate(context, builder, signature, args):
         emit = Emitter(signature.args[0], context, builder)
@@ -302,7 +307,7 @@ def total(typing, tile):
 
 @intrinsic
 def largest(typing, tile):
-    """The largest element of a one-row tile; any if one is NaN."""
+    """Largest element of a one-row tile; any of its elements if one is NaN."""
 
     def generate(context, builder, signature, args):
         emit = Emitter(signature.args[0], context, builder)
@@ -311,7 +316,7 @@ def largest(typing, tile):
             return builder.select(builder.fcmp_ordered(">", left, right), left, right)
 
         best, lanes = functools.reduce(larger, (emit.register(args[0], 0, v) for v in range(tile.vecs))), tile.lanes
-        while lanes > 1:  # halves, one beside the other
+        while lanes > 1:  # compare the left half of the vector with the right half
             lanes //= 2
             halves = [ir.Constant(ir.VectorType(I32, lanes), [*range(start, start + lanes)]) for start in (0, lanes)]
             best = larger(*(builder.shuffle_vector(best, ir.Constant(best.type, ir.Undefined), h) for h in halves))
@@ -344,4 +349,4 @@ if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
         zero,
     )
 
-width = panel_width  # its name in kernels of users
+width = panel_width  # the name that users' kernels have for it

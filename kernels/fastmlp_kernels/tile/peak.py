@@ -1,4 +1,4 @@
-"""The fused-multiply-add peak of this CPU: product tiles in registers, with operands that never leave the L1 cache."""
+"""Measurement of this CPU's peak rate: product tiles in registers, with operands that never leave the L1 cache."""
 
 import time
 
@@ -10,13 +10,13 @@ from ..jit import parallel_njit
 from ..memory import aligned
 from .operations import ROWS, WIDTH_BYTES, load, rank1, store, width
 
-STEPS = 100_000  # some 0.2 ms a run: short, so that the best of many is one that nothing disturbed
-SECONDS = 0.5  # of such runs
+STEPS = 100_000  # rank-1 updates in a run, some 0.2 ms: short, so that other programs leave some of many undisturbed
+SECONDS = 0.5  # for which runs are repeated
 
 
 @parallel_njit
 def _multiply_add(buffers, steps):
-    """`steps` rank-1 updates of a tile in each row of `buffers`, one thread a row."""
+    """Update a tile `steps` times by `rank1`, for each row of the 2-D array `buffers`, on one thread a row."""
     for thread in prange(len(buffers)):
         buffer = buffers[thread]
         acc = load(buffer, 0, 0, ROWS)
@@ -26,13 +26,13 @@ def _multiply_add(buffers, steps):
 
 
 def fma_peak(dtype=np.float32, threads=None):
-    """Measure the peak rate of fused multiply-adds: of many short runs the fastest counts, as a peak is a maximum.
+    """Measure the peak rate of fused multiply-adds, that of the fastest of many short runs.
 
     Parameters
     ----------
     dtype : float32 or float64
     threads : int, optional
-        All of Numba's by default.
+        Threads that run at the same time; all of Numba's by default.
 
     Returns
     -------
