@@ -32,7 +32,7 @@ from numba.extending import overload
 
 from ..calls import address_table, call_kernel, kernel_address, on_stack, taken_from_stack
 from ..functions.updates import NO_UPDATE, NONE, State
-from ..jit import INLINED, inlined, njit, parallel_njit, specialise
+from ..jit import INLINED, inlined, njit, parallel_njit, specialize
 from ..layout.panels import block_range
 from ..layout.samples import Data, SparseRows
 from ..layout.tasks import panel_range
@@ -57,9 +57,8 @@ class Progress(NamedTuple):
     loss : (1,) float64 array; losses of all samples, each times its weight, before the update of its batch
     squares : (L,) float64 array; squared error signals of each layer, over samples and units
     diverged : (1,) int64 array; layer, counted from 1, in which the first number that is not finite was found; 0: none
-    means : (2,) float64 array, or (0,) if not wanted; the two terms of the function that an update minimizes, those of a
-        batch times its number of samples: the loss as the optimizer scales it (mean or sum), and the penalty
-        l2 / 2 |W|^2
+    means : (2,) float64 array, or (0,) if not wanted; the two terms of the function that an update minimizes, each
+        times the samples of its batch: the loss as the optimizer scales it (mean or sum), and the penalty l2 / 2 |W|^2
     """
 
     loss: np.ndarray
@@ -504,6 +503,6 @@ def _evaluate(network, workspace, data, loss, threads):
 
 
 # Each driver in two forms: its loop over threads as a parallel region, or on the caller's thread for small work.
-train, train_serial = parallel_njit(specialise(_train, "train")), njit(specialise(_train, "train_serial"))
-evaluate = parallel_njit(specialise(_evaluate, "evaluate"))
-evaluate_serial = njit(specialise(_evaluate, "evaluate_serial"))
+train, train_serial = parallel_njit(specialize(_train, "train")), njit(specialize(_train, "train_serial"))
+evaluate = parallel_njit(specialize(_evaluate, "evaluate"))
+evaluate_serial = njit(specialize(_evaluate, "evaluate_serial"))

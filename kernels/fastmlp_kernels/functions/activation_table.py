@@ -15,7 +15,7 @@ from numba.extending import intrinsic, overload
 from numba.np.numpy_support import from_dtype
 
 from ..calls import address, as_array
-from ..jit import specialise
+from ..jit import specialize
 from .activations import ACTIVATIONS, identity
 
 SOFTMAX = 0  # has no addresses: it is not found element by element
@@ -77,7 +77,7 @@ def jets_address(activation, dtype):
 @cache
 def _address(loop, entry, signature):
     name = entry.function.__name__ + loop.__name__
-    function = specialise(loop, name, function=entry.function, curvature=entry.curvature)
+    function = specialize(loop, name, function=entry.function, curvature=entry.curvature)
     return address(function, signature, entry.cached)
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..jit import inlined, specialise
+from ..jit import inlined, specialize
 
 
 class Optimizer(NamedTuple):
@@ -211,7 +211,7 @@ def _any_of(rules):
     for loop in dict.fromkeys(rule.loop for rule in rules.values()):
         kinds = tuple(KINDS[name] for name, rule in rules.items() if rule.loop is loop)
         name = f"{loop.__name__}_or_others"
-        chosen = inlined(specialise(_of_kinds, name, kinds=kinds, loop=loop, others=chosen))
+        chosen = inlined(specialize(_of_kinds, name, kinds=kinds, loop=loop, others=chosen))
     return chosen
 
 

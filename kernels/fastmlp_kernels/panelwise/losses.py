@@ -1,11 +1,11 @@
 """Losses: the error of a block of samples and, in the same pass, its error signal at the output layer.
 
-Each loss is a function loss(deltas, outputs, targets, weights, parameter, rows, n, block) over panels (see `panels`)
-that returns the sum of the errors of `rows` samples with `n` outputs, each times its weight, in float64. On entry
-`deltas` holds what the forward pass left there: the slopes g'(z) of the output activation where that is applied element
-by element, or else the net inputs z. On return it holds dE/dz of each sample, times its weight, and `outputs` the
-activations. `weights` are (rows,) numbers, `parameter` is a float64 that means what the loss says. The padding of
-`deltas` is set to zero, so that padded samples and units count for nothing.
+Each loss is a function loss(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows) over panels (see
+`layout.panels`) that returns the sum of the errors of `rows` samples with `n` outputs, each times its weight, in
+float64. On entry `deltas` holds what the forward pass left there: the slopes g'(z) of the output activation where that
+is applied element by element, or else the net inputs z. On return it holds dE/dz of each sample, times its weight, and
+`outputs` the activations. `sample_weights` are (rows,) numbers, `parameter` is a float64 that means what the loss says.
+The padding of `deltas` is set to zero, so that padded samples and units count for nothing.
 
 Most losses are made of a formula: a scalar function of the output a, the slope g'(z) of its activation, the target y
 and the parameter, that gives (a, E, delta); or, where a loss applies the activation itself, of the net input z in place
@@ -25,9 +25,9 @@ from numba.np.numpy_support import from_dtype
 from ..calls import address, as_array
 from ..functions.scalar import like
 from ..functions.vectormath import clip, exp, expm1, log, log1p
-from ..jit import inlined, njit, specialise
+from ..jit import inlined, njit, specialize
 from ..layout.panels import clear_rows, padded
-from ..tile.operations import keep_columns, load, multiply_add, spread, store, tile_memory, width
+from ..tile.operations import keep_columns, load, multiply_add, panel_width, spread, store, tile_memory
 from .elementwise_losses import output_by_output, squared_error
 from .softmax_losses import cross_entropy, focal_softmax, focal_term, squared_error_softmax
 
@@ -126,31 +126,31 @@ def _gaussian_term(mean, log_variance, y):
 
 
 @njit
-def _gaussian_nll(deltas, outputs, targets, weights, parameter, rows, n, block):
+def _gaussian_nll(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
     """The negative log-likelihood of normal distributions, from n / 2 means and then as many log variances.
 
     For identity outputs and n / 2 targets (see `_gaussian_term`); n must be even.
     """
-    size, half, loss = width(deltas), n // 2, np.float64(0)
+    width, half, loss = panel_width(deltas), n // 2, np.float64(0)
     errors, by_mean, by_log_variance = tile_memory(deltas), tile_memory(deltas), tile_memory(deltas)
     for c in range(half):
-        m = c // size * size * block + c % size
-        v = (c + half) // size * size * block + (c + half) % size
+        m = c // width * width * block_rows + c % width
+        v = (c + half) // width * width * block_rows + (c + half) % width
         for first in range(0, rows, len(errors)):
-            start, count = first * size, min(len(errors), rows - first)
+            start, count = first * width, min(len(errors), rows - first)
             for i in range(count):
-                j = start + i * size
+                j = start + i * width
                 term = _gaussian_term(deltas[m + j], deltas[v + j], targets[m + j])
                 errors[i], by_mean[i], by_log_variance[i] = term
             for i in range(count):
-                j, weight = start + i * size, weights[first + i]
+                j, weight = start + i * width, sample_weights[first + i]
                 loss += weight * errors[i]
                 outputs[m + j], outputs[v + j] = deltas[m + j], deltas[v + j]
                 deltas[m + j], deltas[v + j] = weight * by_mean[i], weight * by_log_variance[i]
-    for q in range(0, n, size):
-        for i in range(q * block, q * block + rows * size, size):
-            store(keep_columns(load(deltas, i, 0, 1), n - q), deltas, i, size)
-    clear_rows(deltas, rows, n, block)
+    for q in range(0, n, width):
+        for i in range(q * block_rows, q * block_rows + rows * width, width):
+            store(keep_columns(load(deltas, i, 0, 1), n - q), deltas, i, width)
+    clear_rows(deltas, rows, n, block_rows)
     return loss
 
 
@@ -207,10 +207,10 @@ LOSSES = {
 }
 
 
-def _entry(deltas, outputs, targets, weights, parameter, rows, n, block):
-    count = padded(n, width(as_array(deltas, 1))) * block
+def _entry(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
+    count = padded(n, panel_width(as_array(deltas, 1))) * block_rows
     panels = as_array(deltas, count), as_array(outputs, count), as_array(targets, count)
-    return function(*panels, as_array(weights, rows), parameter, rows, n, block)  # noqa: F821
+    return function(*panels, as_array(sample_weights, rows), parameter, rows, n, block_rows)  # noqa: F821
 
 
 def loss_address(key, dtype):
@@ -221,7 +221,7 @@ def loss_address(key, dtype):
 @cache
 def _address(key, loss, dtype):
     array, size = types.CPointer(dtype), types.int64
-    entry = specialise(_entry, "_".join(key), function=loss.function)
+    entry = specialize(_entry, "_".join(key), function=loss.function)
     signature = types.float64(array, array, array, array, types.float64, size, size, size)
     return address(entry, signature, loss.cached)
 
@@ -249,16 +249,16 @@ class Loss(NamedTuple):
 
 
 @njit
-def smooth(targets, smoothing, softmax, rows, n, block):
+def smooth(targets, smoothing, softmax, rows, n, block_rows):
     """Turn the targets y of a block into (1 - smoothing) y + smoothing / (n if softmax, else 2).
 
     C. Szegedy et al., Rethinking the Inception architecture for computer vision (2016), section 7.
     """
-    size, real = width(targets), targets.dtype.type
+    width, real = panel_width(targets), targets.dtype.type
     keep, share = spread(real(1 - smoothing)), spread(real(smoothing / (n if softmax else 2)))
-    for q in range(0, n, size):
-        for i in range(q * block, q * block + rows * size, size):
-            store(multiply_add(keep, load(targets, i, 0, 1), share), targets, i, size)
+    for q in range(0, n, width):
+        for i in range(q * block_rows, q * block_rows + rows * width, width):
+            store(multiply_add(keep, load(targets, i, 0, 1), share), targets, i, width)
 
 
 def loss_key(loss, output_activation):
