@@ -6,7 +6,7 @@ import pickle
 import fastmlp_kernels
 import numpy as np
 import pytest
-from fastmlp_kernels.custom import INITIALIZERS
+from fastmlp_kernels import custom
 from fastmlp_kernels.functions.activations import ACTIVATIONS
 
 import fastmlp
@@ -38,7 +38,7 @@ def test_both_packages_have_the_same_functions():
 
 
 def test_the_kernels_know_the_names_of_initialisers():
-    assert {*INITIALIZERS, "zeros"} == set(INITIALIZERS)
+    assert {*custom.INITIALIZERS, "zeros"} == set(INITIALIZERS)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
