@@ -57,8 +57,9 @@ class Progress(NamedTuple):
     loss : (1,) float64 array; losses of all samples, each times its weight, before the update of its batch
     squares : (L,) float64 array; squared error signals of each layer, over samples and units
     diverged : (1,) int64 array; layer, counted from 1, in which the first number that is not finite was found; 0: none
-    means : (2,) float64 array, or (0,) if not wanted; the two terms of the function that an update minimizes, each
-        times the samples of its batch: the loss as the optimizer scales it (mean or sum), and the penalty l2 / 2 |W|^2
+    means : (2,) float64 array, or (0,) if not wanted; the two terms of the function that an update minimizes, those of
+        each batch times its number of samples: the loss as the optimizer scales it (mean or sum), and the penalty
+        l2 / 2 |W|^2
     """
 
     loss: np.ndarray
@@ -432,9 +433,10 @@ def _is_prepared(learning):
 
 
 def _train(network, workspace, data, loss, optimizer, state, progress, batch_size, first, last, threads):
-    """Make one update for each of the batches first..last, in order; stop before that of a batch with infinite sums.
+    """Make one update for each of the batches first..last, in order.
 
-    Sums that are NaN stop it, too; progress.diverged says in which layer.
+    Training stops before the update of a batch whose losses or error signals are not finite, with the number of a layer
+    in progress.diverged.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""Networks inside other people's compiled code: made there, evaluated, differentiated, updated, called from C.
+"""Networks inside users' compiled code, where they are made, evaluated, differentiated and updated; and called from C.
 
-Serial functions over the rows that a caller has, on the caller's thread.
+The functions are serial: they work on the rows of row-major arrays that the caller has, on the caller's thread. `make`
+makes networks and scratch memory. `batch` and `one_sample` compute outputs. `forward_mode` multiplies by the Jacobian,
+`reverse` by its transpose, and computes gradients of the parameters. `taylor` and its companions compute second
+derivatives with respect to the inputs, and their gradients. `update` applies optimizers.
 """

@@ -1,4 +1,4 @@
-"""Blocks of rows of row-major arrays, forward through a network: what all derivatives start from."""
+"""Forward pass of row-major arrays, one block of rows after the other: outputs, and the start of all derivatives."""
 
 from typing import NamedTuple
 
@@ -12,18 +12,18 @@ from ..panelwise.softmax import softmax
 from ..products.forward import NO_DROPOUT, forward_training
 from ..tile.operations import ROWS, panel_width
 
-IN_ORDER = np.empty(0, np.int64)  # samples as they come
+IN_ORDER = np.empty(0, np.int64)  # `order` of `layout.panels.pack_rows` that takes rows from the first to the last
 
 
 class RowsWorkspace(NamedTuple):
-    """Scratch memory of one thread for a block of rows (see `construction.workspace`).
+    """Scratch memory of one thread for a block of rows (see `embed.make.workspace`).
 
     Attributes
     ----------
-    block : int; rows of a block
-    activations : 1-D array; panels of the activations of layers 0 to L
+    block : int; rows of a block, and rows that each panel has room for: a multiple of the rows of a tile
+    activations : 1-D array; panels of the activations of layers 0 to L, of which layer 0 is the inputs
     deltas : 1-D array; panels of the slopes, later the error signals, of layers 1 to L
-    scratch : 1-D array; twice the panels of the widest layer
+    scratch : 1-D array; room for twice the panels of the widest layer, inputs included
     """
 
     block: int
@@ -34,11 +34,11 @@ class RowsWorkspace(NamedTuple):
 
 @njit
 def forward_rows(outputs, network, workspace, x):
-    """outputs = the network's outputs for all rows of `x`.
+    """Compute the network's outputs for all rows of `x`.
 
     Parameters
     ----------
-    outputs : (N, n_out) array, written
+    outputs : (N, n_out) array, row-major, written
     network : Network
     workspace : RowsWorkspace
     x : (N, n_in) array, row-major, of the network's dtype
@@ -53,7 +53,16 @@ def forward_rows(outputs, network, workspace, x):
 
 @njit
 def values_and_slopes(network, workspace, x, first, rows):
-    """Activations and slopes of a block of `rows` rows of `x`; of softmax outputs `deltas` keeps the net inputs."""
+    """Compute the activations and slopes of all layers for one block of rows; softmax outputs have no slopes.
+
+    Parameters
+    ----------
+    network : Network
+    workspace : RowsWorkspace; activations and deltas are written, the latter with slopes g'(z) or, if the outputs are a
+        softmax, with the output layer's net inputs
+    x : (N, n_in) array, row-major
+    first, rows : int; the block is x[first : first + rows]
+    """
     activations, deltas, block = workspace.activations, workspace.deltas, workspace.block
     pack_rows(activations, x, IN_ORDER, first, rows, block)
     forward_training(network, activations, deltas, False, NO_DROPOUT, 0, rows, block)
@@ -61,7 +70,7 @@ def values_and_slopes(network, workspace, x, first, rows):
         layer = output_layer(network)
         outputs, net_inputs = outputs_of(layer, activations, block), deltas_of(layer, deltas, block)
         for p in range(panels_of(layer.n_out, activations)):
-            a, z = panel_at(outputs, p).start, panel_at(net_inputs, p).start
+            target, source = panel_at(outputs, p).start, panel_at(net_inputs, p).start
             for i in range(padded(rows, ROWS) * panel_width(activations)):
-                activations[a + i] = deltas[z + i]
+                activations[target + i] = deltas[source + i]
         softmax(activations[outputs.start :], rows, layer.n_out, block)

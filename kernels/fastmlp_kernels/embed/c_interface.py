@@ -1,7 +1,8 @@
-"""Networks for callers that are not Python: C functions, and one pointer that is all they need to know of a network.
+"""C functions that evaluate and differentiate a network, for callers that are not Python.
 
-The pointer leads to a struct of addresses and sizes, from which the C functions put the kernels' tuples of arrays
-together again. They do not allocate, call Python or need its lock; `fastmlp.h` declares them.
+A caller hands over one pointer for the network and its scratch memory. It points to a struct of addresses and sizes,
+from which the C functions make the tuples of arrays that the kernels take. They do not allocate, call Python or need
+its lock. `fastmlp.h` declares their types.
 """
 
 import ctypes
@@ -24,17 +25,19 @@ from .reverse import vjp_rows
 
 INCLUDE = str(Path(__file__).parent)  # the folder of fastmlp.h
 
-_SCALARS = ("n_in", "n_out", "softmax", "block")  # the first two are public: see fastmlp.h
+# Fields of the struct. The first two are public: see fastmlp.h.
+_SCALARS = ("n_in", "n_out", "softmax", "block")
 _ARRAYS = ("layers", "weights", "transposed", "activations", "deltas", "scratch")
-# An array is its address and its number of elements. As pointers of ctypes, addresses can not be pickled or copied.
+# An array is its address and its number of elements. Addresses are ctypes pointers, since a structure with such fields
+# can not be pickled or copied: a copy could outlive the arrays.
 _FIELDS = [(name, ctypes.c_int64) for name in _SCALARS]
 _FIELDS += [field for name in _ARRAYS for field in ((name, ctypes.c_void_p), (f"{name}_size", ctypes.c_int64))]
-_STRUCT = np.dtype([(name, np.int64) for name, _ in _FIELDS])  # the same, to compiled code
+_STRUCT = np.dtype([(name, np.int64) for name, _ in _FIELDS])  # the same struct as compiled code reads it
 
 
 @intrinsic
 def _pointer(typing, address, like):
-    """An address as a C pointer of the type of `like`."""
+    """C pointer of the type of `like` to an address, an int."""
 
     def generate(context, builder, signature, args):
         return builder.inttoptr(args[0], context.get_value_type(like))
@@ -44,7 +47,7 @@ def _pointer(typing, address, like):
 
 @allocating
 def _network(struct, like):
-    """The Network of a struct; `like` is a C pointer to numbers of its dtype."""
+    """Network whose arrays a struct points to; `like` is a C pointer to numbers of its dtype."""
     s = carray(struct, 1, _STRUCT)[0]
     return Network(
         carray(_pointer(s.layers, struct), s.layers_size, LAYER),
@@ -56,7 +59,7 @@ def _network(struct, like):
 
 @allocating
 def _workspace(struct, like):
-    """The RowsWorkspace of a struct."""
+    """RowsWorkspace whose arrays a struct points to; `like` is a C pointer to numbers of its dtype."""
     s = carray(struct, 1, _STRUCT)[0]
     return RowsWorkspace(
         s.block,
@@ -67,33 +70,37 @@ def _workspace(struct, like):
 
 
 def _forward(struct, rows, x, outputs):
+    """See `CNetwork.forward`."""
     s, network, space = carray(struct, 1, _STRUCT)[0], _network(struct, x), _workspace(struct, x)
     return not forward_rows(carray(outputs, (rows, s.n_out)), network, space, carray(x, (rows, s.n_in)))
 
 
 def _forward_one(struct, x, outputs):
+    """See `CNetwork.forward_one`."""
     s, network, space = carray(struct, 1, _STRUCT)[0], _network(struct, x), _workspace(struct, x)
     forward_one(carray(outputs, s.n_out), network, space, carray(x, s.n_in))
 
 
 def _vjp(struct, rows, x, output_gradients, input_gradients):
+    """See `CNetwork.vjp`."""
     s, network, space = carray(struct, 1, _STRUCT)[0], _network(struct, x), _workspace(struct, x)
     ins, outs = (rows, s.n_in), (rows, s.n_out)
     vjp_rows(carray(input_gradients, ins), network, space, carray(x, ins), carray(output_gradients, outs))
 
 
 def _integrand(n, x, struct):
+    """See `CNetwork.integrand`."""
     s = carray(struct, 1, _STRUCT)[0]
     if n != s.n_in:
         return np.nan
     space = _workspace(struct, x)
-    forward_one(space.scratch, _network(struct, x), space, carray(x, n))  # which has no other use for `scratch`
+    forward_one(space.scratch, _network(struct, x), space, carray(x, n))  # it does not use `scratch` itself
     return space.scratch[0]
 
 
 @cache
 def _compiled(function, dtype):
-    """An entry point for networks of a dtype: a `numba.cfunc`."""
+    """Compile one of the C functions above for networks of a dtype: a `numba.cfunc`."""
     if config.DISABLE_JIT:
         raise RuntimeError("C functions are machine code, and NUMBA_DISABLE_JIT is set; accepted: without it")
     struct, rows, array = types.voidptr, types.int64, types.CPointer(from_dtype(dtype))
@@ -107,25 +114,25 @@ def _compiled(function, dtype):
 
 
 class CNetwork(ctypes.Structure):
-    """A network and scratch memory of one thread, as C functions take them: a struct with the address `handle`.
+    """Struct of a network and of scratch memory for one thread, as C functions take it; `handle` is its address.
 
-    The network is not copied: what becomes of its weights, C functions see. Several of these, one for each thread,
-    may share it.
+    The network is not copied: C functions see every change of its weights. Several structs, one for each thread, may
+    share a network.
 
-    Each C function is an attribute, compiled when first asked for and kept on disk, with the attributes `address` (an
-    int) and `ctypes` (a function of that module). Matrices are row-major, of the network's dtype; a handle is for one
-    thread at a time. The C declarations are in `fastmlp.h`, in the folder INCLUDE.
+    Each C function is an attribute, compiled when first asked for and cached on disk. It has the attributes `address`
+    (an int) and `ctypes` (a function of that module). Matrices are row-major, of the network's dtype; only one thread
+    at a time may use a handle. The C declarations are in `fastmlp.h`, in the folder INCLUDE.
 
     Parameters
     ----------
     network : Network
     rows : int
-        That are worked on at a time (see `workspace`); C functions take any number.
+        Rows of a block that is worked on at a time (see `embed.make.workspace`); C functions take any number of rows.
 
     Raises
     ------
     TypeError
-        If `network` is no Network.
+        If `network` is not a Network.
     ValueError
         If `rows` is not positive.
     """
@@ -141,26 +148,29 @@ class CNetwork(ctypes.Structure):
         arrays = *network[:3], *space[1:]
         addresses = [part for array in arrays for part in (array.ctypes.data, array.size)]
         super().__init__(units[0], units[-1], int(network.softmax), int(space.block), *addresses)
-        self.network, self._arrays = network, arrays  # whose memory the struct points to
+        self.network, self._arrays = network, arrays  # kept alive, since the struct points to their memory
 
     @property
     def handle(self):
-        """The address of the struct: a `ctypes.c_void_p`, which keeps the struct and all it points to alive."""
+        """Address of the struct, a `ctypes.c_void_p`, which keeps the struct and all arrays it points to alive."""
         return ctypes.cast(ctypes.pointer(self), ctypes.c_void_p)
 
     @property
     def forward(self):
-        """int forward(network, rows, x, outputs): 0, or 1 if an input is not finite (see `forward_rows`)."""
+        """C function int forward(network, rows, x, outputs), which returns 0, or 1 if an input is not finite.
+
+        See `embed.batch.forward_rows`.
+        """
         return self._function(_forward)
 
     @property
     def forward_one(self):
-        """void forward_one(network, x, outputs), for a single sample (see `forward_one`)."""
+        """C function void forward_one(network, x, outputs), for one sample (see `embed.one_sample.forward_one`)."""
         return self._function(_forward_one)
 
     @property
     def vjp(self):
-        """void vjp(network, rows, x, output_gradients, input_gradients) (see `vjp_rows`).
+        """C function void vjp(network, rows, x, output_gradients, input_gradients) (see `embed.reverse.vjp_rows`).
 
         A ValueError is raised if the network was not made for derivatives with respect to its inputs.
         """
@@ -170,9 +180,9 @@ class CNetwork(ctypes.Structure):
 
     @property
     def integrand(self):
-        """double integrand(int n, double *x, void *network): the output at x, or NaN if n is not the number of inputs.
+        """C function double integrand(int n, double *x, void *network): the output at x; NaN if n is not n_in.
 
-        Functions of scipy, such as `scipy.integrate.quad`, take it as LowLevelCallable(integrand.ctypes, handle). A
+        SciPy's functions, such as `scipy.integrate.quad`, take it as LowLevelCallable(integrand.ctypes, handle). A
         ValueError is raised if the network has several outputs, or is not float64.
         """
         dtype = self.network.weights.dtype
@@ -181,4 +191,5 @@ class CNetwork(ctypes.Structure):
         return self._function(_integrand)
 
     def _function(self, function):
+        """Compiled form of `function` for the network's dtype."""
         return _compiled(function, self.network.weights.dtype)

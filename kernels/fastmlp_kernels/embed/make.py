@@ -1,6 +1,7 @@
-"""Networks and scratch memory made from one's own arrays, in Python and in compiled code alike.
+"""Construction of networks, scratch memory and optimizer states, in Python and in compiled code.
 
-These functions allocate; nothing that works on what they make does.
+These functions allocate; the functions that work on the arrays do not. Where Python and compiled code need different
+forms, the second is the `overload` that follows the first.
 """
 
 import numpy as np
@@ -23,7 +24,7 @@ LINE = 64  # bytes of a cache line
 
 @allocating
 def _aligned(count, like):
-    """A new array of `count` numbers of the dtype of `like`, on a cache line."""
+    """New array of `count` elements of the dtype of `like`, not initialized, that starts on a cache line."""
     buffer = np.empty(count + LINE // like.itemsize, like.dtype)
     start = -buffer.ctypes.data % LINE // like.itemsize
     return buffer[start : start + count]
@@ -31,46 +32,49 @@ def _aligned(count, like):
 
 @allocating
 def _shares(count, size, like):
-    """`count` rows of `size` numbers; each starts on a cache line if `size` is a number of tile rows."""
+    """New (count, size) array, whose rows start on cache lines if a row is a multiple of 64 bytes."""
     return _aligned(count * size, like).reshape(count, size)
 
 
 @allocating
 def _zeros(count, like):
+    """New array of `count` zeros of the dtype of `like` that starts on a cache line."""
     zeros = _aligned(count, like)
     zeros[:] = 0
     return zeros
 
 
 def _layer_table(count):
+    """New table of `count` layers: a record array, whose records have attributes in Python, too."""
     return np.zeros(count, LAYER).view(np.recarray)
 
 
 @overload(_layer_table)
 def _compiled_layer_table(count):
+    """Compiled form of `_layer_table`."""
     return lambda count: np.zeros(count, LAYER)
 
 
 @allocating
 def _assemble(weights, biases, codes):
-    """The network of `weights`, of `biases` unless there are none, and activations `codes`."""
-    depth, first = len(weights), weights[0]
+    """Network of lists of arrays (see `network`) and activation codes; an empty list of biases if it has none."""
+    depth, like = len(weights), weights[0]
     if len(codes) != depth or (len(biases) != depth and len(biases) != 0):
         raise ValueError("weights, biases and activations differ in number; accepted: one of each for every layer")
     sizes, bias = np.empty(depth + 1, np.int64), len(biases) > 0
-    sizes[0] = first.shape[0]
+    sizes[0] = like.shape[0]
     for l in range(depth):
         sizes[l + 1] = weights[l].shape[1]
         if weights[l].shape[0] != sizes[l]:
             raise ValueError("weights do not follow one another; accepted: a row for each column of the layer before")
         if bias and biases[l].size != sizes[l + 1]:
             raise ValueError("biases do not fit the weights; accepted: one for each column")
-        if activation_address(codes[l], first.itemsize, SLOPES) == 0 and (codes[l] != SOFTMAX or l < depth - 1):
+        if activation_address(codes[l], like.itemsize, SLOPES) == 0 and (codes[l] != SOFTMAX or l < depth - 1):
             raise ValueError("activations do not fit; accepted: codes made for this dtype, softmax for outputs only")
     layers = _layer_table(depth)
-    size, transposed = lay_out(layers, sizes, codes, bias, 0, first.itemsize)
-    network = Network(layers, _zeros(size, first), _zeros(transposed, first), codes[depth - 1] == SOFTMAX)
-    params, start = np.empty(np.sum((sizes[:-1] + bias) * sizes[1:]), first.dtype), 0
+    size, transposed = lay_out(layers, sizes, codes, bias, 0, like.itemsize)
+    network = Network(layers, _zeros(size, like), _zeros(transposed, like), codes[depth - 1] == SOFTMAX)
+    params, start = np.empty(np.sum((sizes[:-1] + bias) * sizes[1:]), like.dtype), 0
     for l in range(depth):
         if bias:
             params[start : start + sizes[l + 1]] = biases[l]
@@ -82,26 +86,27 @@ def _assemble(weights, biases, codes):
 
 
 def network(weights, biases, activations):
-    """A network made of one's own arrays, which are copied.
+    """Make a network from arrays of weights and biases, which are copied.
 
     Parameters
     ----------
     weights : sequence of (n_in, n_out) arrays of one dtype, float32 or float64, row-major
-        Of each layer. In compiled code a list, or a tuple of arrays of one type.
+        Weights of each layer. In compiled code a list, or a tuple of arrays of one type.
     biases : sequence of (n_out,) arrays, or None
+        Biases of each layer; None: the network has none.
     activations : sequence of str or int
-        Of each layer, the last included: names, or codes (see `activation_code`). In compiled code a tuple, list or
-        array of codes.
+        Activation of each layer, the last included: names, or codes (see `activation_code`). In compiled code a tuple,
+        list or array of codes.
 
     Returns
     -------
     Network
-        Made for derivatives with respect to the inputs as well.
+        It keeps all transposed weights, so that derivatives with respect to the inputs can be computed, too.
 
     Raises
     ------
     ValueError
-        If numbers or shapes do not fit, or there is no such activation.
+        If lengths or shapes do not fit together, or there is no such activation.
     """
     weights = [np.ascontiguousarray(matrix) for matrix in weights]
     dtype = np.result_type(*weights)
@@ -114,6 +119,7 @@ def network(weights, biases, activations):
 
 @overload(network)
 def _compiled_network(weights, biases, activations):
+    """Compiled form of `network`."""
     if isinstance(biases, types.NoneType):
         return lambda weights, biases, activations: _assemble(weights, weights[:0], activations)
     return lambda weights, biases, activations: _assemble(weights, biases, activations)
@@ -121,7 +127,7 @@ def _compiled_network(weights, biases, activations):
 
 @allocating
 def _extent(network):
-    """(panels of all inputs and outputs, panels of the inputs, panels of the widest of them)."""
+    """Numbers of panels: of the inputs and all layers' outputs together, of the inputs, and of the widest of them."""
     width, layers = WIDTH_BYTES // network.weights.itemsize, network.layers
     inputs = (layers[0]["n_in"] + width - 1) // width
     total, widest = inputs, inputs
@@ -133,12 +139,12 @@ def _extent(network):
 
 @allocating
 def workspaces(network, rows, count):
-    """Scratch memory for `count` threads, each of which takes its share with `workspace_of` (see `workspace`).
+    """Make scratch memory for `count` threads, each of which gets its own by `workspace_of` (see `workspace`).
 
     Returns
     -------
     RowsWorkspace
-        Of arrays with a row for each thread.
+        Its arrays have a row for each thread.
     """
     total, inputs, widest = _extent(network)
     block = (min(rows, BLOCK) + ROWS - 1) // ROWS * ROWS
@@ -150,11 +156,12 @@ def workspaces(network, rows, count):
 
 @allocating
 def taylor_workspaces(network, rows, count):
-    """Scratch memory for `count` threads, like `workspaces`, for second derivatives.
+    """Make scratch memory for second derivatives, for `count` threads, each of which gets its own by `workspace_of`.
 
     Returns
     -------
     TaylorWorkspace
+        Its arrays have a row for each thread.
     """
     n_in, like = network.layers[0]["n_in"], network.weights
     total, inputs, _ = _extent(network)
@@ -167,12 +174,13 @@ def taylor_workspaces(network, rows, count):
 
 
 def workspace_of(spaces, thread):
-    """One thread's share of `workspaces` or `taylor_workspaces`: views, no memory of its own."""
+    """Workspace of thread number `thread`: views of the arrays of `workspaces` or `taylor_workspaces`."""
     return type(spaces)(spaces.block, *(array[thread] for array in spaces[1:]))
 
 
 @overload(workspace_of)
 def _compiled_workspace_of(spaces, thread):
+    """Compiled form of `workspace_of`."""
     if spaces.instance_class is RowsWorkspace:
         return lambda spaces, thread: RowsWorkspace(
             spaces.block, spaces.activations[thread], spaces.deltas[thread], spaces.scratch[thread]
@@ -188,14 +196,14 @@ def _compiled_workspace_of(spaces, thread):
 
 @allocating
 def workspace(network, rows):
-    """Scratch memory for one thread, for values and first derivatives of up to `rows` rows at a time.
-
-    More rows can be asked for: they are then done a block of rows at a time. One row is enough for `forward_one`.
+    """Make scratch memory of one thread for outputs, first derivatives and gradients.
 
     Parameters
     ----------
     network : Network
     rows : int
+        Rows that are usually worked on in one call: blocks are not larger. Calls may have any number of rows, and work
+        on one block after the other. One row is enough for `forward_one`.
 
     Returns
     -------
@@ -206,7 +214,7 @@ def workspace(network, rows):
 
 @allocating
 def taylor_workspace(network, rows):
-    """Scratch memory for one thread, like `workspace`, for second derivatives; with many inputs in smaller blocks.
+    """Make scratch memory of one thread for second derivatives (see `workspace`); the more inputs, the smaller blocks.
 
     Returns
     -------
@@ -217,13 +225,13 @@ def taylor_workspace(network, rows):
 
 @allocating
 def optimizer_state(network, kind):
-    """What an optimizer has to remember of a network, before its first update.
+    """Make the state of an optimizer before its first update: zeros.
 
     Parameters
     ----------
     network : Network
     kind : int
-        Of the optimizer (see `updates.Optimizer`).
+        Kind of the optimizer, one of `functions.updates.KINDS`.
 
     Returns
     -------
@@ -236,19 +244,19 @@ def optimizer_state(network, kind):
 
 @allocating
 def packed_gradient(network):
-    """A new array for a gradient, packed like the weights: zeros."""
+    """New array of zeros for a gradient packed like the weights of a network."""
     return _zeros(network.weights.size, network.weights)
 
 
 def data(network, x, y, weights=None):
-    """Samples for the drivers, in the order in which they lie.
+    """Make a record of samples for `train` and `evaluate`, which take them from the first to the last.
 
     Parameters
     ----------
     network : Network
     x : (N, n_in) array, row-major, of the network's dtype
-    y : (N, n_out) array of the same kind, or (N,) int64 class numbers
-    weights : (N,) array of the same dtype, optional; of each sample in the loss
+    y : (N, n_out) array, row-major, of the network's dtype, or (N,) int64 array of class numbers
+    weights : (N,) array of the network's dtype, optional; weight of each sample in the loss, by default 1
 
     Returns
     -------
@@ -262,6 +270,7 @@ def data(network, x, y, weights=None):
 
 @overload(data)
 def _compiled_data(network, x, y, weights=None):
+    """Compiled form of `data`."""
     if weights is None or isinstance(weights, types.NoneType | types.Omitted):
         return lambda network, x, y, weights=None: data(network, x, y, np.empty(0, x.dtype))
     if y.ndim == 2:
@@ -276,5 +285,5 @@ def _compiled_data(network, x, y, weights=None):
 
 @allocating
 def progress(network):
-    """What the drivers add up as they go: zeros, to start from."""
+    """Make a record of the sums that training adds to: zeros, without `means` (see `Progress`)."""
     return Progress(np.zeros(1), np.zeros(len(network.layers)), np.zeros(1, np.int64), np.zeros(0))

@@ -1,7 +1,8 @@
-"""One sample forward, as fast as it goes: no packing, no tile rows that hold nothing.
+"""Forward pass of a single sample, with the least delay: no packing, and tiles of one row.
 
-Activations of one sample lie side by side, since its panels have one row. With one row to a tile a sum would take a
-multiply-add's latency for each term, so four sums are made side by side and added up at the end.
+The panels of one sample have one row each, so that a layer's activations are contiguous. A tile of one row has few
+independent sums, and each term would take the latency of a multiply-add: so each sum is divided into four, which are
+added at the end.
 """
 
 from ..calls import call_values
@@ -14,13 +15,14 @@ from ..tile.operations import add, load, panel_width, rank1, store, zero
 
 @inlined
 def _panel_inputs(z, a, start, w, biases, depth):
-    """One panel of z = a W + b for one sample.
+    """Compute one panel of the net inputs z = a W + b of one sample.
 
     Parameters
     ----------
-    z : Matrix of one panel and row, written
-    a, start : 1-D array, of which `depth` numbers are the inputs, and the offset of the first
-    w, biases : Matrix of one panel
+    z : Matrix of one panel of one row, written
+    a, start, depth : 1-D array, and int; the layer's inputs are a[start : start + depth]
+    w : Matrix of one panel, (depth, panel_width)
+    biases : Matrix of one panel, whose row 0 is read
     """
     weights, width = w.numbers, panel_width(w.numbers)
     sum0, sum1 = load(weights, biases.start, 0, 1), zero(weights, 1)
@@ -39,7 +41,7 @@ def _panel_inputs(z, a, start, w, biases, depth):
 
 @inlined
 def _layer_of_one(network, layer, activations, a, start):
-    """The activations of a layer, from its inputs a[start : start + n_in]."""
+    """Compute the activations of a layer for one sample, from its inputs a[start : start + n_in]."""
     outputs, panels = outputs_of(layer, activations, 1), panels_of(layer.n_out, activations)
     weights, biases = weights_of(layer, network.weights), biases_of(layer, network.weights)
     for p in range(panels):
@@ -50,15 +52,15 @@ def _layer_of_one(network, layer, activations, a, start):
 
 @inlined
 def forward_one(outputs, network, workspace, x):
-    """outputs = the network's outputs for one sample.
+    """Compute the network's outputs for one sample.
 
-    Sums are made in another order than in `forward_rows`: results may differ by their rounding.
+    Sums are added in another order than in `forward_rows`, so that results may differ by rounding.
 
     Parameters
     ----------
     outputs : (n_out,) array, written
     network : Network
-    workspace : RowsWorkspace; of any number of rows
+    workspace : RowsWorkspace; for any number of rows
     x : (n_in,) array of the network's dtype
     """
     activations = workspace.activations

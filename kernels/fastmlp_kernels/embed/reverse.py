@@ -1,4 +1,8 @@
-"""Reverse mode: output gradients come back through the network, to its inputs and to its parameters."""
+"""Reverse mode: derivatives of a scalar E with respect to inputs and parameters, from its derivatives dE/da by outputs.
+
+Each function takes blocks of rows forward, then the error signals delta = dE/dz back (see `products.deltas`), and forms
+from them the gradient of the inputs, delta[1] W[1]^T, or of the parameters.
+"""
 
 import numpy as np
 
@@ -30,7 +34,10 @@ from .batch import IN_ORDER, values_and_slopes
 
 @inlined
 def add_gradient(gradient, network, workspace, rows, fresh):
-    """Write (if `fresh`) or add the parameter gradient of a block whose error signals are known."""
+    """Compute the gradient of all parameters over a block of `rows` rows whose error signals are in the workspace.
+
+    `gradient`, packed like network.weights, is overwritten if `fresh`, else added to.
+    """
     for l in range(len(network.layers)):
         piece = whole_layer(network, l)
         piece_gradient(gradient, network, piece, workspace.activations, workspace.deltas, rows, workspace.block, fresh)
@@ -38,9 +45,9 @@ def add_gradient(gradient, network, workspace, rows, fresh):
 
 @inlined
 def input_signals(network, workspace, rows):
-    """The gradient with respect to the inputs of a block, delta[1] W[1]^T, in panels from workspace.scratch[0] on.
+    """Compute the gradient with respect to the inputs, delta[1] W[1]^T, of a block whose error signals are known.
 
-    It is NaN where the network does not keep W[1]^T.
+    It is written in panels from workspace.scratch[0] on; NaN if the network does not keep W[1]^T.
     """
     layer, scratch, block = network.layers[0], workspace.scratch, workspace.block
     operands = operands_of(network, workspace.activations, workspace.deltas)
@@ -54,30 +61,39 @@ def input_signals(network, workspace, rows):
 
 @njit
 def pull_back(network, workspace, x, output_gradients, first, rows):
-    """The error signals of a block of `rows` rows, in workspace.deltas, from dE/da of the outputs."""
+    """Compute the error signals of all layers, in workspace.deltas, for one block of rows.
+
+    Parameters
+    ----------
+    network : Network
+    workspace : RowsWorkspace, written
+    x : (N, n_in) array, row-major
+    output_gradients : (N, n_out) array, row-major; dE/da of the outputs
+    first, rows : int; the block is rows first..first + rows of both
+    """
     values_and_slopes(network, workspace, x, first, rows)
     activations, deltas, scratch, block = workspace.activations, workspace.deltas, workspace.scratch, workspace.block
     layer = output_layer(network)
     delta, given = deltas_of(layer, deltas, block), Matrix(scratch, 0, block)
-    pack_rows(scratch, output_gradients, IN_ORDER, first, rows, block)  # with zeros as padding, which stay
+    pack_rows(scratch, output_gradients, IN_ORDER, first, rows, block)  # zeros as padding, which stay zeros below
     if network.softmax:
-        a = outputs_of(layer, activations, block).start
-        softmax_product(scratch, 0, scratch, 0, activations, a, rows, layer.n_out, block)
+        output_start = outputs_of(layer, activations, block).start
+        softmax_product(scratch, 0, scratch, 0, activations, output_start, rows, layer.n_out, block)
     for p in range(panels_of(layer.n_out, deltas)):
-        d, g = panel_at(delta, p).start, panel_at(given, p).start
+        signal, source = panel_at(delta, p).start, panel_at(given, p).start
         for i in range(padded(rows, ROWS) * panel_width(deltas)):
-            deltas[d + i] = scratch[g + i] if network.softmax else deltas[d + i] * scratch[g + i]
+            deltas[signal + i] = scratch[source + i] if network.softmax else deltas[signal + i] * scratch[source + i]
     backward(network, deltas, rows, block, scratch)
 
 
 @njit
 def vjp_rows(input_gradients, network, workspace, x, output_gradients):
-    """Vector-Jacobian product: input_gradients[s] = output_gradients[s] times the Jacobian at x[s], for all rows.
+    """Compute vector-Jacobian products, input_gradients[s] = output_gradients[s] J(x[s]), for all rows s.
 
     Parameters
     ----------
-    input_gradients : (N, n_in) array, written
-    network : Network; made for derivatives with respect to the inputs (of others the result is NaN)
+    input_gradients : (N, n_in) array, row-major, written
+    network : Network; made for derivatives with respect to the inputs (for others the result is NaN)
     workspace : RowsWorkspace
     x, output_gradients : (N, n_in) and (N, n_out) arrays, row-major, of the network's dtype
     """
@@ -90,16 +106,15 @@ def vjp_rows(input_gradients, network, workspace, x, output_gradients):
 
 @njit
 def gradient_rows(gradient, network, workspace, x, output_gradients, fresh):
-    """The gradient with respect to all parameters, for dE/da of the outputs as given, summed over the rows.
+    """Compute the gradient of E with respect to all parameters, summed over all rows, from dE/da of the outputs.
 
     Parameters
     ----------
-    gradient : 1-D array packed like network.weights (see `construction.packed_gradient`); written if `fresh`, else
-        added to
+    gradient : 1-D array packed like network.weights (see `embed.make.packed_gradient`), written or added to
     network : Network
     workspace : RowsWorkspace
     x, output_gradients : (N, n_in) and (N, n_out) arrays, row-major, of the network's dtype
-    fresh : bool
+    fresh : bool; whether to overwrite the gradient rather than add to it
     """
     for first in range(0, len(x), workspace.block):
         rows = min(workspace.block, len(x) - first)
@@ -109,33 +124,34 @@ def gradient_rows(gradient, network, workspace, x, output_gradients, fresh):
 
 @njit
 def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=None):
-    """The loss and its gradient with respect to all parameters, both summed over the rows.
+    """Compute the gradient of a loss with respect to all parameters, summed over all rows, and return the loss.
 
     Parameters
     ----------
-    gradient : 1-D array packed like network.weights; written if `fresh`, else added to
+    gradient : 1-D array packed like network.weights, written or added to
     network : Network
     workspace : RowsWorkspace
     x : (N, n_in) array, row-major, of the network's dtype
-    y : (N, n_out) array likewise, or (N,) int64 array of class numbers
-    loss : Loss (see `losses.loss`)
-    fresh : bool
-    weights : (N,) array of the network's dtype, optional; of each row in the loss
+    y : (N, n_out) array, row-major, of the network's dtype, or (N,) int64 array of class numbers
+    loss : panelwise.losses.Loss (see `panelwise.losses.loss`)
+    fresh : bool; whether to overwrite the gradient rather than add to it
+    weights : (N,) array of the network's dtype, optional; weight of each row in the loss, by default 1
 
     Returns
     -------
     float
+        Sum of the losses of all rows, each times its weight.
     """
     activations, deltas, scratch, block = workspace.activations, workspace.deltas, workspace.scratch, workspace.block
-    layer, total = output_layer(network), 0.0
-    a, d = outputs_of(layer, activations, block).start, deltas_of(layer, deltas, block).start
-    taken = scratch[len(scratch) // 2 :]  # the weights of a block's rows, beyond the targets
+    layer, loss_sum = output_layer(network), 0.0
+    outputs, signals = outputs_of(layer, activations, block).start, deltas_of(layer, deltas, block).start
+    row_weights = scratch[len(scratch) // 2 :]  # the weights of outputs block's rows, beyond the targets
     for first in range(0, len(x), block):
         rows = min(block, len(x) - first)
         if weights is None:
-            taken[:rows] = 1
+            row_weights[:rows] = 1
         else:
-            pack_weights(taken, weights, IN_ORDER, first, rows)
+            pack_weights(row_weights, weights, IN_ORDER, first, rows)
         pack_rows(activations, x, IN_ORDER, first, rows, block)
         if y.ndim == 1:
             pack_labels(scratch, y, IN_ORDER, first, rows, layer.n_out, block)
@@ -144,16 +160,20 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
         if loss.smoothing > 0:
             smooth(scratch, loss.smoothing, network.softmax, rows, layer.n_out, block)
         forward_training(network, activations, deltas, loss.from_net_inputs, NO_DROPOUT, 0, rows, block)
-        buffers, sizes = (deltas, d, activations, a, scratch, 0, taken, 0), (rows, layer.n_out, block)
-        total += call_loss(loss.address, *buffers, loss.parameter, *sizes)
+        buffers, sizes = (deltas, signals, activations, outputs, scratch, 0, row_weights, 0), (rows, layer.n_out, block)
+        loss_sum += call_loss(loss.address, *buffers, loss.parameter, *sizes)
         backward(network, deltas, rows, block, scratch)
         add_gradient(gradient, network, workspace, rows, fresh and first == 0)
-    return total
+    return loss_sum
 
 
 @njit
 def output_rows(network, workspace, first, rows):
-    """The error signals of the output layer for outputs first..first + rows, one a row, from the sample in row 0."""
+    """Set the output layer's error signals for derivatives of single outputs: row s is for output first + s.
+
+    All rows are for one sample, whose activations and slopes are in row 0 of the workspace. With k = first + s, row s is
+    zero but for g'(z_k) in column k, or row k of the softmax Jacobian. Padding is set to zero.
+    """
     activations, deltas, layer = workspace.activations, workspace.deltas, output_layer(network)
     outputs, delta = outputs_of(layer, activations, workspace.block), deltas_of(layer, deltas, workspace.block)
     zero = deltas.dtype.type(0)
@@ -163,20 +183,22 @@ def output_rows(network, workspace, first, rows):
             output = first + s
             signal = slope if k == output else zero
             if network.softmax and s < rows and k < layer.n_out:
-                other = activations[element(outputs, 0, output)]
-                signal = value - value * value if k == output else -value * other
+                output_value = activations[element(outputs, 0, output)]
+                signal = value - value * value if k == output else -value * output_value
             deltas[element(delta, s, k)] = signal if s < rows and k < layer.n_out else zero
 
 
 @njit
 def jacobian_one(jacobian, network, workspace, x):
-    """jacobian[k, i] = the derivative of output k with respect to input i, at one sample.
+    """Compute the Jacobian of one sample: jacobian[k, i] is the derivative of output k with respect to input i.
+
+    A block has a row for each output: the sample goes forward once a block, in row 0, and all rows go back together.
 
     Parameters
     ----------
-    jacobian : (n_out, n_in) array, written
-    network : Network; made for derivatives with respect to the inputs (of others the result is NaN)
-    workspace : RowsWorkspace; faster if its block holds n_out rows
+    jacobian : (n_out, n_in) array, row-major, written
+    network : Network; made for derivatives with respect to the inputs (for others the result is NaN)
+    workspace : RowsWorkspace; fastest if a block has n_out rows or more
     x : (n_in,) array of the network's dtype
     """
     deltas, block, width, layer = (
@@ -188,7 +210,7 @@ def jacobian_one(jacobian, network, workspace, x):
     for first in range(0, layer.n_out, block):
         rows = min(block, layer.n_out - first)
         values_and_slopes(network, workspace, x.reshape(1, len(x)), 0, 1)
-        for p in range(layer.deltas):  # of hidden layers
+        for p in range(layer.deltas):  # panels of all hidden layers
             slopes = panel_at(Matrix(deltas, 0, block), p).start
             for i in range(width, padded(rows, ROWS) * width):  # every row gets the slopes of the sample, in row 0
                 deltas[slopes + i] = deltas[slopes + i % width]

@@ -1,4 +1,4 @@
-"""Updates of a whole network from a gradient, and the settings of optimizers with their usual values."""
+"""Updates of all weights of a network from a gradient, and optimizers with the usual values of their settings."""
 
 import math
 
@@ -10,7 +10,7 @@ from ..layout.tasks import whole_layer
 from ..products.learning import update_panel
 from ..tile.operations import panel_width
 
-# By kind.
+# Usual value of each setting, by kind of optimizer.
 _MOMENTUM, _BETA2, _EPSILON, _DECAY = map(usual, ("momentum", "beta2", "epsilon", "weight_decay"))
 
 
@@ -29,15 +29,17 @@ def optimizer(
     average_l2=False,
     epsilon_hat=False,
 ):
-    """An optimizer with its settings (see `updates.Optimizer`); what a kind does not use is ignored.
+    """Make an optimizer from its settings, which `functions.updates.Optimizer` describes.
+
+    Settings that a kind does not use are ignored.
 
     Parameters
     ----------
     kind : int
-        One of `updates.KINDS`: SGD, ADAM, and so on.
-    momentum, beta2, epsilon, weight_decay : float, optional
-        By default what is usual for the kind (see `updates.RULES`).
+        One of `functions.updates.KINDS`: SGD, ADAM, and so on.
     learning_rate, l2, clip_norm : float
+    momentum, beta2, epsilon, weight_decay : float, optional
+        By default the usual value for the kind (see `functions.updates.RULES`).
     mean, update_biases, average_l2, epsilon_hat : bool
 
     Returns
@@ -45,23 +47,23 @@ def optimizer(
     Optimizer
     """
     rates, limit = (float(learning_rate), float(l2)), float(clip_norm)
-    share = _MOMENTUM[kind] if momentum is None else float(momentum)
-    share2 = _BETA2[kind] if beta2 is None else float(beta2)
-    least = _EPSILON[kind] if epsilon is None else float(epsilon)
+    kept_first = _MOMENTUM[kind] if momentum is None else float(momentum)
+    kept_second = _BETA2[kind] if beta2 is None else float(beta2)
+    least_root = _EPSILON[kind] if epsilon is None else float(epsilon)
     decay = _DECAY[kind] if weight_decay is None else float(weight_decay)
     flags = mean, update_biases, average_l2, epsilon_hat
-    return Optimizer(kind, *rates, share, share2, least, decay, limit, *flags)
+    return Optimizer(kind, *rates, kept_first, kept_second, least_root, decay, limit, *flags)
 
 
 @njit
 def gradient_norm(network, gradient, biases):
-    """The Euclidean norm of a packed gradient, with or without the biases."""
+    """Euclidean norm of a gradient packed like network.weights; without its biases if `biases` is false."""
     squares = 0.0
     for l in range(len(network.layers)):
         layer = network.layers[l]
         for p in range(panels_of(layer.n_out, gradient)):
-            first, weights = panel_at(biases_of(layer, gradient), p), panel_at(weights_of(layer, gradient), p)
-            for i in range((first if biases and layer.bias else weights).start, row_at(weights, layer.n_in)):
+            augmented, weights = panel_at(biases_of(layer, gradient), p), panel_at(weights_of(layer, gradient), p)
+            for i in range((augmented if biases and layer.bias else weights).start, row_at(weights, layer.n_in)):
                 squares += gradient[i] * gradient[i]
     return math.sqrt(squares)
 
@@ -72,11 +74,11 @@ def update_network(network, state, gradient, optimizer, scale):
 
     Parameters
     ----------
-    network : Network; its weights are updated
-    state : State of this network and kind of optimizer (see `construction.optimizer_state`); updated
+    network : Network; its weights and transposed weights are updated
+    state : State for this network and kind of optimizer (see `embed.make.optimizer_state`), updated
     gradient : 1-D array packed like network.weights
-    optimizer : Optimizer; its `mean` is not looked at
-    scale : float; 1 / N makes the mean of a gradient summed over N rows
+    optimizer : Optimizer; its setting `mean` is ignored, since `scale` takes its place
+    scale : float; factor of the gradient: 1 / N for the mean over N rows of a gradient that is summed over them
     """
     width = panel_width(network.weights)
     l2 = optimizer.l2 * (scale if optimizer.average_l2 else 1.0)
