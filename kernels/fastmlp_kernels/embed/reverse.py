@@ -171,8 +171,8 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
 def output_rows(network, workspace, first, rows):
     """Set the output layer's error signals for derivatives of single outputs: row s is for output first + s.
 
-    All rows are for one sample, whose activations and slopes are in row 0 of the workspace. With k = first + s, row s is
-    zero but for g'(z_k) in column k, or row k of the softmax Jacobian. Padding is set to zero.
+    All rows are for one sample, whose activations and slopes are in row 0 of the workspace. With k = first + s, row s
+    is zero but for g'(z_k) in column k, or row k of the softmax Jacobian. Padding is set to zero.
     """
     activations, deltas, layer = workspace.activations, workspace.deltas, output_layer(network)
     outputs, delta = outputs_of(layer, activations, workspace.block), deltas_of(layer, deltas, workspace.block)
