@@ -61,11 +61,6 @@ def sample_count(data):
     return len(data.order) or row_count(data.x)
 
 
-def sharing(sizes, rows):
-    """Threads that share the work on so many rows in a network of layers of `sizes`: 1 where that is too small."""
-    return 1 if plan.is_serial(sizes, rows) else available()
-
-
 def packed_network(net, transposed_from):
     """A new network of the kernels with the parameters of an MLP; for `transposed_from` see `layout.network.build`."""
     codes = [activation_code(function, net.dtype) for function in net.functions]
@@ -93,7 +88,7 @@ class Forward:
     """
 
     def __init__(self, net, transposed_from=None, threads=None):
-        self.sizes, self.dtype = net.sizes, net.dtype
+        self.sizes, self.dtype, self._flops = net.sizes, net.dtype, net.training_flops
         self._most_threads = threads or math.inf
         network = packed_network(net, len(net.sizes) - 1 if transposed_from is None else transposed_from)
         self._networks, self._memory = {False: network}, {}
@@ -134,8 +129,8 @@ class Forward:
         return self._networks[sparse]
 
     def _threads(self, rows):
-        """Threads that share the work on so many rows: a forked child has fewer, and so may one who asks for fewer."""
-        return min(self._most_threads, sharing(self.sizes, rows))
+        """Threads that share the work on so many rows: 1 where that is too small, or in a forked child."""
+        return 1 if self._flops * rows < plan.SERIAL_FLOPS else min(self._most_threads, available())
 
     def _kept(self, kind, sizes, make):
         """The scratch memory of a kind, made anew if its sizes are others than last time."""
@@ -277,7 +272,7 @@ class Learning(Forward):
         """The pace of batches of a size; that of the last size is kept."""
         kind = batch_size, self._threads(batch_size)
         if kind not in self._paces:
-            flops = training_flops(self.sizes) * batch_size
+            flops = self._flops * batch_size
             drivers = [training.train] if kind[1] > 1 else []
             drivers += [training.train_serial] if flops < plan.PARALLEL_FLOPS or not drivers else []
             self._paces = {kind: Pace(drivers, flops)}

@@ -57,6 +57,25 @@ class Quantile(Loss):
 
 
 @dataclass(frozen=True)
+class LogCosh(Loss):
+    """log cosh(a - y): half the squared error of small errors, the absolute error less log 2 of large ones."""
+
+    name: ClassVar[str] = "log_cosh"
+
+
+@dataclass(frozen=True)
+class GaussianNLL(Loss):
+    """Negative log-likelihood of a normal distribution, of which the network finds mean and variance.
+
+    There are two "identity" outputs for each target: first the means m of all, then the logarithms s of their
+    variances. The error is (s + (y - m)^2 exp(-s)) / 2 (Nix & Weigend 1994); below s = -32, exp(-s) goes on as its
+    tangent, so that nothing overflows.
+    """
+
+    name: ClassVar[str] = "gaussian_nll"
+
+
+@dataclass(frozen=True)
 class Poisson(Loss):
     """Half the deviance of a Poisson distribution, y log(y / a) - y + a, for "exp" outputs and targets from 0 on."""
 
@@ -113,6 +132,8 @@ LOSSES = {
         AbsoluteError,
         Huber,
         Quantile,
+        LogCosh,
+        GaussianNLL,
         Poisson,
         CrossEntropy,
         BinaryCrossEntropy,

@@ -21,6 +21,7 @@ from ._kernels import (
     described,
     packed_network,
     row_count,
+    sample_count,
     training_flops,
     unpack,
 )
@@ -428,7 +429,7 @@ class MLP:
     @staticmethod
     def _scale(reduction, data):
         mean = checks.choice("reduction", reduction, ["mean", "sum"]) == "mean"
-        return 1 / weighting.total(data, 0, row_count(data.x)) if mean else 1.0
+        return 1 / weighting.total(data, 0, sample_count(data)) if mean else 1.0
 
 
 def _dtype_name(dtype):

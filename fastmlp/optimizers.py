@@ -15,12 +15,12 @@ class Optimizer:
     ----------
     name : str
         By which the kernels know it.
-    learning_rate : float
-        What the command line takes unless it is told: more where steps are not scaled by those before.
+    suggested_rate : float
+        Learning rate that the command line takes unless it is told another.
     """
 
     name: ClassVar[str]
-    learning_rate: ClassVar[float] = 2e-3
+    suggested_rate: ClassVar[float] = 2e-3
 
     @property
     def kind(self):
@@ -33,7 +33,7 @@ class SGD(Optimizer):
     """Plain gradient descent."""
 
     name: ClassVar[str] = "sgd"
-    learning_rate: ClassVar[float] = 0.1
+    suggested_rate: ClassVar[float] = 0.1
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Momentum(Optimizer):
     rate_in_velocity: bool = False
 
     name: ClassVar[str] = "momentum"
-    learning_rate: ClassVar[float] = 0.02
+    suggested_rate: ClassVar[float] = 0.02
 
     def __post_init__(self):
         checks.number("momentum", self.momentum, 0, 1, closed_end=True)
@@ -99,7 +99,42 @@ class AdamW(Adam):
         checks.number("weight_decay", self.weight_decay)
 
 
-OPTIMIZERS = {kind.name: kind for kind in (SGD, Momentum, Nesterov, Adam, AdamW)}
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """Steps scaled by a running mean of the squared gradient, of which an update keeps the share `decay` (Hinton 2012).
+
+    Without momentum and centering, as PyTorch's by default: epsilon is added to the root of the mean.
+    """
+
+    decay: float = 0.99
+    epsilon: float = 1e-8
+
+    name: ClassVar[str] = "rmsprop"
+
+    def __post_init__(self):
+        checks.number("decay", self.decay, 0, 1)
+        checks.number("epsilon", self.epsilon, 0, open_start=True)
+
+    @property
+    def beta2(self):
+        """What the kernels call `decay`."""
+        return self.decay
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Steps scaled by the sum of the squared gradients of all updates so far (Duchi, Hazan & Singer 2011)."""
+
+    epsilon: float = 1e-10
+
+    name: ClassVar[str] = "adagrad"
+    suggested_rate: ClassVar[float] = 0.02
+
+    def __post_init__(self):
+        checks.number("epsilon", self.epsilon, 0, open_start=True)
+
+
+OPTIMIZERS = {kind.name: kind for kind in (SGD, Momentum, Nesterov, Adam, AdamW, RMSprop, Adagrad)}
 
 
 def resolve(optimizer):

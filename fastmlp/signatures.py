@@ -17,9 +17,9 @@ def by_keyword(function: Function) -> Function:
 
     @functools.wraps(function)
     def called(*arguments, **keywords):
-        named = dict(zip(names, arguments[most:], strict=False))
-        if not named or len(arguments) > len(parameters):
+        if not most < len(arguments) <= len(parameters):
             return function(*arguments, **keywords)
+        named = dict(zip(names, arguments[most:], strict=False))
         name, written = function.__qualname__.removesuffix(".__init__"), ", ".join(f"{name}=..." for name in named)
         message = f"{name} will take {', '.join(named)} by keyword only; write {written}"
         warnings.warn(message, FutureWarning, stacklevel=2)

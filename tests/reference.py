@@ -28,6 +28,15 @@ def softmax(z):
     return e / e.sum(axis=1, keepdims=True)
 
 
+def tanh_of_softplus(z):
+    return np.tanh(np.logaddexp(0, z))
+
+
+def tanh_of_softplus_1(z):
+    """Its derivative."""
+    return (1 - tanh_of_softplus(z) ** 2) * sigmoid(z)
+
+
 # name: g(z), g'(z)
 ACTIVATIONS = {
     "identity": (lambda z: z, np.ones_like),
@@ -48,6 +57,12 @@ ACTIVATIONS = {
         lambda z: z * normal(z),
         lambda z: normal(z) + z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
     ),
+    "mish": (lambda z: z * tanh_of_softplus(z), lambda z: tanh_of_softplus(z) + z * tanh_of_softplus_1(z)),
+    "hard_swish": (
+        lambda z: z * np.clip(z + 3, 0, 6) / 6,
+        lambda z: np.where(z > 3, 1, np.where(z > -3, z / 3 + 0.5, 0)),
+    ),
+    "softsign": (lambda z: z / (1 + abs(z)), lambda z: (1 + abs(z)) ** -2),
 }
 
 
@@ -59,6 +74,15 @@ def sigmoid_2(z):
 def sigmoid_3(z):
     """Its third."""
     return sigmoid(z) * (1 - sigmoid(z)) * (1 - 6 * sigmoid(z) * (1 - sigmoid(z)))
+
+
+def tanh_of_softplus_2(z):
+    return tanh_of_softplus_1(z) * (1 - sigmoid(z) * (1 + 2 * tanh_of_softplus(z)))
+
+
+def tanh_of_softplus_3(z):
+    s, t, t1 = sigmoid(z), tanh_of_softplus(z), tanh_of_softplus_1(z)
+    return tanh_of_softplus_2(z) * (1 - s * (1 + 2 * t)) - t1 * (s * (1 - s) * (1 + 2 * t) + 2 * s * t1)
 
 
 # name: g''(z), g'''(z)
@@ -80,6 +104,12 @@ CURVATURES = {
         lambda z: (2 - z * z) * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
         lambda z: z * (z * z - 4) * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
     ),
+    "hard_swish": (lambda z: ((z > -3) & (z <= 3)) / 3, np.zeros_like),
+    "softsign": (lambda z: np.where(z > 0, -2, 2) * (1 + abs(z)) ** -3, lambda z: 6 * (1 + abs(z)) ** -4),
+    "mish": (
+        lambda z: 2 * tanh_of_softplus_1(z) + z * tanh_of_softplus_2(z),
+        lambda z: 3 * tanh_of_softplus_2(z) + z * tanh_of_softplus_3(z),
+    ),
     **dict.fromkeys(("identity", "threshold", "relu", "leaky_relu"), (np.zeros_like, np.zeros_like)),
 }
 
@@ -88,6 +118,15 @@ def focal(a, y, gamma=2.0):
     """The terms of the focal loss, and their derivatives by a."""
     b = np.maximum(1 - a, 1e-300)
     return -y * b**gamma * np.log(a), y * b**gamma * (gamma * np.log(a) / b - 1 / a)
+
+
+def gaussian(a, y):
+    """Terms of the negative log-likelihood with means a[:, :m] and log variances a[:, m:], and derivatives by a."""
+    mean, s = np.split(a, 2, axis=1)
+    inverse = np.exp(-np.maximum(s, -32))
+    precision = inverse * (1 + np.maximum(-32 - s, 0))  # below -32, the tangent
+    squares = (y - mean) ** 2
+    return (s + squares * precision) / 2, np.hstack([(mean - y) * precision, (1 - squares * inverse) / 2])
 
 
 def xlogx(x):
@@ -106,6 +145,8 @@ LOSSES = {
         lambda a, y, q=0.5: np.maximum(q * (y - a), (q - 1) * (y - a)).sum(axis=1),
         lambda a, y, q=0.5: (a > y) - q,
     ),
+    "log_cosh": (lambda a, y: (np.logaddexp(a - y, y - a) - math.log(2)).sum(axis=1), lambda a, y: np.tanh(a - y)),
+    "gaussian_nll": (lambda a, y: gaussian(a, y)[0].sum(axis=1), lambda a, y: gaussian(a, y)[1]),
     "poisson": (lambda a, y: (xlogx(y) - y * np.log(a) - y + a).sum(axis=1), lambda a, y: 1 - y / a),
     "cross_entropy": (lambda a, y: -(y * np.log(a)).sum(axis=1), lambda a, y: -y / a),
     "binary_cross_entropy": (
@@ -259,6 +300,12 @@ def change(optimizer, state, w, g, step, l2, decays):
     if optimizer.kind in ("momentum", "nesterov"):
         state[0] = momentum * state[0] + g
         return -rate * (state[0] if optimizer.kind == "momentum" else g + momentum * state[0])
+    if optimizer.kind == "rmsprop":
+        state[1] = beta2 * state[1] + (1 - beta2) * g**2
+        return -rate * g / (np.sqrt(state[1]) + optimizer.epsilon)
+    if optimizer.kind == "adagrad":
+        state[1] = state[1] + g**2
+        return -rate * g / (np.sqrt(state[1]) + optimizer.epsilon)
     state[0] = momentum * state[0] + (1 - momentum) * g
     state[1] = beta2 * state[1] + (1 - beta2) * g**2
     first, second = state[0] / (1 - momentum**step), state[1] / (1 - beta2**step)

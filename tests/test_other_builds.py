@@ -38,3 +38,7 @@ def test_the_tests_reach_the_lines_of_the_kernels(finish_build, counted_lines):
     missing = {Path(name).name: file["missing_lines"] for name, file in found["files"].items() if file["missing_lines"]}
     assert len(found["files"]) == len(list(SOURCES.rglob("*.py")))
     assert found["totals"]["percent_covered"] >= LEAST_COVERAGE, missing
+
+
+def test_a_run_with_one_tile_runs_no_other():
+    assert python("-c", "from tests.builds import TILES; print(TILES)", FASTMLP_TILE="sse") == "[]\n"

@@ -37,7 +37,7 @@ def run(args):
     args.loss = args.loss or next(iter(LOSSES[table.task]))
     loss = parse_loss(args.loss, table.task)
     if args.learning_rate is None:
-        args.learning_rate = optimizers.resolve(args.optimizer).learning_rate
+        args.learning_rate = optimizers.resolve(args.optimizer).suggested_rate
     if args.save:
         text.check_writable(args.save)
     if args.plot:

@@ -19,11 +19,11 @@ import numpy as np
 
 from .functions.activations import ACTIVATIONS, Activation, unknown_curvature
 from .functions.scalar import like
-from .jit import specialise, uncached
+from .jit import specialize, uncached
 from .panelwise.elementwise_losses import each_output
 from .panelwise.losses import LOSSES, LossFunction
 
-INITIALISERS = tuple(f"{name}_{shape}" for name in ("glorot", "he", "lecun") for shape in ("uniform", "normal"))
+INITIALIZERS = tuple(f"{name}_{shape}" for name in ("glorot", "he", "lecun") for shape in ("uniform", "normal"))
 
 STEP, STRIDE = 2.0**-20, 2.0**-8  # steps of difference quotients: short, and long to show how much the function curves
 # Tolerances of a correct derivative: relative to the quotients over a STEP; relative to those over a STRIDE, for points
@@ -81,8 +81,8 @@ def register_activation(name, value, derivative, second_derivative=None, init="g
         of it; at the kink they are the slopes on both sides: a correct derivative passes there, too.
     """
     owner = _owner("activation", name, value, {*ACTIVATIONS, "softmax"})
-    if init not in INITIALISERS:
-        raise ValueError(f"init is {init!r}; accepted: {', '.join(INITIALISERS)}")
+    if init not in INITIALIZERS:
+        raise ValueError(f"init is {init!r}; accepted: {', '.join(INITIALIZERS)}")
     value, derivative = _compiled("value", value, 1), _compiled("derivative", derivative, 1)
     points = [(z,) for z in np.linspace(-REACH, REACH, POINTS)]
     _check("derivative", derivative, "value", value, points)
@@ -90,8 +90,8 @@ def register_activation(name, value, derivative, second_derivative=None, init="g
     if second_derivative is not None:
         second_derivative = _compiled("second_derivative", second_derivative, 1)
         _check("second_derivative", second_derivative, "derivative", derivative, points)
-        curvature = uncached(specialise(_curvature, f"{name}_curvature", second_derivative=second_derivative))
-    function = uncached(specialise(_activation, name, value=value, derivative=derivative))
+        curvature = uncached(specialize(_curvature, f"{name}_curvature", second_derivative=second_derivative))
+    function = uncached(specialize(_activation, name, value=value, derivative=derivative))
     ACTIVATIONS[name] = Activation(function, init, curvature=curvature, cached=False)
     _owners["activation", name] = owner
 
@@ -120,9 +120,9 @@ def register_loss(name, value, derivative, outputs=(-4.0, 4.0), targets=(-4.0, 4
     points = list(itertools.product(_inside("outputs", outputs), _inside("targets", targets)))
     value, derivative = _compiled("value", value, 2), _compiled("derivative", derivative, 2)
     _check("derivative", derivative, "value", value, points)
-    own = uncached(specialise(_loss, name, value=value, derivative=derivative))
+    own = uncached(specialize(_loss, name, value=value, derivative=derivative))
     LOSSES[name, "elementwise"] = LossFunction(
-        uncached(specialise(each_output, name, function=own)), False, cached=False
+        uncached(specialize(each_output, name, function=own)), False, cached=False
     )
     _owners["loss", name] = owner
 

@@ -119,10 +119,10 @@ def cached_njit(**options):
 allocating = register_jitable
 
 
-def specialise(template, name, **names):
+def specialize(template, name, **names):
     """Copy of the plain function `template`, named `name`, whose globals `names` are bound to other objects.
 
-    For example, with a template `def square_of(x): return inner(x) ** 2`, specialise(square_of, "square_of_sin",
+    For example, with a template `def square_of(x): return inner(x) ** 2`, specialize(square_of, "square_of_sin",
     inner=sin) gives the function sin(x) ** 2. So one loop nest serves several inner functions, each copy inlined and
     cached on disk under its own name. Closures would not do: Numba can not cache closures over compiled functions, and
     its cache is keyed on the function's name.

@@ -6,7 +6,7 @@ import pickle
 import fastmlp_kernels
 import numpy as np
 import pytest
-from fastmlp_kernels.custom import INITIALISERS
+from fastmlp_kernels import custom
 from fastmlp_kernels.functions.activations import ACTIVATIONS
 
 import fastmlp
@@ -16,7 +16,7 @@ from tests.kernels import own
 
 # name: value and derivative; the value in NumPy, of the errors a - y
 LOSSES = {
-    "log_cosh": (own.log_cosh_value, own.log_cosh_slope, lambda e: np.log(np.cosh(e))),
+    "smooth": (own.log_cosh_value, own.log_cosh_slope, lambda e: np.log(np.cosh(e))),
     "steady": (own.huber_value, own.huber_slope, lambda e: np.where(abs(e) < 1, e * e / 2, abs(e) - 0.5)),
 }
 
@@ -38,7 +38,7 @@ def test_both_packages_have_the_same_functions():
 
 
 def test_the_kernels_know_the_names_of_initialisers():
-    assert {*INITIALISERS, "zeros"} == set(INITIALIZERS)
+    assert {*custom.INITIALIZERS, "zeros"} == set(INITIALIZERS)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

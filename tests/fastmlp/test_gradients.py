@@ -8,7 +8,8 @@ from fastmlp_kernels.functions.activations import ACTIVATIONS
 from fastmlp import MLP
 
 TRAINABLE = [name for name, entry in ACTIVATIONS.items() if entry.differentiable and name != "exp"]  # too steep
-KINKED = {"relu", "leaky_relu", "elu", "selu"}  # a first or second derivative jumps at 0
+# Where a first or second derivative jumps.
+KINKS = {**dict.fromkeys(("relu", "leaky_relu", "elu", "selu", "softsign"), (0,)), "hard_swish": (-3, 3)}
 PAIRS = [("squared_error", name) for name in [*TRAINABLE, "softmax"]]
 PAIRS += [("cross_entropy", "softmax"), ("binary_cross_entropy", "sigmoid")]
 NETWORKS = 26  # of each hidden activation: 260 in all, each pair of loss and output activation twice with each
@@ -41,7 +42,8 @@ def random_case(activation, number):
 def sides_of_kinks(net, x, y, loss):
     """On which side of their kink the units that have one are, as one vector."""
     z = net.backpropagate(x, y, loss).net_inputs
-    return np.concatenate([(z > 0).ravel() for z, name in zip(z, net.activations, strict=True) if name in KINKED])
+    kinks = [KINKS.get(name, ()) for name in net.activations]
+    return np.concatenate([(z > kink).ravel() for z, at in zip(z, kinks, strict=True) for kink in at])
 
 
 def central_difference(values, direction, net, x, y, loss, reduction):
@@ -54,7 +56,7 @@ def central_difference(values, direction, net, x, y, loss, reduction):
     for steps in (-2, -1, 1, 2):
         values[...] = kept + steps * STEP * direction
         losses.append(net.evaluate(x, y, loss, reduction=reduction))
-        if abs(steps) == 2 and KINKED & set(net.activations):
+        if abs(steps) == 2 and KINKS.keys() & set(net.activations):
             sides.append(sides_of_kinks(net, x, y, loss))
     values[...] = kept
     crossed = len(sides) == 2 and (sides[0] != sides[1]).any()

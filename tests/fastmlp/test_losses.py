@@ -16,6 +16,8 @@ CASES = [
     (losses.AbsoluteError(), "identity"),
     (losses.Huber(0.4), "identity"),
     (losses.Quantile(0.9), "tanh"),
+    (losses.LogCosh(), "tanh"),
+    (losses.GaussianNLL(), "identity"),
     (losses.Poisson(), "exp"),
     (losses.CrossEntropy(label_smoothing=0.2), "softmax"),
     (losses.BinaryCrossEntropy(label_smoothing=0.2), "sigmoid"),
@@ -54,7 +56,8 @@ def test_auto_takes_the_loss_that_goes_with_the_outputs(output, name):
 def case(loss, output):
     """(network, inputs, targets, weights)."""
     rng = np.random.default_rng(0)
-    net = MLP([4, 6, OUTPUTS], "tanh", output, dtype="float64", seed=1)
+    outputs = OUTPUTS * losses.row(loss, output).outputs if loss else OUTPUTS
+    net = MLP([4, 6, outputs], "tanh", output, dtype="float64", seed=1)
     net.params[:] += rng.normal(0, 0.3, net.n_params)
     y = rng.normal(size=(ROWS, OUTPUTS))
     y = {"exp": rng.poisson(2, y.shape), "sigmoid": y > 0, "softmax": np.eye(OUTPUTS)[y.argmax(axis=1)]}.get(output, y)
@@ -105,6 +108,54 @@ def test_outputs_beyond_doubt_leave_a_focal_loss_finite(dtype):
             loss, gradient = net.gradient([[1.0], [1.0]], y, losses.Focal(gamma), reduction="sum")
             assert loss == pytest.approx(2000.0)
             assert np.isfinite(gradient).all()
+
+
+def test_means_and_variances_are_learnt():
+    rng = np.random.default_rng(0)
+    x = rng.choice([0.0, 1.0], (4000, 1))
+    y = np.hstack([3 * x, -x]) + rng.normal(size=(4000, 2)) * (0.1 + x)
+    net = MLP([1, 4])
+    Trainer(net, losses.GaussianNLL(), learning_rate=0.02, batch_size=500).fit(x, y, 100, progress=False)
+    means, log_variances = np.split(net.predict([[0.0], [1.0]]), 2, axis=1)
+    np.testing.assert_allclose(means, [[0, 0], [3, -1]], atol=0.05)
+    np.testing.assert_allclose(np.exp(log_variances / 2), [[0.1, 0.1], [1.1, 1.1]], rtol=0.05)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_variances_without_bounds_overflow_nothing_and_come_back(dtype):
+    net = MLP([1, 2], dtype=dtype)
+    for log_variance in (-1e12, -1e3, -33.0, 1e3, 1e12):
+        net.biases[0][:] = 0, log_variance
+        loss, gradient = net.gradient([[0.0]], [[1e6]], "gaussian_nll")
+        assert np.isfinite(loss)
+        assert np.isfinite(gradient).all()
+        assert gradient[1] < 0 if log_variance < 0 else gradient[1] == 0.5
+        expected = reference.gaussian(np.array([[0.0, log_variance]]), np.array([[1e6]]))[1]
+        np.testing.assert_allclose(gradient[:2], expected[0], rtol=1e-5)
+
+
+def test_numbers_of_outputs_and_targets_fit_a_loss_with_two_outputs_for_each():
+    x, message = np.ones((4, 2)), "^loss is 'gaussian_nll' with 3 outputs; accepted: 2 for each target"
+    for ask in (lambda net: Trainer(net, "gaussian_nll"), lambda net: net.evaluate(x, x, "gaussian_nll")):
+        with pytest.raises(ValueError, match=message):
+            ask(MLP([2, 3]))
+    with pytest.raises(ValueError, match=r"^y has shape \(4, 2\); accepted: \(rows, 1\)"):
+        MLP([2, 2]).gradient(x, x, "gaussian_nll")
+    with pytest.raises(ValueError, match="loss is 'gaussian_nll' with output_activation 'tanh'; accepted: identity"):
+        Trainer(MLP([2, 2], output_activation="tanh"), "gaussian_nll")
+    net = MLP([2, 2], dtype="float64")
+    assert net.evaluate(x, x[:, 0], "gaussian_nll") == net.evaluate(x, x[:, :1], "gaussian_nll")
+
+
+@pytest.mark.parametrize("rows", [7, 3000])  # on one thread, and on all
+def test_any_number_of_threads_trains_means_and_variances_to_the_same_bits(rows):
+    rng, params = np.random.default_rng(0), []
+    x = rng.normal(size=(rows, 30))
+    for threads in (1, None):
+        net = MLP([30, 40, 8])
+        Trainer(net, "gaussian_nll", batch_size=1000, threads=threads).fit(x, x[:, :4], 3, progress=False)
+        params.append(net.params.tobytes())
+    assert params[0] == params[1]
 
 
 def test_the_median_and_a_quantile_are_learnt():

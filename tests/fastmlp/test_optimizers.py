@@ -10,7 +10,7 @@ from fastmlp_kernels.functions import updates
 from fastmlp import MLP, SGD, Adam, AdamW, Momentum, Nesterov, Trainer, optimizers
 from tests import reference
 
-RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adam": 0.01, "adamw": 0.01}
+RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adam": 0.01, "adamw": 0.01, "rmsprop": 0.01, "adagrad": 0.05}
 ROWS, SIZES, EPOCHS = 53, [7, 19, 5, 3], 4
 
 
@@ -119,7 +119,12 @@ def test_a_limit_that_is_not_reached_changes_no_bit():
 
 
 @pytest.mark.parametrize(
-    "optimizer", [Momentum(0.5), Nesterov(0.3), Adam(0.8, 0.9, 1e-3), AdamW(0.7, 0.95, 1e-6, 0.2)], ids=repr
+    "optimizer",
+    [
+        *(Momentum(0.5), Nesterov(0.3), Adam(0.8, 0.9, 1e-3), AdamW(0.7, 0.95, 1e-6, 0.2)),
+        *(optimizers.RMSprop(0.9, 1e-3), optimizers.Adagrad(0.1)),
+    ],
+    ids=repr,
 )
 def test_settings_of_optimizers_take_effect(optimizer):
     assert_trains_alike(optimizer, 0.02, 10)
@@ -132,6 +137,30 @@ def test_a_second_fit_goes_on_where_the_first_one_stopped():
     trainer.fit(*parts[1:], 2, progress=False)
     trainer.fit(*parts[1:], 4, progress=False)
     assert whole[0].params.tobytes() == parts[0].params.tobytes()
+
+
+@pytest.mark.parametrize("optimizer", RATES)
+def test_another_trainer_goes_on_from_the_state_of_an_optimizer(optimizer):
+    (whole, x, y), (other, *_) = problem(), problem()
+    trainer = Trainer(whole, optimizer=optimizer, batch_size=10, shuffle=False)
+    trainer.fit(x, y, 2, progress=False)
+    other.params[:] = whole.params
+    heir = Trainer(other, optimizer=optimizer, batch_size=10, shuffle=False)
+    heir.optimizer_state = trainer.optimizer_state
+    for each in (trainer, heir):
+        each.fit(x, y, 2, progress=False)
+    assert whole.params.tobytes() == other.params.tobytes()
+
+
+@pytest.mark.parametrize("optimizer", RATES)
+def test_any_number_of_threads_makes_the_same_updates(optimizer):
+    params = []
+    for threads in (1, None):
+        net, x, y = problem("float32")
+        trainer = Trainer(net, optimizer=optimizer, batch_size=1500, shuffle=False, threads=threads)
+        trainer.fit(np.tile(x, (60, 1)), np.tile(y, 60), 2, progress=False)
+        params.append(net.params.tobytes())
+    assert params[0] == params[1]
 
 
 def test_steps_on_batches_are_an_epoch_of_fit():
@@ -176,6 +205,9 @@ def test_names_stand_for_optimizers_with_their_default_settings(name):
         (lambda: Adam(epsilon=0), "epsilon"),
         (lambda: AdamW(weight_decay=-1), "weight_decay"),
         (lambda: AdamW(beta1=2), "beta1"),
+        (lambda: optimizers.RMSprop(1.0), "decay"),
+        (lambda: optimizers.RMSprop(epsilon=0), "epsilon"),
+        (lambda: optimizers.Adagrad(-1.0), "epsilon"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, argument):

@@ -27,6 +27,10 @@ def logistic(z):
     return 1 / (1 + mpmath.exp(-z))
 
 
+def tanh_of_softplus(z):
+    return mpmath.tanh(mpmath.log1p(mpmath.exp(z)))
+
+
 # name: value, slope
 REFERENCE = {
     "identity": (lambda z: z, lambda z: 1),
@@ -44,6 +48,15 @@ REFERENCE = {
     "softplus": (lambda z: mpmath.log1p(mpmath.exp(z)), logistic),
     "silu": (lambda z: z * logistic(z), lambda z: logistic(z) * (1 + z * (1 - logistic(z)))),
     "gelu": (lambda z: z * mpmath.ncdf(z), lambda z: mpmath.ncdf(z) + z * mpmath.npdf(z)),
+    "hard_swish": (
+        lambda z: z * min(max(z + 3, 0), 6) / 6,
+        lambda z: 1 if z > 3 else (z / 3 + mpmath.mpf(1) / 2 if z > -3 else 0),
+    ),
+    "softsign": (lambda z: z / (1 + abs(z)), lambda z: (1 + abs(z)) ** -2),
+    "mish": (
+        lambda z: z * tanh_of_softplus(z),
+        lambda z: tanh_of_softplus(z) + z * (1 - tanh_of_softplus(z) ** 2) * logistic(z),
+    ),
 }
 
 # name: value and slope far below 0; value (None: z itself) and slope far above
@@ -56,6 +69,8 @@ LIMITS = {
     "softplus": (0, 0, None, 1),
     "silu": (0, 0, None, 1),
     "gelu": (0, 0, None, 1),
+    "mish": (0, 0, None, 1),
+    "hard_swish": (0, 0, None, 1),
 }
 
 
@@ -98,7 +113,7 @@ def test_value_and_slope_are_right_to_three_epsilon(name, dtype, which):
     assert max(errors) <= 3 * np.finfo(dtype).eps
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "tanh", "elu", "selu", "softplus", "silu"])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "elu", "selu", "softplus", "silu", "mish", "softsign"])
 @DTYPES
 def test_small_values_keep_their_digits(name, dtype):
     z = arguments(dtype)
@@ -171,6 +186,20 @@ def test_nan_comes_out_nan(name, dtype):
 def test_slope_at_the_kink_is_that_from_below():
     kinks = {name: evaluate(name, np.zeros(1))[1][0] for name in ("relu", "leaky_relu", "elu", "selu")}
     assert kinks == pytest.approx({"relu": 0, "leaky_relu": 0.01, "elu": 1, "selu": SCALE * ALPHA}, rel=1e-15)
+
+
+@DTYPES
+def test_softsign_reaches_its_limits(dtype):
+    values, slopes = evaluate("softsign", np.array([-INF, -1e38, 1e38, INF], dtype))
+    np.testing.assert_array_equal(values, [-1, -1, 1, 1])
+    assert (slopes <= 1e-30).all()
+
+
+@DTYPES
+def test_hard_swish_meets_its_neighbours(dtype):
+    values, slopes = evaluate("hard_swish", np.array([-3, np.nextafter(-3, 0, dtype=dtype), 3, 6], dtype))
+    np.testing.assert_allclose(values, [0, 0, 3, 6], rtol=0, atol=3 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(slopes, [0, -0.5, 1.5, 1], rtol=0, atol=3 * np.finfo(dtype).eps)
 
 
 @NAMES

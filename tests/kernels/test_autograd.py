@@ -24,6 +24,9 @@ ACTIVATIONS = {
     "softplus": functional.softplus,
     "silu": functional.silu,
     "gelu": functional.gelu,
+    "mish": functional.mish,
+    "hard_swish": functional.hardswish,
+    "softsign": functional.softsign,
     "softmax": lambda z: torch.softmax(z, 1),
 }
 

@@ -141,7 +141,7 @@ def test_a_specialised_function_is_a_function_of_its_own():
         """Twice."""
         return inner(x)  # noqa: F821
 
-    twice = compiling.specialise(template, "twice", inner=lambda x: 2 * x)
-    thrice = compiling.specialise(template, "thrice", inner=lambda x: 3 * x)
+    twice = compiling.specialize(template, "twice", inner=lambda x: 2 * x)
+    thrice = compiling.specialize(template, "thrice", inner=lambda x: 3 * x)
     assert (twice(5), thrice(5)) == (10, 15)
     assert (twice.__name__, twice.__qualname__, twice.__doc__) == ("twice", "twice", "Twice.")

@@ -274,7 +274,7 @@ def test_drivers_may_be_called_from_compiled_code(guarded):
     def run(found, network, activations, x, order, block, tickets):
         fk.predict(found, network, activations, x, order, block, tickets)
 
-    run(found, case.built, activations, case.x, np.empty(0, np.int64), block, np.zeros(2, np.int64))
+    run(found, case.built, activations, case.x, np.empty(0, np.int64), block, guarded(np.zeros(2, np.int64)))
     np.testing.assert_array_equal(found, outputs)
 
 

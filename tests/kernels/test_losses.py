@@ -1,5 +1,9 @@
 """Losses and output error signals, against the reference and at the limits."""
 
+import math
+
+import fastmlp_kernels as fk
+import mpmath
 import numpy as np
 import pytest
 from fastmlp_kernels.panelwise.losses import LOSSES, loss
@@ -7,7 +11,20 @@ from fastmlp_kernels.panelwise.softmax import softmax
 from fastmlp_kernels.tile.operations import ROWS
 
 from tests import reference
-from tests.kernels.cases import DTYPES, PLAIN, ROW_COUNTS, SIZES, assert_close, padded, panels, random, sized, width
+from tests.kernels.cases import (
+    DTYPES,
+    PLAIN,
+    ROW_COUNTS,
+    SIZES,
+    assert_close,
+    kernel_network,
+    padded,
+    panels,
+    parameters,
+    random,
+    sized,
+    width,
+)
 
 KEYS = pytest.mark.parametrize("key", LOSSES, ids="-".join)
 HUGE = 1e4  # net inputs at which exp overflows and log(0) lurks
@@ -15,7 +32,7 @@ HUGE = 1e4  # net inputs at which exp overflows and log(0) lurks
 
 def targets(rows, n, dtype, key):
     """Targets that the loss admits: any numbers, shares that add up to one, or probabilities."""
-    y = abs(random((rows, n), float, 7))
+    y = abs(random((rows, n // LOSSES[key].outputs), float, 7))
     if key[1] == "softmax":
         y /= y.sum(axis=1, keepdims=True)
     return (y / (1 + y) if key[1] == "sigmoid" else y).astype(dtype)
@@ -66,7 +83,7 @@ PARAMETERS = {"huber": [0.3], "quantile": [0.8], "focal": [0.0, 0.5, 1.5]}
 @pytest.mark.parametrize("rows", ROW_COUNTS)
 @pytest.mark.parametrize("n", SIZES)
 def test_value_and_error_signal(guarded, key, dtype, rows, n):
-    n = sized(n, dtype)
+    n = sized(n, dtype) * LOSSES[key].outputs
     z, y = random((rows, n), dtype), targets(rows, n, dtype, key)
     weights = abs(random(rows, dtype, 3))
     weights[rows // 2] = 0
@@ -75,6 +92,8 @@ def test_value_and_error_signal(guarded, key, dtype, rows, n):
         loss, delta, a = expected(key, z, y, weights.astype(float), [parameter] if key[0] in PARAMETERS else [])
         # An exponential of z - max z is off by the rounding of that difference; some ten roundings follow it.
         error = np.finfo(dtype).eps * (10 + np.ptp(z)) * max(1, abs(y).max()) ** 2
+        if key[0] == "gaussian_nll":  # errors are divided by variances
+            error = error * np.exp(abs(z).max())
         assert_close(run.activations(), a, error)
         assert_close(run.delta(), delta, error * max(1, weights.max()))
         assert abs(run.loss - loss) <= z.size * error
@@ -84,12 +103,12 @@ def test_value_and_error_signal(guarded, key, dtype, rows, n):
 @KEYS
 @DTYPES
 def test_padding_of_the_error_signal_is_zero(guarded, key, dtype):
-    rows, n = ROWS + 1, width(dtype) + 1
+    rows, n = ROWS + 1, (width(dtype) + 1) * LOSSES[key].outputs
     run = Run(guarded, key, random((rows, n), dtype), targets(rows, n, dtype, key))
     whole = run.deltas.reshape(panels(n, dtype), run.block, run.size)
     tiles = padded(rows, ROWS)
     np.testing.assert_array_equal(whole[:, rows:tiles], 0)
-    np.testing.assert_array_equal(whole[1, :tiles, 1:], 0)
+    np.testing.assert_array_equal(whole[-1, :tiles, n % run.size :], 0)
     assert np.isnan(whole[:, tiles:]).all(), "written beyond the last tile"
 
 
@@ -123,6 +142,34 @@ def test_squared_error_of_a_certain_softmax(guarded, dtype):
     run = Run(guarded, ("squared_error", "softmax"), z, y)
     assert run.loss == 1
     np.testing.assert_array_equal(run.delta(), np.zeros((1, 3)))
+
+
+@DTYPES
+def test_log_cosh_neither_overflows_nor_cancels(guarded, dtype):
+    errors = np.concatenate([10.0 ** np.arange(-15, 4.5, 0.5), np.linspace(0.3, 1.5, 50), [1e18, 1e30]]).astype(dtype)
+    z, limit = np.zeros((1, 1), dtype), 10 * np.finfo(dtype).eps
+    for error in errors:
+        with mpmath.workprec(200):
+            exact = mpmath.log(mpmath.cosh(mpmath.mpf(float(error)))) if error < 1e5 else float(error) - math.log(2)
+        for y in (error, -error):
+            run = Run(guarded, ("log_cosh", "elementwise"), z, np.full((1, 1), y))
+            assert abs(run.loss / float(exact) - 1) <= limit
+            assert abs(run.delta()[0, 0] + np.tanh(float(y))) <= limit * abs(np.tanh(float(y)))
+
+
+@DTYPES
+def test_negative_log_likelihoods_have_two_outputs_for_each_target_in_compiled_code_too(dtype):
+    network = reference.random_network([5, 9, 6], ["tanh", "identity"], dtype)
+    built, x, y = kernel_network(network, dtype), random((50, 5), dtype), random((50, 3), dtype, 1)
+    gradient, space = fk.packed_gradient(built), fk.workspace(built, 20)
+    total = fk.loss_gradient_rows(gradient, built, space, x, y, loss("gaussian_nll", "identity", dtype), True)
+    x, y = x.astype(float), y.astype(float)
+    expected = reference.losses(network, x, y, "gaussian_nll").sum()
+    assert total == pytest.approx(expected, rel=100 * float(np.finfo(dtype).eps))
+    weights, biases = parameters(built, gradient)
+    _, matrices, rows = reference.backpropagate(network, x, y, "gaussian_nll")
+    for found, exact in zip(weights + biases, matrices + rows, strict=True):
+        np.testing.assert_allclose(found, exact, rtol=0, atol=500 * np.finfo(dtype).eps * abs(exact).max())
 
 
 @pytest.mark.parametrize("key", [key for key in LOSSES if LOSSES[key].from_net_inputs], ids="-".join)

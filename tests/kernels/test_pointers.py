@@ -82,8 +82,8 @@ def test_losses_by_address_are_the_losses(guarded, dtype, key):
     rows, n, block, start = ROWS + 1, width(dtype) + 1, 2 * ROWS, (2, 5, 11, 7)
     y = np.eye(n, dtype=dtype)[np.arange(rows) % n]
     matrices = random((rows, n), dtype), random((rows, n), dtype, 1), y
-    packed = [reference.to_panels(matrix, width(dtype), block) for matrix in matrices]
-    packed.append(abs(random(rows, dtype, 2)))
+    packed = [guarded(reference.to_panels(matrix, width(dtype), block)) for matrix in matrices]
+    packed.append(guarded(abs(random(rows, dtype, 2))))
     shifted = [guarded(np.concatenate([np.full(s, 9, dtype), p])) for s, p in zip(start, packed, strict=True)]
     arguments = [part for pair in zip(shifted, start, strict=True) for part in pair]
     by_address = loss_at(loss_address(key, numba.from_dtype(np.dtype(dtype))), *arguments, 0.5, rows, n, block)

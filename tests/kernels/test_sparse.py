@@ -127,7 +127,7 @@ def test_predictions_are_those_of_the_reference_and_report_what_is_not_finite(gu
     case = SparseCase(guarded, dtype)
     if value is not None:
         case.data.x.values[-1] = value
-    outputs, tickets = guarded((SAMPLES, case.sizes[-1]), dtype), np.zeros(2, np.int64)
+    outputs, tickets = guarded((SAMPLES, case.sizes[-1]), dtype), guarded(np.zeros(2, np.int64))
     activations, block = prediction_scratch(case.built, SAMPLES, 3)
     activations = guarded(activations)
     run = prediction.predict if how == "parallel" else prediction.predict_serial

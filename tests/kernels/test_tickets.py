@@ -12,8 +12,8 @@ ITEMS, PHASES, PRIME = 10 if PLAIN else 1000, 5 if PLAIN else 300, 1_000_003
 
 
 @pytest.fixture
-def counters():
-    return np.zeros((RELEASED + 1) * SPACING, np.int64)
+def counters(guarded):
+    return guarded(np.zeros((RELEASED + 1) * SPACING, np.int64))
 
 
 @numba.njit(parallel=True)
@@ -25,8 +25,8 @@ def take_all(taken, counters, which, threads):
             item = take(counters, which)
 
 
-def test_every_item_is_taken_once(counters):
-    taken = np.zeros(100 * ITEMS, np.int64)
+def test_every_item_is_taken_once(guarded, counters):
+    taken = guarded(np.zeros(100 * ITEMS, np.int64))
     take_all(taken, counters, 1, numba.get_num_threads())
     np.testing.assert_array_equal(taken, 1)
     assert counters[SPACING] >= len(taken)
@@ -57,9 +57,9 @@ def all_threads(values, ends, counters, threads):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 100])
-def test_a_phase_sees_all_of_the_phase_before(counters, threads):
+def test_a_phase_sees_all_of_the_phase_before(guarded, counters, threads):
     """With a hundred, most begin when all is done."""
-    values, ends = np.zeros((PHASES, ITEMS), np.int64), np.zeros(PHASES, np.int64)
+    values, ends = guarded(np.zeros((PHASES, ITEMS), np.int64)), guarded(np.zeros(PHASES, np.int64))
     all_threads(values, ends, counters, threads)
     expected = [0]
     for _ in range(1, PHASES):
@@ -68,8 +68,8 @@ def test_a_phase_sees_all_of_the_phase_before(counters, threads):
     np.testing.assert_array_equal(ends, expected)
 
 
-def test_threads_that_come_one_after_the_other_get_through(counters):
-    values, ends = np.zeros((3, 4), np.int64), np.zeros(3, np.int64)
+def test_threads_that_come_one_after_the_other_get_through(guarded, counters):
+    values, ends = guarded(np.zeros((3, 4), np.int64)), guarded(np.zeros(3, np.int64))
     for _ in range(3):
         go_through_phases(values, ends, counters)
     np.testing.assert_array_equal(values[-1], 3)

@@ -6,7 +6,7 @@ import inspect
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels.jit import specialise
+from fastmlp_kernels.jit import specialize
 from fastmlp_kernels.tile import emulation as tile_numpy
 from fastmlp_kernels.tile.engines import ENGINE, HAS_FMA
 from fastmlp_kernels.tile.operations import (
@@ -44,7 +44,7 @@ EMULATED = {name: value for name, value in vars(tile_numpy).items() if inspect.i
 @functools.cache
 def build(function, how):
     if how == "emulated":
-        return specialise(function, function.__name__, **EMULATED)
+        return specialize(function, function.__name__, **EMULATED)
     return numba.njit(function)
 
 

@@ -23,6 +23,8 @@ MOMENTS = {
     "nesterov": (True, False),
     "adam": (True, True),
     "adamw": (True, True),
+    "rmsprop": (False, True),
+    "adagrad": (False, True),
 }
 SETTINGS = {
     "plain": {},

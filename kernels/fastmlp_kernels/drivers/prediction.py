@@ -2,7 +2,7 @@
 
 from numba import prange
 
-from ..jit import njit, parallel_njit, specialise
+from ..jit import njit, parallel_njit, specialize
 from ..layout.network import output_layer, outputs_of
 from ..layout.panels import unpack_rows
 from ..products.first_layer import is_sparse, load_inputs
@@ -72,4 +72,4 @@ def _predict(outputs, network, activations, x, order, block_rows, tickets):
         predict_blocks(outputs, network, activations[thread], x, order, block_rows, tickets)
 
 
-predict, predict_serial = parallel_njit(specialise(_predict, "predict")), njit(specialise(_predict, "predict_serial"))
+predict, predict_serial = parallel_njit(specialize(_predict, "predict")), njit(specialize(_predict, "predict_serial"))

@@ -32,7 +32,7 @@ from numba.extending import overload
 
 from ..calls import address_table, call_kernel, kernel_address, on_stack, taken_from_stack
 from ..functions.updates import NO_UPDATE, NONE, State
-from ..jit import INLINED, inlined, njit, parallel_njit, specialise
+from ..jit import INLINED, inlined, njit, parallel_njit, specialize
 from ..layout.panels import block_range
 from ..layout.samples import Data, SparseRows
 from ..layout.tasks import panel_range
@@ -505,6 +505,6 @@ def _evaluate(network, workspace, data, loss, threads):
 
 
 # Each driver in two forms: its loop over threads as a parallel region, or on the caller's thread for small work.
-train, train_serial = parallel_njit(specialise(_train, "train")), njit(specialise(_train, "train_serial"))
-evaluate = parallel_njit(specialise(_evaluate, "evaluate"))
-evaluate_serial = njit(specialise(_evaluate, "evaluate_serial"))
+train, train_serial = parallel_njit(specialize(_train, "train")), njit(specialize(_train, "train_serial"))
+evaluate = parallel_njit(specialize(_evaluate, "evaluate"))
+evaluate_serial = njit(specialize(_evaluate, "evaluate_serial"))

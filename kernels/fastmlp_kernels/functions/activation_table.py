@@ -7,15 +7,13 @@ disk cache; a code kept there as a constant stays right.
 
 from functools import cache
 
-import llvmlite.binding
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import overload
 from numba.np.numpy_support import from_dtype
 
-from ..calls import address, as_array
-from ..jit import specialise
+from ..calls import address, address_table, as_array
+from ..jit import specialize
 from .activations import ACTIVATIONS, identity
 
 SOFTMAX = 0  # has no addresses: it is not found element by element
@@ -23,9 +21,8 @@ MOST = 1024  # activations, those included that have been replaced since
 VALUES, SLOPES, JETS = range(3)
 
 _codes = {entry: code for code, entry in enumerate(ACTIVATIONS.values(), SOFTMAX + 1)}
-_addresses = np.zeros((MOST, 2, 3), np.int64)  # by code, by dtype (float32, float64), by kind
-_SYMBOL = "fastmlp_kernels_activation_addresses"
-llvmlite.binding.add_symbol(_SYMBOL, _addresses.ctypes.data)
+_table, _entry = address_table("fastmlp_kernels_activation_addresses", MOST * 2 * 3)
+_addresses = _table.reshape(MOST, 2, 3)  # by code, by dtype (float32, float64), by kind
 
 
 def _values(values, count):
@@ -77,7 +74,7 @@ def jets_address(activation, dtype):
 @cache
 def _address(loop, entry, signature):
     name = entry.function.__name__ + loop.__name__
-    function = specialise(loop, name, function=entry.function, curvature=entry.curvature)
+    function = specialize(loop, name, function=entry.function, curvature=entry.curvature)
     return address(function, signature, entry.cached)
 
 
@@ -118,16 +115,6 @@ def activation_code(activation, dtype):
 def activation_address(code, itemsize, kind):
     """The address of an activation for numbers of `itemsize` bytes; 0 where it is not known (see `activation_code`)."""
     return int(_addresses[code, itemsize // 8, kind])
-
-
-@intrinsic
-def _entry(typing, index):
-    def generate(context, builder, signature, args):
-        words = ir.ArrayType(ir.IntType(64), _addresses.size)
-        table = builder.module.globals.get(_SYMBOL) or ir.GlobalVariable(builder.module, words, _SYMBOL)
-        return builder.load(builder.gep(table, [ir.Constant(ir.IntType(64), 0), args[0]]))
-
-    return types.int64(types.intp), generate
 
 
 @overload(activation_address)

@@ -202,6 +202,75 @@ def gelu_curvature(z):
     return density * fma(-near, near, like(2.0, z)), density * near * fma(near, near, like(-4.0, z))
 
 
+@njit
+def _tanh_of_softplus(z):
+    """The pair (t, t') of t = tanh(log(1 + eᶻ)), ratios of polynomials of exp(-|z|), which can not overflow."""
+    one, two, off = like(1.0, z), like(2.0, z), z < like(0.0, z)
+    e = _exp(-abs(z))
+    square = e * e
+    above = fma(two, e, square if off else one)
+    inverse = one / fma(two, one if off else square, above)
+    return above * inverse, like(4.0, z) * (one + e) * (e if off else square) * inverse * inverse
+
+
+@njit
+def mish(z):
+    """z·tanh(softplus(z)) (D. Misra 2019)."""
+    far = like(FAR, z)
+    raised = clip(z, -far, like(np.inf, z))  # as in silu
+    t, slope = _tanh_of_softplus(z)
+    return raised * t, fma(clip(z, -far, far), slope, t)
+
+
+@njit
+def mish_curvature(z):
+    """With t = tanh(softplus), the sigmoid s, and k = 1 - s (1 + 2 t): t'' = t' k and t''' = t'' k + t' k'.
+
+    They are 2 t' + z t'' and 3 t'' + z t'''.
+    """
+    far, one, two = like(FAR, z), like(1.0, z), like(2.0, z)
+    near, (t, first), (s, slope) = clip(z, -far, far), _tanh_of_softplus(z), sigmoid(z)
+    k = one - s * fma(two, t, one)
+    second = first * k
+    third = second * k - first * (slope * fma(two, t, one) + two * s * first)
+    return fma(near, second, two * first), fma(near, third, like(3.0, z) * second)
+
+
+@njit
+def hard_swish(z):
+    """z·max(0, min(6, z + 3)) / 6 (A. Howard et al. 2019); at its kinks, -3 and 3, the slope from below."""
+    zero, one, three = like(0.0, z), like(1.0, z), like(3.0, z)
+    gate = clip(z + three, zero, like(6.0, z)) * like(1.0 / 6.0, z)
+    inner = fma(z, like(1.0 / 3.0, z), like(0.5, z))
+    slope = one if z > three else (zero if z <= -three else inner)
+    return clip(z, -three, like(np.inf, z)) * gate, slope  # -3·0 for -inf·0, which is NaN
+
+
+@njit
+def hard_swish_curvature(z):
+    """1/3 from -3 to 3, and 0."""
+    zero, three = like(0.0, z), like(3.0, z)
+    below = like(1.0 / 3.0, z) if z > -three else zero
+    return below if z <= three else zero, zero
+
+
+@njit
+def softsign(z):
+    """z / (1 + |z|), slope 1 / (1 + |z|)² (J. Bergstra, G. Desjardins, P. Lamblin, Y. Bengio 2009)."""
+    limit = like(1e30, z)  # where the value is 1 in either dtype, as at infinity
+    near, one = clip(z, -limit, limit), like(1.0, z)
+    inverse = one / (one + abs(near))
+    return near / (one + abs(near)), inverse * inverse
+
+
+@njit
+def softsign_curvature(z):
+    """With c = 1 / (1 + |z|): -2 c³ above 0 and 2 c³ below, and 6 c⁴."""
+    two, inverse = like(2.0, z), like(1.0, z) / (like(1.0, z) + abs(z))
+    square = inverse * inverse
+    return (-two if z > like(0.0, z) else two) * square * inverse, like(6.0, z) * square * square
+
+
 class Activation(NamedTuple):
     """An activation as networks know it.
 
@@ -234,4 +303,7 @@ ACTIVATIONS = {
     "softplus": Activation(softplus, "glorot_uniform", curvature=softplus_curvature),
     "silu": Activation(silu, "he_uniform", curvature=silu_curvature),
     "gelu": Activation(gelu, "he_uniform", curvature=gelu_curvature),
+    "mish": Activation(mish, "he_uniform", curvature=mish_curvature),
+    "hard_swish": Activation(hard_swish, "he_uniform", curvature=hard_swish_curvature),
+    "softsign": Activation(softsign, "glorot_uniform", curvature=softsign_curvature),
 }

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..jit import inlined, specialise
+from ..jit import inlined, specialize
 
 
 class Optimizer(NamedTuple):
@@ -121,6 +121,28 @@ def _adam(w, first, second, gradient, optimizer, step, scale, l2, decays):
         w[i] = keep * w[i] - rate * first[i] / (math.sqrt(second[i]) * correction + epsilon)
 
 
+@inlined
+def _rmsprop(w, first, second, gradient, optimizer, step, scale, l2, decays):
+    """RMSprop: gradients over the root of a running mean of their squares (G. Hinton, Coursera 2012, lecture 6e)."""
+    real = w.dtype.type
+    rate, epsilon = real(optimizer.learning_rate), real(optimizer.epsilon)
+    beta2, rest2 = real(optimizer.beta2), real(1 - optimizer.beta2)
+    for i in range(len(w)):
+        g = scale * gradient[i] + l2 * w[i]
+        second[i] = beta2 * second[i] + rest2 * (g * g)
+        w[i] -= rate * g / (math.sqrt(second[i]) + epsilon)
+
+
+@inlined
+def _adagrad(w, first, second, gradient, optimizer, step, scale, l2, decays):
+    """Adagrad: gradients over the root of the sum of their squares (J. Duchi, E. Hazan, Y. Singer 2011)."""
+    rate, epsilon = w.dtype.type(optimizer.learning_rate), w.dtype.type(optimizer.epsilon)
+    for i in range(len(w)):
+        g = scale * gradient[i] + l2 * w[i]
+        second[i] += g * g
+        w[i] -= rate * g / (math.sqrt(second[i]) + epsilon)
+
+
 class Rule(NamedTuple):
     """An optimizer as a loop over weights, and what is to be known of it.
 
@@ -153,11 +175,13 @@ RULES = {
         second=True,
         settings={"momentum": 0.9, "beta2": 0.999, "epsilon": 1e-8, "epsilon_hat": False, "weight_decay": 0.01},
     ),
+    "rmsprop": Rule(_rmsprop, second=True, settings={"beta2": 0.99, "epsilon": 1e-8}),
+    "adagrad": Rule(_adagrad, second=True, settings={"epsilon": 1e-10}),
 }
 # The kinds by which compiled code knows the rules, each also known by its name in capitals.
 KINDS = {name: kind for kind, name in enumerate(RULES, 1)}
 NONE = 0
-SGD, MOMENTUM, NESTEROV, ADAM, ADAMW = KINDS.values()
+SGD, MOMENTUM, NESTEROV, ADAM, ADAMW, RMSPROP, ADAGRAD = KINDS.values()
 NO_UPDATE = Optimizer(NONE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, False, False, False)
 
 # By kind: whether it keeps a first and a second moment.
@@ -187,7 +211,7 @@ def _any_of(rules):
     for loop in dict.fromkeys(rule.loop for rule in rules.values()):
         kinds = tuple(KINDS[name] for name, rule in rules.items() if rule.loop is loop)
         name = f"{loop.__name__}_or_others"
-        chosen = inlined(specialise(_of_kinds, name, kinds=kinds, loop=loop, others=chosen))
+        chosen = inlined(specialize(_of_kinds, name, kinds=kinds, loop=loop, others=chosen))
     return chosen
 
 

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from ..jit import njit
 from ..layout.panels import padded
-from ..tile.operations import I32, ROWS, Emitter, Tile, load, multiply, store, width
+from ..tile.operations import I32, ROWS, Emitter, Tile, load, multiply, panel_width, store
 
 ROTATIONS, PARITY, ROUNDS = (13, 15, 26, 6, 17, 29, 16, 24), 0x1BD11BDA, 13
 PAIR = 2  # rows that share a counter, for which there are two random numbers; divides ROWS of every CPU
@@ -100,7 +100,7 @@ if config.DISABLE_JIT:
 
     def mask(seed, update, pair, unit, threshold, scale):
         """See the compiled `mask`."""
-        units = np.arange(unit, unit + width(scale), dtype=np.uint32)
+        units = np.arange(unit, unit + panel_width(scale), dtype=np.uint32)
         key = [np.full_like(units, number & 0xFFFFFFFF) for number in (seed, update)]
         counter = np.full_like(units, pair), units
         numbers = threefry(key, counter, np.uint32, lambda x, bits: x << np.uint32(bits) | x >> np.uint32(32 - bits))
@@ -119,9 +119,9 @@ def drop(activations, a, deltas, d, layer, column, update, first, rows):
     update : int; the number of the update
     first, rows : int; rows of the batch that are in the panel; `first` even
     """
-    size, threshold = width(deltas), int(layer.dropout * 2.0**32)
+    width, threshold = panel_width(deltas), int(layer.dropout * 2.0**32)
     scale = deltas.dtype.type(1 / (1 - layer.dropout))
     for s in range(0, padded(rows, ROWS), PAIR):
-        kept, i = mask(layer.seed, update, (first + s) // PAIR, layer.params + column, threshold, scale), s * size
-        store(multiply(kept, load(activations, a + i, size, PAIR)), activations, a + i, size)
-        store(multiply(kept, load(deltas, d + i, size, PAIR)), deltas, d + i, size)
+        kept, i = mask(layer.seed, update, (first + s) // PAIR, layer.params + column, threshold, scale), s * width
+        store(multiply(kept, load(activations, a + i, width, PAIR)), activations, a + i, width)
+        store(multiply(kept, load(deltas, d + i, width, PAIR)), deltas, d + i, width)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..jit import njit, specialise
+from ..jit import njit, specialize
 from ..layout.panels import clear_rows
 from ..tile.operations import (
     ROWS,
@@ -11,73 +11,73 @@ from ..tile.operations import (
     load,
     multiply,
     multiply_add,
+    panel_width,
     spread,
     store,
     subtract,
     tile_memory,
     total,
-    width,
     zero,
 )
 
 NARROW = 6  # columns of a panel from which it is faster to take whole panels than one column after the other
 
 
-def each_output(deltas, outputs, targets, weights, parameter, rows, n, block):
+def each_output(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
     """The loss made of the scalar `function`, a global that becomes part of it (see `output_by_output`)."""
-    size, loss = width(deltas), np.float64(0)
+    width, loss = panel_width(deltas), np.float64(0)
     # On the stack, where nothing else points: other stores might change what is loaded next, for all a compiler knows,
     # and the loop would be no vector code. Nor would it be over one row, short enough to be unrolled (half the speed).
     values, errors, signals = tile_memory(deltas), tile_memory(deltas), tile_memory(deltas)
-    for q in range(0, n, size):
-        if n - q < NARROW and n - q <= size:
+    for q in range(0, n, width):
+        if n - q < NARROW and n - q <= width:
             for c in range(n - q):
                 for first in range(0, rows, len(values)):
-                    start, count = q * block + first * size + c, min(len(values), rows - first)
+                    start, count = q * block_rows + first * width + c, min(len(values), rows - first)
                     for i in range(count):
-                        j = start + i * size
+                        j = start + i * width
                         values[i], errors[i], signals[i] = function(outputs[j], deltas[j], targets[j], parameter)  # noqa: F821
                     for i in range(count):
-                        j, weight = start + i * size, weights[first + i]
+                        j, weight = start + i * width, sample_weights[first + i]
                         loss += weight * errors[i]
                         outputs[j], deltas[j] = values[i], weight * signals[i]
-            for i in range(q * block, q * block + rows * size, size):
-                store(keep_columns(load(deltas, i, 0, 1), n - q), deltas, i, size)
+            for i in range(q * block_rows, q * block_rows + rows * width, width):
+                store(keep_columns(load(deltas, i, 0, 1), n - q), deltas, i, width)
             break
         sums = zero(deltas, 1)
         for first in range(0, rows, ROWS):
-            start, count = q * block + first * size, min(ROWS, rows - first)
-            for i in range(count * size):
+            start, count = q * block_rows + first * width, min(ROWS, rows - first)
+            for i in range(count * width):
                 a, slope, y = outputs[start + i], deltas[start + i], targets[start + i]
                 values[i], errors[i], signals[i] = function(a, slope, y, parameter)  # noqa: F821
             for r in range(count):
-                i, weight = r * size, spread(weights[first + r])
+                i, weight = r * width, spread(sample_weights[first + r])
                 sums = add(sums, keep_columns(multiply(weight, load(errors, i, 0, 1)), n - q))
                 signal = multiply(weight, load(signals, i, 0, 1))
-                store(keep_columns(signal, n - q), deltas, start + i, size)
-                store(load(values, i, 0, 1), outputs, start + i, size)
+                store(keep_columns(signal, n - q), deltas, start + i, width)
+                store(load(values, i, 0, 1), outputs, start + i, width)
         loss += total(sums)
-    clear_rows(deltas, rows, n, block)
+    clear_rows(deltas, rows, n, block_rows)
     return loss
 
 
 @njit
-def squared_error(deltas, outputs, targets, weights, parameter, rows, n, block):
+def squared_error(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
     """E = 1/2 sum_k (a_k - y_k)^2 and delta = (a - y) g'(z)."""
-    size, loss = width(deltas), np.float64(0)
-    for q in range(0, n, size):
+    width, loss = panel_width(deltas), np.float64(0)
+    for q in range(0, n, width):
         squares = zero(deltas, 1)
         for r in range(rows):
-            i, weight = q * block + r * size, spread(weights[r])
+            i, weight = q * block_rows + r * width, spread(sample_weights[r])
             error = keep_columns(subtract(load(outputs, i, 0, 1), load(targets, i, 0, 1)), n - q)
             signal = multiply(weight, multiply(load(deltas, i, 0, 1), error))
-            store(keep_columns(signal, n - q), deltas, i, size)
+            store(keep_columns(signal, n - q), deltas, i, width)
             squares = multiply_add(multiply(weight, error), error, squares)
         loss += total(squares)
-    clear_rows(deltas, rows, n, block)
+    clear_rows(deltas, rows, n, block_rows)
     return loss / 2
 
 
 def output_by_output(function):
     """The loss made of a scalar function, which is compiled into a loop of its own."""
-    return njit(specialise(each_output, function.__name__, function=function))
+    return njit(specialize(each_output, function.__name__, function=function))

@@ -1,11 +1,11 @@
 """Losses: the error of a block of samples and, in the same pass, its error signal at the output layer.
 
-Each loss is a function loss(deltas, outputs, targets, weights, parameter, rows, n, block) over panels (see `panels`)
-that returns the sum of the errors of `rows` samples with `n` outputs, each times its weight, in float64. On entry
-`deltas` holds what the forward pass left there: the slopes g'(z) of the output activation where that is applied element
-by element, or else the net inputs z. On return it holds dE/dz of each sample, times its weight, and `outputs` the
-activations. `weights` are (rows,) numbers, `parameter` is a float64 that means what the loss says. The padding of
-`deltas` is set to zero, so that padded samples and units count for nothing.
+Each loss is a function loss(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows) over panels (see
+`layout.panels`) that returns the sum of the errors of `rows` samples with `n` outputs, each times its weight, in
+float64. On entry `deltas` holds what the forward pass left there: the slopes g'(z) of the output activation where that
+is applied element by element, or else the net inputs z. On return it holds dE/dz of each sample, times its weight, and
+`outputs` the activations. `sample_weights` are (rows,) numbers, `parameter` is a float64 that means what the loss says.
+The padding of `deltas` is set to zero, so that padded samples and units count for nothing.
 
 Most losses are made of a formula: a scalar function of the output a, the slope g'(z) of its activation, the target y
 and the parameter, that gives (a, E, delta); or, where a loss applies the activation itself, of the net input z in place
@@ -13,6 +13,7 @@ of the slope. It has no branches, so that the loop over it becomes vector code (
 softmax outputs have loops of their own (see `softmax_losses`).
 """
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -23,10 +24,10 @@ from numba.np.numpy_support import from_dtype
 
 from ..calls import address, as_array
 from ..functions.scalar import like
-from ..functions.vectormath import clip, exp, log, log1p
-from ..jit import inlined, njit, specialise
-from ..layout.panels import padded
-from ..tile.operations import load, multiply_add, spread, store, width
+from ..functions.vectormath import clip, exp, expm1, log, log1p
+from ..jit import inlined, njit, specialize
+from ..layout.panels import clear_rows, padded
+from ..tile.operations import keep_columns, load, multiply_add, panel_width, spread, store, tile_memory
 from .elementwise_losses import output_by_output, squared_error
 from .softmax_losses import cross_entropy, focal_softmax, focal_term, squared_error_softmax
 
@@ -53,6 +54,22 @@ def _quantile(a, slope, y, parameter):
     error, zero, q = a - y, like(0.0, a), like(parameter, a)
     gradient = like(1.0, a) - q if error > zero else (-q if error < zero else zero)
     return a, gradient * error, gradient * slope
+
+
+@inlined
+def _log_cosh(a, slope, y, parameter):
+    """E = log cosh(a - y), to 10 epsilon, whose derivative is tanh(a - y).
+
+    With e = |a - y| it is -log(1 - tanh(e)^2) / 2 up to 1/2, and from there on e + log(1 + exp(-2 e)) - log 2: neither
+    cancels there, nor overflows.
+    """
+    one, error = like(1.0, a), a - y
+    size = abs(error)
+    decay = expm1(like(-2.0, a) * size)  # less 1
+    gradient = -decay / (like(2.0, a) + decay)
+    near = like(-0.5, a) * log1p(-gradient * gradient)
+    far = size + log1p(one + decay) - like(math.log(2.0), a)
+    return a, near if size < like(0.5, a) else far, np.copysign(gradient, error) * slope
 
 
 @inlined
@@ -86,6 +103,55 @@ def _focal_sigmoid(a, z, y, parameter):
     on, on_slope = focal_term(log_a, y, parameter)
     off, off_slope = focal_term(log_a - z, one - y, parameter)
     return a, on + off, b * on_slope - a * off_slope
+
+
+LEAST_LOG_VARIANCE = -32.0  # a standard deviation of 1e-7: no less is resolved by float32 of targets of order one
+
+
+@inlined
+def _gaussian_term(mean, log_variance, y):
+    """(E, its derivatives by mean and by log variance) of E = (s + (y - mean)^2 exp(-s)) / 2 with the log variance s.
+
+    Half the negative log-likelihood of a normal distribution, less log(2 pi) / 2 (D. A. Nix, A. S. Weigend, Estimating
+    the mean and variance of the target probability distribution, 1994). Below LEAST_LOG_VARIANCE the exponential goes
+    on as its tangent: E stays convex in s and the derivatives are those of E, but up to errors of 1e6 and log variances
+    of 1e12 in size nothing overflows.
+    """
+    least, half, one = like(LEAST_LOG_VARIANCE, mean), like(0.5, mean), like(1.0, mean)
+    near = least if log_variance < least else log_variance
+    inverse, error = exp(-near), mean - y
+    by_mean = error * (inverse * (one + (near - log_variance)))
+    value = half * (log_variance + error * by_mean)
+    return value, by_mean, half * (one - error * (error * inverse))
+
+
+@njit
+def _gaussian_nll(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
+    """The negative log-likelihood of normal distributions, from n / 2 means and then as many log variances.
+
+    For identity outputs and n / 2 targets (see `_gaussian_term`); n must be even.
+    """
+    width, half, loss = panel_width(deltas), n // 2, np.float64(0)
+    errors, by_mean, by_log_variance = tile_memory(deltas), tile_memory(deltas), tile_memory(deltas)
+    for c in range(half):
+        m = c // width * width * block_rows + c % width
+        v = (c + half) // width * width * block_rows + (c + half) % width
+        for first in range(0, rows, len(errors)):
+            start, count = first * width, min(len(errors), rows - first)
+            for i in range(count):
+                j = start + i * width
+                term = _gaussian_term(deltas[m + j], deltas[v + j], targets[m + j])
+                errors[i], by_mean[i], by_log_variance[i] = term
+            for i in range(count):
+                j, weight = start + i * width, sample_weights[first + i]
+                loss += weight * errors[i]
+                outputs[m + j], outputs[v + j] = deltas[m + j], deltas[v + j]
+                deltas[m + j], deltas[v + j] = weight * by_mean[i], weight * by_log_variance[i]
+    for q in range(0, n, width):
+        for i in range(q * block_rows, q * block_rows + rows * width, width):
+            store(keep_columns(load(deltas, i, 0, 1), n - q), deltas, i, width)
+    clear_rows(deltas, rows, n, block_rows)
+    return loss
 
 
 class LossFunction(NamedTuple):
@@ -127,6 +193,8 @@ LOSSES = {
     ("absolute_error", "elementwise"): LossFunction(output_by_output(_absolute_error), False),
     ("huber", "elementwise"): LossFunction(output_by_output(_huber), False, setting="delta", parameter=1.0),
     ("quantile", "elementwise"): LossFunction(output_by_output(_quantile), False, setting="q", parameter=0.5),
+    ("log_cosh", "elementwise"): LossFunction(output_by_output(_log_cosh), False),
+    ("gaussian_nll", "identity"): LossFunction(_gaussian_nll, True, outputs=2),
     ("poisson", "exp"): LossFunction(output_by_output(_poisson), True, targets="counts", canonical=True),
     ("cross_entropy", "softmax"): LossFunction(cross_entropy, True, targets="classes", canonical=True),
     ("binary_cross_entropy", "sigmoid"): LossFunction(
@@ -139,10 +207,10 @@ LOSSES = {
 }
 
 
-def _entry(deltas, outputs, targets, weights, parameter, rows, n, block):
-    count = padded(n, width(as_array(deltas, 1))) * block
+def _entry(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
+    count = padded(n, panel_width(as_array(deltas, 1))) * block_rows
     panels = as_array(deltas, count), as_array(outputs, count), as_array(targets, count)
-    return function(*panels, as_array(weights, rows), parameter, rows, n, block)  # noqa: F821
+    return function(*panels, as_array(sample_weights, rows), parameter, rows, n, block_rows)  # noqa: F821
 
 
 def loss_address(key, dtype):
@@ -153,7 +221,7 @@ def loss_address(key, dtype):
 @cache
 def _address(key, loss, dtype):
     array, size = types.CPointer(dtype), types.int64
-    entry = specialise(_entry, "_".join(key), function=loss.function)
+    entry = specialize(_entry, "_".join(key), function=loss.function)
     signature = types.float64(array, array, array, array, types.float64, size, size, size)
     return address(entry, signature, loss.cached)
 
@@ -181,16 +249,16 @@ class Loss(NamedTuple):
 
 
 @njit
-def smooth(targets, smoothing, softmax, rows, n, block):
+def smooth(targets, smoothing, softmax, rows, n, block_rows):
     """Turn the targets y of a block into (1 - smoothing) y + smoothing / (n if softmax, else 2).
 
     C. Szegedy et al., Rethinking the Inception architecture for computer vision (2016), section 7.
     """
-    size, real = width(targets), targets.dtype.type
+    width, real = panel_width(targets), targets.dtype.type
     keep, share = spread(real(1 - smoothing)), spread(real(smoothing / (n if softmax else 2)))
-    for q in range(0, n, size):
-        for i in range(q * block, q * block + rows * size, size):
-            store(multiply_add(keep, load(targets, i, 0, 1), share), targets, i, size)
+    for q in range(0, n, width):
+        for i in range(q * block_rows, q * block_rows + rows * width, width):
+            store(multiply_add(keep, load(targets, i, 0, 1), share), targets, i, width)
 
 
 def loss_key(loss, output_activation):

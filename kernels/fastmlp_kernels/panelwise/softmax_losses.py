@@ -14,59 +14,59 @@ from ..tile.operations import (
     load,
     multiply,
     multiply_add,
+    panel_width,
     spread,
     store,
     subtract,
     tile_memory,
     total,
-    width,
     zero,
 )
-from .softmax import exponentials, normalise, shift
+from .softmax import exponentials, normalize, subtract_largest
 
 
 @njit
-def squared_error_softmax(deltas, outputs, targets, weights, parameter, rows, n, block):
+def squared_error_softmax(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
     """The squared error of softmax outputs: delta_k = a_k (e_k - sum_j e_j a_j) with e = a - y."""
-    size, sums = width(deltas), zero(deltas, 1)
-    shift(deltas, rows, n, block)
-    exponentials(outputs, deltas, rows, n, block)
+    width, sums = panel_width(deltas), zero(deltas, 1)
+    subtract_largest(deltas, rows, n, block_rows)
+    exponentials(outputs, deltas, rows, n, block_rows)
     for r in range(rows):
-        s, weight, mean = r * size, spread(weights[r]), np.float64(0)
-        normalise(outputs, s, n, block)
-        for q in range(0, n, size):
-            a = load(outputs, q * block + s, 0, 1)
-            error = keep_columns(subtract(a, load(targets, q * block + s, 0, 1)), n - q)
+        s, weight, mean = r * width, spread(sample_weights[r]), np.float64(0)
+        normalize(outputs, s, n, block_rows)
+        for q in range(0, n, width):
+            a = load(outputs, q * block_rows + s, 0, 1)
+            error = keep_columns(subtract(a, load(targets, q * block_rows + s, 0, 1)), n - q)
             mean += total(keep_columns(multiply(a, error), n - q))
             sums = multiply_add(multiply(weight, error), error, sums)
-            store(error, deltas, q * block + s, size)
-        for q in range(0, n, size):
-            a, error = load(outputs, q * block + s, 0, 1), load(deltas, q * block + s, 0, 1)
+            store(error, deltas, q * block_rows + s, width)
+        for q in range(0, n, width):
+            a, error = load(outputs, q * block_rows + s, 0, 1), load(deltas, q * block_rows + s, 0, 1)
             signal = multiply(multiply(a, subtract(error, spread(deltas.dtype.type(mean)))), weight)
-            store(keep_columns(signal, n - q), deltas, q * block + s, size)
-    clear_rows(deltas, rows, n, block)
+            store(keep_columns(signal, n - q), deltas, q * block_rows + s, width)
+    clear_rows(deltas, rows, n, block_rows)
     return np.float64(total(sums)) / 2
 
 
 @njit
-def cross_entropy(deltas, outputs, targets, weights, parameter, rows, n, block):
+def cross_entropy(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
     """E = -sum_k y_k log a_k, from the net inputs: log a_k = z_k - log sum_j exp z_j.
 
     The product of the two derivatives collapses to delta = a - y (for targets that add up to one).
     """
-    size, sums = width(deltas), zero(deltas, 1)
-    shift(deltas, rows, n, block)
-    exponentials(outputs, deltas, rows, n, block)
+    width, sums = panel_width(deltas), zero(deltas, 1)
+    subtract_largest(deltas, rows, n, block_rows)
+    exponentials(outputs, deltas, rows, n, block_rows)
     for r in range(rows):
-        s, weight = r * size, spread(weights[r])
-        log_sum = spread(deltas.dtype.type(math.log(normalise(outputs, s, n, block))))
-        for q in range(0, n, size):
-            y = multiply(weight, load(targets, q * block + s, 0, 1))
-            surprise = subtract(log_sum, load(deltas, q * block + s, 0, 1))
+        s, weight = r * width, spread(sample_weights[r])
+        log_sum = spread(deltas.dtype.type(math.log(normalize(outputs, s, n, block_rows))))
+        for q in range(0, n, width):
+            y = multiply(weight, load(targets, q * block_rows + s, 0, 1))
+            surprise = subtract(log_sum, load(deltas, q * block_rows + s, 0, 1))
             sums = multiply_add(keep_columns(y, n - q), keep_columns(surprise, n - q), sums)
-            signal = subtract(multiply(weight, load(outputs, q * block + s, 0, 1)), y)
-            store(keep_columns(signal, n - q), deltas, q * block + s, size)
-    clear_rows(deltas, rows, n, block)
+            signal = subtract(multiply(weight, load(outputs, q * block_rows + s, 0, 1)), y)
+            store(keep_columns(signal, n - q), deltas, q * block_rows + s, width)
+    clear_rows(deltas, rows, n, block_rows)
     return np.float64(total(sums))
 
 
@@ -85,36 +85,36 @@ def focal_term(log_a, y, gamma):
 
 
 @njit
-def focal_softmax(deltas, outputs, targets, weights, parameter, rows, n, block):
+def focal_softmax(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
     """E = -sum_k y_k (1 - a_k)^gamma log a_k with the `parameter` gamma (see `focal_term`).
 
     With h_k = dE/dlog a_k, delta_k = h_k - a_k sum_j h_j.
     """
-    size, sums = width(deltas), zero(deltas, 1)
-    shift(deltas, rows, n, block)
-    exponentials(outputs, deltas, rows, n, block)
-    for s in range(0, rows * size, size):
-        log_sum = spread(deltas.dtype.type(math.log(normalise(outputs, s, n, block))))
-        for q in range(0, n, size):
-            store(subtract(load(deltas, q * block + s, 0, 1), log_sum), deltas, q * block + s, size)
+    width, sums = panel_width(deltas), zero(deltas, 1)
+    subtract_largest(deltas, rows, n, block_rows)
+    exponentials(outputs, deltas, rows, n, block_rows)
+    for s in range(0, rows * width, width):
+        log_sum = spread(deltas.dtype.type(math.log(normalize(outputs, s, n, block_rows))))
+        for q in range(0, n, width):
+            store(subtract(load(deltas, q * block_rows + s, 0, 1), log_sum), deltas, q * block_rows + s, width)
     errors, slopes = tile_memory(deltas), tile_memory(deltas)  # see `elementwise_losses`
-    for q in range(0, n, size):
+    for q in range(0, n, width):
         for first in range(0, rows, ROWS):
-            start, count = q * block + first * size, min(ROWS, rows - first)
-            for i in range(count * size):
+            start, count = q * block_rows + first * width, min(ROWS, rows - first)
+            for i in range(count * width):
                 errors[i], slopes[i] = focal_term(deltas[start + i], targets[start + i], parameter)
             for r in range(count):
-                error = keep_columns(load(errors, r * size, 0, 1), n - q)
-                sums = multiply_add(spread(weights[first + r]), error, sums)
-                store(keep_columns(load(slopes, r * size, 0, 1), n - q), deltas, start + r * size, size)
+                error = keep_columns(load(errors, r * width, 0, 1), n - q)
+                sums = multiply_add(spread(sample_weights[first + r]), error, sums)
+                store(keep_columns(load(slopes, r * width, 0, 1), n - q), deltas, start + r * width, width)
     for r in range(rows):
         sum_ = np.float64(0)
-        for q in range(0, n, size):
-            sum_ += total(load(deltas, q * block + r * size, 0, 1))
-        for q in range(0, n, size):
-            i = q * block + r * size
+        for q in range(0, n, width):
+            sum_ += total(load(deltas, q * block_rows + r * width, 0, 1))
+        for q in range(0, n, width):
+            i = q * block_rows + r * width
             share = multiply(load(outputs, i, 0, 1), spread(deltas.dtype.type(sum_)))
-            signal = multiply(spread(weights[r]), subtract(load(deltas, i, 0, 1), share))
-            store(keep_columns(signal, n - q), deltas, i, size)
-    clear_rows(deltas, rows, n, block)
+            signal = multiply(spread(sample_weights[r]), subtract(load(deltas, i, 0, 1), share))
+            store(keep_columns(signal, n - q), deltas, i, width)
+    clear_rows(deltas, rows, n, block_rows)
     return np.float64(total(sums))

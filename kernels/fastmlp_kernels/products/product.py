@@ -7,7 +7,7 @@ tile of sums before it is stored (nothing, or a multiplication by slopes).
 Long sums are computed DEPTH terms at a time, for all panels of C in turn: unfinished sums wait in memory.
 """
 
-from ..jit import inlined, njit, specialise
+from ..jit import inlined, njit, specialize
 from ..layout.panels import panel_at, panels_of, row_at
 from ..tile.operations import ROWS, add, load, multiply, panel_width, rank1, store, terms, zero
 
@@ -45,7 +45,7 @@ def accumulate(acc, a, r, b, start, stop):
 def product_panel(c, a, b, start, stop, depth, rows, unfinished, biases):
     """Add terms start..stop, of `depth` terms, to the sums of one panel of C = A B.
 
-    The globals `first_sum` and `finish` are bound by `jit.specialise` (see the opening docstring).
+    The globals `first_sum` and `finish` are bound by `jit.specialize` (see the opening docstring).
 
     Parameters
     ----------
@@ -94,11 +94,11 @@ def times_slopes(acc, c, r):
 
 
 # z = a W + b, one panel of a layer's net inputs.
-net_input_panel = inlined(specialise(product_panel, "net_input_panel", first_sum=repeated_biases, finish=unchanged))
+net_input_panel = inlined(specialize(product_panel, "net_input_panel", first_sum=repeated_biases, finish=unchanged))
 # delta = (delta' W^T) * g'(z), one panel of a layer's error signals, from delta' of the layer after; replaces g'(z).
-error_signal_panel = inlined(specialise(product_panel, "error_signal_panel", first_sum=zeros, finish=times_slopes))
+error_signal_panel = inlined(specialize(product_panel, "error_signal_panel", first_sum=zeros, finish=times_slopes))
 # C = A B, without biases or slopes: for derivatives in `embed`.
-plain_panel = inlined(specialise(product_panel, "plain_panel", first_sum=zeros, finish=unchanged))
+plain_panel = inlined(specialize(product_panel, "plain_panel", first_sum=zeros, finish=unchanged))
 
 
 @njit
