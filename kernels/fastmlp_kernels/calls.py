@@ -72,8 +72,8 @@ def _emit(result, arrays, context, builder, signature, args):
     values = pointers + list(args[1 + 2 * arrays :])
     returns = ir.VoidType() if result == types.void else context.get_value_type(result)
     function = ir.FunctionType(returns, [value.type for value in values])
-    called = builder.call(builder.inttoptr(args[0], function.as_pointer()), values)
-    return context.get_dummy_value() if result == types.void else called
+    returned = builder.call(builder.inttoptr(args[0], function.as_pointer()), values)
+    return context.get_dummy_value() if result == types.void else returned
 
 
 @intrinsic
@@ -105,27 +105,48 @@ def call_jets(typing, pointer, jets, offset, count):
 
 
 @intrinsic
-def call_loss(typing, pointer, deltas, d, outputs, o, targets, t, weights, w, parameter, rows, n, block):
+def call_loss(
+    typing,
+    pointer,
+    deltas,
+    deltas_offset,
+    outputs,
+    outputs_offset,
+    targets,
+    targets_offset,
+    sample_weights,
+    weights_offset,
+    parameter,
+    rows,
+    n,
+    block_rows,
+):
     """Sum of the losses of some samples, each times its weight; writes their error signals and activations.
 
     Parameters
     ----------
     pointer : int; address of the loss (see `panelwise.losses.Loss`)
-    deltas, d : 1-D array of panels and offset of the output layer's; slopes or net inputs, replaced by error signals
-    outputs, o : 1-D array of panels and offset; the output layer's activations, written if the loss is from net inputs
-    targets, t : 1-D array of panels and offset
-    weights, w : 1-D array and offset; one weight a sample
-    parameter : float; the loss's own, such as delta of "huber"
-    rows : int; samples
-    n : int; outputs of a sample
-    block : int; rows that each panel has room for
+    deltas, deltas_offset : 1-D array and int
+        The output layer's slopes or net inputs, in panels; replaced by its error signals, times the samples' weights.
+    outputs, outputs_offset : 1-D array and int
+        The output layer's activations, in panels; written if the loss is from net inputs, else read.
+    targets, targets_offset : 1-D array and int
+        Targets, in panels.
+    sample_weights, weights_offset : 1-D array and int
+        Weight of each sample.
+    parameter : float
+        The setting of a loss that has one, such as delta of "huber".
+    rows, n : int
+        Samples, and outputs of a sample.
+    block_rows : int
+        Rows that each panel has room for.
 
     Returns
     -------
     float
     """
     offset, count = types.intp, types.intp
-    arrays = deltas, offset, outputs, offset, targets, offset, weights, offset
+    arrays = deltas, offset, outputs, offset, targets, offset, sample_weights, offset
     return types.float64(types.intp, *arrays, types.float64, count, count, count), partial(_emit, types.float64, 4)
 
 
@@ -170,6 +191,8 @@ class OnStack(types.Type):
 
 @register_model(OnStack)
 class OnStackModel(models.PrimitiveModel):
+    """Representation of such an address in LLVM: a 64-bit integer."""
+
     def __init__(self, dmm, fe_type):
         super().__init__(dmm, fe_type, ir.IntType(64))
 
@@ -241,18 +264,23 @@ def call_kernel(typing, pointer, arguments):
 if config.DISABLE_JIT:
 
     def call_values(pointer, values, values_offset, count):
+        """See the compiled `call_values`."""
         _kept[pointer - 1](values[values_offset:], count)
 
     def call_slopes(pointer, values, values_offset, slopes, slopes_offset, count):
+        """See the compiled `call_slopes`."""
         _kept[pointer - 1](values[values_offset:], slopes[slopes_offset:], count)
 
     def call_jets(pointer, jets, offset, count):
+        """See the compiled `call_jets`."""
         _kept[pointer - 1](jets[offset:], count)
 
-    def call_loss(pointer, deltas, d, outputs, o, targets, t, weights, w, parameter, rows, n, block):
-        return _kept[pointer - 1](deltas[d:], outputs[o:], targets[t:], weights[w:], parameter, rows, n, block)
+    def call_loss(pointer, deltas, d, outputs, o, targets, t, weights, w, parameter, rows, n, block_rows):
+        """See the compiled `call_loss`; d, o, t and w are the offsets."""
+        return _kept[pointer - 1](deltas[d:], outputs[o:], targets[t:], weights[w:], parameter, rows, n, block_rows)
 
     def on_stack(value):
+        """Value itself, in plain Python."""
         return value
 
     taken_from_stack = on_stack

@@ -116,13 +116,16 @@ def give_way(typing):
 if config.DISABLE_JIT:  # plain Python runs on one thread
 
     def take(counters, which):
+        """See the compiled `take`."""
         counters[which * SPACING] += 1
         return counters[which * SPACING] - 1
 
     def read(counters, which):
+        """See the compiled `read`."""
         return counters[which * SPACING]
 
     def write(counters, which, value):
+        """See the compiled `write`."""
         counters[which * SPACING] = value
 
     def pause():

@@ -29,12 +29,12 @@ def predict_rows(outputs, network, activations, x, order, first, last, block_row
     bool
         Whether all inputs of these rows are finite.
     """
-    result, finite = outputs_of(output_layer(network), activations, block_rows).start, True
+    output_start, finite = outputs_of(output_layer(network), activations, block_rows).start, True
     for start in range(first, last, block_rows):
         rows = min(block_rows, last - start)
         finite &= load_inputs(x, activations, activations, network, order, start, rows, block_rows)
         forward(network, activations, rows, block_rows, is_sparse(x))
-        unpack_rows(outputs, start, activations[result:], rows, block_rows)
+        unpack_rows(outputs, start, activations[output_start:], rows, block_rows)
     return finite
 
 

@@ -172,10 +172,10 @@ def complete_gradient(learning, chunk, piece):
             add_block(gradient, learning, chunk, piece, b, b - chunk.begin, b == 0)
     else:
         for column in range(piece.left, piece.right, panel_width(network.weights)):
-            first, _, last = panel_range(network, piece, column)
-            sums = gradient[first:last]
+            begin, _, end = panel_range(network, piece, column)
+            sums = gradient[begin:end]
             for g in range(1, min(chunk.end, len(workspace.gradients))):
-                group = workspace.gradients[g][first:last]
+                group = workspace.gradients[g][begin:end]
                 for i in range(len(sums)):
                     sums[i] += group[i]
 
@@ -185,8 +185,8 @@ def squared_norm(network, gradient, piece, biases):
     """Sum of squares of a piece of a packed gradient: of weights, and of biases if `biases` and the network has any."""
     squares = 0.0
     for column in range(piece.left, piece.right, panel_width(gradient)):
-        first, start, stop = panel_range(network, piece, column)
-        for i in range(first if biases and network.layers[piece.layer].bias else start, stop):
+        bias_start, start, stop = panel_range(network, piece, column)
+        for i in range(bias_start if biases and network.layers[piece.layer].bias else start, stop):
             squares += gradient[i] * gradient[i]
     return squares
 

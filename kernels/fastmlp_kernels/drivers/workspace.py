@@ -55,6 +55,7 @@ class Sums(NamedTuple):
     Attributes
     ----------
     losses, weights : (blocks,) float64 arrays; sums of the weighted losses and of the weights of a block's samples
+        (losses also of the blocks of an evaluation, which may be more)
     squares : (blocks, L) float64 array; sums of a block's squared error signals of each layer
     overflows : (blocks,) int64 array; for a block whose loss is not finite, the first layer, counted from 1, with an
         activation that is not finite
@@ -125,19 +126,23 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     blocks, panels = -(-batch_size // block_rows), [-(-n // width) for n in sizes]
     groups = 1 if sparse else plan.groups(sizes, batch_size)
     keep = sparse or plan.keeps_blocks(sizes, batch_size, blocks, groups, network.weights.nbytes)
-    outputs = sum(panels[1:])
-    stored = outputs + (0 if sparse else panels[0])
-    panel = width * block_rows
-    slots = plan.slots(blocks, threads, (stored + outputs) * panel * dtype.itemsize) if keep else threads
+    delta_panels = sum(panels[1:])
+    activation_panels = delta_panels + (0 if sparse else panels[0])
+    panel = width * block_rows  # elements of a panel
+    block_bytes = (activation_panels + delta_panels) * panel * dtype.itemsize
+    slots = plan.slots(blocks, threads, block_bytes) if keep else threads
     pieces, side = plan.pieces(sizes, width)
-    waiting = max(panels[1:-1]) if max(sizes[2:], default=0) > DEPTH else 0
-    summed, count = max(blocks, -(-samples // block_rows)), len(pieces)
+    unfinished_panels = max(panels[1:-1]) if max(sizes[2:], default=0) > DEPTH else 0
+    evaluated_blocks = -(-samples // block_rows)
     return Workspace(
         block_rows=block_rows,
         keep=keep,
-        blocks=Blocks(aligned((slots, stored * panel), dtype), aligned((slots, outputs * panel), dtype)),
+        blocks=Blocks(
+            activations=aligned((slots, activation_panels * panel), dtype),
+            deltas=aligned((slots, delta_panels * panel), dtype),
+        ),
         nonzeros=Nonzeros(
-            side.bit_length() - 1,
+            side.bit_length() - 1,  # log2(side)
             np.zeros((slots, -(-sizes[0] // side) + 2 if nonzeros else 0), np.int64),
             np.empty((slots, nonzeros), np.int32),
             np.empty((slots, nonzeros), np.int32),
@@ -146,18 +151,18 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
         scratch=Scratch(
             targets=aligned((threads, panels[-1] * panel), dtype),
             sample_weights=aligned((threads, -(-block_rows // width) * width), dtype),
-            partial_sums=aligned((threads, waiting * panel), dtype),
+            partial_sums=aligned((threads, unfinished_panels * panel), dtype),
             gradient=aligned((threads, (side + 1) * width if nonzeros else 0), dtype),
         ),
         gradients=aligned((1 if keep else min(groups, blocks), network.weights.size), dtype),
         pieces=pieces,
         sums=Sums(
-            losses=np.zeros(summed),
+            losses=np.zeros(max(blocks, evaluated_blocks)),
             weights=np.zeros(blocks),
             squares=np.zeros((blocks, len(sizes) - 1)),
             overflows=np.zeros(blocks, np.int64),
-            norms=np.zeros(count),
-            penalties=np.zeros(count),
+            norms=np.zeros(len(pieces)),
+            penalties=np.zeros(len(pieces)),
         ),
         tickets=np.zeros((RELEASED + 1) * SPACING, np.int64),
     )

@@ -59,6 +59,8 @@ class Tile(types.Type):
 
 @register_model(Tile)
 class TileModel(models.PrimitiveModel):
+    """Representation of a tile in LLVM: `Tile.registers`, which is a value and not memory."""
+
     def __init__(self, dmm, fe_type):
         super().__init__(dmm, fe_type, fe_type.registers)
 
