@@ -152,7 +152,7 @@ def _inside(argument, ends):
         low = high = math.nan
     least = 2 * PAIR_POINTS * STRIDE  # so that a stride from a point stays inside
     if not least <= high - low < math.inf:
-        raise ValueError(f"{argument} is {ends!r}; accepted: (low, high), finite, with high - low from {least:g} on")
+        raise ValueError(f"{argument} is {ends!r}; accepted: (low, high), finite, with high - low >= {least:g}")
     return low + (np.arange(PAIR_POINTS) + 0.5) * ((high - low) / PAIR_POINTS)
 
 

@@ -2,7 +2,7 @@
 
 The only parallel regions are here. The arithmetic is that of `products` and `panelwise`. Words used throughout:
 
-- *block*: up to some 144 rows of a batch, which one thread takes forward and backward through all layers;
+- *block*: up to about 150 rows of a batch, which one thread takes forward and backward through all layers;
 - *slot*: the memory that holds the activations and error signals of one block at a time;
 - *group*: consecutive blocks whose gradients are added to one buffer;
 - *chunk*: blocks that are trained before their gradient is completed: the whole batch, if there are enough slots;

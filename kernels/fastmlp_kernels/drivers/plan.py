@@ -13,20 +13,21 @@ from ..layout.samples import SparseRows, most_entries
 from ..layout.tasks import PIECE
 from ..tile.operations import ROWS
 
-# Rows of a block, at most: with 144, gradients are 2 to 3 % faster than with 96 on AVX2, slower with 288, and the other
-# products the same.
+# Rows of a block, at most, before they are rounded up to whole tiles: on AVX2, gradients are 2 to 3 % faster than with
+# 96, slower with 288, and the other products equally fast.
 BLOCK = 144
 MIN_BLOCK = 24  # rows of a block, at least, of a small batch that threads share
 SHARES = 4  # blocks of a batch that threads share, at least; larger numbers are multiples, so that shares are equal
 SHARE_FLOPS = 1_000_000  # floating-point operations of a share, at least (some 10 us), of more than two shares
 GROUPS = 64  # groups of blocks, at most; each has its own gradient
 GROUP_READS = 5  # activations and error signals of a group, at least, per element of the gradient that it is summed to
-GROUP_BYTES = 4 * 1024 * 1024  # of a group's gradient, at most: groups won by 10 % at 1.6 MB, lost by 2 to 5 % at 12 MB
+# Bytes of a group's gradient, at most: groups were 10 % faster than kept blocks at 1.6 MB, 2 to 5 % slower at 12 MB.
+GROUP_BYTES = 4 * 1024 * 1024
 # Bytes of activations and error signals in slots, at most, unless that is less than one block a thread: 8 % faster with
 # layers of 1024 units than twice as many bytes, on a CPU with an L3 cache of 32 MB.
 KEPT_BYTES = 24 * 1024 * 1024
 PIECE_SIDE = 128  # rows and columns of a piece of the weights, at most: 64 KB of float32 gradient
-PIECES = 16  # number of pieces, at least unless they would be narrower than a panel, so that threads have equal shares
+PIECES = 16  # pieces of a network, at least, unless they would be narrower than a panel, so that shares are equal
 EVALUATION_ROWS = 8192  # rows that the batch of a workspace only for evaluation has, at most
 SERIAL_FLOPS = 400_000  # estimated operations of a step below which one thread is faster than waking others
 PARALLEL_FLOPS = 50_000_000  # estimated operations above which it is slower, even if waking others takes 0.25 ms

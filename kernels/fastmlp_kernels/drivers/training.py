@@ -460,7 +460,9 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
     learning = Learning(network, workspace, data, loss, optimizer, state, progress, np.intp(batch_size))
     kept, begin, end = on_stack(learning), np.intp(first), np.intp(last)  # Learning has tuples within: see `on_stack`
     if not is_prepared(kept):
-        raise RuntimeError("workspace is not made for training in this process; accepted: one of `training_workspace`")
+        raise RuntimeError(
+            "workspace is not made for training in this process; accepted: one made by `training_workspace`"
+        )
     for thread in prange(threads):
         run_thread(kept, begin, end, np.intp(thread))
 

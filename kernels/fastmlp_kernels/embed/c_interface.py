@@ -102,7 +102,7 @@ def _integrand(n, x, struct):
 def _compiled(function, dtype):
     """Compile one of the C functions above for networks of a dtype: a `numba.cfunc`."""
     if config.DISABLE_JIT:
-        raise RuntimeError("C functions are machine code, and NUMBA_DISABLE_JIT is set; accepted: without it")
+        raise RuntimeError("C functions are machine code, but NUMBA_DISABLE_JIT is set; accepted: a process without it")
     struct, rows, array = types.voidptr, types.int64, types.CPointer(from_dtype(dtype))
     signatures = {
         _forward: types.int32(struct, rows, array, array),
@@ -175,7 +175,9 @@ class CNetwork(ctypes.Structure):
         A ValueError is raised if the network was not made for derivatives with respect to its inputs.
         """
         if self.network.layers["transposed"][0] < 0:
-            raise ValueError("network keeps no transpose of its first layer; accepted: one of `network`, or of an MLP")
+            raise ValueError(
+                "network keeps no transpose of its first layer; accepted: one made by `network`, or an MLP's"
+            )
         return self._function(_vjp)
 
     @property

@@ -68,9 +68,11 @@ def _assemble(weights, biases, codes):
         if weights[l].shape[0] != sizes[l]:
             raise ValueError("weights do not follow one another; accepted: a row for each column of the layer before")
         if bias and biases[l].size != sizes[l + 1]:
-            raise ValueError("biases do not fit the weights; accepted: one for each column")
+            raise ValueError("biases do not fit the weights; accepted: one for each column of a layer's weights")
         if activation_address(codes[l], like.itemsize, SLOPES) == 0 and (codes[l] != SOFTMAX or l < depth - 1):
-            raise ValueError("activations do not fit; accepted: codes made for this dtype, softmax for outputs only")
+            raise ValueError(
+                "activations do not fit; accepted: codes made for this dtype, softmax in the last layer only"
+            )
     layers = _layer_table(depth)
     size, transposed = lay_out(layers, sizes, codes, bias, 0, like.itemsize)
     network = Network(layers, _zeros(size, like), _zeros(transposed, like), codes[depth - 1] == SOFTMAX)

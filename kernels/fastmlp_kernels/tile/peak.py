@@ -10,7 +10,7 @@ from ..jit import parallel_njit
 from ..memory import aligned
 from .operations import ROWS, WIDTH_BYTES, load, rank1, store, width
 
-STEPS = 100_000  # rank-1 updates in a run, some 0.2 ms: short, so that other programs leave some of many undisturbed
+STEPS = 100_000  # rank-1 updates in a run, about 0.2 ms: so short that other programs do not disturb all of many runs
 SECONDS = 0.5  # for which runs are repeated
 
 
