@@ -20,7 +20,7 @@ from fastmlp_kernels import (
     set_dropout,
     unpack,
 )
-from fastmlp_kernels.drivers import plan, prediction, training
+from fastmlp_kernels.drivers import evaluation, plan, prediction, training
 from fastmlp_kernels.drivers.plan import training_flops
 from fastmlp_kernels.drivers.workspace import prediction_scratch, workspace
 from fastmlp_kernels.functions.activations import ACTIVATIONS
@@ -119,7 +119,7 @@ class Forward:
         threads = self._threads(rows)
         kind = "evaluate", is_sparse(data.x)
         space = self._kept(kind, (threads, rows), lambda: workspace(network, 0, threads, rows))
-        run = training.evaluate if threads > 1 else training.evaluate_serial
+        run = evaluation.evaluate if threads > 1 else evaluation.evaluate_serial
         return run(network, space, data, loss, threads)
 
     def _network_for(self, x):

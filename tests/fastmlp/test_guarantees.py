@@ -10,7 +10,7 @@ import tracemalloc
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels.drivers import plan, prediction, training
+from fastmlp_kernels.drivers import evaluation, plan, prediction, training
 from fastmlp_kernels.drivers.workspace import workspace
 from fastmlp_kernels.functions import activations, updates
 from fastmlp_kernels.layout import network as packed
@@ -183,7 +183,7 @@ def test_steps_make_no_new_arrays_and_memory_stays_flat(monkeypatch, sizes, batc
 
 def dispatchers():
     """Every compiled function of the kernels, by name."""
-    modules = (activations, forward, losses, packed, panels, prediction, training, updates)
+    modules = (activations, evaluation, forward, losses, packed, panels, prediction, training, updates)
     found = {f"{m.__name__}.{k}": v for m in modules for k, v in vars(m).items()}
     return {name: value for name, value in found.items() if hasattr(value, "nopython_signatures")}
 
@@ -332,7 +332,7 @@ WARM_SCRIPT = """
     net = MLP([4, 3, 2], "tanh")
     Trainer(net, batch_size=16).fit(x, y, 1, validation_fraction=0.25, progress=False)
     net.predict(x), net.evaluate(x, y), net.gradient(x, y)
-    used = training.train_serial, training.evaluate_serial, prediction.predict_serial
+    used = training.train_serial, evaluation.evaluate_serial, prediction.predict_serial
     used += packed.pack, packed.unpack, packed.nonfinite_layer
     hits = sum(sum(f.stats.cache_hits.values()) for f in used) + sum(f.cache_hits for f in pointers._kept)
     misses = sum(sum(f.stats.cache_misses.values()) for f in used)

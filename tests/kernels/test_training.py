@@ -9,7 +9,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from fastmlp_kernels.drivers import training
+from fastmlp_kernels.drivers import evaluation, training
 from fastmlp_kernels.drivers.workspace import Blocks, Scratch
 from fastmlp_kernels.functions import updates
 from fastmlp_kernels.layout import samples as inputs
@@ -41,7 +41,8 @@ BATCH, SAMPLES = 5 * ROWS + 1, 8 * ROWS  # six blocks to a batch, the last of on
 def call(name, how, *arguments):
     """Call a driver, on all threads or on the caller's alone."""
     arguments += (numba.get_num_threads(),)
-    return getattr(training, name if how == "parallel" else f"{name}_serial")(*arguments)
+    driver = getattr(evaluation if name == "evaluate" else training, name if how == "parallel" else f"{name}_serial")
+    return driver(*arguments)
 
 
 class Case:

@@ -9,7 +9,7 @@ from numba import types
 from numba.extending import overload
 
 from ..drivers.plan import BLOCK
-from ..drivers.training import Progress
+from ..drivers.step import Progress
 from ..functions.activation_table import SLOPES, SOFTMAX, activation_address, activation_code
 from ..functions.updates import KEEPS_FIRST, KEEPS_SECOND, State
 from ..jit import allocating

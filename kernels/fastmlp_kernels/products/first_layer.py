@@ -6,7 +6,7 @@ Numba chooses the form by the type of the inputs `x` when it compiles a driver, 
 from numba import types
 from numba.extending import overload
 
-from ..jit import INLINED
+from ..jit import INLINED, inlined
 from ..layout.panels import pack_rows
 from ..layout.samples import SparseRows
 from . import sparse
@@ -31,6 +31,12 @@ def _by_type(dense, sparse):
 
 is_sparse = _by_type(lambda x: False, lambda x: True)  # a constant in compiled code
 row_count = _by_type(lambda x: len(x), lambda x: len(x.indptr) - 1)
+
+
+@inlined
+def sample_count(data):
+    """Number of samples that are taken from `data`."""
+    return len(data.order) if data.order.size else row_count(data.x)
 
 
 def _load_dense(x, activations, z, network, order, first, rows, block_rows):

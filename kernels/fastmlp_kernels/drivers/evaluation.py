@@ -1,0 +1,55 @@
+"""Evaluation: the loss of many samples, whose blocks threads take one after the other."""
+
+import numpy as np
+from numba import prange
+
+from ..calls import on_stack, taken_from_stack
+from ..jit import njit, parallel_njit, specialize
+from ..products.first_layer import sample_count
+from ..products.forward import NO_DROPOUT
+from .block import block_loss
+from .phases import TAKEN, take
+
+
+@njit
+def evaluate_blocks(network, workspace, data, loss, thread):
+    """Do one thread's part of an evaluation: sum the losses of blocks that no other thread has taken."""
+    block_rows, rows = workspace.block_rows, sample_count(data)
+    b = take(workspace.tickets, TAKEN)
+    while b * block_rows < rows:
+        first = b * block_rows
+        count = min(block_rows, rows - first)
+        loss_sum, _, finite = block_loss(network, workspace, data, loss, NO_DROPOUT, thread, thread, 0, first, count)
+        workspace.sums.losses[b] = loss_sum if finite else np.nan
+        b = take(workspace.tickets, TAKEN)
+
+
+def _evaluate(network, workspace, data, loss, threads):
+    """Sum of the losses of all samples, each times its weight; NaN if an input is not finite.
+
+    Parameters
+    ----------
+    network : Network
+    workspace : Workspace; made for at least as many samples
+    data : Data
+    loss : panelwise.losses.Loss
+    threads : int; threads that share the work, not more than the workspace was made for
+
+    Returns
+    -------
+    float
+    """
+    workspace.tickets[:] = 0
+    kept = on_stack((network, workspace, data, loss))
+    for thread in prange(threads):
+        network_, workspace_, data_, loss_ = taken_from_stack(kept)
+        evaluate_blocks(network_, workspace_, data_, loss_, np.intp(thread))
+    loss_sum = 0.0
+    for b in range((sample_count(data) + workspace.block_rows - 1) // workspace.block_rows):
+        loss_sum += workspace.sums.losses[b]
+    return loss_sum
+
+
+# The driver in two forms: its loop over threads as a parallel region, or on the caller's thread for small work.
+evaluate = parallel_njit(specialize(_evaluate, "evaluate"))
+evaluate_serial = njit(specialize(_evaluate, "evaluate_serial"))

@@ -1,0 +1,294 @@
+"""Work of each phase of a training step, on one share, one piece of the weights, or the sums of a batch.
+
+The phases, and the words chunk, share and piece, are explained in `training`, which calls these functions.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ..functions.updates import NONE
+from ..jit import inlined, njit
+from ..layout.panels import block_range
+from ..layout.tasks import panel_range
+from ..products import sparse
+from ..products.first_layer import is_sparse, slot_gradient
+from ..products.learning import update_panel
+from ..tile.operations import load, multiply_add, panel_width, total, zero
+from .block import train_block
+
+SAMPLES, WEIGHTS, CLIPPED = range(3)  # the phases
+
+
+class Progress(NamedTuple):
+    """Sums over the batches trained so far, to which training adds.
+
+    Attributes
+    ----------
+    loss : (1,) float64 array; losses of all samples, each times its weight, before the update of its batch
+    squares : (L,) float64 array; squared error signals of each layer, over samples and units
+    diverged : (1,) int64 array; layer, counted from 1, in which the first number that is not finite was found; 0: none
+    means : (2,) float64 array, or (0,) if not wanted; the two terms of the function that an update minimizes, those of
+        each batch times its number of samples: the loss as the optimizer scales it (mean or sum), and the penalty
+        l2 / 2 |W|^2
+    """
+
+    loss: np.ndarray
+    squares: np.ndarray
+    diverged: np.ndarray
+    means: np.ndarray
+
+
+class Learning(NamedTuple):
+    """Arguments that all batches of a training have in common (see `_train`)."""
+
+    network: NamedTuple
+    workspace: NamedTuple
+    data: NamedTuple
+    loss: NamedTuple
+    optimizer: NamedTuple
+    state: NamedTuple
+    progress: NamedTuple
+    batch_size: int
+
+
+class Chunk(NamedTuple):
+    """Consecutive blocks of a batch that are trained before their gradient is computed: all, if there are enough slots.
+
+    Attributes
+    ----------
+    start, rows : int; first sample of the batch, and number of its samples
+    begin, end : int; range of the chunk's blocks
+    blocks : int; number of blocks of the batch: the chunk is the batch's last if end == blocks
+    """
+
+    start: int
+    rows: int
+    begin: int
+    end: int
+    blocks: int
+
+
+class Rates(NamedTuple):
+    """Factors of an update: its gradient is `scale` times the gradient summed over samples + `l2` times the weights."""
+
+    scale: float
+    l2: float
+
+
+@inlined
+def chunks_of(workspace, rows):
+    """Number of blocks of a batch of `rows` samples, and number of blocks of a chunk: a pair of int."""
+    blocks = (rows + workspace.block_rows - 1) // workspace.block_rows
+    slots = len(workspace.blocks.activations) if workspace.keep else blocks
+    chunks = (blocks + slots - 1) // slots
+    return blocks, (blocks + chunks - 1) // chunks
+
+
+@inlined
+def share_count(workspace, chunk):
+    """Number of items of the phase SAMPLES: blocks of the chunk if they are kept, else groups of blocks."""
+    return chunk.end - chunk.begin if workspace.keep else min(chunk.blocks, len(workspace.gradients))
+
+
+@inlined
+def add_block(gradient, learning, chunk, piece, b, slot, fresh):
+    """Compute the gradient of a piece of the weights over one block of a batch.
+
+    Parameters
+    ----------
+    gradient : 1-D array packed like the weights; the elements of the piece are written or added to
+    learning : Learning
+    chunk : Chunk of the batch
+    piece : a record of `layout.tasks.PIECE`
+    b, slot : int; number of the block in the batch, and the slot that holds it
+    fresh : bool; whether to overwrite the gradient rather than add to it
+    """
+    workspace = learning.workspace
+    _, count = block_range(workspace.block_rows, b, chunk.rows)
+    where = workspace.blocks, workspace.nonzeros, slot
+    slot_gradient(learning.data.x, gradient, learning.network, *where, piece, count, workspace.block_rows, fresh)
+
+
+@inlined
+def train_share(learning, chunk, i, thread):
+    """Do item `i` of the phase SAMPLES: train a block that is kept, or a group of blocks and their gradient."""
+    network, workspace, data, loss, _, state, _, _ = learning
+    shares, count = share_count(workspace, chunk), chunk.end - chunk.begin
+    first, last = chunk.begin + i * count // shares, chunk.begin + (i + 1) * count // shares
+    slot, update = i if workspace.keep else thread, state.steps[0]
+    for b in range(first, last):
+        train_block(network, workspace, data, loss, update, b, slot, thread, chunk.start, chunk.rows)
+        if not workspace.keep:
+            for piece in workspace.pieces:
+                add_block(workspace.gradients[i], learning, chunk, piece, b, slot, b == first)
+
+
+@inlined
+def complete_gradient(learning, chunk, piece):
+    """Complete the gradient of a piece over the blocks of a chunk, in workspace.gradients[0].
+
+    Blocks that are kept are added one by one (the first of a batch overwrites); otherwise gradients of groups are.
+    """
+    network, workspace = learning.network, learning.workspace
+    gradient = workspace.gradients[0]
+    if workspace.keep:
+        for b in range(chunk.begin, chunk.end):
+            add_block(gradient, learning, chunk, piece, b, b - chunk.begin, b == 0)
+    else:
+        for column in range(piece.left, piece.right, panel_width(network.weights)):
+            begin, _, end = panel_range(network, piece, column)
+            sums = gradient[begin:end]
+            for g in range(1, min(chunk.end, len(workspace.gradients))):
+                group = workspace.gradients[g][begin:end]
+                for i in range(len(sums)):
+                    sums[i] += group[i]
+
+
+@njit
+def squared_norm(network, gradient, piece, biases):
+    """Sum of squares of a piece of a packed gradient: of weights, and of biases if `biases` and the network has any."""
+    squares = 0.0
+    for column in range(piece.left, piece.right, panel_width(gradient)):
+        bias_start, start, stop = panel_range(network, piece, column)
+        for i in range(bias_start if biases and network.layers[piece.layer].bias else start, stop):
+            squares += gradient[i] * gradient[i]
+    return squares
+
+
+@inlined
+def squared_weights(network, piece):
+    """Sum of squares of a piece of the weights, without biases."""
+    weights, width, sum_ = network.weights, panel_width(network.weights), 0.0
+    for column in range(piece.left, piece.right, width):
+        _, start, stop = panel_range(network, piece, column)
+        squares = zero(weights, 1)
+        for i in range(start, stop, width):
+            row = load(weights, i, 0, 1)
+            squares = multiply_add(row, row, squares)
+        sum_ += total(squares)
+    return sum_
+
+
+@inlined
+def update_piece(learning, piece, rates):
+    """Update a piece of the weights from its gradient in workspace.gradients[0]."""
+    network, gradient = learning.network, learning.workspace.gradients[0]
+    for column in range(piece.left, piece.right, panel_width(gradient)):
+        update_panel(network, learning.state, learning.optimizer, piece, column, gradient, 0, rates.scale, rates.l2)
+
+
+@inlined
+def learn_at_once(learning, chunk, piece, rates, thread):
+    """Update a piece of a first layer with sparse inputs without storing its gradient; the chunk is a whole batch."""
+    network, workspace, _, _, optimizer, state, _, _ = learning
+    learned, gradient = (network, state, optimizer, workspace.nonzeros), workspace.scratch.gradient[thread]
+    sizes = workspace.block_rows, chunk.blocks, chunk.rows
+    sparse.learn_piece(*learned, piece, workspace.blocks.deltas, gradient, *sizes, rates.scale, rates.l2)
+
+
+@inlined
+def train_piece(learning, chunk, i, rates, thread):
+    """Do item `i` of the phase WEIGHTS: complete the gradient of a piece over a chunk, and update the piece.
+
+    It is updated with the last chunk of a batch, unless the gradient is to be clipped first, or there is no optimizer.
+    """
+    workspace, optimizer, piece = learning.workspace, learning.optimizer, learning.workspace.pieces[i]
+    clip, last = optimizer.clip_norm > 0, chunk.end == chunk.blocks
+    learns = last and not clip and optimizer.kind != NONE
+    if last and is_penalized(learning):
+        workspace.sums.penalties[i] = squared_weights(learning.network, piece)
+    if is_sparse(learning.data.x) and piece.layer == 0 and learns and chunk.begin == 0:
+        learn_at_once(learning, chunk, piece, rates, thread)
+        return
+    complete_gradient(learning, chunk, piece)
+    if clip:
+        norm = squared_norm(learning.network, workspace.gradients[0], piece, optimizer.update_biases)
+        workspace.sums.norms[i] = norm
+    elif learns:
+        update_piece(learning, piece, rates)
+
+
+@inlined
+def is_penalized(learning):
+    """Whether there is a penalty on the weights, and `progress` asks for its value."""
+    return learning.optimizer.l2 > 0 and learning.progress.means.size > 0
+
+
+@inlined
+def mean_scale(sums, blocks):
+    """Factor from a sum over a batch to a mean: 1 / the sum of its samples' weights, or 0 if that is 0."""
+    weights = 0.0
+    for b in range(blocks):
+        weights += sums.weights[b]
+    return 1 / weights if weights > 0 else 0.0
+
+
+@njit
+def clipping(limit, scale, norms):
+    """Factor, at most 1, that reduces a gradient of squared norm scale^2 * sum(norms) to the norm `limit`."""
+    squares = 0.0
+    for norm in norms:
+        squares += norm
+    return min(1.0, limit / (scale * math.sqrt(squares))) if squares > 0 else 1.0
+
+
+@inlined
+def rates_of(learning, chunk, phase):
+    """Rates of the updates in a phase, WEIGHTS or CLIPPED, from sums that are complete after the phase before."""
+    optimizer, sums = learning.optimizer, learning.workspace.sums
+    scale = mean_scale(sums, chunk.blocks) if optimizer.mean and chunk.end == chunk.blocks else 1.0
+    l2 = optimizer.l2 * (scale if optimizer.average_l2 else 1.0)
+    return Rates(scale * clipping(optimizer.clip_norm, scale, sums.norms) if phase == CLIPPED else scale, l2)
+
+
+@inlined
+def summarize(learning, chunk):
+    """Add losses and squared error signals of a batch to the progress, in the order of its blocks.
+
+    Where a sum is not finite, progress.diverged is set to the number of a layer instead, counted from 1.
+    """
+    network, workspace, _, _, optimizer, _, progress, _ = learning
+    loss, layers, sums = 0.0, len(network.layers), workspace.sums
+    for b in range(chunk.blocks):
+        loss += sums.losses[b]
+        if not math.isfinite(loss):
+            progress.diverged[0] = layers if math.isfinite(sums.losses[b]) else sums.overflows[b]
+            return
+    for l in range(layers - 1, -1, -1):
+        squares = 0.0
+        for b in range(chunk.blocks):
+            squares += sums.squares[b, l]
+        if not math.isfinite(squares):
+            progress.diverged[0] = l + 1
+            return
+        progress.squares[l] += squares
+    progress.loss[0] += loss
+    if progress.means.size:
+        progress.means[0] += chunk.rows * loss * (mean_scale(sums, chunk.blocks) if optimizer.mean else 1.0)
+
+
+@inlined
+def note_penalty(learning, chunk, rates):
+    """Add the penalty of a batch, times its number of samples, to the progress."""
+    squares = 0.0
+    for norm in learning.workspace.sums.penalties:
+        squares += norm
+    learning.progress.means[1] += chunk.rows * rates.l2 / 2 * squares
+
+
+@inlined
+def conclude(learning, chunk, phase, rates):
+    """Do the work at the end of a phase, which one thread does before any thread begins the next phase.
+
+    Sums of a batch are added to the progress, and its update is counted. Chunks but a batch's last have no such work.
+    """
+    optimizer, last = learning.optimizer, chunk.end == chunk.blocks
+    clip = optimizer.clip_norm > 0
+    if last and phase == SAMPLES:
+        summarize(learning, chunk)
+    if last and phase == WEIGHTS and is_penalized(learning):
+        note_penalty(learning, chunk, rates)
+    if last and optimizer.kind != NONE and phase == (CLIPPED if clip else WEIGHTS):
+        learning.state.steps[0] += 1
