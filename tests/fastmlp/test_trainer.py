@@ -5,6 +5,7 @@ import copy
 import math
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -299,7 +300,15 @@ def test_an_interruption_leaves_usable_weights(monkeypatch):
     assert len(coach.fit(x, y, 2, progress=False).loss) == 2
 
 
-def test_control_c_is_heard_in_the_middle_of_an_epoch(monkeypatch):
+@pytest.fixture
+def control_c():
+    """Ctrl-C raises KeyboardInterrupt, as Python has it, even where a shell runs the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_control_c_is_heard_in_the_middle_of_an_epoch(monkeypatch, control_c):
     """The interrupt comes from another thread while compiled code runs, in an epoch that would take minutes."""
 
     class Interrupting(Callback):
