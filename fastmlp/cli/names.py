@@ -12,7 +12,7 @@ from typing import NamedTuple
 def rows(source, table):
     """Read a table, a dictionary in a file of the kernels: {key: keyword arguments of its row that are literals}."""
     path = Path(find_spec("fastmlp_kernels").origin).parent / source
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == table:
             pairs = zip(node.value.keys, node.value.values, strict=True)
             return {ast.literal_eval(key): _literals(row.keywords) for key, row in pairs}
@@ -53,10 +53,8 @@ def losses():
     """Return {task: {name: Loss}}; the first loss of a task is its default."""
     tasks = {"classification": {}, "regression": {}}
     for (name, output), row in rows("panelwise/losses.py", "LOSSES").items():
-        loss = Loss(
-            "identity" if output == "elementwise" else output,
-            **{key: row[key] for key in ("setting", "targets") if key in row},
-        )
+        said = {field: row[field] for field in ("setting", "targets") if field in row}
+        loss = Loss("identity" if output == "elementwise" else output, **said)
         task = "classification" if loss.targets in ("classes", "probabilities") else "regression"
         tasks[task].setdefault(name, loss)
     tasks["classification"]["squared_error"] = Loss("sigmoid")  # the Brier score

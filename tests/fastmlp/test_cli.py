@@ -103,6 +103,7 @@ def test_help_of_training_names_all_there_is_to_choose_from(capsys):
     ways = {name for name, _ in LOSSES}
     ways |= {f"{name}={row.setting.upper()}" for (name, _), row in LOSSES.items() if row.setting}
     assert named >= {*datasets.BUNDLED, *datasets.EXTENSIONS, *trainable, *ways, *OPTIMIZERS, *SCHEDULES}
+    assert not named & (ACTIVATIONS.keys() - trainable)
 
 
 @pytest.mark.parametrize("task", models.LOSSES)
