@@ -10,7 +10,7 @@ baseline. `gradient_rows` takes this dE/dp to the weights. The network is asked 
 with a state that the step before has made, so that calls cannot be gathered into one.
 
 An environment has a workspace and a gradient of its own and seeds the random numbers of its episodes itself; the
-gradients are added up in order. So threads share nothing, and what is learnt is the same for any number of them.
+gradients are added up in order. So threads share nothing, and what is learned is the same for any number of them.
 Equations and limits are those of Barto, Sutton and Anderson (1983) as Gymnasium's CartPole-v1 has them.
 """
 

@@ -21,7 +21,7 @@ from fastmlp import MLP, Trainer
 from fastmlp.schedules import Cosine
 
 LIMIT, H = 1.15, 1e-3  # the deflection that breaks the buffer; the simulation's time step
-BLOCK, BLOCKS, SHARES, LEARNT, EPOCHS = 144, 700, 16, 5000, 200
+BLOCK, BLOCKS, SHARES, LEARNED, EPOCHS = 144, 700, 16, 5000, 200
 
 
 @njit(cache=True)
@@ -80,7 +80,7 @@ def failures(network, spaces, blocks, simulated):
 
 
 def main():
-    u = np.random.default_rng(1).normal(size=(LEARNT, 4)) * 1.5  # wider than the cases to come: failures lie outside
+    u = np.random.default_rng(1).normal(size=(LEARNED, 4)) * 1.5  # wider than the cases to come: failures lie outside
     net = MLP([4, 32, 32, 1], activation="tanh", seed=0)
     trainer = Trainer(net, optimizer="adam", learning_rate=Cosine(1e-2, EPOCHS), batch_size=100)
     trainer.fit(u, simulate(u), epochs=EPOCHS, progress=False)

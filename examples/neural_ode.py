@@ -1,8 +1,8 @@
-"""A neural ordinary differential equation: y' = f(y) with a network f, learnt from one spiral that was looked at.
+"""A neural ordinary differential equation: y' = f(y) with a network f, learned from one spiral that was looked at.
 
 The data are points, at equal times, of the angle and velocity of a damped pendulum, which spiral inwards. The network
 is trained on short pieces of the spiral, each from a known point on: Runge-Kutta steps take all pieces forward, every
-step ends beside a data point, and half the squared distances are the loss. It is differentiated after discretisation,
+step ends beside a data point, and half the squared distances are the loss. It is differentiated after discretization,
 which gives the exact gradient of what is computed: with k_i = f(s_i), s_i = y + a_i k_(i-1) and
 y_new = y + sum_i b_i k_i, the adjoint of a step is
 

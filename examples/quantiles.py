@@ -23,7 +23,7 @@ def sample(rng, count):
 
 
 def draw(path, x, y, at, found):
-    """The band and the samples it was learnt from."""
+    """The band and the samples it was learned from."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")

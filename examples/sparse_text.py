@@ -30,11 +30,11 @@ def texts(rng, count):
 def main():
     warnings.simplefilter("ignore", ConvergenceWarning)  # five epochs are meant
     rng = np.random.default_rng(0)
-    learnt, new = texts(rng, TEXTS), texts(rng, TEXTS // 4)
+    learned, new = texts(rng, TEXTS), texts(rng, TEXTS // 4)
     model, start = MLPClassifier((64,), max_iter=5, random_state=0), time.perf_counter()
-    model.fit(*learnt)
-    dense = learnt[0].shape[0] * WORDS * 4 / 1e9
-    print(f"{learnt[0].nnz} words in {TEXTS} texts, which would take {dense:.1f} GB if kept dense")
+    model.fit(*learned)
+    dense = learned[0].shape[0] * WORDS * 4 / 1e9
+    print(f"{learned[0].nnz} words in {TEXTS} texts, which would take {dense:.1f} GB if kept dense")
     print(f"{model.n_iter_} epochs in {time.perf_counter() - start:.1f} s, compiling included")
     print(f"topics taken for the other {1 - model.score(*new):.4f} (at most 0.05)")
 

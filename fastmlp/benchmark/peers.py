@@ -117,7 +117,7 @@ class NumPy:
 
 
 class Torch:
-    """Linear and ReLU modules, MSELoss and the SGD optimiser of PyTorch."""
+    """Linear and ReLU modules, MSELoss and the SGD optimizer of PyTorch."""
 
     def __init__(self, task):
         import torch

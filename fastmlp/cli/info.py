@@ -48,7 +48,7 @@ def _data(preprocessing):
         yield "classes", listed(preprocessing.classes)
     categorical = sum("categories" in column for column in preprocessing.columns.values())
     numeric = len(preprocessing.columns) - categorical
-    yield "features", f"{numeric} numeric (standardised), {categorical} categorical (one-hot)"
+    yield "features", f"{numeric} numeric (standardized), {categorical} categorical (one-hot)"
     yield "", listed(preprocessing.columns)
 
 

@@ -27,7 +27,7 @@ def parser():
 def _train(commands):
     command = _command(commands, "train", "train a network on a table, and score it on rows held out")
     command.epilog = (
-        "Text columns are one-hot encoded and numbers standardised, as learnt from the training rows alone; both are "
+        "Text columns are one-hot encoded and numbers standardized, as learned from the training rows alone; both are "
         "saved with the model. Example: fastmlp train iris --hidden 32 --save iris.safetensors"
     )
     command.add_argument("source", metavar="SOURCE", help=DATA)

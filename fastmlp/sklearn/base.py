@@ -266,7 +266,7 @@ class BaseMLP(BaseEstimator):
         follow.restore(self._net)
 
     def _make_trainer(self, samples):
-        """A trainer of the network; `partial_fit` goes on from where the optimiser was left."""
+        """A trainer of the network; `partial_fit` goes on from where the optimizer was left."""
         if self.batch_size == "auto":
             batch_size = min(200, samples)
         else:
@@ -294,7 +294,7 @@ class BaseMLP(BaseEstimator):
         return trainer
 
     def _solver(self):
-        """The optimiser with this estimator's settings."""
+        """The optimizer with this estimator's settings."""
         if not isinstance(self.solver, str):
             return self.solver
         if self.solver == "sgd":

@@ -1,4 +1,4 @@
-"""The solver "lbfgs": SciPy's optimiser over the compiled loss and gradient."""
+"""The solver "lbfgs": SciPy's optimizer over the compiled loss and gradient."""
 
 import functools
 import itertools

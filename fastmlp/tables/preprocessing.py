@@ -8,16 +8,16 @@ from fastmlp.checks import nearest
 from fastmlp.signatures import by_keyword
 from fastmlp.tables.datasets import checked, class_names, is_number, listed, numbers
 
-MAX_CATEGORIES = 1000  # one input each; a text column with more is a name or an identifier, and would only be memorised
+MAX_CATEGORIES = 1000  # one input each; a text column with more is a name or an identifier, and would only be memorized
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What was learnt from the training rows, and is saved with the model.
+    """What was learned from the training rows, and is saved with the model.
 
-    A numeric column becomes one input, standardised to mean 0 and standard deviation 1 over the training rows. A
+    A numeric column becomes one input, standardized to mean 0 and standard deviation 1 over the training rows. A
     categorical column becomes one input per category, 1 for the category at hand and 0 for the others; a category that
-    was not seen in training gives zeros only. Classes are numbered in their order; a regression target is standardised,
+    was not seen in training gives zeros only. Classes are numbered in their order; a regression target is standardized,
     or only scaled (see `fit`).
 
     Attributes
@@ -52,16 +52,16 @@ class Preprocessing:
             If the target has a single class or value, or a text column more than `MAX_CATEGORIES` different texts.
         """
         columns = {name: _learn(table.source, name, values) for name, values in table.features.items()}
-        learnt = cls(columns, table.target_name, table.task)
+        learned = cls(columns, table.target_name, table.task)
         distinct = np.unique(table.target)
         if len(distinct) < 2:
             raise ValueError(f"{table.source}: target {table.target_name!r} has the single value {distinct[0]}")
         if table.task == "classification":
-            return replace(learnt, classes=tuple(_in_order(distinct)))
+            return replace(learned, classes=tuple(_in_order(distinct)))
         mean, scale = _mean_and_scale(table.target)
         if not centre_target:
             mean, scale = 0.0, abs(mean) or 1.0
-        return replace(learnt, target_mean=mean, target_scale=scale)
+        return replace(learned, target_mean=mean, target_scale=scale)
 
     @property
     def n_inputs(self):
@@ -86,16 +86,16 @@ class Preprocessing:
         """
         inputs = np.zeros((table.n_rows, self.n_inputs), dtype)
         at = 0
-        for (name, learnt), found in zip(self.columns.items(), self._find(table), strict=True):
+        for (name, learned), found in zip(self.columns.items(), self._find(table), strict=True):
             values = checked(table.source, found, table.features[found])
-            if "categories" in learnt:
-                category = _index(values, learnt["categories"])
+            if "categories" in learned:
+                category = _index(values, learned["categories"])
                 known = np.flatnonzero(category >= 0)
                 inputs[known, at + category[known]] = 1
-                at += len(learnt["categories"])
+                at += len(learned["categories"])
             else:
                 values = numbers(table.source, name, values).astype(np.float64)
-                inputs[:, at] = (values - learnt["mean"]) / learnt["scale"]
+                inputs[:, at] = (values - learned["mean"]) / learned["scale"]
                 at += 1
         return inputs
 

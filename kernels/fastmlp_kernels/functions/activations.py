@@ -277,7 +277,7 @@ class Activation(NamedTuple):
     Attributes
     ----------
     function : the compiled function
-    init : the initialiser that suits it
+    init : the initializer that suits it
     differentiable : whether it can be trained
     curvature : the compiled function that gives the pair (g''(z), g'''(z)), NaN where not known
     cached : whether machine code that holds it may be kept on disk
