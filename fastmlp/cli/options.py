@@ -68,7 +68,7 @@ def _train(commands):
     _option(training, "--target-loss", float, None, "stop once the loss is this low")
     _option(training, "--threads", int, None, "number of threads, at most; by default, one for each core")
     _option(training, "--seed", int, 0, "seed for the split, the initial weights, the order of rows and dropout")
-    _option(training, "--seeds", _positive, 1, "number of seeds to train with; prints mean and spread, keeps the first")
+    _option(training, "--seeds", _positive, 1, "number of seeds to train with; prints mean and spread, saves the first")
 
     output = command.add_argument_group("output")
     _option(output, "--save", Path, None, "write the model to this file, say model.safetensors")
