@@ -1,8 +1,9 @@
-"""Compares what two commits compute, bit by bit: python asv_benchmarks/bits.py BASE HEAD.
+"""Comparison of the results of two commits, bit by bit: python asv_benchmarks/bits.py BASE HEAD.
 
-Each commit trains and predicts in processes of its own, one for each register tile, through the public interface:
-networks, data and settings are drawn at random, from a seed. A setting's digest is that of all the numbers that come
-out. The script says which digests differ, and exits with 1 if any do.
+Each commit trains and predicts in its own processes, one for each register tile, through the public interface and the
+kernels for compiled code. Networks, data and settings are drawn at random; setting n has the seed n. The digest of a
+setting is that of all its resulting numbers. The script prints the settings whose digests differ, and exits with 1 if
+there are any.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from gate import SOURCES, unpack
 
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "softplus", "silu", "gelu", "exp")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adam", "adamw")
-# By output activation. All losses are those of every version.
+# Losses by output activation: those that all commits have.
 LOSSES = {
     "identity": ("squared_error", "absolute_error", "huber", "quantile"),
     "softmax": ("cross_entropy", "focal", "squared_error"),
@@ -26,13 +27,13 @@ LOSSES = {
     "tanh": ("squared_error",),
 }
 WIDTHS = (1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 33, 48, 64, 65, 100, 130, 300)
-PASSED_ON = ("reduction", "l2", "average_l2", "update_biases", "threads", "clip_norm", "dropout")  # to the trainer
+PASSED_ON = ("reduction", "l2", "average_l2", "update_biases", "threads", "clip_norm", "dropout")  # to Trainer
 MOST_THREADS = 4
 ROWS = (1, 2, 7, 40, 97, 150, 290, 700)
 
 
 def draw(number):
-    """The setting of a number: a dict of plain Python values."""
+    """Setting number `number`: a dict of plain Python values."""
     rng = np.random.default_rng(number)
     pick = lambda values: values[rng.integers(len(values))]  # noqa: E731
     hidden = int(rng.integers(4))
@@ -63,7 +64,7 @@ def draw(number):
 
 
 def compute(setting):
-    """All the numbers that a setting gives: arrays, trained on and predicted through the public interface."""
+    """Yield all results of a setting as arrays: predictions, gradients, parameters and states after training."""
     from fastmlp import MLP, Trainer
 
     rng, dtype, rows = np.random.default_rng(setting["seed"]), setting["dtype"], setting["rows"]
@@ -109,7 +110,7 @@ def compute(setting):
 
 
 def embedded(net, x):
-    """What the kernels for compiled code give: values and derivatives of every kind."""
+    """Yield the results of the kernels for compiled code: outputs and all kinds of derivatives, as arrays."""
     import fastmlp_kernels as fk
 
     network, n_out, gradient = net.network, net.sizes[-1], fk.packed_gradient(net.network)
@@ -142,28 +143,28 @@ def embedded(net, x):
 
 
 def squared(net):
-    """The squared error for a network's outputs, as the kernels take it."""
+    """Squared error of a network's outputs, as a Loss of the kernels."""
     import fastmlp_kernels as fk
 
     return fk.loss("squared_error", net.output_activation, net.dtype)
 
 
 def digests(numbers):
-    """{number: digest} of settings."""
+    """Digests of the settings with these numbers: {number: digest}."""
     found = {}
     for number in numbers:
         digest = hashlib.sha256()
         try:
             for array in compute(draw(number)):
                 digest.update(np.ascontiguousarray(array).tobytes())
-        except ArithmeticError as error:  # training diverged: a result, too
+        except ArithmeticError as error:  # training diverged, which is a result too
             digest.update(str(error).encode())
         found[number] = digest.hexdigest()
     return found
 
 
 def worker(folder, tile, count):
-    """A process that prints the digests that the sources in a folder give with a tile."""
+    """Start a process that prints the digests of `count` settings, with the sources in a folder and a register tile."""
     path = os.pathsep.join([str(folder), str(folder / "kernels")])
     environment = os.environ | {"PYTHONPATH": path, "FASTMLP_TILE": tile, "NUMBA_NUM_THREADS": str(MOST_THREADS)}
     environment["FASTMLP_CACHE_DIR"] = str(SOURCES / "compiled")

@@ -1,10 +1,10 @@
-"""Compares two commits and fails when benchmarks became slower: python asv_benchmarks/gate.py BASE HEAD.
+"""Comparison of the speed of two commits, which fails if benchmarks became slower: python gate.py BASE HEAD.
 
-Both commits run the benchmark files of this folder, in processes of their own that take turns of a twentieth of a
-second, so that whatever else the machine does hits both alike. A round is such a pair of fresh processes. In a round
-the fastest sample of each side counts; over the rounds the median of head / base. A benchmark whose median exceeds
-the factor is only suspected: it is measured again, in twice as many rounds, as often as CONFIRMATIONS says, and fails
-if the median exceeds the factor every time. Standard error says what is being measured, and how long it will take.
+Both commits run the benchmark files of this folder, each in its own process, in turns of a twentieth of a second, so
+that other programs slow both alike. A round is such a pair of new processes. In a round the fastest sample of each side
+counts; over the rounds the median of head / base. A benchmark whose median exceeds the factor is only suspected: it is
+measured again CONFIRMATIONS times, in twice as many rounds, and fails if the median exceeds the factor every time.
+Standard error shows what is being measured, and how long it will take.
 """
 
 import argparse
@@ -25,15 +25,15 @@ import suite
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = "fastmlp", "kernels"
-SOURCES = HERE / "sources"  # of the commits compared, and their compiled code
-TURNS = 6  # of each side in a round
-CONFIRMATIONS = 2
-# From which the rounds of a confirmation are doubled, at least: the median of two, of hundreds of benchmarks, is not
-# enough to tell one that is slower from one that was disturbed twice.
+SOURCES = HERE / "sources"  # folder of the sources of the compared commits, and of their compiled code
+TURNS = 6  # turns of each side in a round
+CONFIRMATIONS = 2  # repeated measurements of a suspected benchmark
+# A confirmation takes twice as many rounds as the first measurement, or twice this number if that is larger: among
+# hundreds of benchmarks some are disturbed in both of two rounds.
 LEAST_ROUNDS = 3
-LOG_SECONDS = 10  # between lines that say what is being measured, where they do not replace each other
+LOG_SECONDS = 10  # time between progress lines on a stream that is no terminal
 SIDES = "base", "head"
-# Each kernel once, steps from three microseconds to some milliseconds, one of sparse inputs, and a prediction.
+# Each kernel once, steps from three microseconds to a few milliseconds, one step of sparse inputs, and a prediction.
 DEFAULT = r"""(?x)
     products\.\w+\.time_\w+\(256,\ 256\) | activations\.Slopes\.\w+\('(relu|tanh|gelu)'\)
     | losses\.\w+\.\w+\('cross_entropy\ softmax',\ 10\) | updates\.\w+\.\w+\('(momentum|adam)',\ 1024\)
@@ -44,14 +44,15 @@ DEFAULT = r"""(?x)
 
 
 def git(*arguments):
-    """What a git command prints."""
+    """Run a git command; return its output as bytes."""
     return subprocess.run(["git", "-C", str(HERE.parent), *arguments], check=True, stdout=subprocess.PIPE).stdout
 
 
 def unpack(commit):
-    """The folder with the sources of a commit, named after their content.
+    """Folder with the sources of a commit, which are written to it if it does not exist.
 
-    It is kept, and so is the compiled code, which Numba finds again by the path and time of its sources.
+    It is named after their content and kept, and so is the compiled code, which Numba finds by the path and the
+    modification time of its sources.
     """
     trees = git("rev-parse", *(f"{commit}:{package}" for package in PACKAGES)).decode().split()
     folder = SOURCES / "-".join(tree[:12] for tree in trees)
@@ -65,7 +66,7 @@ def unpack(commit):
 
 
 class Worker:
-    """A process that measures the sources in a folder (see `gate_worker`)."""
+    """Process that measures the sources in a folder (see `gate_worker`). Used as a context, at whose end it stops."""
 
     def __init__(self, folder):
         path = os.pathsep.join([str(folder), str(folder / "kernels")])
@@ -81,16 +82,16 @@ class Worker:
         self.process.wait()
 
     def turn(self, name):
-        """{"seconds": ...} of the fastest run in a turn, or {"error": ...}."""
+        """Measure the benchmark `name` for a turn: {"seconds": fastest run}, or {"error": message}."""
         self.process.stdin.write(name + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
 
 class Progress:
-    """A line on standard error: the benchmark that is measured, the side, the round, and the time left.
+    """Line on standard error with the benchmark that is measured, the side, the round, and the time left.
 
-    On a terminal each replaces the one before; elsewhere there is one in LOG_SECONDS.
+    On a terminal each line replaces the previous one; elsewhere one is printed every LOG_SECONDS.
     """
 
     def __init__(self, rounds, stream=sys.stderr, clock=time.monotonic):
@@ -98,16 +99,16 @@ class Progress:
         self.start, self.said, self.done, self.place = clock(), -LOG_SECONDS, 0, ""
 
     def begin(self, name, turn, number, count):
-        """Benchmark `number` of `count` comes next, in round `turn`; both from 0 on."""
+        """Note that benchmark `number` of `count` is next, in round `turn`; both are counted from 0."""
         left = "?"
         if self.done:
-            pairs = (self.rounds - turn) * count - number  # of a benchmark and a round
+            pairs = (self.rounds - turn) * count - number  # pairs of a benchmark and a round that are left
             left = f"{(self.clock() - self.start) / self.done * pairs / 60:.1f} min"
         self.place = f"round {turn + 1} of {self.rounds}, {number + 1} of {count}, {left} left: {name}"
         self.done += 1
 
     def turn(self, side):
-        """A side of the benchmark is measured now."""
+        """Print the line, as a side of the benchmark (0 or 1) is measured now."""
         terminal = self.stream.isatty()
         if terminal or self.clock() - self.said >= LOG_SECONDS:
             start, end = ("\r\x1b[K", "") if terminal else ("", "\n")
@@ -115,15 +116,26 @@ class Progress:
             self.said = self.clock()
 
     def end(self):
-        """Nothing is measured any more."""
+        """Clear the line at the end of the measurements."""
         if self.stream.isatty():
             print("\r\x1b[K", end="", file=self.stream, flush=True)
 
 
 def compare(workers, name, first, announce=lambda side: None):
-    """Seconds of the fastest run of each worker, as they take turns A B B A A B ..., beginning with `first`.
+    """Measure a benchmark with two workers, in turns A B B A A B ...
 
-    Where a worker can not run the benchmark, its error stands instead. `announce` is called with the side of each turn.
+    Parameters
+    ----------
+    workers : pair of Worker
+    name : str; name of the benchmark
+    first : int; side that begins, 0 or 1
+    announce : function that is called with the side before each turn
+
+    Returns
+    -------
+    pair
+        Seconds of the fastest run of each side. If a worker cannot run the benchmark, errors: for each side a message,
+        or None.
     """
     order = itertools.cycle([first, 1 - first, 1 - first, first])
     turns = [], []
@@ -139,12 +151,24 @@ def compare(workers, name, first, announce=lambda side: None):
 
 
 def measure(folders, names, rounds):
-    """{name: [head / base of each round]} of the benchmarks that run at both commits.
+    """Measure benchmarks at both commits.
+
+    Parameters
+    ----------
+    folders : pair of folders with the sources of base and head
+    names : list of str; names of benchmarks
+    rounds : int
+
+    Returns
+    -------
+    dict
+        By name, the ratios head / base of all rounds. A benchmark that does not run at the base is left out, with a
+        message.
 
     Raises
     ------
     SystemExit
-        If a benchmark does not run at the head, or none at the base; one that does not is left out, and said to be.
+        If a benchmark does not run at the head, or none runs at the base.
     """
     ratios, progress = {name: [] for name in names}, Progress(rounds)
     for turn in range(rounds):
@@ -164,21 +188,21 @@ def measure(folders, names, rounds):
 
 
 def regressions(measure, names, rounds, factor):
-    """The benchmarks that are slower by more than `factor` in every measurement.
+    """Benchmarks that are slower by more than `factor` in every measurement.
 
     Parameters
     ----------
     measure : function
-        (names, rounds) to {name: ratios}.
+        (names, rounds) to {name: ratios head / base}.
     names : list of str
     rounds : int
-        Of the first measurement; those that confirm it take twice as many, of LEAST_ROUNDS at least.
+        Rounds of the first measurement; confirmations take 2 * max(rounds, LEAST_ROUNDS).
     factor : float
 
     Returns
     -------
     dict
-        From the name to the median ratio of the last measurement.
+        By name, the median ratio of the last measurement.
     """
     suspects = dict.fromkeys(names)
     for attempt in range(1 + CONFIRMATIONS):

@@ -1,4 +1,4 @@
-"""A process that measures benchmarks when told to: a name a line comes in, a JSON object a line goes out."""
+"""Process that measures benchmarks for `gate`: reads one name per line, answers with one JSON object per line."""
 
 import json
 import sys
@@ -6,12 +6,12 @@ import sys
 import suite
 from benchmarks.repeated import fastest
 
-TURN_SECONDS = 0.05  # ten samples: the first have cold caches, the fastest counts
+TURN_SECONDS = 0.05  # duration of a turn: ten samples, of which the first have cold caches and the fastest counts
 
 
 def prepare(name):
-    """(function that runs the benchmark called `name` once, clock)."""
-    # Of its module only: others may need what the sources that are measured do not have.
+    """Set up the benchmark called `name`: (function that runs it once, clock)."""
+    # Only its module is imported: others may need names that the measured sources do not have.
     benchmark = next(entry for entry in suite.benchmarks_of(name.split(".")[0]) if entry.name == name)
     instance = benchmark.instance()
     instance.setup(*benchmark.parameters)
@@ -20,13 +20,16 @@ def prepare(name):
 
 
 def answer(name, prepared):
-    """{"seconds": ...}, or {"error": ...} where the benchmark does not run; `prepared` keeps what is set up last."""
+    """Answer to a line: {"seconds": ...}, or {"error": ...} if the benchmark does not run.
+
+    `prepared`, a dict, keeps the benchmark that was set up last.
+    """
     try:
         if name not in prepared:
-            prepared.clear()  # whose data may be large
+            prepared.clear()  # the data of the previous one may be large
             prepared[name] = prepare(name)
         return {"seconds": fastest(*prepared[name], TURN_SECONDS)}
-    except Exception as error:  # whatever it is, the other benchmarks can still be measured
+    except Exception as error:  # after any error the other benchmarks can still be measured
         return {"error": f"{type(error).__name__}: {error}"}
 
 

@@ -1,6 +1,6 @@
-"""Pairs of fits, scikit-learn's estimators and fastmlp's with the same settings: scores, times, memory.
+"""Comparison of scikit-learn's estimators and fastmlp's with the same settings: scores, times, memory (see README.md).
 
-python sklearn_pairs.py scores           # 5 folds of each data set, 10 seeds: the table of SCORES.md
+python sklearn_pairs.py scores           # 5 folds of each data set, 10 seeds
 python sklearn_pairs.py times            # warm fits that take turns
 python sklearn_pairs.py sparse --rows 100000
 """
@@ -24,7 +24,7 @@ import fastmlp.sklearn
 CLASSIFIERS = neural_network.MLPClassifier, fastmlp.sklearn.MLPClassifier
 REGRESSORS = neural_network.MLPRegressor, fastmlp.sklearn.MLPRegressor
 FOLDS = 5
-# Name, (X, y), and which estimators suit it. Targets to regress are brought to unit variance.
+# By name: (X, y), and the two estimators that suit it. Targets of regressions are scaled to unit variance.
 SETS = {
     "digits": (datasets.load_digits(return_X_y=True), CLASSIFIERS),
     "wine": (datasets.load_wine(return_X_y=True), CLASSIFIERS),
@@ -42,12 +42,12 @@ SETS = {
 
 
 def scaled(targets, classify):
-    """Targets of unit variance, or class labels as they are."""
+    """Targets scaled to mean 0 and variance 1, or class labels as they are."""
     return targets if classify else (targets - targets.mean()) / targets.std()
 
 
 def scores(options):
-    """Scores on held-out folds, as a table in Markdown."""
+    """Print scores on held-out folds, as a table in Markdown."""
     print("| data | rows | score | scikit-learn | fastmlp | difference | largest of a fold |")
     print("|---|--:|---|--:|--:|--:|--:|")
     for name, ((x, y), kinds) in SETS.items():
@@ -70,7 +70,7 @@ def scores(options):
 
 
 def paired_seconds(models, x, y, rounds):
-    """Median seconds of a fit of each model, which take turns; the first fit of each is not counted."""
+    """Median seconds of a fit of each of two models, which take turns; the first fit of each does not count."""
     seconds = [], []
     for round_, side in itertools.product(range(rounds + 1), range(2)):
         start = time.perf_counter()
@@ -81,7 +81,7 @@ def paired_seconds(models, x, y, rounds):
 
 
 def times(options):
-    """Seconds of a warm fit."""
+    """Print the seconds of warm fits, as a table in Markdown."""
     rng = np.random.default_rng(0)
     digits, large = SETS["digits"][0], rng.standard_normal((100_000, 100), dtype=np.float32)
     labels = (large[:, :10].sum(axis=1) > 0).astype(int)
@@ -101,7 +101,7 @@ def times(options):
 
 
 def sparse(options):
-    """Seconds of one epoch on sparse rows, and the memory of this process."""
+    """Print the seconds of one epoch on sparse rows, and how much the peak memory of this process grew."""
     import scipy.sparse
 
     rng, columns, filled = np.random.default_rng(0), 100_000, 50

@@ -1,4 +1,4 @@
-"""The benchmarks of the folder, found and set up without asv: for the gate, and for the tests."""
+"""Discovery and set-up of the benchmarks in `benchmarks` without asv, for the gate and for the tests."""
 
 import importlib
 import inspect
@@ -11,7 +11,7 @@ KINDS = ("time", "timeraw", "track", "peakmem")
 
 
 class Benchmark(NamedTuple):
-    """A method of a benchmark class (or a function: `owner` is None), for one choice of parameters."""
+    """Method of a benchmark class, or a function (`owner` is None), with one choice of parameters."""
 
     module: str
     owner: type | None
@@ -20,21 +20,22 @@ class Benchmark(NamedTuple):
 
     @property
     def name(self):
-        """As asv writes it: module.Class.method('parameter', ...)."""
+        """Name in asv's form: module.Class.method('parameter', ...)."""
         path = ".".join([self.module, *([self.owner.__name__] if self.owner else []), self.method])
         return path + (f"({', '.join(map(repr, self.parameters))})" if self.parameters else "")
 
     @property
     def kind(self):
+        """One of KINDS, the first word of the method's name."""
         return self.method.split("_")[0]
 
     def instance(self):
-        """A new instance of its class, not set up; the module of a function."""
+        """New instance of the class, not set up; for a function, its module."""
         return self.owner() if self.owner else importlib.import_module(f"benchmarks.{self.module}")
 
 
 def _choices(owner):
-    """Every choice of parameters; asv's `params` is a list for each parameter, or one list."""
+    """All choices of parameters of a class; asv's `params` has a list for each parameter, or is the only such list."""
     params = getattr(owner, "params", [])
     if not params:
         return [()]
@@ -42,7 +43,7 @@ def _choices(owner):
 
 
 def benchmarks_of(name):
-    """Every Benchmark of a module of the folder, the choices of a method in the order of their parameters."""
+    """All Benchmarks of a module of the folder, in the order of their choices of parameters."""
     module, found = importlib.import_module(f"benchmarks.{name}"), []
     for member_name, member in inspect.getmembers(module):
         if getattr(member, "__module__", None) != module.__name__ or member_name.startswith("_"):
@@ -56,6 +57,6 @@ def benchmarks_of(name):
 
 
 def discover():
-    """Every Benchmark."""
+    """All Benchmarks of the folder."""
     modules = pkgutil.iter_modules([str(Path(__file__).parent / "benchmarks")])
     return [benchmark for module in modules for benchmark in benchmarks_of(module.name)]

@@ -1,13 +1,13 @@
 """A boundary-value problem solved by a network: -u'' = pi² sin(pi x) on [0, 1] with u(0) = u(1) = 0.
 
-The solution is sought as u(x) = x (1 - x) n(x) with a network n, so that the boundary values hold whatever the weights
-are. Training makes the residual r = u'' + pi² sin(pi x) small at collocation points: mean r² / 2 is the loss, and
+The solution has the form u(x) = x (1 - x) n(x) with a network n, so that the boundary values hold for any weights.
+Training minimizes the mean of r² / 2 over collocation points, with the residual r = u'' + pi² sin(pi x) and
 
-    u'' = -2 n + 2 (1 - 2x) n' + x (1 - x) n''
+    u'' = -2 n + 2 (1 - 2x) n' + x (1 - x) n''.
 
-asks for the network's second derivative by its input, and for the gradient of that by the weights. `taylor_rows` and
-`taylor_gradient_rows` find both; the residual, which is the user's own, stands between them in compiled code, and
-Python is asked for none of the thousands of updates.
+This needs the network's derivatives n' and n'' by its input, which `taylor_rows` computes, and the gradient of r² / 2
+by the weights, for which `taylor_gradient_rows` continues from the derivatives of r² / 2 by n, n' and n''. All updates
+run in one compiled function.
 """
 
 import math
@@ -24,7 +24,7 @@ POINTS, UPDATES, ALLOWED = 40, 6000, 1e-4
 
 @njit(cache=True)
 def train(network, x, updates):
-    """Train `network` by Adam on the collocation points `x`, (N, 1); the mean loss of each update."""
+    """Train `network` by Adam on the collocation points `x`, (N, 1); return the loss before each update: (updates,)."""
     rows = len(x)
     space, gradient = fk.taylor_workspace(network, rows), fk.packed_gradient(network)
     state, losses = fk.optimizer_state(network, fk.ADAM), np.zeros(updates)
@@ -33,10 +33,10 @@ def train(network, x, updates):
         fk.taylor_rows(n, n1, n2, network, space, x)
         for s in range(rows):
             p = x[s, 0]
-            by_n, by_n1, by_n2 = -2.0, 2 * (1 - 2 * p), p * (1 - p)  # of u'', which is linear in all three
+            by_n, by_n1, by_n2 = -2.0, 2 * (1 - 2 * p), p * (1 - p)  # derivatives of u''
             r = by_n * n[s, 0] + by_n1 * n1[s, 0, 0] + by_n2 * n2[s, 0, 0] + math.pi**2 * math.sin(math.pi * p)
             losses[update] += r * r / 2 / rows
-            n[s, 0], n1[s, 0, 0], n2[s, 0, 0] = by_n * r, by_n1 * r, by_n2 * r  # the loss by each of them
+            n[s, 0], n1[s, 0, 0], n2[s, 0, 0] = by_n * r, by_n1 * r, by_n2 * r  # derivatives of r² / 2
         fk.taylor_gradient_rows(gradient, network, space, x, n, n1, n2, True)
         cosine = (1 + math.cos(math.pi * update / updates)) / 2
         fk.update_network(network, state, gradient, fk.optimizer(fk.ADAM, learning_rate=1e-2 * cosine), 1 / rows)

@@ -1,24 +1,24 @@
-"""Balancing a pole on a cart by policy gradient (REINFORCE), environment and network in one compiled loop.
+"""Balancing a pole on a cart by policy gradient (REINFORCE), with environment and network in one compiled loop.
 
-The cart is pushed left or right, 50 times a second, as a network decides by chance: its two softmax outputs are the
-probabilities p. Every update plays one episode in each of many environments and then takes, for every push made,
+The cart is pushed left or right, 50 times a second, at random: the two softmax outputs of a network are the
+probabilities p. Every update plays one episode in each of many environments and then uses, for every push,
 
     E = -advantage log p[push],   dE/dp[push] = -advantage / p[push],
 
-where the advantage is the discounted rest of the episode, less its mean over all episodes at the same time: the
-baseline. `gradient_rows` takes this dE/dp to the weights. The network is asked once for each step of each environment,
-with a state that the step before has made, so that calls cannot be gathered into one.
+where the advantage is the discounted number of steps left in the episode, less the baseline: its mean over all episodes
+that last to the same time. `gradient_rows` computes the gradient by the weights from dE/dp. The network is called once
+for each step of each environment, with a state that depends on the step before, so that calls cannot be batched.
 
-An environment has a workspace and a gradient of its own and seeds the random numbers of its episodes itself; the
-gradients are added up in order. So threads share nothing, and what is learnt is the same for any number of them.
-Equations and limits are those of Barto, Sutton and Anderson (1983) as Gymnasium's CartPole-v1 has them.
+Each environment has its own workspace, gradient and seeds, and the gradients are added in a fixed order. So threads
+share nothing, and the result is the same for any number of them. Equations and limits are those of Barto, Sutton and
+Anderson (1983) as in Gymnasium's CartPole-v1.
 """
 
 import math
 import os
 import time
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait sleep: on a busy machine, spinning costs dearly
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads sleep: spinning is slow if cores are busy
 
 import fastmlp_kernels as fk
 import numpy as np
@@ -31,7 +31,7 @@ LONGEST, ENVIRONMENTS, UPDATES, DISCOUNT, ALLOWED = 500, 64, 60, 0.99, 100
 
 @njit(cache=True)
 def push(state, force):
-    """Take `state` (position, velocity, angle, its velocity), (4,), on by 0.02 s; whether the pole still stands."""
+    """Advance `state`, (position, velocity, angle, its velocity), by 0.02 s; return whether the pole still stands."""
     sine, cosine = math.sin(state[2]), math.cos(state[2])
     pull = (force + 0.05 * state[3] ** 2 * sine) / 1.1  # cart of 1 kg, pole of 0.1 kg and 1 m
     turn = (9.8 * sine - cosine * pull) / (0.5 * (4 / 3 - 0.1 * cosine**2 / 1.1))
@@ -44,7 +44,7 @@ def push(state, force):
 
 @njit(cache=True)
 def play(states, pushes, chances, network, space, seed):
-    """Play an episode; its length. States, pushes made and their probabilities are kept, LONGEST of each."""
+    """Play an episode and return its length; write its states, pushes and their probabilities, LONGEST at most."""
     np.random.seed(seed)  # noqa: NPY002 (of this thread, in compiled code)
     p, state = np.empty(2, np.float32), np.random.uniform(-0.05, 0.05, 4)  # noqa: NPY002
     for t in range(LONGEST):
@@ -59,7 +59,7 @@ def play(states, pushes, chances, network, space, seed):
 
 @njit(cache=True)
 def mean_rest(lengths):
-    """The baseline: the discounted rest of the episodes that last so long, at each time, in the mean over them."""
+    """Baseline at each time, (LONGEST,): mean of the discounted steps left, over the episodes that last so long."""
     means = np.zeros(LONGEST)
     for t in range(lengths.max()):
         alive = lengths[lengths > t] - t
@@ -69,15 +69,15 @@ def mean_rest(lengths):
 
 @njit(cache=True)
 def add_up(gradients):
-    """Add all gradients, one a row, to the first, in order."""
+    """Add all rows of `gradients` to the first, in order."""
     for e in range(1, len(gradients)):
         gradients[0] += gradients[e]
 
 
-# Arithmetic on whole arrays is in functions of its own: in this one, Numba would share each operation among threads.
+# Arithmetic on whole arrays is in other functions, because Numba would make each operation here a parallel region.
 @njit(cache=True, parallel=True)
 def train(network, spaces, updates):
-    """Train `network` by Adam; the mean length of the episodes before each update."""
+    """Train `network` by Adam; return the mean length of the episodes before each update: (updates,)."""
     count = len(spaces.activations)
     states, pushes = np.empty((count, LONGEST, 4), np.float32), np.empty((count, LONGEST), np.int64)
     chances, signals = np.empty((count, LONGEST), np.float32), np.zeros((count, LONGEST, 2), np.float32)

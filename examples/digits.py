@@ -1,7 +1,7 @@
-"""The same digits, the same settings, two libraries: one import changed.
+"""Digits classified by scikit-learn's MLPClassifier and by fastmlp's, with the same settings; only the import changes.
 
-fastmlp's estimators take scikit-learn's arguments, draw the same first weights and the same batches from the random
-state, and stop by the same rules. So they arrive at the same scores; only the clock tells them apart.
+fastmlp's estimators take scikit-learn's arguments, draw the same initial weights and batches from the random state, and
+stop by the same rules. So they have the same scores, and only the times differ.
 """
 
 import time

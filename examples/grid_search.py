@@ -1,6 +1,6 @@
-"""A grid search over a pipeline, in two worker processes.
+"""Grid search over a pipeline, in two worker processes.
 
-Estimators clone and pickle like any of scikit-learn's, and workers share the cores: each trains on its part of them.
+Estimators can be cloned and pickled like scikit-learn's, and the workers divide the cores between them.
 """
 
 from sklearn.datasets import load_wine

@@ -1,7 +1,7 @@
-"""One case in fifty matters: class weights, and early stopping on the score that counts.
+"""Classification with a rare class, one case in fifty: class weights, and early stopping by balanced accuracy.
 
-A network that never finds the rare class is right in 98 % of all cases. Weights that make up for the rarity go straight
-into the loss kernels, and training stops by the balanced accuracy on held-out rows rather than by the loss.
+A network that never predicts the rare class is right in 98 % of all cases. Class weights, which are factors in the
+loss, compensate for the rarity, and training stops by the balanced accuracy on held-out rows rather than by the loss.
 """
 
 import warnings
@@ -25,7 +25,7 @@ CHOICES = {
 
 
 def main():
-    warnings.simplefilter("ignore", ConvergenceWarning)  # thirty epochs are meant
+    warnings.simplefilter("ignore", ConvergenceWarning)  # thirty epochs are intended
     rows = make_classification(20_000, 20, n_informative=6, weights=[0.98], flip_y=0.005, random_state=0)
     inputs, held_out, labels, held_out_labels = train_test_split(*rows, stratify=rows[1], random_state=0)
     missed = {}

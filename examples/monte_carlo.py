@@ -1,13 +1,13 @@
-"""How often does a buffer fail? A network stands in for a simulation inside a Monte-Carlo loop.
+"""Probability that a buffer fails, by a Monte Carlo loop in which a network replaces the simulation.
 
-A mass runs into a buffer and presses it in by x, where x'' + 2 d x' + k x + h x³ = 0 from x = 0 and x' = v on. The
-buffer fails where x gets larger than LIMIT. Its damping d, stiffness k, hardening h and the velocity v scatter, so the
-question is for a probability: the share of failures among many random cases, each of which takes a simulation of some
-thousand steps. Here a network learns the deepest x from a few thousand simulations and then answers for the rest.
+A mass hits a buffer and compresses it by x, where x'' + 2 d x' + k x + h x³ = 0, beginning at x = 0 with x' = v. The
+buffer fails if x exceeds LIMIT. The damping d, stiffness k, hardening h and velocity v are random, and the probability
+of failure is estimated by the share of failures among many random cases. Each needs a simulation of about a thousand
+steps. So a network learns the largest x from a few thousand simulations, and predicts it for all other cases.
 
-The loop makes its random numbers, asks the network and counts, a block of cases at a time: nothing is stored but the
-counts, so it runs from the cache, on all threads. That needs the network inside the loop. Every block has a seed of its
-own: both methods see the same cases, and counts are the same for any number of threads.
+The loop draws random numbers, calls the network and counts failures, a block of cases at a time. It stores only the
+counts, so that its data stay in the cache; this is why the network is called inside of it. Every block has its own
+seed: both methods get the same cases, and counts are the same for any number of threads.
 """
 
 import math
@@ -21,12 +21,12 @@ from fastmlp import MLP, Trainer
 from fastmlp.schedules import Cosine
 
 LIMIT, H = 1.15, 1e-3  # the deflection that breaks the buffer; the simulation's time step
-BLOCK, BLOCKS, SHARES, LEARNT, EPOCHS = 144, 700, 16, 5000, 200
+BLOCK, BLOCKS, SHARES, LEARNED, EPOCHS = 144, 700, 16, 5000, 200
 
 
 @njit(cache=True)
 def deepest(u):
-    """The largest deflection in the case with the standard normal numbers `u`, (4,): Runge-Kutta to where x' = 0."""
+    """Largest deflection in the case of the standard normal numbers `u`, (4,), by Runge-Kutta steps until x' <= 0."""
     d, k, h = 0.1 * math.exp(0.3 * u[0]), math.exp(0.1 * u[1]), 0.3 * math.exp(0.2 * u[2])
     x, v = 0.0, math.exp(0.15 * u[3])
     while True:
@@ -53,7 +53,7 @@ def draw(u, seed):
 
 @njit(cache=True, parallel=True)
 def simulate(u):
-    """The deepest deflections of all cases, (N, 1)."""
+    """Largest deflections in all cases of `u`, (N, 4): (N, 1)."""
     x = np.empty((len(u), 1))
     for s in prange(len(u)):
         x[s, 0] = deepest(u[s])
@@ -62,7 +62,10 @@ def simulate(u):
 
 @njit(cache=True, parallel=True)
 def failures(network, spaces, blocks, simulated):
-    """How many of `blocks` blocks of cases fail, as the network (or the simulation) has it: a count for each share."""
+    """Number of failures in `blocks` blocks of cases, by the network or, if `simulated`, by simulation: (shares,).
+
+    Share i has the blocks i, i + shares, i + 2 shares, ...; `spaces` has a workspace for each share.
+    """
     shares = len(spaces.activations)
     counts = np.zeros(shares, np.int64)
     for share in prange(shares):
@@ -80,7 +83,7 @@ def failures(network, spaces, blocks, simulated):
 
 
 def main():
-    u = np.random.default_rng(1).normal(size=(LEARNT, 4)) * 1.5  # wider than the cases to come: failures lie outside
+    u = np.random.default_rng(1).normal(size=(LEARNED, 4)) * 1.5  # wider than the cases to come: failures lie outside
     net = MLP([4, 32, 32, 1], activation="tanh", seed=0)
     trainer = Trainer(net, optimizer="adam", learning_rate=Cosine(1e-2, EPOCHS), batch_size=100)
     trainer.fit(u, simulate(u), epochs=EPOCHS, progress=False)

@@ -1,15 +1,15 @@
-"""A neural ordinary differential equation: y' = f(y) with a network f, learnt from one spiral that was looked at.
+"""A neural ordinary differential equation: y' = f(y) with a network f, learned from one observed trajectory.
 
-The data are points, at equal times, of the angle and velocity of a damped pendulum, which spiral inwards. The network
-is trained on short pieces of the spiral, each from a known point on: Runge-Kutta steps take all pieces forward, every
-step ends beside a data point, and half the squared distances are the loss. It is differentiated after discretisation,
-which gives the exact gradient of what is computed: with k_i = f(s_i), s_i = y + a_i k_(i-1) and
+The data are points, at equal time steps, of the angle and velocity of a damped pendulum, which form a spiral. The
+network is trained on short pieces of the spiral, each starting at a data point: Runge-Kutta steps advance all pieces,
+every step is compared with the next data point, and half the squared distances are the loss. The discretized equation
+is differentiated, which gives the exact gradient of the computed loss: with k_i = f(s_i), s_i = y + a_i k_(i-1) and
 y_new = y + sum_i b_i k_i, the adjoint of a step is
 
     adj k_i = b_i adj y_new + a_(i+1) adj s_(i+1),   adj s_i = adj k_i J(s_i),   adj y = adj y_new + sum_i adj s_i.
 
-`vjp_rows` is the product with the Jacobian J, `gradient_rows` adds what k_i owes to the weights. An update asks for the
-network 120 times, for 32 rows each: a loop that is worth compiling whole.
+`vjp_rows` is the product with the Jacobian J, and `gradient_rows` adds the contribution of k_i to the gradient by the
+weights. An update calls the network 120 times, with 32 rows each, which is why the whole loop is compiled.
 """
 
 import math
@@ -27,12 +27,12 @@ POINTS, STEPS, PIECES, UPDATES, ALLOWED = 200, 10, 32, 1500, 0.05
 
 
 def pendulum(y):
-    """The derivative of (angle, velocity) that the network is to find out."""
+    """Derivative of y = (angle, velocity), the function that the network learns: (2,)."""
     return np.array([y[1], -np.sin(y[0]) - 0.1 * y[1]])
 
 
 def spiral():
-    """The data: POINTS points, (POINTS, 2), found by the midpoint rule with steps a hundredth as long."""
+    """Data: points of the trajectory at time steps H, (POINTS, 2), by the midpoint rule with steps of H / 100."""
     y, points, h = np.array([2.0, 0.0]), np.empty((POINTS, 2)), H / 100
     for t in range(POINTS):
         points[t] = y
@@ -43,7 +43,7 @@ def spiral():
 
 @njit(cache=True)
 def step(network, space, y, stages, k):
-    """Take y, (rows, 2), one step on; the arguments of the network are left in stages, (4, rows, 2)."""
+    """Advance y, (rows, 2), by one step; the inputs s_i of the network are written to stages, (4, rows, 2)."""
     stages[0] = y
     for i in range(4):
         if i > 0:
@@ -54,7 +54,17 @@ def step(network, space, y, stages, k):
 
 @njit(cache=True)
 def step_back(gradient, network, space, adjoint, stages, k, s):
-    """Take the adjoint of a step's result, (rows, 2), to that of its start, and add to the gradient by all weights."""
+    """Compute the adjoint of a step.
+
+    Parameters
+    ----------
+    gradient : packed gradient, to which that of the step is added
+    network : Network
+    space : workspace for `rows` rows
+    adjoint : (rows, 2) array; on entry the adjoint of the step's result, on return that of its start
+    stages : (4, rows, 2) array; the inputs s_i, from `step`
+    k, s : (rows, 2) arrays, overwritten
+    """
     end = adjoint.copy()
     for i in range(3, -1, -1):
         k[:] = B[i] * end
@@ -67,7 +77,7 @@ def step_back(gradient, network, space, adjoint, stages, k, s):
 
 @njit(cache=True)
 def loss_gradient(gradient, network, space, points, starts):
-    """The loss of the pieces of `points` that begin at `starts`, (PIECES,), and its gradient by all weights, summed."""
+    """Loss summed over the pieces of `points` that begin at `starts`, (PIECES,); writes its gradient to `gradient`."""
     stages, misses = np.empty((STEPS, 4, PIECES, 2)), np.empty((STEPS, PIECES, 2))
     y, k, s = points[starts], np.empty((PIECES, 2)), np.empty((PIECES, 2))
     for n in range(STEPS):
@@ -82,8 +92,8 @@ def loss_gradient(gradient, network, space, points, starts):
 
 @njit(cache=True)
 def train(network, points, updates, seed):
-    """Train `network` by Adam on random pieces of the trajectory `points`; the mean loss of each update."""
-    np.random.seed(seed)  # noqa: NPY002 (what compiled code has)
+    """Train `network` by Adam on random pieces of the trajectory `points`; return the mean loss before each update."""
+    np.random.seed(seed)  # noqa: NPY002 (of this thread, in compiled code)
     space, gradient, losses = fk.workspace(network, PIECES), fk.packed_gradient(network), np.zeros(updates)
     state = fk.optimizer_state(network, fk.ADAM)
     for update in range(updates):
@@ -95,7 +105,7 @@ def train(network, points, updates, seed):
 
 
 def gradient_error(network, points, h=1e-5):
-    """The relative error of the gradient along a random direction, against a central difference."""
+    """Relative error of the gradient along a random direction, compared with a central difference with steps `h`."""
     space, gradient, starts = fk.workspace(network, PIECES), fk.packed_gradient(network), np.arange(PIECES)
     params, slopes, losses = np.empty(fk.parameter_count(network)), np.empty(fk.parameter_count(network)), []
     fk.unpack(params, network, network.weights)
@@ -109,7 +119,7 @@ def gradient_error(network, points, h=1e-5):
 
 @njit(cache=True)
 def trajectory(network, start, count):
-    """`count` points of the network's own trajectory, from `start`, (2,), on."""
+    """Trajectory of the equation with the learned f, beginning at `start`, (2,): (count, 2)."""
     points, y, space = np.empty((count, 2)), start.copy().reshape(1, 2), fk.workspace(network, 1)
     stages, k = np.empty((4, 1, 2)), np.empty((1, 2))
     for t in range(count):

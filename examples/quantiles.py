@@ -1,7 +1,8 @@
-"""How far can it go? Quantile regression: a band that holds nine cases of ten, and its picture.
+"""Quantile regression: a band that contains nine of ten samples, and its picture.
 
-The scatter of the data grows to the right. A network for each quantile q learns where a share q of the targets lies
-below: its loss punishes errors below by q and above by 1 - q.
+The spread of the data grows with x. A network for each quantile q learns the value below which the share q of the
+targets lies: its loss is the absolute error times q for targets above the output, times 1 - q for targets below.
+Run with a file name as argument to draw the picture.
 """
 
 import sys
@@ -18,12 +19,21 @@ QUANTILES, EPOCHS = (0.05, 0.5, 0.95), 60
 
 
 def sample(rng, count):
+    """Draw samples: inputs (count, 1) and targets (count,)."""
     x = rng.uniform(0, 3, (count, 1))
     return x, np.sin(2 * x[:, 0]) + 0.2 * (0.2 + x[:, 0]) * rng.standard_normal(count)
 
 
 def draw(path, x, y, at, found):
-    """The band and the samples it was learnt from."""
+    """Draw the band and the samples that it was learned from.
+
+    Parameters
+    ----------
+    path : str; file to write
+    x, y : (N, 1) and (N,) arrays; samples
+    at : (M, 1) array; inputs at which the quantiles are drawn
+    found : list of three (M,) arrays; lower quantile, median and upper quantile there
+    """
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
@@ -36,7 +46,7 @@ def draw(path, x, y, at, found):
 
 
 def main():
-    warnings.simplefilter("ignore", ConvergenceWarning)  # so many epochs are meant
+    warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is intended
     rng = np.random.default_rng(0)
     (x, y), (new_x, new_y) = sample(rng, 4000), sample(rng, 4000)
     settings = {"activation": "tanh", "learning_rate": Cosine(1e-2, EPOCHS), "max_iter": EPOCHS, "random_state": 0}

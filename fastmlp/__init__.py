@@ -1,7 +1,7 @@
 """Multilayer perceptrons trained by backpropagation on CPUs.
 
-What is named here is imported when it is first asked for: `fastmlp --help` need not wait for Numba, nor those without
-scikit-learn do without the rest.
+Names are imported when they are first used, so that `fastmlp --help` does not wait for Numba, and scikit-learn need not
+be installed to use the rest.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_HOMES = {  # name: the module that defines it
     "MLP": "fastmlp.network",
     "Backpropagation": "fastmlp.network",
     "Trainer": "fastmlp.trainer",
@@ -40,7 +40,7 @@ _MODULES = (
     *("callbacks", "datasets", "initializers", "losses", "optimizers", "plots", "preprocessing", "schedules"),
     *("sklearn", "trace"),
 )
-_MOVED = {  # modules that are found under these names too
+_MOVED = {  # second names of modules, which users import: where the module lies
     "fastmlp.datasets": "fastmlp.tables.datasets",
     "fastmlp.preprocessing": "fastmlp.tables.preprocessing",
     "fastmlp.bench": "fastmlp.benchmark.bench",
@@ -67,7 +67,7 @@ __all__ = [
 
 
 def __getattr__(name):
-    """Import a class, a function or a module of this package when it is asked for."""
+    """Import a class, a function or a module of this package when it is first used."""
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _MODULES:
@@ -76,12 +76,12 @@ def __getattr__(name):
 
 
 def __dir__():
-    missing = {name for name in ("sklearn",) if not importlib.util.find_spec(name)}  # who looks at all finds no error
+    missing = {name for name in ("sklearn",) if not importlib.util.find_spec(name)}  # getting a listed name never fails
     return sorted({*__all__, *_MODULES} - missing)
 
 
 class _Moved:
-    """The import system's finder and loader of modules under the names in _MOVED."""
+    """Finder and loader, for Python's import system, of modules under their names in _MOVED."""
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
@@ -95,7 +95,7 @@ class _Moved:
 
     @staticmethod
     def exec_module(module):
-        module.__spec__ = module.__spec__.loader_state  # it is still what it was, under its own name
+        module.__spec__ = module.__spec__.loader_state  # the module's own, which the import replaced
 
 
 sys.meta_path.append(_Moved)

@@ -1,4 +1,4 @@
-"""`python -m fastmlp`, which is also the `fastmlp` command."""
+"""Entry point of `python -m fastmlp`, which does the same as the command `fastmlp`."""
 
 import sys
 

@@ -1,6 +1,8 @@
-"""The bridge to the kernels: here networks are packed for them, drivers chosen and run, and results read back.
+"""The bridge to the kernels: packs networks into their layout, chooses and runs their drivers, reads results back.
 
-All else in this package that works on numbers sees flat parameters and arrays of samples only.
+A *driver* is a compiled function that predicts, evaluates or trains many rows: each has a parallel and a serial form,
+which give the same bits. All other modules of this package see flat parameters (see `MLP.params`) and arrays of samples
+only; the packed layout is described in `fastmlp_kernels.layout`.
 """
 
 import math
@@ -52,17 +54,17 @@ __all__ = [
     "unpack",
 ]
 
-AS_THEY_COME = np.empty(0, np.int64)  # the order of samples that are all taken
-_compiled = set()  # of drivers, by dtype and whether inputs are sparse
+AS_THEY_COME = np.empty(0, np.int64)  # order of samples if all are taken, from the first to the last
+_compiled = set()  # (driver, dtype, whether inputs are sparse) that have run in this process
 
 
 def sample_count(data):
-    """How many samples of `data` are taken."""
+    """Number of samples of `data` that are taken: those in its order, or all."""
     return len(data.order) or row_count(data.x)
 
 
 def packed_network(net, transposed_from):
-    """A new network of the kernels with the parameters of an MLP; for `transposed_from` see `layout.network.build`."""
+    """New Network of the kernels with an MLP's parameters; for `transposed_from` see `layout.network.build` there."""
     codes = [activation_code(function, net.dtype) for function in net.functions]
     network = packed.build(net.sizes, net.dtype, net.bias, codes, transposed_from)
     packed.pack(network, net.params)
@@ -70,40 +72,41 @@ def packed_network(net, transposed_from):
 
 
 def described(network):
-    """(sizes, name of the dtype, whether there are biases) of a network of the kernels."""
+    """Description of a Network of the kernels: (sizes, name of the dtype, whether it has biases)."""
     return tuple(packed.sizes(network)), network.weights.dtype.name, bool(network.layers["bias"][0])
 
 
 class Forward:
-    """An MLP packed to predict and to evaluate, with scratch memory that is kept; for one Python thread at a time.
+    """MLP packed for prediction and evaluation, with scratch memory; for one Python thread at a time.
 
     Parameters
     ----------
     net : MLP
-        Its present parameters are packed; later ones when `pack` is called.
+        Network whose current parameters are packed; `pack` takes later ones.
     transposed_from : int, optional
-        First layer whose transposed weights are kept; by default they are of none, as nothing goes back.
+        First layer, counted from 0, whose transposed weights are kept for the backward pass; by default none are.
     threads : int, optional
-        Threads to use at most.
+        Largest number of threads; by default all of Numba's.
     """
 
     def __init__(self, net, transposed_from=None, threads=None):
         self.sizes, self.dtype, self._flops = net.sizes, net.dtype, net.training_flops
         self._most_threads = threads or math.inf
         network = packed_network(net, len(net.sizes) - 1 if transposed_from is None else transposed_from)
-        self._networks, self._memory = {False: network}, {}
+        self._networks = {False: network}  # by whether inputs are sparse
+        self._memory = {}  # by kind of scratch memory: (sizes it was made for, the memory)
 
     @property
     def network(self):
-        """The network as it goes with dense inputs. The one for sparse inputs has the same weights."""
+        """Network of the kernels for dense inputs. That for sparse inputs shares its weights."""
         return self._networks[False]
 
     def pack(self, params):
-        """Take over flat parameters."""
+        """Copy flat parameters into the packed network."""
         packed.pack(self.network, params)
 
     def predict(self, x):
-        """(the outputs for all rows of `x`, whether all of `x` is finite)."""
+        """Outputs for all rows of `x`, and whether all of `x` is finite: ((N, n_out) array, bool)."""
         network, rows = self._network_for(x), row_count(x)
         outputs = np.empty((rows, self.sizes[-1]), self.dtype)
         kind, sizes = ("predict", is_sparse(x)), (rows, self._threads(rows))
@@ -114,7 +117,7 @@ class Forward:
         return outputs, not tickets[-1]
 
     def evaluate(self, data, loss):
-        """The loss summed over all samples, each times its weight; NaN if an input is not finite."""
+        """Weighted sum of the losses of all samples: a float; NaN if an input is not finite."""
         network, rows = self._network_for(data.x), sample_count(data)
         threads = self._threads(rows)
         kind = "evaluate", is_sparse(data.x)
@@ -123,39 +126,40 @@ class Forward:
         return run(network, space, data, loss, threads)
 
     def _network_for(self, x):
+        """Network of the kernels for inputs like `x`, dense or sparse."""
         sparse = is_sparse(x)
         if sparse not in self._networks:
             self._networks[sparse] = network_for(self.network, x)
         return self._networks[sparse]
 
     def _threads(self, rows):
-        """Threads that share the work on so many rows: 1 where that is too small, or in a forked child."""
+        """Number of threads for a call on `rows` rows: 1 if that is too little work, or in a forked child."""
         return 1 if self._flops * rows < plan.SERIAL_FLOPS else min(self._most_threads, available())
 
     def _kept(self, kind, sizes, make):
-        """The scratch memory of a kind, made anew if its sizes are others than last time."""
+        """Scratch memory of a kind: that of the last call if `sizes` are the same, else the result of `make()`."""
         if kind not in self._memory or self._memory[kind][0] != sizes:
             self._memory[kind] = sizes, make()
         return self._memory[kind][1]
 
 
 class Learning(Forward):
-    """An MLP packed to train and to differentiate: with a loss, what an optimiser remembers, and sums over a slice.
+    """MLP packed for training and differentiation: with a loss, the optimizer's state, and sums over batches.
 
     Parameters
     ----------
     net : MLP
     loss : Loss of the kernels
     kind : int
-        Kind of the optimiser; NONE to differentiate only.
+        Kind of the optimizer, one of `fastmlp_kernels.KINDS`; NONE to compute gradients only.
     dropout : sequence of float
         Share of the units of each hidden layer that updates drop.
     seed : int
         Seed for dropout.
     threads : int, optional
-        Threads to use at most.
+        Largest number of threads; by default all of Numba's.
     block : int, optional
-        Rows of a block of samples, if the choice is not to be that of the kernels.
+        Rows of a block of samples; by default the kernels choose.
 
     Attributes
     ----------
@@ -174,9 +178,19 @@ class Learning(Forward):
         self._state = optimizer_state(self.network, kind)
 
     def train(self, data, optimizer, batch_size, first, last):
-        """Make the updates of the batches first..last, or of as many as take a slice of time (see `Pace`).
+        """Make the updates of batches first..last, or of as many as a slice has time for (see `Pace`).
 
-        Returns the batch that comes next.
+        Parameters
+        ----------
+        data : Data of the kernels
+        optimizer : Optimizer of the kernels
+        batch_size : int
+        first, last : int; range of batches, counted from 0; samples start at first * batch_size
+
+        Returns
+        -------
+        int
+            The batch to continue with.
         """
         pace = self._pace(batch_size)
         driver, most = pace.pick()
@@ -186,7 +200,7 @@ class Learning(Forward):
         return last
 
     def compile(self, data, optimizer, batch_size):
-        """Have compiled, before clocks run, what trains on such data and was not called in this process yet."""
+        """Compile or load the drivers for such data, unless this process has called them, before time is measured."""
         for driver in self._pace(batch_size).drivers:
             kind = driver, self.dtype, is_sparse(data.x)
             if kind not in _compiled:
@@ -196,18 +210,18 @@ class Learning(Forward):
                 _compiled.add(kind)
 
     def gradient(self, data, gradient):
-        """Differentiate the loss summed over all samples, each times its weight.
+        """Compute the weighted sum of the losses of all samples, and its gradient.
 
         Parameters
         ----------
         data : Data
-        gradient : (n_params,) array, written
+        gradient : (n_params,) array, written; laid out like `MLP.params`
 
         Returns
         -------
         loss : float
         finite : bool
-            Whether all values on the way were; a loss that is not finite may be NaN or infinite.
+            Whether all values on the way were finite; if not, the loss may be NaN or infinite.
         """
         self.train(data, NO_UPDATE, sample_count(data), 0, 1)
         unpack(gradient, self.network, self._workspace.gradients[0])
@@ -215,7 +229,12 @@ class Learning(Forward):
         return (self.progress.loss[0] if finite else self._workspace.sums.losses.sum()), finite
 
     def intermediates(self, rows):
-        """(Activations of layers 0 to L, error signals of layers 1 to L) of the last gradient, if of one block."""
+        """Activations of layers 0 to L and error signals of layers 1 to L after `gradient` on a single block of `rows`.
+
+        Returns
+        -------
+        activations, deltas : list of (rows, n) arrays
+        """
         blocks, layers = self._workspace.blocks, self.network.layers
         places = (blocks.activations[0], [0, *layers["outputs"]]), (blocks.deltas[0], layers["deltas"])
         return tuple(
@@ -224,25 +243,25 @@ class Learning(Forward):
         )
 
     def nonfinite_layer(self):
-        """The first layer, from 1, with a weight that is not finite, or else another value in training; 0: none."""
+        """First layer, from 1, whose weights are not all finite, else the one that `progress` reports; 0: none."""
         return packed.nonfinite_layer(self.network) or int(self.progress.diverged[0])
 
     def unpack(self, params):
-        """Copy the weights as they are now to flat parameters."""
+        """Copy the current parameters to the flat array `params`."""
         unpack(params, self.network, self.network.weights)
 
     def forget(self):
-        """Forget what the optimiser remembers, and what values that are not finite may have left in the padding."""
+        """Reset the optimizer's state, and clear the padding, where values that are not finite may have been left."""
         self.network.weights[:], self.network.transposed[:] = 0, 0
         self._state = optimizer_state(self.network, self._kind)
 
     def scale_velocity(self, factor):
-        """Multiply what the optimiser remembers first, a velocity."""
+        """Multiply the optimizer's velocity by `factor`."""
         self._state.first[:] *= factor
 
     @property
     def state(self):
-        """What the optimiser remembers: {"first", "second": flat arrays, empty where there is none; "steps": int}."""
+        """State of the optimizer: {"first", "second": flat arrays, empty if it keeps no such moment; "steps": int}."""
         flat = {name: self._flat(getattr(self._state, name)) for name in ("first", "second")}
         return flat | {"steps": int(self._state.steps[0])}
 
@@ -258,7 +277,7 @@ class Learning(Forward):
         self._state.steps[0] = state["steps"]
 
     def _run(self, driver, data, optimizer, batch_size, first, last):
-        """Have a driver make the updates of the batches first..last."""
+        """Make the updates of batches first..last with a driver; arguments as for `train`."""
         network, sparse = self._network_for(data.x), is_sparse(data.x)
         threads, nonzeros = self._threads(batch_size), plan.most_nonzeros(data.x, batch_size)
         sizes = batch_size, threads, 0, self._block, nonzeros
@@ -269,7 +288,7 @@ class Learning(Forward):
         driver(network, self._workspace, data, *learning, batch_size, first, last, threads)
 
     def _pace(self, batch_size):
-        """The pace of batches of a size; that of the last size is kept."""
+        """Pace for batches of a size; only that of the last size is kept."""
         kind = batch_size, self._threads(batch_size)
         if kind not in self._paces:
             flops = self._flops * batch_size
@@ -279,14 +298,14 @@ class Learning(Forward):
         return self._paces[kind]
 
     def _flat(self, weights):
-        """A new flat array of what is packed like the weights; an empty one if that is empty."""
+        """New flat array of numbers that are packed like the weights; empty if `weights` is empty."""
         flat = np.empty(packed.parameter_count(self.network) if weights.size else 0, self.dtype)
         if weights.size:
             unpack(flat, self.network, weights)
         return flat
 
     def _rows(self, buffer, panel, n, rows):
-        """The first `rows` rows of `n` columns from a panel of a block on: (rows, n)."""
+        """Matrix of `rows` rows and `n` columns that starts at panel number `panel` of a block's buffer: (rows, n)."""
         block_rows, matrix = self._workspace.block_rows, np.empty((rows, n), self.dtype)
         start = panel * engine_of(self.dtype).width(self.dtype.itemsize) * block_rows
         unpack_rows(matrix, 0, buffer[start:], rows, block_rows)

@@ -1,4 +1,4 @@
-"""Callbacks: code of one's own that runs while a network is trained, and some that is often wanted.
+"""Callbacks: your own code that `Trainer.fit` calls during training, and some common ones: loggers, checkpoints.
 
 A callback is any object with some of the methods of `Callback`. `Trainer.fit(callbacks=[...])` calls them in order.
 """
@@ -22,44 +22,44 @@ __all__ = ["CSVLogger", "Callback", "Checkpoint", "JSONLinesLogger", "ProgressBa
 
 
 class Callback:
-    """What a callback may have; each method may be left out. Subclassing is not needed.
+    """Methods that a callback may have. Each may be left out, and subclassing is not needed.
 
-    All get the `Trainer`: `trainer.net` holds the weights of the moment, `trainer.history` what happened so far.
-    A callback may read and change both. An exception ends the training and reaches the caller of `fit`: the network
-    holds the weights of the last update, the history all epochs that ended, and `on_fit_end` of every callback is
-    still called.
+    The first argument of all is the `Trainer`: `trainer.net` has the current parameters, `trainer.history` the results
+    so far. A callback may read and change both. An exception ends the training and reaches the caller of `fit`: the
+    network then has the parameters of the last update, the history all epochs that ended, and `on_fit_end` of every
+    callback is still called.
     """
 
     def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
-        """Before the first of at most `epochs` epochs over `samples` samples."""
+        """Called before the first of at most `epochs` epochs over `samples` samples."""
 
     def on_epoch_begin(self, trainer: Trainer, epoch: int) -> None:
-        """Before an epoch; `epoch` counts from 0."""
+        """Called before an epoch; `epoch` counts from 0."""
 
     def on_slice_end(self, trainer: Trainer, samples: int, loss: float) -> None:
-        """Every tenth of a second or so: `samples` more were trained on, and `loss` is the epoch's so far."""
+        """Called about every 0.1 s, after `samples` more samples; `loss` is that of the epoch so far."""
 
     def on_epoch_end(self, trainer: Trainer, epoch: int) -> bool | None:
-        """After an epoch and its evaluations, which are the last entries of the history. True asks to stop."""
+        """Called after an epoch and its evaluations, the last entries of the history; return True to stop training."""
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        """At the end, with the best weights restored where `fit` does that; after an exception, too."""
+        """Called at the end, after the best parameters are restored, if `fit` does that; also after an exception."""
 
 
 def last(history) -> dict:
-    """The numbers of a history's last epoch, by name; None for what was not asked for."""
+    """Results of a history's last epoch, by name; None for those that the history does not have."""
     columns = ("loss", "val_loss", "monitor", "learning_rate", "seconds")
     return {name: values[-1] if (values := getattr(history, name)) else None for name in columns}
 
 
 class CSVLogger:
-    """Writes a line of comma-separated values after each epoch: epoch, loss, val_loss, monitor, learning_rate, seconds.
+    """Writer of one CSV line after each epoch: epoch, loss, val_loss, monitor, learning_rate, seconds.
 
     Parameters
     ----------
     path : str or path
     append : bool
-        Whether to go on with a file that exists, rather than replace it. A header stands at its start only.
+        Whether to append to a file that exists, rather than replace it. Only an empty file gets a header.
     """
 
     def __init__(self, path: str | PathLike, append: bool = False) -> None:
@@ -75,7 +75,7 @@ class CSVLogger:
 
     def on_epoch_end(self, trainer: Trainer, epoch: int) -> None:
         self._write({"epoch": epoch, **last(trainer.history)})
-        self._file.flush()  # whole lines are on the disk, whatever comes
+        self._file.flush()  # so that the file has whole lines at any time
 
     def on_fit_end(self, trainer: Trainer) -> None:
         if self._file:
@@ -94,7 +94,7 @@ class CSVLogger:
 
 
 class JSONLinesLogger(CSVLogger):
-    """Writes a line with a JSON object after each epoch, with the numbers of `CSVLogger`; arguments as there."""
+    """Writer of one JSON object, in a line, after each epoch; arguments and values as for `CSVLogger`."""
 
     def _begin(self):
         pass
@@ -105,14 +105,14 @@ class JSONLinesLogger(CSVLogger):
 
 
 class Checkpoint:
-    """Saves the network after epochs, in files that are whole at any time (see `MLP.save`).
+    """Saver of the network after epochs; a file is complete at any time (see `MLP.save`).
 
     Parameters
     ----------
     path : str or path
-        "{epoch}" in it becomes the number of the epoch, from 0.
+        "{epoch}" in it is replaced by the number of the epoch, from 0.
     when : {"best", "each"}
-        After each epoch with the lowest loss so far (of those watched: see `History.watched`), or after each.
+        After epochs with the lowest watched loss so far (see `History.watched`), or after each epoch.
     """
 
     def __init__(self, path: str | PathLike, when: str = "best") -> None:

@@ -1,4 +1,7 @@
-"""Checks of what users pass in. Each error names the argument, what came and what is accepted."""
+"""Checks and conversions of users' arguments. Each error names the argument, its value and what is accepted.
+
+In all functions `argument` is the name of the user's argument, for these messages.
+"""
 
 import difflib
 import math
@@ -12,7 +15,10 @@ from ._kernels import Rows
 
 
 def choice(argument, value, known, others=""):
-    """`value` if it is one of the names `known`; else a ValueError with the nearest, and `others` that could be."""
+    """Return `value` if it is one of the names `known`, else raise a ValueError that suggests the nearest.
+
+    `others` is text for the end of the message, after the known names.
+    """
     known = list(known)
     if isinstance(value, str) and value in known:
         return value
@@ -20,13 +26,13 @@ def choice(argument, value, known, others=""):
 
 
 def nearest(name, known):
-    """ " (did you mean 'relu'?)" with the known name nearest to `name`, or "" where none is near."""
+    """Text " (did you mean 'relu'?)" with the known name nearest to `name`; "" if none is near."""
     near = difflib.get_close_matches(str(name), known, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def count(argument, value, least=1):
-    """`value` as an int of at least `least`."""
+    """Return `value` as an int, which must be `least` or more."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{argument} is {value!r}; accepted: a whole number from {least} on")
     if value < least:
@@ -35,14 +41,14 @@ def count(argument, value, least=1):
 
 
 def sequence(argument, values):
-    """`values` if it can be gone through, one after the other."""
+    """Return `values` if it is iterable."""
     if isinstance(values, Iterable):
         return values
     raise TypeError(f"{argument} is {values!r}; accepted: a sequence")
 
 
 def number(argument, value, least=0.0, below=math.inf, open_start=False, closed_end=False):
-    """`value` as a finite float in [least, below); `open_start` leaves `least` out, `closed_end` takes `below` in."""
+    """Return `value` as a float in [least, below); `open_start` excludes `least`, `closed_end` includes `below`."""
     accepted = f"a number in {'(' if open_start else '['}{least:g}, {below:g}{']' if closed_end else ')'}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{argument} is {value!r}; accepted: {accepted}")
@@ -53,9 +59,9 @@ def number(argument, value, least=0.0, below=math.inf, open_start=False, closed_
 
 
 def matrix(argument, values, columns, dtype):
-    """`values` as a (rows, columns) array of `dtype` that kernels can take: aligned, row-major, nominally writable.
+    """Return `values` as a (rows, columns) array of `dtype` for the kernels: aligned, row-major, marked as writable.
 
-    No copy is made of an array that is like that already, be it read-only or mapped from a file; kernels only read it.
+    An array that is so already is not copied, even if it is read-only or mapped from a file: kernels only read it.
     """
     if is_sparse(values):
         raise TypeError(f"{argument} is a sparse matrix; accepted: an array, for one X.toarray()")
@@ -65,10 +71,10 @@ def matrix(argument, values, columns, dtype):
 
 
 def inputs(argument, values, columns, dtype):
-    """`values` as `matrix` gives them; or, of a sparse matrix of scipy, `Rows` of the same, never made dense.
+    """Return `values` as `matrix` does, but a sparse matrix of scipy as `Rows` of the kernels, never made dense.
 
-    Its arrays are used where they lie if they are compressed rows of `dtype` with sorted 32-bit indices, each once. Of
-    others a copy is made, with duplicates added up.
+    Compressed rows (CSR) of `dtype` with sorted 32-bit indices and no duplicates are not copied. Other sparse matrices
+    are, with duplicates added up.
     """
     if not is_sparse(values):
         return matrix(argument, values, columns, dtype)
@@ -85,14 +91,14 @@ def inputs(argument, values, columns, dtype):
     with np.errstate(over="ignore"):
         rows = rows.astype(dtype, copy=False)
     if not rows.has_canonical_format:
-        rows = rows.copy()  # not to change what the caller has
+        rows = rows.copy()  # so that the caller's matrix stays as it is
         rows.sum_duplicates()
     indptr, indices = (_numeric(argument, a, t) for a, t in ((rows.indptr, np.int64), (rows.indices, np.int32)))
     return Rows(*map(_writable, (indptr, indices, _numeric(argument, rows.data, dtype))))
 
 
 def is_sparse(values):
-    """Whether `values` are a sparse matrix or array of scipy, which need not be installed."""
+    """Whether `values` is a sparse matrix or array of scipy, which need not be installed."""
     scipy = sys.modules.get("scipy.sparse")
     return scipy is not None and scipy.issparse(values)
 
@@ -106,7 +112,7 @@ def _check_shape(argument, shape, columns):
 
 
 def vector(argument, values, rows, dtype):
-    """`values` as a (rows,) array of `dtype` that kernels can take (see `matrix`)."""
+    """Return `values` as a (rows,) array of `dtype` for the kernels (see `matrix`)."""
     array = _numeric(argument, values, dtype)
     if array.shape != (rows,):
         raise ValueError(f"{argument} has shape {array.shape}; accepted: ({rows},), one for each row of X")
@@ -114,10 +120,22 @@ def vector(argument, values, rows, dtype):
 
 
 def targets(argument, y, rows, outputs, dtype, loss, kind):
-    """Targets as (y, labels): a matrix (rows, outputs) and no labels, or a matrix without rows and integer labels.
+    """Check and convert targets.
 
-    Integer labels stand for one-hot rows; they are taken where targets are classes. Vectors are taken as one column.
-    `loss` is the name of the loss; `kind` says what targets are with it (see `losses.targets`).
+    Parameters
+    ----------
+    argument : str; name of the user's argument
+    y : (rows, outputs) array-like; also (rows,) for one output, or (rows,) integer labels if `kind` is "classes"
+    rows : int; number of samples
+    outputs : int; number of targets of a sample
+    dtype : dtype of the network
+    loss : str; name of the loss, for messages
+    kind : str; kind of the targets (see `losses.targets`)
+
+    Returns
+    -------
+    y : (rows, outputs) array of `dtype`, or (0, outputs) if there are labels
+    labels : (rows,) int64 array of labels, which stand for one-hot rows, or (0,)
     """
     labels = np.empty(0, np.int64)
     array = _array(argument, y, dtype)
@@ -155,7 +173,7 @@ def targets(argument, y, rows, outputs, dtype, loss, kind):
 
 
 def finite(argument, array):
-    """Raise a ValueError with the position of the first value of inputs that is not finite, if there is one."""
+    """Raise a ValueError with the position of the first value that is not finite, if any, of an array or `Rows`."""
     values = array.values if isinstance(array, Rows) else array.reshape(-1)
     step = 1 << 20  # a few megabytes at a time
     for start in range(0, len(values), step):
@@ -179,7 +197,7 @@ def _same_rows(argument, array, rows):
 def _array(argument, values, dtype):
     try:
         return np.asarray(values)
-    except (TypeError, ValueError) as error:  # rows of different lengths, for one
+    except (TypeError, ValueError) as error:  # for example rows of different lengths
         raise TypeError(f"{argument} does not convert to {dtype}: {error}; accepted: an array of numbers") from None
 
 
@@ -188,14 +206,14 @@ def _numeric(argument, values, dtype):
     if array.dtype.kind not in "fiub" and array.dtype.kind != "O":
         raise TypeError(f"{argument} has dtype {array.dtype}; accepted: numbers that convert to {dtype}")
     try:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is reported with its position
+        with np.errstate(over="ignore"):  # too large numbers become infinite: see `finite`
             return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED", "ENSUREARRAY"])
     except (TypeError, ValueError) as error:
         raise TypeError(f"{argument} does not convert to {dtype}: {error}; accepted: an array of numbers") from None
 
 
 class _Writable:
-    """The same memory with the read-only flag off: the flag is part of the type that Numba compiles for."""
+    """View of a read-only array marked as writable, because the mark is part of the type that Numba compiles for."""
 
     def __init__(self, array):
         self.array = array  # keeps the memory alive

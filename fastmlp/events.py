@@ -1,4 +1,4 @@
-"""The events of a fit, and how those who listen are told."""
+"""Events of a fit, and the calls of the callbacks that listen to them."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,11 @@ EVENTS = ("on_fit_begin", "on_epoch_begin", "on_slice_end", "on_epoch_end", "on_
 
 class Listeners:
     """All callbacks of a fit, called by event (see `callbacks.Callback`).
+
+    Parameters
+    ----------
+    callbacks : sequence of objects with any of the methods EVENTS
+    trainer : Trainer; first argument of every call
 
     Attributes
     ----------
@@ -22,7 +27,7 @@ class Listeners:
                 raise TypeError(f"callbacks holds {callback!r}; accepted: objects with any of {', '.join(EVENTS)}")
 
     def __call__(self, event: str, *arguments) -> bool:
-        """Call a method of all that have it; returns whether any of them asks to stop."""
+        """Call the method `event` of all callbacks that have it; return whether any of them returned True, to stop."""
         stop = False
         try:
             for hook in self._hooks[event]:
@@ -33,7 +38,7 @@ class Listeners:
         return stop
 
     def close(self) -> None:
-        """Call `on_fit_end` of all, whatever one of them raises; the first exception goes on."""
+        """Call `on_fit_end` of all callbacks, even if some raise; then raise the first of these exceptions."""
         errors = []
         for hook in self._hooks["on_fit_end"]:
             try:

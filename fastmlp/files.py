@@ -12,12 +12,12 @@ import safetensors
 import safetensors.numpy
 
 FORMAT = "fastmlp"
-VERSION = 1  # raised when older versions of fastmlp could not read what is written now
+VERSION = 1  # of the format: larger when older versions of fastmlp cannot read new files
 DTYPES = {"F32": "float32", "F64": "float64"}  # safetensors' names for the dtypes of networks
 
 
 def save(net, path: str | os.PathLike) -> None:
-    """Write a network to a safetensors file; the file at `path` is replaced whole, or on an error left as it was.
+    """Write a network to a safetensors file. On an error, a file that was there stays as it was.
 
     The tensors are ``weights.0``, ``biases.0``, ``weights.1``, ... with the shapes (n_in, n_out) and (n_out,). A
     symbolic link at `path` is replaced, not followed.
@@ -32,13 +32,13 @@ def save(net, path: str | os.PathLike) -> None:
     TypeError
         If ``net.metadata`` cannot be written as JSON.
     ValueError
-        If `path` is a directory or another thing that is not a file.
+        If `path` exists and is not a file.
     OSError
         If the folder is missing or the file cannot be written.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
-        raise ValueError(f"path must be that of a file; got {path}, which is none")
+        raise ValueError(f"path must be that of a file; got {path}, which is not a file")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {path.parent} to save {path.name} in")
     try:
@@ -59,13 +59,13 @@ def save(net, path: str | os.PathLike) -> None:
 
 
 def load(path: str | os.PathLike, network: type):
-    """Read a network that `save` wrote; its parameters come back bit by bit.
+    """Read a network that `save` wrote. Its parameters are the same to the bit.
 
     Parameters
     ----------
     path : str or path
     network : type
-        MLP, or a subclass: what is made.
+        MLP or a subclass: the class of the result.
 
     Returns
     -------
@@ -76,8 +76,8 @@ def load(path: str | os.PathLike, network: type):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is not a whole safetensors file, not a fastmlp model, of a newer version, or its tensors do not fit its
-        architecture.
+        If it is not a complete safetensors file, was not written by fastmlp, has a newer version, or has tensors that
+        do not fit its architecture.
     """
     path = Path(path)
     if not path.exists():
@@ -92,7 +92,7 @@ def load(path: str | os.PathLike, network: type):
         config, metadata = _read_header(path, file.metadata() or {})
         _check_tensors(path, file, config)
         try:
-            net = network(**config, init="zeros")  # no random weights, only to be replaced
+            net = network(**config, init="zeros")  # rather than random weights, as all are replaced
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path} holds an architecture that is not accepted: {error}") from None
         for name, views in (("weights", net.weights), ("biases", net.biases)):
@@ -103,7 +103,10 @@ def load(path: str | os.PathLike, network: type):
 
 
 def replace(path, data):
-    """Write bytes to a file beside `path` and put it in its place once it is on the disk: all of it, or nothing."""
+    """Replace the file at `path` by one with the bytes `data`, completely or not at all.
+
+    The bytes are written to a temporary file in the same folder, which is renamed once it is on the disk.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
@@ -118,7 +121,7 @@ def replace(path, data):
 
 
 def _read_header(path, header):
-    """Return the constructor arguments of the network and its metadata."""
+    """Return (constructor arguments of the network, its metadata), or raise a ValueError."""
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} is a safetensors file, but not a model saved by fastmlp")
     try:
@@ -131,7 +134,7 @@ def _read_header(path, header):
 
 
 def _check_tensors(path, file, config):
-    """Compare the file's tensors with those of the architecture, before anything is allocated."""
+    """Raise a ValueError if the file's tensors are not those of the architecture, before anything is allocated."""
     try:
         layers = list(zip(config["sizes"], config["sizes"][1:], strict=False))
         dtype, bias = np.dtype(config["dtype"]).name, config["bias"]

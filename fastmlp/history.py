@@ -1,33 +1,33 @@
-"""What happened in training, epoch by epoch."""
+"""Record of a training, epoch by epoch."""
 
 from dataclasses import asdict, dataclass, field
 
 
 @dataclass
 class History:
-    """The course of a fit: lists with one entry per epoch.
+    """Record of a fit: lists with one entry per epoch.
 
     Attributes
     ----------
     loss : list of float
-        Training loss, averaged (or summed) over the epoch's samples, each before the update of its batch.
+        Training loss: mean (or sum) over the epoch's samples, each evaluated before the update of its batch.
     val_loss : list of float
         Validation loss after the epoch; empty without validation data.
     monitor : list of float
-        Measure of one's own after the epoch (see `Trainer.fit`); empty without one.
+        Your own measure after the epoch (see `monitor` of `Trainer.fit`); empty without one.
     objective, penalty : list of float
-        What the updates went down, loss and penalty, and the penalty l2 / 2 |W|^2 alone: before each update, averaged
-        over the updates by the number of their samples.
+        The function that the updates minimize, loss plus penalty, and the penalty l2 / 2 |W|^2 alone: each evaluated
+        before each update, and averaged over the updates by the number of their samples.
     rms : list of float
-        Root of the mean squared error per output, for the squared error; else empty.
+        Root of the mean squared error per output, if the loss is the squared error; else empty.
     delta_rms : list of list of float
         Root mean square of the error signal dE/dz of each layer, over samples and units.
     learning_rate : list of float
     seconds : list of float
-        Time of the epoch's training, without validation.
+        Duration of the epoch's training, without validation, in seconds.
     samples_per_second : list of float
     best_epoch : int or None
-        Index of the epoch with the lowest loss that was watched, where training stops early; its weights are kept.
+        Index of the epoch with the lowest watched loss, if `tol` or `patience` was set; its parameters are restored.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -44,11 +44,11 @@ class History:
 
     @property
     def watched(self) -> list[float]:
-        """What decides, the smaller the better: one's own measure, or else validation losses, or training losses."""
+        """The losses that stopping and schedules watch: `monitor` if there is one, else `val_loss`, else `loss`."""
         return self.monitor or self.val_loss or self.loss
 
     def __repr__(self):
-        """How many epochs there were, and the last of what was watched."""
+        """Number of epochs, and the last losses."""
         columns = ("loss", "val_loss", "monitor")
         last = [f"{name} {values[-1]:.6g}" for name in columns if (values := getattr(self, name))]
         best = [] if self.best_epoch is None else [f"best_epoch {self.best_epoch}"]
@@ -56,5 +56,5 @@ class History:
         return f"<History of {epochs}{': ' * bool(last)}{', '.join(last + best)}>"
 
     def to_dict(self) -> dict:
-        """The history as JSON can hold it."""
+        """The history as a dict of lists, which JSON can represent."""
         return asdict(self)

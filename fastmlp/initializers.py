@@ -1,9 +1,11 @@
-"""Weight initialisers: how far from zero the weights of a layer start."""
+"""Weight initializers: distributions of a layer's initial weights, with a variance that depends on its size."""
 
 import numpy as np
 
 
 def _uniform(variance):
+    """Initializer with uniformly distributed weights of mean 0 and variance `variance(n_in, n_out)`."""
+
     def draw(rng, n_in, n_out):
         limit = np.sqrt(3 * variance(n_in, n_out))
         return rng.uniform(-limit, limit, (n_in, n_out))
@@ -12,6 +14,8 @@ def _uniform(variance):
 
 
 def _normal(variance):
+    """Initializer with normally distributed weights of mean 0 and variance `variance(n_in, n_out)`."""
+
     def draw(rng, n_in, n_out):
         return rng.normal(0, np.sqrt(variance(n_in, n_out)), (n_in, n_out))
 
@@ -41,5 +45,5 @@ INITIALIZERS = {
     "he_normal": _normal(_he),
     "lecun_uniform": _uniform(_lecun),
     "lecun_normal": _normal(_lecun),
-    "zeros": lambda rng, n_in, n_out: 0.0,  # for weights that are to come
+    "zeros": lambda rng, n_in, n_out: 0.0,  # for weights that are set later
 }

@@ -1,7 +1,8 @@
-"""Losses and their settings. The formulas stand with the kernels, in `fastmlp_kernels.panelwise`.
+"""Losses and their settings, as objects. The formulas are in `fastmlp_kernels.panelwise`.
 
-Errors are summed over outputs. The table of the kernels says of each loss which outputs and targets it is for, and what
-its setting is called.
+In the formulas a is an output and y its target; a sample's error is the sum over its outputs. The kernels' table LOSSES
+has a row for each loss and output activation: which targets they are for, and the name of the loss's setting, which is
+an attribute of the object here.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from . import checks
 
 
 class Loss:
-    """What all losses have: the name by which the kernels know it."""
+    """Base of all losses. `name` is the name of the loss in the kernels' table."""
 
     name: str
 
@@ -27,7 +28,7 @@ class SquaredError(Loss):
 
 @dataclass(frozen=True)
 class AbsoluteError(Loss):
-    """The absolute error, |a - y|: estimates the median."""
+    """Absolute error, |a - y|. Minimizing it estimates the median."""
 
     name: ClassVar[str] = "absolute_error"
 
@@ -46,7 +47,7 @@ class Huber(Loss):
 
 @dataclass(frozen=True)
 class Quantile(Loss):
-    """Estimates the quantile `q`: an error counts q where the output is too low, 1 - q where it is too high."""
+    """Absolute error times q where the output is too low, times 1 - q where it is too high: estimates quantile `q`."""
 
     q: float = 0.5
 
@@ -58,18 +59,18 @@ class Quantile(Loss):
 
 @dataclass(frozen=True)
 class LogCosh(Loss):
-    """log cosh(a - y): half the squared error of small errors, the absolute error less log 2 of large ones."""
+    """log cosh(a - y): about half the squared error if that is small, the absolute error less log 2 if it is large."""
 
     name: ClassVar[str] = "log_cosh"
 
 
 @dataclass(frozen=True)
 class GaussianNLL(Loss):
-    """Negative log-likelihood of a normal distribution, of which the network finds mean and variance.
+    """Negative log-likelihood of normal distributions whose means and variances the network predicts.
 
-    There are two "identity" outputs for each target: first the means m of all, then the logarithms s of their
-    variances. The error is (s + (y - m)^2 exp(-s)) / 2 (Nix & Weigend 1994); below s = -32, exp(-s) goes on as its
-    tangent, so that nothing overflows.
+    There are two "identity" outputs for each target: first the means m of all targets, then the logarithms s of their
+    variances. The error is (s + (y - m)^2 exp(-s)) / 2 (Nix & Weigend 1994); below s = -32 its tangent replaces
+    exp(-s), so that nothing overflows.
     """
 
     name: ClassVar[str] = "gaussian_nll"
@@ -77,14 +78,14 @@ class GaussianNLL(Loss):
 
 @dataclass(frozen=True)
 class Poisson(Loss):
-    """Half the deviance of a Poisson distribution, y log(y / a) - y + a, for "exp" outputs and targets from 0 on."""
+    """Half the deviance of a Poisson distribution, y log(y / a) - y + a, for "exp" outputs and targets y >= 0."""
 
     name: ClassVar[str] = "poisson"
 
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """-sum y log a, for "softmax" outputs; a share `label_smoothing` of the targets is spread over all classes."""
+    """-sum y log a, for "softmax" outputs; the share `label_smoothing` of each target is spread over all classes."""
 
     label_smoothing: float = 0.0
 
@@ -96,16 +97,16 @@ class CrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(CrossEntropy):
-    """-y log a - (1 - y) log(1 - a), for "sigmoid" outputs; `label_smoothing` brings targets closer to 1/2."""
+    """-y log a - (1 - y) log(1 - a), for "sigmoid" outputs; `label_smoothing` moves targets towards 1/2."""
 
     name: ClassVar[str] = "binary_cross_entropy"
 
 
 @dataclass(frozen=True)
 class Focal(Loss):
-    """Cross-entropy, for "softmax" or "sigmoid" outputs, times (1 - a)^gamma: what is right already counts less.
+    """Cross-entropy times (1 - a)^gamma, which lowers the weight of samples that are already right (Lin et al. 2017).
 
-    Lin et al. (2017).
+    For "softmax" outputs, or for "sigmoid" outputs, where the term of 1 - y has the factor a^gamma.
     """
 
     gamma: float = 2.0
@@ -120,7 +121,7 @@ class Focal(Loss):
 
 @dataclass(frozen=True)
 class Own(Loss):
-    """One that you registered."""
+    """Custom loss, registered with `fastmlp.register_loss`."""
 
     name: str
 
@@ -140,17 +141,31 @@ LOSSES = {
         Focal,
     )
 }
-CLASSES, PROBABILITIES, COUNTS = "classes", "probabilities", "counts"  # what targets are; others are any numbers
+CLASSES, PROBABILITIES, COUNTS = "classes", "probabilities", "counts"  # kinds of targets; the fourth is "numbers"
 
 
 def resolve(loss, output_activation, outputs):
-    """A loss from its name, "auto" or itself; an error where it does not go with so many outputs of an activation."""
+    """Object for a loss.
+
+    Parameters
+    ----------
+    loss : str or Loss
+        Name, "auto", or the object itself.
+    output_activation : str
+    outputs : int
+        Number of outputs of the network.
+
+    Raises
+    ------
+    ValueError
+        If there is no such loss, or none for such outputs, or it needs a multiple of another number of outputs.
+    """
     if not isinstance(loss, Loss):
         name = _canonical(output_activation) if loss == "auto" else loss
         if isinstance(name, str) and name in LOSSES:
             loss = LOSSES[name]()
         else:
-            own = "; one of your own must be registered first, with fastmlp.register_loss"
+            own = "; custom ones must be registered first, with fastmlp.register_loss"
             loss = Own(checks.choice("loss", name, dict.fromkeys(name for name, _ in kernels.LOSSES), own))
     if outputs % (each := row(loss, output_activation).outputs):
         raise ValueError(f"loss is {loss.name!r} with {outputs} outputs; accepted: {each} for each target")
@@ -158,13 +173,13 @@ def resolve(loss, output_activation, outputs):
 
 
 def _canonical(output_activation):
-    """The name of the loss that goes with outputs by default."""
+    """Name of the default loss for an output activation."""
     names = {output: name for (name, output), row in kernels.LOSSES.items() if row.canonical}
     return names.get(output_activation, names["elementwise"])
 
 
 def smoothed(loss, label_smoothing):
-    """A loss with its targets smoothed."""
+    """Loss with its `label_smoothing` set, if that is not 0; a ValueError if it has no such setting."""
     if not label_smoothing:
         return loss
     if not hasattr(loss, "label_smoothing"):
@@ -174,28 +189,28 @@ def smoothed(loss, label_smoothing):
 
 
 def row(loss, output_activation):
-    """What the kernels know of a loss."""
+    """Row of the kernels' table for a loss: a `LossFunction` of `fastmlp_kernels.panelwise.losses`."""
     return kernels.LOSSES[kernels.loss_key(loss.name, output_activation)]
 
 
 def targets(loss, output_activation):
-    """What the targets of a loss are: CLASSES, PROBABILITIES, COUNTS or "numbers"."""
+    """Kind of the targets of a loss: CLASSES, PROBABILITIES, COUNTS or "numbers"."""
     return row(loss, output_activation).targets
 
 
 def suited_output(name):
-    """The output activation for a loss of numbers or counts by its name: "identity" where others would do, too."""
+    """Output activation for a regression with the loss of this name: that of a loss of counts, else "identity"."""
     fitting = (output for (loss, output), row in kernels.LOSSES.items() if loss == name and row.targets == COUNTS)
     return next(fitting, "identity")
 
 
 def columns(loss, output_activation, outputs):
-    """How many targets a sample has with so many outputs."""
+    """Number of targets of a sample, for a network with `outputs` outputs."""
     return outputs // row(loss, output_activation).outputs
 
 
 def compiled(loss, output_activation, dtype):
-    """A loss as the kernels take it."""
+    """Loss of the kernels, compiled for `dtype`."""
     parameter = vars(loss).get(row(loss, output_activation).setting)
     smoothing = getattr(loss, "label_smoothing", 0.0)
     return kernels.loss(loss.name, output_activation, dtype, parameter, smoothing)

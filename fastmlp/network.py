@@ -1,4 +1,4 @@
-"""The multilayer perceptron: its parameters, and everything that can be asked of it short of training."""
+"""The multilayer perceptron `MLP`: its parameters, predictions, losses and gradients; `trainer` trains it."""
 
 from __future__ import annotations
 
@@ -28,20 +28,25 @@ from ._kernels import (
 from .initializers import INITIALIZERS
 from .signatures import by_keyword
 
-REMADE = "weights", "biases", "functions", "_forwards"  # attributes that are not pickled
-YOUR_OWN = "; one of your own must be registered first, with fastmlp.register_activation"
+REMADE = "weights", "biases", "functions", "_forwards"  # attributes that are not pickled, but made again
+CUSTOM = "; custom ones must be registered first, with fastmlp.register_activation"
 
 
 class Backpropagation(NamedTuple):
-    """Every intermediate of one forward and backward pass.
+    """All intermediate results of one forward and backward pass over N samples.
 
     Attributes
     ----------
     loss : float
-    net_inputs : list of (N, n) arrays; z of layers 1 to L
-    activations : list of (N, n) arrays; a of layers 0 (the inputs) to L
-    deltas : list of (N, n) arrays; error signals dE/dz of layers 1 to L, of each sample's own error times its weight
-    gradient : (n_params,) array; of the loss
+        Mean or sum over the samples (see `reduction` of `MLP.gradient`).
+    net_inputs : list of (N, n) arrays
+        z of layers 1 to L; n is the number of units of the layer.
+    activations : list of (N, n) arrays
+        a of layers 0 (the inputs) to L.
+    deltas : list of (N, n) arrays
+        Error signals dE/dz of layers 1 to L, where E is the error of one sample times the sample's weight.
+    gradient : (n_params,) array
+        Gradient of `loss`, laid out like `MLP.params`.
     """
 
     loss: float
@@ -59,26 +64,28 @@ class MLP:
     sizes : sequence of int
         Units of each layer, inputs first.
     activation : str or sequence of str
-        Of the hidden layers: one name for all, or one for each. Your own too (see `fastmlp.register_activation`).
+        Activation of the hidden layers: one name for all, or one for each. Custom activations have the name under which
+        they were registered (see `fastmlp.register_activation`).
     output_activation : str
-        Of the last layer; besides those of hidden layers, "softmax".
+        Activation of the last layer: any of those of hidden layers, or "softmax".
     dtype : {"float32", "float64"}
+        Type of the parameters, of all arithmetic and of the outputs.
     bias : bool
         Whether units have biases.
     init : str
-        Weight initialiser (see `fastmlp.initializers`); "auto" takes for each layer the one that suits its activation.
-        Biases start at zero.
+        Name of a weight initializer (see `fastmlp.initializers`), or "auto": for each layer the one that suits its
+        activation. Biases start at zero.
     seed : int
-        Of the initial weights.
+        Seed for the initial weights.
 
     Attributes
     ----------
     params : (n_params,) array
-        All parameters: layer after layer, its biases first, then its weights row by row.
+        All parameters: layer after layer, the layer's biases first, then its weights row by row.
     weights, biases : list of (n_in, n_out) and of (n_out,) arrays
-        Writable views of `params`; `biases` is empty without biases.
+        Writable views of `params`, one for each layer; `biases` is an empty list if the units have none.
     metadata : dict
-        Anything JSON can hold; saved and loaded with the network.
+        Values that JSON can represent, saved and loaded with the network.
     """
 
     @by_keyword
@@ -104,9 +111,9 @@ class MLP:
                 f"activation has {len(names)} names; accepted: one, or one for each of {hidden} hidden layers"
             )
         if single:
-            checks.choice("activation", activation, ACTIVATIONS, YOUR_OWN)
-        names = [checks.choice("activation", name, ACTIVATIONS, YOUR_OWN) for name in names]
-        names.append(checks.choice("output_activation", output_activation, [*ACTIVATIONS, "softmax"], YOUR_OWN))
+            checks.choice("activation", activation, ACTIVATIONS, CUSTOM)
+        names = [checks.choice("activation", name, ACTIVATIONS, CUSTOM) for name in names]
+        names.append(checks.choice("output_activation", output_activation, [*ACTIVATIONS, "softmax"], CUSTOM))
         self.activations = tuple(names)
         self.activation, self.output_activation = activation, output_activation
         self.dtype = np.dtype(checks.choice("dtype", _dtype_name(dtype), ["float32", "float64"]))
@@ -115,7 +122,7 @@ class MLP:
         self.metadata = {}
         self._look_up()
         self._allocate()
-        if init == "zeros":  # as they are; without a random generator, which takes longer than the rest
+        if init == "zeros":  # as allocated; making a random generator would take longer than all the rest
             return
         rng = np.random.default_rng(seed)
         for weights, name in zip(self.weights, names, strict=True):
@@ -123,9 +130,9 @@ class MLP:
             weights[...] = INITIALIZERS[suited if init == "auto" else init](rng, *weights.shape)
 
     def _look_up(self):
-        """Keep the functions that the names of the activations now mean: one may be registered anew."""
+        """Set `functions` to what the activations' names mean now; registering a name again will not change them."""
         self.functions = [
-            name if name == "softmax" else ACTIVATIONS[checks.choice("activation", name, ACTIVATIONS, YOUR_OWN)]
+            name if name == "softmax" else ACTIVATIONS[checks.choice("activation", name, ACTIVATIONS, CUSTOM)]
             for name in self.activations
         ]
 
@@ -136,16 +143,18 @@ class MLP:
 
     def _view(self):
         self.weights, self.biases = self.views(self._params)
-        self._forwards = []  # that `predict` keeps; one for each Python thread that has predicted at the same time
+        self._forwards = []  # kept by `predict`: one for each Python thread that has called it at the same time
 
     @property
     def params(self) -> np.ndarray:
-        """All parameters, one array as long as the network lives: what is assigned is copied into it.
+        """All parameters: an (n_params,) array. Assigned values are copied into it; the array is never replaced.
 
         Raises
         ------
-        TypeError, ValueError
-            If what is assigned has another shape, or does not convert to the network's dtype.
+        TypeError
+            If the assigned values are not numbers.
+        ValueError
+            If they have another shape.
         """
         return self._params
 
@@ -159,7 +168,7 @@ class MLP:
         self._params[:] = given
 
     def views(self, params: np.ndarray) -> tuple[list, list]:
-        """Views (weights, biases) of an array laid out like `params`: of a gradient, for one."""
+        """Views (weights, biases) of an array laid out like `params`, such as a gradient, as lists of arrays."""
         weights, biases, start = [], [], 0
         for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False):
             matrix = params[start : start + (n_in + self.bias) * n_out].reshape(n_in + self.bias, n_out)
@@ -170,13 +179,13 @@ class MLP:
         return weights, biases
 
     def astype(self, dtype: DTypeLike) -> MLP:
-        """A copy of the network with parameters of another dtype."""
+        """Copy of the network with parameters of another dtype."""
         net = MLP(**self.config() | {"dtype": dtype, "init": "zeros"})
         net.params[:], net.metadata = self.params, self.metadata
         return net
 
     def __getstate__(self):
-        """All but the views of `params`, of which copies would be arrays of their own, and what is compiled."""
+        """All attributes but views of `params`, whose copies would be separate arrays, and compiled functions."""
         return {name: value for name, value in vars(self).items() if name not in REMADE}
 
     def __setstate__(self, state):
@@ -189,7 +198,7 @@ class MLP:
         return f"<MLP {layers}, {', '.join(self.activations)}, {self.dtype}, {self.n_params} parameters>"
 
     def summary(self) -> str:
-        """A table of the layers with their units, activations and parameters, and what they add up to."""
+        """Table of the layers with their units, activations and parameters, total size, and operations per sample."""
         lines = [("layer", "units", "activation", "parameters"), ("0", f"{self.sizes[0]:,}", "(inputs)", "")]
         for l, (n_in, n_out) in enumerate(pairwise(self.sizes), 1):
             lines.append((str(l), f"{n_out:,}", self.activations[l - 1], f"{(n_in + self.bias) * n_out:,}"))
@@ -211,11 +220,11 @@ class MLP:
 
     @property
     def training_flops(self) -> int:
-        """Floating-point operations of a training step, per sample (see `plan.training_flops` of the kernels)."""
+        """Floating-point operations of a training step, per sample (see `fastmlp_kernels.drivers.plan`)."""
         return training_flops(self.sizes)
 
     def config(self) -> dict:
-        """The arguments that make a network like this one, as JSON can hold them."""
+        """Arguments of the constructor that make a network of the same layers, as values that JSON can represent."""
         return {
             "sizes": list(self.sizes),
             "activation": list(self.activations[:-1]),
@@ -234,11 +243,11 @@ class MLP:
         return files.load(path, cls)
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """The network's outputs.
+        """Outputs of the network.
 
-        What is computed with are the parameters as they are now: they are packed for the kernels in every call, which
-        takes no longer than to look whether they have changed. Memory for that is kept with the network; calls from
-        several Python threads at a time each have their own.
+        Every call packs the current parameters for the kernels, which takes no longer than checking whether they have
+        changed. The memory for that is kept with the network; simultaneous calls from several Python threads each have
+        their own.
 
         Parameters
         ----------
@@ -252,7 +261,7 @@ class MLP:
         Raises
         ------
         TypeError, ValueError
-            If `X` has another shape, or does not convert to finite numbers.
+            If `X` has another number of columns, or does not convert to finite numbers.
         """
         x = checks.inputs("X", X, self.sizes[0], self.dtype)
         try:
@@ -277,7 +286,7 @@ class MLP:
         reduction: str = "mean",
         sample_weight: ArrayLike | None = None,
     ) -> float:
-        """The loss of the network's outputs for `X` against `y` (see `gradient`)."""
+        """Loss of the network's outputs for `X` with targets `y`: a float. Arguments as for `gradient`."""
         data, loss = self.data(X, y, loss, sample_weight)
         total = Forward(self).evaluate(data, self.kernel_loss(loss))
         if not np.isfinite(total):
@@ -294,20 +303,22 @@ class MLP:
         reduction: str = "mean",
         sample_weight: ArrayLike | None = None,
     ) -> tuple[float, np.ndarray]:
-        """The loss and its gradient; nothing is updated.
+        """Loss and its gradient with respect to all parameters; nothing is updated.
 
         Parameters
         ----------
         X : (N, n_in) array-like, or sparse matrix of scipy
         y : (N, n_out) array-like
-            Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy or focal loss of a softmax.
+            Targets. For a network of one output also (N,). For cross-entropy or focal loss of a softmax also (N,)
+            integer class labels from 0 on.
         loss : str or object of `fastmlp.losses`
-            A name of `fastmlp.losses.LOSSES`, or one that you registered. "auto" is the cross-entropy that goes with a
-            softmax or sigmoid output, "poisson" with "exp", squared error with others.
+            Name in `fastmlp.losses.LOSSES` or of a registered loss, or an object with settings. "auto" is
+            "cross_entropy" for softmax outputs, "binary_cross_entropy" for sigmoid, "poisson" for exp, else
+            "squared_error".
         reduction : {"mean", "sum"}
-            Over samples; over outputs, losses are always summed.
+            Mean or sum over samples. Losses are always summed over outputs.
         sample_weight : (N,) array-like, optional
-            How much each sample counts; the mean is that of weighted samples, over the sum of their weights.
+            Weight of each sample in the loss, from 0 on. The mean is then the weighted sum over the sum of the weights.
 
         Returns
         -------
@@ -328,9 +339,9 @@ class MLP:
         reduction: str = "mean",
         sample_weight: ArrayLike | None = None,
     ) -> np.ndarray:
-        """The gradient of the loss with respect to the inputs, delta[1] W[1]^T: (N, n_in). Arguments as `gradient`.
+        """Gradient of the loss with respect to the inputs, delta[1] W[1]^T: (N, n_in). Arguments as for `gradient`.
 
-        `X` is not to be sparse: the result would not be.
+        A sparse `X` is a TypeError, because the result would not be sparse.
         """
         signals = self.backpropagate(X, y, loss, reduction=reduction, sample_weight=sample_weight).deltas[0]
         total = len(signals) if sample_weight is None else np.sum(sample_weight, dtype=float)
@@ -346,9 +357,9 @@ class MLP:
         reduction: str = "mean",
         sample_weight: ArrayLike | None = None,
     ) -> Backpropagation:
-        """One forward and backward pass, with every intermediate: a `Backpropagation`. Arguments as `gradient`.
+        """All intermediate results of a forward and backward pass: a `Backpropagation`. Arguments as for `gradient`.
 
-        `X` is not to be sparse: it is among the intermediates.
+        A sparse `X` is a TypeError, because the inputs are among the results.
         """
         X = checks.matrix("X", X, self.sizes[0], self.dtype)
         self.check_trainable()
@@ -362,14 +373,16 @@ class MLP:
 
     @property
     def network(self) -> Network:
-        """The network as the kernels take it: new arrays, with the present parameters.
+        """Network for `fastmlp_kernels`, with a copy of the current parameters.
 
-        Assigning a network of the same layers, such as one trained in compiled code, takes its weights over.
+        Assigning such a network, for example after training it in compiled code, copies its parameters to this one.
 
         Raises
         ------
-        TypeError, ValueError
-            If what is assigned is no network of the kernels, or one of other layers.
+        TypeError
+            If the assigned object is not a Network of `fastmlp_kernels`.
+        ValueError
+            If it has other layer sizes, another dtype, or biases where this one has none (or the reverse).
         """
         return packed_network(self, transposed_from=0)
 
@@ -387,11 +400,11 @@ class MLP:
         unpack(self.params, network, network.weights)
 
     def kernel_loss(self, loss):
-        """A loss for the outputs of this network, as the kernels take it."""
+        """Loss for the kernels, of an object of `fastmlp.losses` applied to this network's outputs."""
         return losses.compiled(loss, self.output_activation, self.dtype)
 
     def resolve_loss(self, loss):
-        """The loss as an object of `fastmlp.losses`; an error where the network can not be trained with it."""
+        """Object of `fastmlp.losses` for a name or such an object; a ValueError if it does not fit the outputs."""
         return losses.resolve(loss, self.output_activation, self.sizes[-1])
 
     def check_trainable(self):
@@ -404,13 +417,13 @@ class MLP:
                 )
 
     def targets(self, argument, y, rows, loss):
-        """(y, labels) for a loss (see `checks.targets`)."""
+        """Targets for a loss, checked and converted: (y, labels) (see `checks.targets`)."""
         kind = losses.targets(loss, self.output_activation)
         columns = losses.columns(loss, self.output_activation, self.sizes[-1])
         return checks.targets(argument, y, rows, columns, self.dtype, loss.name, kind)
 
     def data(self, X, y, loss, sample_weight=None):
-        """(Data, loss) from what users pass in."""
+        """Arguments of the user, checked and converted: (Data of the kernels, object of `fastmlp.losses`)."""
         loss = self.resolve_loss(loss)
         x = checks.inputs("X", X, self.sizes[0], self.dtype)
         rows = row_count(x)
@@ -418,7 +431,7 @@ class MLP:
         return Data(x, *self.targets("y", y, rows, loss), AS_THEY_COME, weights), loss
 
     def _differentiate(self, learning, data, reduction):
-        """(The loss, its gradient) over all samples of `data`."""
+        """Loss over all samples of `data`, and its gradient: (float, (n_params,) array)."""
         scale, gradient = self._scale(reduction, data), np.empty_like(self.params)
         loss, finite = learning.gradient(data, gradient)
         gradient *= scale
@@ -428,6 +441,7 @@ class MLP:
 
     @staticmethod
     def _scale(reduction, data):
+        """Factor from the weighted sum of losses over all samples to their mean or, for "sum", 1."""
         mean = checks.choice("reduction", reduction, ["mean", "sum"]) == "mean"
         return 1 / weighting.total(data, 0, sample_count(data)) if mean else 1.0
 

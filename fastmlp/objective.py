@@ -1,4 +1,4 @@
-"""The loss of a network over fixed samples as a function of its parameters, for optimisers of other libraries."""
+"""Loss of a network over fixed samples as a function of its parameters, for optimizers of other libraries."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from ._kernels import Learning, sample_count
 from .network import MLP
 from .signatures import by_keyword
 
-ALONE_FLOPS = 5_000_000  # work of a call below which one thread is faster than others that woke up for it
+ALONE_FLOPS = 5_000_000  # floating-point operations of a call below which one thread is faster than waking others
 
 
 class Objective:
-    """Loss, penalty and their gradient over all samples at once.
+    """Function from parameters to the mean loss over all samples, an L2 penalty, and the gradient of their sum.
 
     Parameters
     ----------
     net : MLP
-    X, y, loss, sample_weight : as for `MLP.gradient`
+        Network whose parameters every call overwrites.
+    X, y, loss, sample_weight
+        As for `MLP.gradient`.
     l2 : float
-        Coefficient of the penalty l2 / 2 |W|^2 on the weights.
+        Coefficient of the penalty l2 / 2 |W|^2 on the weights (not the biases).
     threads : int, optional
-        Threads to use at most. Results are the same to the bit for any number.
+        Largest number of threads; by default all of Numba's. Results are the same to the bit for any number.
     """
 
     @by_keyword
@@ -54,9 +56,20 @@ class Objective:
         raise TypeError("an Objective holds addresses of this process; accepted: one made anew in another process")
 
     def __call__(self, params: np.ndarray) -> tuple[float, float, np.ndarray]:
-        """At flat parameters: the mean loss, the penalty, and the gradient of their sum, in memory that is used again.
+        """Loss, penalty and gradient at the given parameters, which are copied to the network.
 
-        The network takes the parameters over.
+        Parameters
+        ----------
+        params : (n_params,) array
+            Laid out like `MLP.params`.
+
+        Returns
+        -------
+        loss : float
+            Mean loss; NaN if a value on the way is not finite.
+        penalty : float
+        gradient : (n_params,) array
+            Gradient of loss + penalty. The next call overwrites it.
         """
         net = self.net
         net.params[:] = params

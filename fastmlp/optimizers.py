@@ -1,4 +1,4 @@
-"""Optimizers and their settings. The formulas stand with the kernels, in `fastmlp_kernels.functions.updates`."""
+"""Optimizers and their settings, as objects. The update formulas are in `fastmlp_kernels.functions.updates`."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,14 +9,14 @@ from . import checks
 
 
 class Optimizer:
-    """What all optimizers have.
+    """Base of all optimizers.
 
     Attributes
     ----------
     name : str
-        By which the kernels know it.
+        Name in the kernels' table RULES.
     suggested_rate : float
-        Learning rate that the command line takes unless it is told another.
+        Default learning rate of the command line.
     """
 
     name: ClassVar[str]
@@ -24,7 +24,7 @@ class Optimizer:
 
     @property
     def kind(self):
-        """Its number in the kernels."""
+        """Number by which the kernels know the optimizer: an int."""
         return updates.KINDS[self.name]
 
 
@@ -38,10 +38,10 @@ class SGD(Optimizer):
 
 @dataclass(frozen=True)
 class Momentum(Optimizer):
-    """Gradient descent with momentum: the velocity keeps a share `momentum` of itself and gains the gradient.
+    """Gradient descent with momentum: v = momentum v + gradient, then w -= learning_rate v.
 
-    With `rate_in_velocity` it gains the gradient times the learning rate of the moment (Sutskever et al. 2013, eq. 1):
-    a new rate does not change the steps of gradients before it.
+    With `rate_in_velocity`, v = momentum v + learning_rate gradient, then w -= v (Sutskever et al. 2013, eq. 1): a
+    change of the learning rate then has no effect on the share of earlier gradients in a step.
     """
 
     momentum: float = 0.9
@@ -56,7 +56,7 @@ class Momentum(Optimizer):
 
 @dataclass(frozen=True)
 class Nesterov(Momentum):
-    """Nesterov's accelerated gradient: momentum that looks one step ahead."""
+    """Nesterov's accelerated gradient: momentum that looks one step ahead (Sutskever et al. 2013)."""
 
     name: ClassVar[str] = "nesterov"
 
@@ -65,7 +65,8 @@ class Nesterov(Momentum):
 class Adam(Optimizer):
     """Adam: steps scaled by running means of the gradient and of its square (Kingma & Ba 2015).
 
-    With `epsilon_hat`, epsilon is that of the end of their section 2, as in scikit-learn: it weighs more at first.
+    With `epsilon_hat`, epsilon is the epsilon-hat of the end of their section 2, as in scikit-learn: it is added before
+    the correction for the start at zero, so that it has more effect in the first updates.
     """
 
     beta1: float = 0.9
@@ -82,7 +83,7 @@ class Adam(Optimizer):
 
     @property
     def momentum(self):
-        """What the kernels call `beta1`."""
+        """Name of `beta1` in the kernels."""
         return self.beta1
 
 
@@ -101,9 +102,9 @@ class AdamW(Adam):
 
 @dataclass(frozen=True)
 class RMSprop(Optimizer):
-    """Steps scaled by a running mean of the squared gradient, of which an update keeps the share `decay` (Hinton 2012).
+    """RMSprop: steps scaled by a running mean of the squared gradient, which keeps the share `decay` (Hinton 2012).
 
-    Without momentum and centering, as PyTorch's by default: epsilon is added to the root of the mean.
+    Like PyTorch's by default, without momentum and centering; epsilon is added to the root of the mean.
     """
 
     decay: float = 0.99
@@ -117,13 +118,13 @@ class RMSprop(Optimizer):
 
     @property
     def beta2(self):
-        """What the kernels call `decay`."""
+        """Name of `decay` in the kernels."""
         return self.decay
 
 
 @dataclass(frozen=True)
 class Adagrad(Optimizer):
-    """Steps scaled by the sum of the squared gradients of all updates so far (Duchi, Hazan & Singer 2011)."""
+    """Adagrad: steps scaled by the sum of the squared gradients of all updates so far (Duchi, Hazan & Singer 2011)."""
 
     epsilon: float = 1e-10
 
@@ -138,14 +139,30 @@ OPTIMIZERS = {kind.name: kind for kind in (SGD, Momentum, Nesterov, Adam, AdamW,
 
 
 def resolve(optimizer):
-    """An optimizer from its name or from itself."""
+    """Object for an optimizer, given its name or the object itself."""
     if isinstance(optimizer, Optimizer):
         return optimizer
     return OPTIMIZERS[checks.choice("optimizer", optimizer, OPTIMIZERS)]()
 
 
 def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases, average_l2):
-    """The settings as the kernels take them: every number a float, because the kernels are compiled for its type."""
+    """Optimizer of the kernels.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    learning_rate : float; step size, from 0 on
+    l2 : float; coefficient of the penalty l2 / 2 |W|^2
+    clip_norm : float or None; largest norm of a gradient
+    mean : bool; whether gradients are averaged over the batch, rather than summed
+    update_biases : bool; whether biases are updated
+    average_l2 : bool; whether the penalty is averaged too (see `Trainer`)
+
+    Returns
+    -------
+    fastmlp_kernels.Optimizer
+        Every number is a float, because the kernels are compiled for the types of its fields.
+    """
     read = updates.RULES[optimizer.name].settings
     return updates.NO_UPDATE._replace(
         kind=optimizer.kind,

@@ -1,24 +1,25 @@
-"""How long to run compiled code at a stretch, and on one thread or all: by what was measured so far.
+"""Choice of the number of batches in a slice of training, and of the serial or parallel driver, from measured times.
 
-Serial and parallel drivers give the same bits, so the faster may be taken at any time. Which one that is depends not
-only on the size of the work: where other programs hold the cores, waking a thread can take longer than a small batch.
+A slice is one call of a driver, the compiled function that trains on a range of batches. Serial and parallel drivers
+give the same bits, so the faster one may be used at any time. Which one that is does not only depend on the amount of
+work: if other programs use the cores, waking a thread can take longer than a small batch.
 """
 
-SLICE_SECONDS = 0.1  # of compiled code at a stretch; between slices Python looks at progress and Ctrl-C
-TRIAL_BATCHES = 16  # at most, for a driver that is not known to be the fastest
-TRIAL_SHARE = 1 / 16  # of the time, at most, for the driver that was slower last time
-GUESSED_FLOPS = 20e9  # a second, for the first slice
+SLICE_SECONDS = 0.1  # duration of a slice; between slices Python shows progress and notices Ctrl-C
+TRIAL_BATCHES = 16  # batches, at most, of a slice with a driver that is not known to be the fastest
+TRIAL_SHARE = 1 / 16  # share of the time, at most, for trials of the driver that was slower last time
+GUESSED_FLOPS = 20e9  # floating-point operations per second, assumed before anything is measured
 
 
 class Pace:
-    """Picks driver and number of batches for each slice of a training.
+    """Driver and number of batches for each slice of a training.
 
     Parameters
     ----------
     drivers : sequence of functions
-        Those that come into question.
+        Drivers to choose from.
     flops : int
-        Work of a batch.
+        Floating-point operations of a batch.
     """
 
     def __init__(self, drivers, flops):
@@ -27,10 +28,10 @@ class Pace:
         self.since = 0.0  # seconds of training since the last trial
 
     def pick(self):
-        """(driver, most batches) for the next slice."""
+        """Driver for the next slice, and the largest number of batches: (function, int)."""
         by_speed = sorted(
             self.drivers, key=lambda driver: self.seconds.get(driver, 0.0)
-        )  # first those not measured yet
+        )  # those not measured yet come first
         fastest, slowest = by_speed[0], by_speed[-1]
         if fastest not in self.seconds:
             return fastest, self.trial
@@ -39,7 +40,7 @@ class Pace:
         return fastest, max(1, round(SLICE_SECONDS / self.seconds[fastest]))
 
     def note(self, driver, seconds, batches=1):
-        """Note how many seconds a batch has taken, of a slice of so many."""
+        """Record the seconds per batch of a slice of `batches` batches with `driver`."""
         self.seconds[driver] = max(seconds, 1e-9)
         fastest = min(self.seconds, key=self.seconds.get)
         self.since = self.since + seconds * batches if driver is fastest else 0.0

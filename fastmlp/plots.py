@@ -1,8 +1,8 @@
 """Pictures of networks and of training, with matplotlib: each function writes one file and returns nothing.
 
-The ending of `path` chooses the kind of file: png, svg or pdf. A file is there whole or not at all. Every function
-raises ValueError for another ending and ImportError where matplotlib is missing. Colours are those of Okabe and Ito,
-"Color Universal Design" (2008), which people with any kind of colour vision can tell apart.
+The ending of `path` chooses the kind of file: png, svg or pdf. A file is written completely or not at all. Every
+function raises ValueError for another ending and ImportError if matplotlib is missing. Colors are those of Okabe and
+Ito, "Color Universal Design" (2008), which people with any kind of color vision can tell apart.
 """
 
 import io
@@ -15,18 +15,18 @@ from fastmlp.files import replace
 
 KINDS = (".png", ".svg", ".pdf")
 BLUE, ORANGE = "#0072B2", "#D55E00"
-COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = "osD^vP*X"
-GREY = "#999999"
-MOST_UNITS = 12  # in a layer of a drawn network: more than this, and the values in the units become too small to read
-WIDEST = 7.0  # points, of the arrow of the largest error signal
-SPAN = 10  # largest over smallest loss, above which a log scale shows more
-DODGE = 5  # points between the libraries of a network in a roofline
-GRID = 300  # points a side at which decision regions are predicted
+GRAY = "#999999"
+MOST_UNITS = 12  # in a layer of a drawn network; with more, the values in the units are too small to read
+WIDEST = 7.0  # width of the arrow of the largest error signal, in points (1/72 inch)
+SPAN = 10  # ratio of the largest to the smallest loss above which the scale is logarithmic
+DODGE = 5  # distance between the libraries of a network in a roofline, in points
+GRID = 300  # decision regions are predicted at GRID times GRID places
 
 
 def check(path):
-    """Raise what would keep a picture from being written to `path`: its ending, or that matplotlib is missing."""
+    """Raise a ValueError if the ending of `path` is not one of KINDS, an ImportError if matplotlib is missing."""
     if Path(path).suffix.lower() not in KINDS:
         raise ValueError(f"path must end in one of {', '.join(KINDS)}, came {str(path)!r}")
     try:
@@ -38,9 +38,9 @@ def check(path):
 def network(net, backpropagation, path):
     """Draw a network with its activations, and the error signals that flow back through its weights.
 
-    A circle is a unit with its activation, below it its δ; a thin grey line is a weight. The arrow from unit j back to
+    A circle is a unit with its activation, below it its δ; a thin gray line is a weight. The arrow from unit j back to
     unit i carries W[i, j] δ_j, the share of unit j in ∂E/∂a of unit i: its width is proportional to the size, its
-    colour is the sign. An arrow into an output is its δ.
+    color is the sign. An arrow into an output is its δ.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def network(net, backpropagation, path):
     Raises
     ------
     ValueError
-        Where a layer has more than 12 units.
+        If a layer has more than 12 units.
     """
     if max(net.sizes) > MOST_UNITS:
         raise ValueError(f"network can be drawn up to {MOST_UNITS} units in a layer, this one has sizes {net.sizes}")
@@ -64,25 +64,25 @@ def network(net, backpropagation, path):
     figure, axes = _figure(max(2.2, 0.3 * height) * (last + 1), height, path)  # an inch for a unit, room for its arrows
     axes.set(position=(0, 0, 1, 1), xlim=(-0.3, last + 0.7), ylim=(height - 0.4, -0.4))
     axes.set_axis_off()
-    centres = [[(layer, (height - size) / 2 + i) for i in range(size)] for layer, size in enumerate(net.sizes)]
+    centers = [[(layer, (height - size) / 2 + i) for i in range(size)] for layer, size in enumerate(net.sizes)]
     for layer in range(1, last + 1):
         for i, j in np.ndindex(net.weights[layer - 1].shape):
-            axes.plot(*zip(centres[layer - 1][i], centres[layer][j], strict=True), color=GREY, linewidth=0.6, zorder=1)
+            axes.plot(*zip(centers[layer - 1][i], centers[layer][j], strict=True), color=GRAY, linewidth=0.6, zorder=1)
             if layer > 1:
-                _arrow(axes, centres[layer][j], centres[layer - 1][i], signals[layer - 2][i, j] / largest)
-    for j, (x, y) in enumerate(centres[-1]):
+                _arrow(axes, centers[layer][j], centers[layer - 1][i], signals[layer - 2][i, j] / largest)
+    for j, (x, y) in enumerate(centers[-1]):
         _arrow(axes, (x + 0.65, y), (x, y), deltas[-1][j] / largest, bend=0)
-    for layer, places in enumerate(centres):
+    for layer, places in enumerate(centers):
         title = f"layer {layer}\n{net.activations[layer - 1]}" if layer else "sample 1:\ninputs"
         axes.text(layer, -0.5, title, ha="center", va="bottom", fontsize=10)
         for i, (x, y) in enumerate(places):
             _unit(axes, x, y, backpropagation.activations[layer][0, i], deltas[layer - 1][i] if layer else None)
-    for colour, width, label in (
-        (GREY, 0.6, "weight"),
+    for color, width, label in (
+        (GRAY, 0.6, "weight"),
         (ORANGE, WIDEST, f"error signal +{largest:.2g}"),
         (BLUE, WIDEST, f"-{largest:.2g}"),
     ):
-        axes.plot([], [], color=colour, linewidth=width, label=label)
+        axes.plot([], [], color=color, linewidth=width, label=label)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False, fontsize=9)
     _save(figure, path)
 
@@ -103,14 +103,14 @@ def _short(value):
 
 
 def _arrow(axes, start, end, share, bend=0.08):
-    """Draw an error signal from unit to unit, `share` of the largest one, signed."""
+    """Draw an error signal as an arrow from `start` to `end`; `share` is its signed ratio to the largest one."""
     from matplotlib.patches import FancyArrowPatch
 
     arrow = FancyArrowPatch(
         start,
         end,
         arrowstyle="simple,tail_width=1,head_width=2.5,head_length=2",
-        mutation_scale=WIDEST * abs(share),  # of the whole arrow, in points: its tail is as wide as this
+        mutation_scale=WIDEST * abs(share),  # in points: the tail is as wide as this
         connectionstyle=f"arc3,rad={bend}",
         shrinkA=21,
         shrinkB=21,
@@ -134,8 +134,8 @@ def loss_curves(history, path):
     curves = {"training": history.loss}
     if len(history.val_loss):
         curves["validation"] = history.val_loss
-    for (name, losses), colour in zip(curves.items(), COLOURS, strict=False):
-        _plot_per_epoch(axes, losses, color=colour, label=name)
+    for (name, losses), color in zip(curves.items(), COLORS, strict=False):
+        _plot_per_epoch(axes, losses, color=color, label=name)
     best = int(np.nanargmin(losses))
     label = f"best epoch: {best + 1}, {name} loss {losses[best]:.4g}"
     axes.plot(best + 1, losses[best], "o", markersize=11, markerfacecolor="none", color="black", label=label)
@@ -159,23 +159,23 @@ def error_signals(history, path):
 
     axes.set_yscale("log")
     layers = np.array(history.delta_rms, dtype=float).T
-    layers[layers == 0] = np.nan  # no place on a log scale
-    colours = colormaps["viridis"](np.linspace(0, 0.85, len(layers)))
-    for rms, colour in zip(layers, colours, strict=True):
-        _plot_per_epoch(axes, rms, color=colour)
+    layers[layers == 0] = np.nan  # cannot be drawn on a log scale
+    colors = colormaps["viridis"](np.linspace(0, 0.85, len(layers)))
+    for rms, color in zip(layers, colors, strict=True):
+        _plot_per_epoch(axes, rms, color=color)
     bottom, top = np.log10(axes.get_ylim())
-    missing = max(0.0, 1 - (top - bottom))  # up to the one decade that is always shown, lest small changes look large
+    missing = max(0.0, 1 - (top - bottom))  # to one decade, so that small changes do not look large
     bottom, top = bottom - missing / 2, top + missing / 2
     axes.set_ylim(10**bottom, 10**top)
     heights = _spread(np.nan_to_num((np.log10(layers[:, -1]) - bottom) / (top - bottom)), gap=0.06)
-    for layer, (height, colour) in enumerate(zip(heights, colours, strict=True), 1):
+    for layer, (height, color) in enumerate(zip(heights, colors, strict=True), 1):
         label = f"δ[{layer}]" + (" = 0" if np.isnan(layers[layer - 1, -1]) else "")
-        axes.text(1.015, height, label, color=colour, transform=axes.transAxes, va="center")
+        axes.text(1.015, height, label, color=color, transform=axes.transAxes, va="center")
     _save(figure, path)
 
 
 def _spread(heights, gap):
-    """Return the heights of labels moved down until they are `gap` apart."""
+    """Return the heights of labels, moved down until they are `gap` apart."""
     order = np.argsort(heights)[::-1]
     spread = np.array(heights)
     for upper, lower in pairwise(order):
@@ -184,17 +184,17 @@ def _spread(heights, gap):
 
 
 def decision_regions(predict, X, y, class_names, feature_names, path):
-    """Draw what is predicted all over a plane of two inputs, and the samples on it.
+    """Draw the predictions over a plane of two inputs, and the samples on it.
 
     Parameters
     ----------
     predict : callable
-        From (M, 2) inputs to (M, n_out) outputs. For classes: the largest output is the class, a single output is
-        the probability of the second of two.
+        Function from (M, 2) inputs to (M, n_out) outputs. For classes, the largest output is the predicted class; a
+        single output is the probability of the second of two.
     X : (N, 2) array
     y : (N,) array of class indices, or (N,) or (N, 1) targets of a regression
     class_names : list of str, or None for a regression
-    feature_names : two str
+    feature_names : pair of str
     path : str or path
     """
     X, y = np.asarray(X), np.asarray(y)
@@ -225,39 +225,39 @@ def _classes(axes, sides, outputs, X, y, class_names):
     from matplotlib.colors import ListedColormap
 
     predicted = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] >= 0.5
-    colours = [COLOURS[k % len(COLOURS)] for k in range(len(class_names))]
+    colors = [COLORS[k % len(COLORS)] for k in range(len(class_names))]
     axes.imshow(
         predicted.reshape(GRID, GRID),
         extent=(*sides[[0, -1], 0], *sides[[0, -1], 1]),
         origin="lower",
         aspect="auto",
         interpolation="nearest",
-        cmap=ListedColormap(colours),
+        cmap=ListedColormap(colors),
         vmin=-0.5,
-        vmax=len(colours) - 0.5,
+        vmax=len(colors) - 0.5,
         alpha=0.3,
     )
-    for k, (name, colour) in enumerate(zip(class_names, colours, strict=True)):
-        marker = MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]  # no pair of colour and marker before 64 classes twice
-        style = {"color": colour, "marker": marker, "edgecolors": "white", "linewidths": 0.6}
+    for k, (name, color) in enumerate(zip(class_names, colors, strict=True)):
+        marker = MARKERS[(k + k // len(COLORS)) % len(MARKERS)]  # pairs of color and marker repeat after 64 classes
+        style = {"color": color, "marker": marker, "edgecolors": "white", "linewidths": 0.6}
         axes.scatter(*X[y == k].T, s=30, label=name, rasterized=True, **style)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
 
 
 def roofline(points, peak, bandwidth, path):
-    """Draw speed over arithmetic intensity under the roof that CPU and memory set (Williams et al. 2009).
+    """Draw speed over arithmetic intensity, under the limits of CPU and memory (Williams et al. 2009).
 
-    A colour is a library, a marker a network, whose points stand side by side. They may lie above the slope of the
-    memory: what is trained on from the caches does not wait for it.
+    A color is a library, a marker a network; the points of a network are side by side. They may lie above the limit of
+    the memory, if the data of a step stay in the caches.
 
     Parameters
     ----------
     points : iterable of (network, library, intensity, rate)
-        Two names, floating-point operations per byte, floating-point operations per second.
+        Two names (str), floating-point operations per byte, floating-point operations per second.
     peak : float
-        Floating-point operations per second.
+        Limit of the CPU, in floating-point operations per second.
     bandwidth : float
-        Bytes per second.
+        Limit of the memory, in bytes per second.
     path : str or path
     """
     points = list(points)
@@ -266,17 +266,17 @@ def roofline(points, peak, bandwidth, path):
     figure, axes = _figure(7, 5, path)
     axes.set(xscale="log", yscale="log", xlabel="floating-point operations per byte", ylabel="GFLOP/s")
     networks, libraries = (list(dict.fromkeys(point[i] for point in points)) for i in (0, 1))
-    colours = dict(zip(libraries, cycle(COLOURS), strict=False))
+    colors = dict(zip(libraries, cycle(COLORS), strict=False))
     markers = dict(zip(networks, cycle(MARKERS), strict=False))
     for network, library, intensity, rate in points:
         aside = DODGE * (libraries.index(library) - (len(libraries) - 1) / 2)
-        style = {"c": colours[library], "marker": markers[network], "edgecolors": "white", "linewidths": 0.6}
+        style = {"c": colors[library], "marker": markers[network], "edgecolors": "white", "linewidths": 0.6}
         dots = axes.scatter(intensity, rate / 1e9, s=45, zorder=3, **style)
         dots.set_offset_transform(dots.get_offset_transform() + _points_aside(figure, aside))
     for library in libraries:
-        axes.plot([], [], color=colours[library], linewidth=5, label=library)
+        axes.plot([], [], color=colors[library], linewidth=5, label=library)
     for network in networks:
-        axes.plot([], [], markers[network], color=GREY, label=network)
+        axes.plot([], [], markers[network], color=GRAY, label=network)
     _roof(axes, [point[2] for point in points], peak, bandwidth)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
@@ -321,7 +321,7 @@ def _plot_per_epoch(axes, values, **style):
 
 
 def _figure(width, height, path):
-    """Return a figure of that many inches and its axes; neither touches the state of pyplot."""
+    """Return a figure of `width` x `height` inches and its axes, without changing the state of pyplot."""
     check(path)
     from matplotlib.figure import Figure
 
@@ -330,7 +330,7 @@ def _figure(width, height, path):
 
 
 def _save(figure, path):
-    """Write the figure, all of it or nothing."""
+    """Write the figure to a file, completely or not at all."""
     picture = io.BytesIO()
     figure.savefig(picture, format=Path(path).suffix[1:].lower(), dpi=150, bbox_inches="tight")
     replace(path, picture.getvalue())

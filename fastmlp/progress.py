@@ -1,4 +1,4 @@
-"""Progress of training on the terminal: a tqdm bar if tqdm is there, else a line now and then."""
+"""Progress of training on standard error: a tqdm bar if tqdm is installed, else a line every few seconds."""
 
 import sys
 import time
@@ -7,23 +7,23 @@ SECONDS_BETWEEN_LINES = 2.0
 
 
 class Silent:
-    """No progress at all."""
+    """Display that shows nothing. `epochs` is the number of epochs, `samples` that of samples in each."""
 
     def __init__(self, epochs, samples):
         pass
 
     def update(self, samples, loss):
-        """Note that `samples` more samples were trained on; `loss` is the epoch's so far."""
+        """Show that `samples` more samples were trained on; `loss` is that of the epoch so far."""
 
     def end_epoch(self, val_loss):
-        """Note the end of an epoch, with its validation loss or None."""
+        """Show the end of an epoch; `val_loss` is its validation loss, or None."""
 
     def close(self):
-        """Leave the terminal tidy."""
+        """End the display."""
 
 
 class Bar(Silent):
-    """A tqdm bar over the samples of all epochs."""
+    """Display as a tqdm bar over the samples of all epochs."""
 
     def __init__(self, epochs, samples):
         from tqdm.auto import tqdm
@@ -47,7 +47,7 @@ class Bar(Silent):
 
 
 class Lines(Silent):
-    """Plain lines, at most one every SECONDS_BETWEEN_LINES, and one at the end."""
+    """Display as plain lines: at most one every SECONDS_BETWEEN_LINES, and one at the end."""
 
     def __init__(self, epochs, samples):
         self.epochs, self.total, self.done, self.epoch = epochs, epochs * samples, 0, 1
@@ -78,7 +78,7 @@ class Lines(Silent):
 
 
 def start(show, epochs, samples):
-    """The progress display for a fit: silent, a bar or lines."""
+    """New display for a fit: Silent if not `show`, else a Bar if tqdm is installed, else Lines."""
     if not show:
         return Silent(epochs, samples)
     try:
@@ -88,10 +88,7 @@ def start(show, epochs, samples):
 
 
 class ProgressBar:
-    """Shows progress on standard error: a tqdm bar if tqdm is there, else a line now and then.
-
-    It is a callback (see `fastmlp.callbacks`).
-    """
+    """Callback that shows progress on standard error: a tqdm bar if tqdm is installed, else plain lines."""
 
     def __init__(self) -> None:
         self._display = None

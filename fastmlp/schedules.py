@@ -1,7 +1,7 @@
-"""Learning-rate schedules: the rate of each epoch, from its number and the losses so far.
+"""Learning-rate schedules: the learning rate of each epoch, from its number and the losses so far.
 
-A schedule is anything with `rate(epoch, losses)`, where `epoch` counts from 0 and `losses` holds the loss that is
-watched (validation loss, if there is one) of every epoch before.
+A schedule is any object with a method `rate(epoch, losses)`, where `epoch` counts from 0 and `losses` has the watched
+loss of every epoch before (see `History.watched`: by default the validation loss, if there is one).
 """
 
 import math
@@ -14,14 +14,14 @@ from .signatures import by_keyword
 
 
 class Schedule(Protocol):
-    """What a learning rate may be given as."""
+    """Interface of schedules, the built-in ones and your own."""
 
     def rate(self, epoch: int, losses: Sequence[float]) -> float: ...
 
 
 @dataclass(frozen=True)
 class Constant:
-    """The same rate throughout."""
+    """The same rate in all epochs."""
 
     initial: float = 1e-3
 
@@ -34,7 +34,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Step(Constant):
-    """The rate times `factor` after every `every` epochs."""
+    """A rate that is multiplied by `factor` after every `every` epochs."""
 
     every: int = 10
     factor: float = 0.5
@@ -67,7 +67,7 @@ class Cosine(Constant):
 
 @dataclass(frozen=True)
 class InverseScaling(Constant):
-    """The initial rate over (epoch + 1) to the `power`."""
+    """The initial rate divided by (epoch + 1) ** power."""
 
     power: float = 0.5
 
@@ -81,7 +81,7 @@ class InverseScaling(Constant):
 
 @dataclass(frozen=True)
 class Plateau(Constant):
-    """The rate times `factor` whenever the loss has not come down by `tol` for `patience` epochs."""
+    """A rate times `factor` whenever the loss has not decreased by more than `tol` for `patience` epochs."""
 
     factor: float = 0.2
     patience: int = 5
@@ -108,7 +108,7 @@ Plateau.__init__ = by_keyword(Plateau.__init__)
 
 @dataclass(frozen=True)
 class Warmup:
-    """A linear rise over `epochs` epochs to the first rate of another schedule, which then takes over."""
+    """A linear rise over `epochs` epochs to the first rate of another schedule, which then begins."""
 
     schedule: Schedule
     epochs: int = 5
@@ -132,5 +132,5 @@ SCHEDULES = {
 
 
 def resolve(learning_rate):
-    """A schedule from a number or from itself."""
+    """Schedule for a learning rate, given as a number or as the schedule itself."""
     return learning_rate if hasattr(learning_rate, "rate") else Constant(learning_rate)

@@ -1,4 +1,4 @@
-"""What is done with the signatures of constructors and functions: keywords that are asked for, calls that are shown."""
+"""Tools that read signatures: a decorator for arguments that become keyword-only, and the `repr` of a call."""
 
 import functools
 import inspect
@@ -10,7 +10,7 @@ Function = TypeVar("Function", bound=Callable)
 
 
 def by_keyword(function: Function) -> Function:
-    """Let keyword-only arguments be given by position for now, with a FutureWarning that says how to write it."""
+    """Decorator: accept keyword-only arguments by position too, with a FutureWarning that shows the new way."""
     parameters = inspect.signature(function).parameters
     names = [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
     most = len(parameters) - len(names)
@@ -29,14 +29,14 @@ def by_keyword(function: Function) -> Function:
 
 
 def call(made, **values):
-    """The call that makes an object like `made`: arguments without defaults, and those that differ from the default.
+    """Text of the call that makes an object like `made`, without arguments that have their default value.
 
     Parameters
     ----------
     made : object
-        With an attribute for each argument of its constructor.
+        Object with an attribute for each argument of its constructor.
     **values
-        By argument, what is to be shown instead of the attribute; or the default, to leave an argument out.
+        Values to show instead of attributes, by argument; an argument whose value is the default is left out.
     """
     shown, values = [], vars(made) | values
     for name, parameter in inspect.signature(type(made)).parameters.items():

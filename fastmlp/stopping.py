@@ -1,4 +1,4 @@
-"""When training stops early, and which weights it keeps."""
+"""Early stopping: when training ends, and which parameters it keeps."""
 
 import math
 
@@ -6,7 +6,7 @@ from . import checks
 
 
 class Stopping:
-    """Decides when to stop, and keeps the best weights where that depends on improvement (see `Trainer.fit`)."""
+    """Decision when to stop, and the best parameters so far if `tol` or `patience` is set (see `Trainer.fit`)."""
 
     def __init__(self, net, tol, patience, target_loss):
         self.net, self.target, self.early = net, target_loss, tol is not None or patience is not None
@@ -17,7 +17,7 @@ class Stopping:
         self.best, self.params, self.waited = math.inf, None, 0
 
     def __call__(self, history):
-        """Whether to stop after the last epoch of a history."""
+        """Return whether to stop after the last epoch of a history; call once after each epoch."""
         loss = history.watched[-1]
         if self.early:
             self.waited = 0 if loss < self.best - self.tol else self.waited + 1
@@ -26,6 +26,6 @@ class Stopping:
         return (self.target is not None and loss <= self.target) or (self.early and self.waited >= self.patience)
 
     def restore(self, history):
-        """Give the network its best weights back."""
+        """Copy the best parameters back to the network, if they were kept."""
         if self.params is not None:
             self.net.params[:] = self.params

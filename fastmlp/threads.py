@@ -1,7 +1,7 @@
-"""How many threads may share a piece of work.
+"""Number of threads that may share the work of a call.
 
-A child that was forked has but one: those of OpenMP live in its parent, and to enter a parallel region without them
-kills it. There everything runs on the serial drivers, which give the same bits.
+A process made by fork has only one: the threads of OpenMP stay in its parent, and entering a parallel region without
+them would end it. So everything runs on the serial drivers there, which give the same bits.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ if hasattr(os, "register_at_fork"):
 
 
 def available() -> int:
-    """Threads of this process: as many as Numba is set to, or 1 in a forked child."""
+    """Number of threads of this process: Numba's current setting, or 1 in a forked child."""
     return 1 if _forked else numba.get_num_threads()
 
 
 @contextlib.contextmanager
 def limited(threads: int | None) -> Iterator[None]:
-    """Numba's thread count set to `threads`, or to all there are of fewer; None leaves it as it is."""
+    """Context in which Numba uses `threads` threads, or all if it has fewer; None changes nothing."""
     previous = numba.get_num_threads()
     if threads is not None:
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))

@@ -1,4 +1,8 @@
-"""Training: batches, epochs, stopping, and what is remembered between them."""
+"""Training: `Trainer` divides epochs into batches, has the kernels update the network, and records a `History`.
+
+Compiled code runs in slices of about a tenth of a second (see `pace`); between two slices this module adds up the sums
+that the kernels leave (`Progress` of `fastmlp_kernels`) and calls the callbacks.
+"""
 
 from __future__ import annotations
 
@@ -20,56 +24,59 @@ from .signatures import by_keyword, call
 from .stopping import Stopping
 from .threads import limited
 
-REMADE = "_learning", "_rate"  # by Trainer._make
+REMADE = "_learning", "_rate"  # attributes that are not pickled, but made again by Trainer._make
 
 
 class DivergenceError(ArithmeticError):
-    """Training reached values that are not finite. The network holds the last finite weights."""
+    """Training reached values that are not finite. The network holds the last finite parameters."""
 
 
 class Trainer:
-    """Trains a network by backpropagation.
+    """Training of a network by backpropagation.
 
     Parameters
     ----------
     net : MLP
+        Network whose parameters are updated in place.
     loss : str or object of `fastmlp.losses`
-        A name of `fastmlp.losses.LOSSES`, or one that you registered. "auto" is the cross-entropy that goes with a
-        softmax or sigmoid output, "poisson" with "exp", squared error with others.
+        Name in `fastmlp.losses.LOSSES` or of a registered loss, or an object with settings. "auto" is "cross_entropy"
+        for softmax outputs, "binary_cross_entropy" for sigmoid, "poisson" for exp, else "squared_error".
     optimizer : str or object of `fastmlp.optimizers`
-        A name of `fastmlp.optimizers.OPTIMIZERS`.
+        Name in `fastmlp.optimizers.OPTIMIZERS`, or an object with settings.
     learning_rate : float or a schedule of `fastmlp.schedules`
     batch_size : int
-        Samples to an update; the last batch of an epoch holds what is left. 1 is on-line learning, the number of
+        Samples per update; the last batch of an epoch has those that remain. 1 is on-line learning, the number of
         samples or more is batch learning.
     reduction : {"mean", "sum"}
-        Of losses and gradients over the samples of a batch. Where these have weights, the mean is over their sum.
+        Mean or sum of losses and gradients over the samples of a batch. If samples are weighted, the mean is the
+        weighted sum over the sum of the weights.
     l2 : float
-        Coefficient of the penalty l2 / 2 |W|^2 on the weights. It takes part in the gradient, not in the loss reported.
+        Coefficient of the penalty l2 / 2 |W|^2 on the weights (not the biases). It is part of the gradient, but not of
+        the losses that are reported.
     average_l2 : bool
-        Whether the penalty is divided by the samples of a batch (or their summed weights) like the losses, as in
-        scikit-learn, rather than added to their mean.
+        Whether the penalty is divided by the number of samples in a batch (or the sum of their weights) like the
+        losses, as in scikit-learn, rather than added to their mean.
     update_biases : bool
-        Whether biases learn, or stay as they are.
+        Whether biases are updated, rather than kept as they are.
     shuffle : bool or function
         Whether each epoch takes the samples in a new random order. A function is called before each epoch with the
-        order of the last, an int64 array that starts as 0 to N - 1, and puts the next in its place.
+        order of the previous one, an int64 array that at first holds 0 to N - 1, and writes the new order into it.
     seed : int
-        Of the shuffling, of the choice of validation samples, and of dropout.
+        Seed for shuffling, the validation split and dropout.
     threads : int, optional
-        Threads to use at most, of those that Numba has; by default all. Results are the same to the bit for any number.
+        Largest number of threads; by default all of Numba's. Results are the same to the bit for any number.
     clip_norm : float, optional
-        Scale gradients down to this Euclidean norm where they exceed it (before the L2 term).
+        Largest Euclidean norm of a gradient (before the L2 term): larger gradients are scaled down to it.
     label_smoothing : float
-        Share of every target that is spread evenly, over all classes of a softmax or over yes and no of a sigmoid.
+        Share of every target that is spread evenly: over all classes of a softmax, over 0 and 1 for a sigmoid.
     dropout : float or sequence of float
-        Share of the units of hidden layers, all or each, that an update leaves out at random, scaling up the others by
-        1 / (1 - share). Evaluation and prediction leave out none.
+        Share of the units of hidden layers that an update drops at random, scaling the others up by 1 / (1 - share):
+        one share for all hidden layers, or one for each. Evaluation and prediction drop none.
 
     Attributes
     ----------
     history : History
-        Of the last call to `fit`.
+        Record of the last call to `fit`.
     """
 
     @by_keyword
@@ -112,7 +119,7 @@ class Trainer:
         self._make()
 
     def _rates(self, dropout):
-        """The share of each hidden layer that is dropped: a tuple."""
+        """Share of the units of each hidden layer that is dropped: a tuple of float."""
         hidden = len(self.net.sizes) - 2
         rates = [dropout] * hidden if isinstance(dropout, numbers.Real) else list(checks.sequence("dropout", dropout))
         if len(rates) != hidden:
@@ -122,10 +129,10 @@ class Trainer:
         return tuple(checks.number("dropout", rate, 0, 1) for rate in rates)
 
     def _make(self):
-        """Make what the kernels take. It holds addresses of this process, and is not pickled."""
+        """Make `_learning`, the network packed for training. It holds addresses of this process: it is not pickled."""
         loss, kind = self.net.kernel_loss(self._loss), self.optimizer.kind
         self._learning = Learning(self.net, loss, kind, self.dropout, self._dropout_seed)
-        self._rate = 0.0  # learning rate that a velocity holds
+        self._rate = 0.0  # with `rate_in_velocity`: the kernels' velocity times this is the optimizer's; 0 at first
 
     def __getstate__(self):
         kept = {name: value for name, value in vars(self).items() if name not in REMADE}
@@ -138,7 +145,7 @@ class Trainer:
         self.optimizer_state = optimizer_state
 
     def __repr__(self):
-        plain = losses.LOSSES.get(self.loss)  # None of one's own, which has no settings
+        plain = losses.LOSSES.get(self.loss)  # None for a registered loss, which has no settings
         shown = {
             "loss": self.loss if plain is None or self._loss == plain() else self._loss,
             "optimizer": "adam" if self.optimizer == optimizers.resolve("adam") else self.optimizer,
@@ -170,33 +177,36 @@ class Trainer:
         Parameters
         ----------
         X : (N, n_in) array-like, or sparse matrix of scipy
-            Numbers of any dtype and memory order; an array of the network's dtype, row-major, is used where it lies.
-            Sparse ones are never made dense: compressed rows of the network's dtype are used where they lie.
+            Numbers of any dtype and memory order. A row-major array of the network's dtype is used without a copy. A
+            sparse matrix is never made dense; compressed rows (CSR) of the network's dtype are used without a copy.
         y : (N, n_out) array-like
-            Targets. Also (N,) with one output, and (N,) integer labels with cross-entropy or focal loss of a softmax.
+            Targets. For a network of one output also (N,). For cross-entropy or focal loss of a softmax also (N,)
+            integer class labels from 0 on.
         epochs : int
+            Largest number of epochs.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Samples to evaluate after each epoch.
         validation_fraction : float, optional
-            Share of the samples to hold out for that instead, chosen at random if `shuffle`, else the last.
+            Share of the samples to hold out and evaluate instead: chosen at random if `shuffle`, else the last ones.
         tol, patience : float and int, optional
-            Stop when the validation loss (without validation data: the training loss) has not come down by more than
-            `tol` (default 0) for `patience` epochs (default 1), and restore the weights of the best epoch.
+            Stop when the watched loss has not decreased by more than `tol` (default 0) for `patience` epochs (default
+            1), and restore the parameters of the best epoch. The watched loss is the validation loss, or without
+            validation data the training loss. Without `tol` and `patience` training does not stop for this reason.
         target_loss : float, optional
-            Stop when that loss is at most this.
+            Stop when the watched loss is at most this.
         progress : bool
             Whether to show progress on standard error.
         sample_weight : (N,) array-like, optional
-            How much each sample counts: numbers from 0 on.
+            Weight of each sample in the loss, from 0 on.
         class_weight : dict or "balanced", optional
-            How much the samples of each class count, times their own weight: from labels (0 to n - 1) to weights, 1
-            for those left out; or the same for all classes together, samples / (classes * samples of the class).
+            Factor of the sample weights by class: a dict from labels (0 to n - 1) to weights, with 1 for labels left
+            out; or "balanced", samples / (classes * samples of the class), with which all classes have the same total.
             Targets must be classes, or 0 and 1 of one sigmoid output.
         callbacks : sequence
-            What else to call as training goes on (see `fastmlp.callbacks`).
+            Objects to call during training (see `fastmlp.callbacks`).
         monitor : function, optional
-            A measure of one's own that takes the place of those losses, in schedules too: called with the network after
-            each epoch; the smaller the better.
+            Measure that takes the place of the watched loss, also for schedules: it is called with the network after
+            each epoch and returns a number, the smaller the better.
 
         Returns
         -------
@@ -205,9 +215,9 @@ class Trainer:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not accepted. Network and history are as they were.
+            If an argument is not accepted. Network and history stay as they were.
         DivergenceError
-            If values stop being finite. The network holds the last finite weights.
+            If values stop being finite. The network holds the last finite parameters.
         """
         epochs = checks.count("epochs", epochs)
         data = self._training_data(X, y, sample_weight, class_weight)
@@ -242,7 +252,7 @@ class Trainer:
         return history
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Make one update on one batch, of any number of samples (see `fit`).
+        """Make one update on one batch of any number of samples. Arguments and errors as for `fit`.
 
         Returns
         -------
@@ -258,10 +268,11 @@ class Trainer:
 
     @property
     def optimizer_state(self) -> dict:
-        """What the optimiser remembers, to go on with it elsewhere: a dict of flat arrays, laid out like `net.params`.
+        """State of the optimizer as a dict. Assigning such a dict to another trainer lets it continue from there.
 
-        "first" and "second" hold velocity or moments (empty where there are none), "steps" counts the updates, "rate"
-        is the learning rate that a velocity holds. Assigning such a dict puts the optimiser in that state.
+        "first" and "second" are copies of its velocity or moments, flat arrays laid out like `net.params`, or empty if
+        it keeps none. "steps" is the number of updates. "rate" is the learning rate by which the velocity was divided,
+        if `rate_in_velocity` is set (see `optimizers.Momentum`), else 0.
         """
         return self._learning.state | {"rate": self._rate}
 
@@ -270,11 +281,19 @@ class Trainer:
         self._learning.state, self._rate = state, state["rate"]
 
     def _epoch(self, data, samples, epoch, notify):
-        """Train for an epoch, a slice at a time, and note what happened."""
+        """Train for one epoch, a slice at a time, and append its results to the history.
+
+        Parameters
+        ----------
+        data : Data of the kernels
+        samples : int; number of samples of `data` that are taken
+        epoch : int; counted from 0
+        notify : Listeners
+        """
         if self.shuffle:
             self._reorder(data.order)
         history, rate = self.history, self.schedule.rate(epoch, self.history.watched)
-        if getattr(self.optimizer, "rate_in_velocity", False) and rate > 0:  # the kernels' velocity is without it
+        if getattr(self.optimizer, "rate_in_velocity", False) and rate > 0:  # the kernels' is divided by the rate
             self._learning.scale_velocity(self._rate / rate if self._rate else 1)
             self._rate = rate
         batch_size = min(self.batch_size, samples)
@@ -301,9 +320,20 @@ class Trainer:
         history.samples_per_second.append(samples / elapsed)
 
     def _run(self, data, batch_size, rate, first, last, when):
-        """Make the updates of the batches first..last or some of them, and show the network the new weights.
+        """Make the updates of batches first..last, or of as many as a slice has time for; update `net.params`.
 
-        Returns the batch that comes next (see `Learning.train`).
+        Parameters
+        ----------
+        data : Data of the kernels
+        batch_size : int
+        rate : float; learning rate
+        first, last : int; range of batches, counted from 0
+        when : str; words for the message of a DivergenceError, such as "in epoch 3"
+
+        Returns
+        -------
+        int
+            The batch to continue with (see `Learning.train`).
         """
         reached = self._learning.train(data, self._settings(rate), batch_size, first, last)
         if diverged := self._learning.nonfinite_layer():
@@ -318,20 +348,21 @@ class Trainer:
         return reached
 
     def _settings(self, rate):
-        """The optimiser at a learning rate, as the kernels take it."""
+        """Optimizer of the kernels with this trainer's settings and the learning rate `rate`."""
         mean = self.reduction == "mean"
         return optimizers.compiled(
             self.optimizer, rate, self.l2, self.clip_norm, mean, self.update_biases, self.average_l2
         )
 
     def _training_data(self, X, y, sample_weight, class_weight):
+        """Arguments of `fit`, checked and converted to Data of the kernels."""
         data, _ = self.net.data(X, y, self._loss, sample_weight)
         if class_weight is None:
             return data
         return weighting.by_class(data, class_weight, losses.targets(self._loss, self.net.output_activation))
 
     def _split(self, data, validation_data, validation_fraction):
-        """(training data, validation data or None)."""
+        """Division of `data`: (training data, validation data or None), each Data of the kernels."""
         rows = row_count(data.x)
         order = np.arange(rows) if self.shuffle or validation_fraction is not None else data.order
         if validation_data is not None:
@@ -352,7 +383,7 @@ class Trainer:
             raise ValueError(
                 f"validation_fraction is {validation_fraction} of {rows} rows; accepted: one that leaves rows"
             )
-        checks.finite("X", data.x)  # training does not come across the samples held out
+        checks.finite("X", data.x)  # training would not notice values in the samples held out
         if self.shuffle:
             self._rng.shuffle(order)
         train, validation = (data._replace(order=part.copy()) for part in (order[: rows - held], order[rows - held :]))
@@ -361,9 +392,10 @@ class Trainer:
         return train, validation
 
     def _evaluate(self, data):
+        """Loss over all samples of `data`, reduced as in training."""
         loss = self._learning.evaluate(data, self._learning.loss)
         return loss * self._scale(weighting.total(data, 0, sample_count(data)))
 
     def _scale(self, weight):
-        """What takes a sum over samples of so much weight to what is reported."""
+        """Factor from a sum of losses over samples of total weight `weight` to the loss that is reported."""
         return 1 / weight if weight and self.reduction == "mean" else 1.0

@@ -1,4 +1,8 @@
-"""How much each sample counts in the loss: sample weights and class weights."""
+"""Weights of samples in the loss: sample weights and class weights. (Not the weights of layers.)
+
+`Data`, from the kernels, has the samples of a call as arrays: inputs x, targets y or labels, order and weights; see
+`fastmlp_kernels.layout.samples`.
+"""
 
 import numpy as np
 
@@ -6,7 +10,20 @@ from . import checks, losses
 
 
 def sample_weights(argument, weights, rows, dtype):
-    """Weights as the kernels take them: a (rows,) array of `dtype`, empty where there are none."""
+    """Sample weights as a (rows,) array of `dtype`; an empty array for None.
+
+    Parameters
+    ----------
+    argument : str; name of the user's argument, for messages
+    weights : (rows,) array-like or None
+    rows : int; number of samples
+    dtype : dtype of the network
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shape is another, a weight is not finite or below 0, or all are 0.
+    """
     if weights is None:
         return np.empty(0, dtype)
     array = checks.vector(argument, weights, rows, dtype)
@@ -19,16 +36,16 @@ def sample_weights(argument, weights, rows, dtype):
 
 
 def by_class(data, class_weight, kind):
-    """Data with the weight of each sample times that of its class.
+    """Data with each sample's weight multiplied by that of its class.
 
     Parameters
     ----------
     data : Data
     class_weight : dict or "balanced"
-        Of labels, 0 to n - 1, to weights; classes left out count 1. "balanced" gives each of the classes that occur
-        the same weight in all, samples / (classes * samples of the class).
+        Weights by label, 0 to n - 1; 1 for labels left out. "balanced" gives all classes that occur the same total
+        weight: samples / (classes * samples of the class) for each sample.
     kind : str
-        What the targets are (see `losses.targets`).
+        Kind of the targets (see `losses.targets`).
     """
     outputs = data.y.shape[1]
     if kind == losses.CLASSES:
@@ -49,7 +66,7 @@ def by_class(data, class_weight, kind):
 
 
 def _of_classes(class_weight, labels, classes):
-    """The weight of each class: (classes,)."""
+    """Weight of each class, in the order of the labels: (classes,) float64 array."""
     if isinstance(class_weight, str) and class_weight == "balanced":
         counts = np.bincount(labels, minlength=classes)
         return len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
@@ -64,7 +81,7 @@ def _of_classes(class_weight, labels, classes):
 
 
 def total(data, start, stop):
-    """The summed weights of samples start..stop, in the order in which they are taken."""
+    """Sum of the weights of samples start..stop, in the order in which they are taken; their number if unweighted."""
     if not data.weights.size:
         return stop - start
     taken = data.order[start:stop] if data.order.size else slice(start, stop)

@@ -1,4 +1,4 @@
-"""Benchmarks of fastmlp, a file for each thing measured. Every library gets as many threads as Numba."""
+"""Benchmarks of fastmlp, for asv; `repeated` says how they measure. Every library gets as many threads as Numba."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Each activation over numbers in the L1 cache, copied in before every call; the unit of work is one number."""
+"""Each activation of numbers in the L1 cache, which are copied before every call. The unit of work is one number."""
 
 import numpy as np
 from numba import float32

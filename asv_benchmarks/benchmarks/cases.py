@@ -1,4 +1,4 @@
-"""The networks and batch sizes that are measured, written sizes@batch, and data for them."""
+"""Cases that are measured, networks and batch sizes written sizes@batch, with data and trainers for them."""
 
 import numpy as np
 
@@ -23,18 +23,18 @@ STEPS = [
 ]
 LARGE = ["784-128-10@4096", "64-64-64-64-1@16384", "256-512-512-10@4096", "1024-1024-1024-1024@4096"]
 
-LEARNING_RATE = 1e-5  # so small that no network diverges, however often it repeats its data
-MOST_NUMBERS, MOST_BATCHES = 1 << 22, 1024  # in the data of a case; two batches at least
+LEARNING_RATE = 1e-5  # so small that no network diverges, however long it is trained on the same data
+MOST_NUMBERS, MOST_BATCHES = 1 << 22, 1024  # limits of the data of a case, which has at least two batches
 
 
 def parse(case):
-    """(sizes, batch) of a case."""
+    """Network and batch size of a case: (list of int, int)."""
     sizes, batch = case.split("@")
     return [int(n) for n in sizes.split("-")], int(batch)
 
 
 def data(case):
-    """(x, y, batches): normal random numbers in float32 for a number of whole batches."""
+    """Normal random numbers in float32 for a case: (x, y, number of batches), all batches full."""
     sizes, batch = parse(case)
     batches = max(2, min(MOST_BATCHES, MOST_NUMBERS // (batch * (sizes[0] + sizes[-1]))))
     rng = np.random.default_rng(0)
@@ -43,13 +43,13 @@ def data(case):
 
 
 def trainer(case, shuffle=False, threads=None):
-    """A trainer with momentum for ReLU layers and identity outputs."""
+    """Trainer with momentum for a case, with ReLU layers and identity outputs."""
     sizes, batch = parse(case)
     settings = {"loss": "squared_error", "optimizer": "momentum", "learning_rate": LEARNING_RATE}
     return Trainer(MLP(sizes), batch_size=batch, shuffle=shuffle, threads=threads, **settings)
 
 
 def training_flops(case):
-    """Floating-point operations of a training step."""
+    """Floating-point operations of a training step of a case."""
     sizes, batch = parse(case)
     return batch * kernels.training_flops(sizes)

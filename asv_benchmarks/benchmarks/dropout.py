@@ -1,4 +1,4 @@
-"""Masks of dropout, made and applied to a panel in the L1 cache; the unit of work is one unit of one sample."""
+"""Dropout of a panel in the L1 cache: masks are made and applied. The unit of work is one unit of one sample."""
 
 import fastmlp_kernels as fk
 import numpy as np

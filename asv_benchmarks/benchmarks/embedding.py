@@ -1,4 +1,4 @@
-"""What compiled programs ask of a small network, 4-32-32-2 with tanh; the unit of work is one sample."""
+"""Kernels for users' compiled programs, with a small network, 4-32-32-2 with tanh. The unit of work is one sample."""
 
 import fastmlp_kernels as fk
 import numpy as np
@@ -28,20 +28,20 @@ def own_loss_slope(a, y):
 
 
 class _Small(Repeated):
-    """Base: the network, and arrays for it between guard words."""
+    """Base: makes the network, and arrays for it between guard words."""
 
     def network(self, activation="tanh"):
         return self.buffers.copy(MLP([4, 32, 32, 2], activation).network)
 
     def arrays(self, rows):
-        """(x, what is of each output, what is of each output and input)."""
+        """Random inputs, arrays like the outputs, arrays like the Jacobians: (rows, 4), (rows, 2), (rows, 2, 4)."""
         rng = np.random.default_rng(0)
         shapes = (rows, 4), (rows, 2), (rows, 2, 4)
         return [self.buffers.copy(rng.standard_normal(shape, np.float32)) for shape in shapes]
 
 
 class One(_Small):
-    """One sample at a time: its outputs, or all their derivatives with respect to its inputs."""
+    """One sample at a time: its outputs, or its Jacobian."""
 
     params, param_names = ["forward", "jacobian"], ["result"]
 
@@ -59,7 +59,7 @@ class One(_Small):
 
 
 class Rows(_Small):
-    """A block of rows: outputs, back to the inputs, forward with directions, to the parameters, second derivatives."""
+    """A block of rows: outputs, products with the Jacobian, gradients, second derivatives and their gradients."""
 
     params = ["forward", "vjp", "jvp", "gradient", "loss_gradient", "taylor", "taylor_gradient"]
     param_names = ["result"]
@@ -89,7 +89,7 @@ class Rows(_Small):
 
 
 class Update(_Small):
-    """An update of all weights from a gradient; the unit of work is one parameter."""
+    """An update of all weights from a gradient. The unit of work is one parameter."""
 
     params, param_names = ["sgd", "momentum", "nesterov", "adam", "adamw"], ["optimizer"]
 
@@ -106,7 +106,7 @@ class Update(_Small):
 
 
 class Own(_Small):
-    """A block of rows to the parameters, with an activation and a loss as they are built in, or as users write them."""
+    """Gradient of a loss for a block of rows, with built-in functions, a custom activation, or a custom loss."""
 
     params, param_names = ["built_in", "activation", "loss"], ["own"]
     units = ROWS

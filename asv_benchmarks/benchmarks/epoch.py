@@ -1,4 +1,4 @@
-"""A whole epoch, with shuffling: what a batch costs when its samples lie scattered."""
+"""Epochs with shuffling, so that the samples of a batch are scattered in memory. The unit of work is one epoch."""
 
 from . import cases
 from .fitting import Fitting
@@ -10,7 +10,7 @@ class ShuffledEpoch(Fitting):
 
     def prepare(self, case):
         super().prepare(case)
-        self.units = 1  # an epoch
+        self.units = 1  # an epoch, not a step
 
     def time_epoch(self, case):
         self.run(self.calls)

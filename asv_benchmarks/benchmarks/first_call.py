@@ -1,4 +1,4 @@
-"""What a fresh interpreter waits for: the import, and the first training, compiled or out of the cache."""
+"""Time of the import, and of the first training in a new interpreter, with and without a compiler cache."""
 
 import os
 import subprocess
@@ -14,6 +14,8 @@ TRAIN = "trainer.fit(x, y, epochs=1, progress=False)"
 
 
 class Import:
+    """Import of the packages, and of Numba alone, which they need."""
+
     number, repeat, warmup_time = 1, 5, 0
 
     def timeraw_import(self):
@@ -27,7 +29,7 @@ class Import:
 
 
 class Compile:
-    """With an empty cache folder."""
+    """First training with an empty cache folder, which compiles the kernels."""
 
     number = repeat = rounds = min_run_count = 1
     warmup_time, timeout = 0, 600
@@ -47,7 +49,7 @@ class Compile:
 
 
 class Load:
-    """With compiled code in the cache folder."""
+    """First training with compiled code in the cache folder."""
 
     number, repeat, warmup_time, timeout = 1, 5, 0, 600
 

@@ -1,11 +1,11 @@
-"""Training through the public interface, several batches a call; the unit of work is one step."""
+"""Base of benchmarks of training through the public interface. The unit of work is one step."""
 
 from . import cases
 from .repeated import Repeated
 
 
 class Fitting(Repeated):
-    """Base of benchmarks that train a case, on all of Numba's threads or on `threads`."""
+    """Benchmark that trains a case for whole epochs, on all of Numba's threads or on `threads`."""
 
     shuffle = False
 

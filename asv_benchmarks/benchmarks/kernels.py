@@ -1,7 +1,7 @@
-"""The kernels that benchmarks call beyond those of `fastmlp_kernels` itself, wherever they lie and whatever they take.
+"""Kernels that benchmarks call and `fastmlp_kernels` does not export, and functions that call them.
 
-The gate runs these files on older commits, too. A name is taken from the module it is in now, else from that it was in
-before. What the kernels that are measured do not have, only the benchmarks that need it lack.
+The gate runs the benchmark files on older commits too. So a name is looked up in the module that has it now, then in
+those that had it before. If the measured kernels do not have it, only the benchmarks that need it do not run.
 """
 
 import importlib
@@ -11,7 +11,7 @@ from fastmlp_kernels.compile import cached_njit
 
 
 def find(name, *modules):
-    """`name` of the first of these modules of the kernels that has it; a function that raises, if none has."""
+    """Object called `name` from the first of these modules of the kernels that has it, else a function that raises."""
     for module in modules:
         try:
             return getattr(importlib.import_module(f"fastmlp_kernels.{module}"), name)
@@ -49,17 +49,17 @@ values_address = find("values_address", "functions.activation_table", "elementwi
 
 
 def whole_tiles(rows):
-    """`rows`, rounded up to whole tiles of this CPU: kernels write no fewer."""
+    """`rows` rounded up to whole register tiles of this CPU, because kernels write whole tiles."""
     return -(-rows // SHAPE.rows) * SHAPE.rows
 
 
 def panels_size(columns, rows):
-    """Numbers in the panels of a float32 matrix of so many columns and rows."""
+    """Number of elements in the panels of a float32 matrix."""
     return -(-columns // SHAPE.width(4)) * SHAPE.width(4) * rows
 
 
 def training_block(network, rows):
-    """(activations, deltas, scratch, gradient, pieces): what the products need for one block of rows, whole tiles."""
+    """Memory of the products for one block of `rows` rows: (activations, deltas, scratch, gradient, pieces)."""
     space = fk.training_workspace(network, rows, 1, 0, rows)
     blocks = getattr(space, "blocks", space)  # older workspaces have no parts
     scratch = getattr(space.scratch, "partial_sums", space.scratch)
@@ -68,19 +68,19 @@ def training_block(network, rows):
 
 @cached_njit()
 def forward_block(network, activations, deltas, rows):
-    """The forward pass of a block of rows, with the slopes that training needs, up to the net inputs of the outputs."""
+    """Forward pass of a block of rows, with the slopes for training, up to the net inputs of the outputs."""
     forward_training(network, activations, deltas, True, NO_DROPOUT, 0, rows, rows)
 
 
 @cached_njit()
 def backward_block(network, deltas, scratch, rows):
-    """The error signals of all hidden layers."""
+    """Error signals of all hidden layers."""
     backward(network, deltas, rows, rows, scratch)
 
 
 @cached_njit()
 def gradient_block(gradient, network, pieces, activations, deltas, rows):
-    """The gradient, piece by piece."""
+    """Gradient of all weights, piece by piece."""
     for piece in pieces:
         piece_gradient(gradient, network, piece, activations, deltas, rows, rows, True)
 
@@ -93,11 +93,11 @@ def drop_panel(activations, slopes, network, update, rows):
 
 @cached_njit()
 def loss_block(address, deltas, outputs, targets, weights, rows, n):
-    """The loss of `n` outputs of a block of rows, with their error signals."""
+    """Loss of `n` outputs of a block of rows, with their error signals."""
     return call_loss(address, deltas, 0, outputs, 0, targets, 0, weights, 0, 1.0, rows, n, rows)
 
 
 @cached_njit()
 def update_all(weights, state, gradient, optimizer):
-    """An update of all weights."""
+    """Update of all weights."""
     update(weights, state, gradient, 0, weights.size, optimizer, 1.0, 0.0, True)

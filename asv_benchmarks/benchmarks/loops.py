@@ -1,4 +1,7 @@
-"""Compiled loops that call one kernel many times. Nothing in them depends on the outcome of the call before."""
+"""Compiled loops that call one kernel `calls` times; no call depends on the result of the one before.
+
+The other arguments are those of the kernel.
+"""
 
 import fastmlp_kernels as fk
 from fastmlp_kernels.compile import cached_njit

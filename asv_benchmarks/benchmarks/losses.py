@@ -1,4 +1,4 @@
-"""Each loss with its error signal on a block of rows, in panels; the unit of work is one sample."""
+"""Each loss with its error signals, on a block of rows in panels. The unit of work is one sample."""
 
 import numpy as np
 from numba import float32

@@ -1,4 +1,4 @@
-"""The most memory a process takes that trains or predicts, with the libraries it loads and the data."""
+"""Peak memory of a process that trains or predicts, including the libraries that it loads and the data."""
 
 from . import cases
 

@@ -1,4 +1,4 @@
-"""Into the panels of the products and back: samples, in order or scattered, labels, weights."""
+"""Copying of samples, labels and weights into the panels that products read, and back."""
 
 import numpy as np
 
@@ -6,12 +6,12 @@ from . import loops
 from .kernels import build, panels_size, whole_tiles
 from .repeated import Repeated
 
-ROWS = whole_tiles(168)  # of a block
-SAMPLES = 10_000  # that rows are taken from
+ROWS = whole_tiles(168)  # rows of a block
+SAMPLES = 10_000  # samples that the rows are taken from
 
 
 class Rows(Repeated):
-    """A block of samples; the unit of work is one sample."""
+    """A block of samples, in order or scattered. The unit of work is one sample."""
 
     params, param_names = [8, 64, 300, 784], ["columns"]
     units = ROWS
@@ -38,7 +38,7 @@ class Rows(Repeated):
 
 
 class Labels(Repeated):
-    """A block of labels, one-hot; the unit of work is one sample."""
+    """A block of labels as one-hot rows. The unit of work is one sample."""
 
     params, param_names = [10, 1000], ["classes"]
     units = ROWS
@@ -56,7 +56,7 @@ class Labels(Repeated):
 
 
 class Weights(Repeated):
-    """The weights of a layer, with their transposes; the unit of work is the layer."""
+    """The weights of a network of two layers, with their transposes. The unit of work is the network."""
 
     params, param_names = [64, 1024], ["units"]
 

@@ -1,4 +1,4 @@
-"""The same training step in other libraries, as `fastmlp.peers` writes it; a library that is not installed is skipped.
+"""The same training step in other libraries (see `fastmlp.benchmark.peers`); those not installed are skipped.
 
 The unit of work is one step.
 """
@@ -10,7 +10,7 @@ from .repeated import Repeated
 
 
 class Peer(Repeated):
-    """A pass over all batches a call, on as many threads as Numba has; JAX takes as many as it likes."""
+    """Training for whole epochs, on as many threads as Numba has; JAX chooses its own number."""
 
     params, param_names = [["numpy", "torch", "jax", "scikit-learn"], cases.STEPS], ["library", "case"]
 

@@ -1,4 +1,4 @@
-"""Outputs for new inputs, of one sample and of many."""
+"""Predictions for one sample and for many, through the public interface. The unit of work is one call."""
 
 import numpy as np
 

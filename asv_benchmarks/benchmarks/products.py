@@ -1,4 +1,4 @@
-"""The three matrix products of training, each alone on a block of rows, on one thread."""
+"""The three matrix products of training, each alone, on a block of rows and one thread."""
 
 import itertools
 
@@ -13,10 +13,10 @@ ROWS = whole_tiles(168)
 
 
 class _Product(Repeated):
-    """Base: a layer of n_in x n_out weights, after `before`, and memory for a block of rows.
+    """Base: makes a layer of n_in x n_out weights, after layers of the sizes `before`, and memory for a block of rows.
 
-    Weights of 1 / n_out and error signals of 1 make all signals 1 in the layer before, however often they are
-    multiplied by each other: nothing grows or vanishes.
+    With weights of 1 / n_out and error signals of 1, all error signals of the layer before are 1: repeated products
+    neither grow nor vanish.
     """
 
     params = [[16, 33, 64, 256, 1000, 1024], [10, 64, 256, 1000, 1024]]

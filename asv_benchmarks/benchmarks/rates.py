@@ -1,4 +1,4 @@
-"""Training steps as rates: GFLOP/s, the share of this CPU's peak, samples per second."""
+"""Rates of training steps: GFLOP/s, share of this CPU's peak, samples per second."""
 
 from . import cases
 from .fitting import Fitting

@@ -1,15 +1,15 @@
-"""Timing of compiled code: compiled before the clock runs, and called by the thousand while it does."""
+"""Timing of compiled code, which is compiled before the clock starts and called many times while it runs."""
 
 import time
 
 from .buffers import Buffers
 
-SAMPLE_SECONDS = 0.005  # short, so that of many samples some are disturbed by nothing
-BEST_SECONDS = 1.0  # of samples, from which the fastest is taken
+SAMPLE_SECONDS = 0.005  # duration of a sample: so short that some of many samples are not disturbed
+BEST_SECONDS = 1.0  # duration of all samples from which `best` takes the fastest
 
 
 def fastest(run, clock, seconds):
-    """The least that `clock` shows for a call of `run`, of as many calls as `seconds` allow."""
+    """Shortest time of a call of `run`, by `clock`, among as many calls as `seconds` allow."""
     least, end = float("inf"), time.perf_counter() + seconds
     while True:
         start = clock()
@@ -22,12 +22,13 @@ def fastest(run, clock, seconds):
 class Repeated:
     """Base of benchmarks that repeat their work within a sample.
 
-    asv sets up anew before every sample and then times one call, which for a microsecond kernel would be the time of
-    the clock. So a call repeats the kernel until SAMPLE_SECONDS have passed, and the clock counts seconds per
-    repetition: what asv reports is the time of one.
+    asv calls `setup` before every sample and then times one call, which for a kernel of a microsecond would be the time
+    of reading the clock. So a method repeats the kernel for at least SAMPLE_SECONDS, and the clock counts seconds per
+    unit of work: asv reports the time of one.
 
-    Subclasses provide ``prepare(*parameters)``, called once, and ``run(calls)``. Where a call is several units of
-    work, `prepare` sets `units` to their number. What kernels get comes from `buffers`, which `teardown` checks.
+    Subclasses provide ``prepare(*parameters)``, called once, and ``run(calls)``, which repeats the work `calls` times.
+    If one repetition is several units of work, `units` is their number. Arrays of kernels come from `buffers`, which
+    `teardown` checks.
     """
 
     number, warmup_time, repeat, units = 1, 0.05, (5, 100, 0.5), 1
@@ -48,9 +49,9 @@ class Repeated:
         self.buffers.check()
 
     def timer(self):
-        """Seconds, counted per unit of work in a sample."""
+        """Clock of asv: seconds divided by the units of work in a sample."""
         return time.perf_counter() / (self.calls * self.units)
 
     def best(self):
-        """Seconds per unit of work, in the fastest of many samples."""
+        """Seconds per unit of work in the fastest of many samples."""
         return fastest(lambda: self.run(self.calls), self.timer, BEST_SECONDS)

@@ -1,4 +1,4 @@
-"""The same training step on more and more threads."""
+"""The same training step on 1, 2, 4, ... threads. The unit of work is one step."""
 
 import numba
 

@@ -1,4 +1,4 @@
-"""A step with Adam on sparse inputs, through the public interface; the unit of work is one step."""
+"""Training with Adam on sparse inputs, through the public interface. The unit of work is one step."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ NONZEROS, BATCH, BATCHES, CLASSES = 50, 200, 10, 5
 
 
 class SparseStep(Repeated):
-    """Samples of 50 inputs that are not zero, 100 hidden units, batches of 200."""
+    """Samples with 50 non-zero inputs, 100 hidden units, batches of 200."""
 
     params, param_names = [1_000, 100_000], ["inputs"]
     units = BATCHES

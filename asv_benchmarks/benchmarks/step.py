@@ -1,4 +1,4 @@
-"""One training step: forward pass, error signals, gradients and momentum, in batches taken as they come."""
+"""Training steps: forward pass, error signals, gradients and momentum, with batches in order."""
 
 from . import cases
 from .fitting import Fitting
@@ -6,7 +6,7 @@ from .repeated import Repeated
 
 
 class Step(Fitting):
-    """A step as `Trainer.fit` makes it, without Python in between."""
+    """Steps of `Trainer.fit`, without Python between batches. The unit of work is one step."""
 
     params, param_names = cases.STEPS, ["case"]
 
@@ -15,7 +15,7 @@ class Step(Fitting):
 
 
 class SingleStep(Repeated):
-    """A call of `Trainer.step`, with the checks of its arguments."""
+    """Calls of `Trainer.step`, including the checks of its arguments."""
 
     params, param_names = ["8-16-1@1", "64-32-10@200", "784-128-10@128"], ["case"]
 

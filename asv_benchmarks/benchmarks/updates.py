@@ -1,4 +1,4 @@
-"""The update of weights by each optimiser, in the L1 cache and in memory; the unit of work is one weight."""
+"""Update of weights by each optimizer, in the L1 cache and in memory. The unit of work is one weight."""
 
 import fastmlp_kernels as fk
 import numpy as np

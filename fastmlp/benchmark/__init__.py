@@ -1,4 +1,4 @@
-"""Training timed beside other libraries: the same work in each of them, and processes that take turns at it.
+"""Training timed beside other libraries: `peers` does the same work in each library, `bench` measures it in turns.
 
-What other libraries need is imported where it is used: none of them has to be there. Nothing here prints.
+Each library is imported by the class that uses it: none has to be installed. Nothing here prints to the terminal.
 """

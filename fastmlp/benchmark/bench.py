@@ -1,8 +1,8 @@
-"""Training steps timed side by side: each library in a process of its own, one at a time, in turns.
+"""Measurement of training steps in several libraries, each in its own process, one process at a time.
 
-Times drift with whatever else a machine does, so the libraries take turns (A B C, A B C, ...), each for a fraction of a
-second, and the median of its turns is what counts. `python -m fastmlp.benchmark.bench` is such a process: it takes
-a turn for every line it reads and answers with the seconds per step.
+Times drift with the load of a machine, so the libraries take turns (A B C, A B C, ...) of a fraction of a second, and
+the result is the median over a library's turns. `python -m fastmlp.benchmark.bench LIBRARY CASE` is such a process: for
+every line that it reads it trains for one turn and answers with the seconds per step.
 """
 
 import contextlib
@@ -21,10 +21,10 @@ import numpy as np
 from fastmlp._kernels import fma_peak, training_flops
 from fastmlp.benchmark.peers import LIBRARIES, Task
 
-TURN_SECONDS = 0.3  # of training
-REST_SECONDS = 0.05  # before it: idle threads of the library whose turn is over look for work a while before they sleep
-SAMPLE_SECONDS = 0.05  # at least between two looks at the clock, so that what a call of `fit` costs once hardly counts
-BANDWIDTH_BYTES, BANDWIDTH_RUNS = 128 << 20, 10  # of each array, beyond all caches; a maximum needs a few tries
+TURN_SECONDS = 0.3  # duration of training in a turn
+REST_SECONDS = 0.05  # pause before a turn, as idle threads of the previous library spin a while before they sleep
+SAMPLE_SECONDS = 0.05  # duration of a sample, about: long enough that the fixed cost of a call of `fit` hardly counts
+BANDWIDTH_BYTES, BANDWIDTH_RUNS = 128 << 20, 10  # of each array, more than all caches; runs, of which the best counts
 THREAD_LIMITS = (
     "NUMBA_NUM_THREADS",
     "OMP_NUM_THREADS",
@@ -36,7 +36,14 @@ THREAD_LIMITS = (
 
 
 class Case(NamedTuple):
-    """A network and how it is trained."""
+    """Network and batch to measure.
+
+    Attributes
+    ----------
+    sizes : tuple of int; units of each layer, inputs first
+    batch_size : int
+    dtype : {"float32", "float64"}
+    """
 
     sizes: tuple
     batch_size: int
@@ -52,9 +59,9 @@ class Case(NamedTuple):
 
     @property
     def intensity(self):
-        """Floating-point operations for each byte that a step moves at the very least.
+        """Arithmetic intensity: floating-point operations of a step for each byte that it must move at least.
 
-        That is, inputs and targets read once, parameters and velocities read once and written once.
+        These bytes are inputs and targets, read once, and parameters and velocities, read once and written once.
         """
         n_params = sum((n + 1) * m for n, m in zip(self.sizes, self.sizes[1:], strict=False))
         values = self.batch_size * (self.sizes[0] + self.sizes[-1]) + 4 * n_params
@@ -62,15 +69,15 @@ class Case(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What was measured of a case.
+    """Measurements of a case.
 
     Attributes
     ----------
     case : Case
     seconds : dict
-        Median seconds per step by library, None where it failed.
+        Median seconds per step by library, None for one that failed.
     peak : float
-        The highest FMA rate seen between the turns, in floating-point operations per second.
+        Highest FMA rate measured between the turns, in floating-point operations per second.
     """
 
     case: Case
@@ -79,23 +86,23 @@ class Result(NamedTuple):
 
 
 class FailedError(Exception):
-    """A library could not do the work."""
+    """A library could not do the training."""
 
 
 def measure(case, libraries, threads, rounds, tell):
-    """Time steps of a case in some libraries.
+    """Measure the steps of a case in some libraries.
 
     Parameters
     ----------
     case : Case
     libraries : sequence of str
-        Names of `fastmlp.benchmark.peers.LIBRARIES`.
+        Names in `fastmlp.benchmark.peers.LIBRARIES`.
     threads : int
-        For each library to use.
+        Number of threads for each library.
     rounds : int
-        Turns of each library; one more before them warms up.
+        Turns of each library, after one that does not count.
     tell : callable
-        Called with a line of text as measuring goes on, and when a library fails.
+        Function that is called with a line of text before each round, and when a library fails.
 
     Returns
     -------
@@ -118,7 +125,7 @@ def measure(case, libraries, threads, rounds, tell):
 
 
 def bandwidth(threads):
-    """Bytes per second between CPU and memory, the best of several sums a = b + c of large arrays."""
+    """Bandwidth between CPU and memory in bytes per second: the best of several sums a = b + c of large arrays."""
     a, b, c = (np.full(BANDWIDTH_BYTES // 8, value) for value in (0.0, 1.0, 2.0))
     shares = [slice(len(a) * i // threads, len(a) * (i + 1) // threads) for i in range(threads)]
     best = float("inf")
@@ -131,7 +138,7 @@ def bandwidth(threads):
 
 
 class _Worker:
-    """The process of a library, which waits where it is not its turn."""
+    """Process of a library, which waits when it is not its turn. Used as a context, at whose end it is killed."""
 
     def __init__(self, library, case, threads):
         self.errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  closed in __exit__
@@ -147,8 +154,8 @@ class _Worker:
         )
 
     def turn(self):
-        """Seconds per step in a turn, or FailedError with the last words of the process."""
-        with contextlib.suppress(BrokenPipeError):  # it is gone, which shows when it does not answer
+        """Train for a turn and return the seconds per step; a FailedError has the last line the process wrote."""
+        with contextlib.suppress(BrokenPipeError):  # a process that has ended gives no answer below
             print(file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         if answer:
@@ -167,7 +174,7 @@ class _Worker:
 
 
 def _take_turns(library, case, requests, answers):
-    """Answer each line of `requests` with the seconds per step of a turn."""
+    """Answer each line of the file `requests` with the seconds per step of a turn, in a line of the file `answers`."""
     task = Task.random(*case)
     peer, batches, epochs = LIBRARIES[library](task), len(task.x) // case.batch_size, 1
     for _ in requests:
@@ -184,5 +191,5 @@ def _take_turns(library, case, requests, answers):
 
 if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # so that what a library prints is not taken for an answer
     _take_turns(sys.argv[1], Case(*json.loads(sys.argv[2])), sys.stdin, answers)

@@ -1,9 +1,9 @@
-"""One training, the same work in every library that could do it: fastmlp and its peers.
+"""The same training in fastmlp and in other libraries, its peers.
 
-The work: an MLP with ReLU hidden layers and identity outputs, half the squared error summed over outputs and averaged
-over the batch, gradient descent with momentum, data in memory, batches in order. Each class does it through its
-library's ordinary interface, as a user of that library would write it: made from a `Task`, it trains for a number of
-`epochs`, and gives its weights as a list of (n_in, n_out) arrays. Libraries are imported where they are used.
+The work is an MLP with ReLU hidden layers and identity outputs, half the squared error summed over outputs and averaged
+over the batch, gradient descent with momentum, data in memory, batches in order. Each class uses the ordinary interface
+of its library, as a user of that library would. It is made from a `Task`, `train(epochs)` trains for a number of
+epochs, and `weights()` returns a list of (n_in, n_out) arrays. Each library is imported by its class.
 """
 
 import warnings
@@ -14,17 +14,17 @@ from typing import NamedTuple
 import numpy as np
 
 MOMENTUM = 0.9
-MOST_BATCHES, MOST_VALUES = 64, 1 << 24  # in the data: enough of them that small batches do not all stay in the cache
+MOST_BATCHES, MOST_VALUES = 64, 1 << 24  # of the data, at most: so many that small batches do not all stay in the cache
 
 
 class Task(NamedTuple):
-    """What is trained on, and from where.
+    """Data and initial weights of a training.
 
     Attributes
     ----------
-    x, y : (N, n_in) and (N, n_out) arrays of one dtype
+    x, y : (N, n_in) and (N, n_out) arrays of one dtype; inputs and targets
     batch_size : int
-    weights : list of (n_in, n_out) arrays; biases start at zero
+    weights : list of (n_in, n_out) arrays; initial weights; biases start at zero
     learning_rate : float
     """
 
@@ -36,7 +36,7 @@ class Task(NamedTuple):
 
     @classmethod
     def random(cls, sizes, batch_size, dtype, learning_rate=1e-4):
-        """A task for a network of these sizes: the same whenever it is made."""
+        """Task with random data and weights, the same in every call, for a network of these sizes."""
         rng = np.random.default_rng(0)
         batches = int(np.clip(MOST_VALUES // (batch_size * (sizes[0] + sizes[-1])), 2, MOST_BATCHES))
         x, y = (rng.standard_normal((batches * batch_size, n), dtype) for n in (sizes[0], sizes[-1]))
@@ -49,13 +49,13 @@ class Task(NamedTuple):
         return [self.x.shape[1], *(weights.shape[1] for weights in self.weights)]
 
     def batches(self):
-        """Each batch as (x, y), in order."""
+        """Iterate over the batches (x, y), in order."""
         for start in range(0, len(self.x), self.batch_size):
             yield self.x[start : start + self.batch_size], self.y[start : start + self.batch_size]
 
 
 class FastMLP:
-    """fastmlp's Trainer."""
+    """fastmlp: Trainer."""
 
     def __init__(self, task):
         from fastmlp import MLP, Momentum, Trainer
@@ -74,7 +74,7 @@ class FastMLP:
 
 
 class NumPy:
-    """Matrix products and whole-array operations, in place where NumPy can."""
+    """NumPy: matrix products and whole-array operations, in place where possible."""
 
     def __init__(self, task):
         self.task, self.matrices = task, [weights.copy() for weights in task.weights]
@@ -117,7 +117,7 @@ class NumPy:
 
 
 class Torch:
-    """Linear and ReLU modules, MSELoss and the SGD optimiser of PyTorch."""
+    """PyTorch: Linear and ReLU modules, MSELoss and the SGD optimizer."""
 
     def __init__(self, task):
         import torch
@@ -129,7 +129,7 @@ class Torch:
             torch.nn.init.zeros_(layer.bias)
         modules = [module for layer in self.linear for module in (layer, torch.nn.ReLU())]
         self.net, self.loss = torch.nn.Sequential(*modules[:-1]), torch.nn.MSELoss()
-        rate = task.learning_rate * task.sizes[-1] / 2  # MSELoss: no half, and the mean over outputs too
+        rate = task.learning_rate * task.sizes[-1] / 2  # MSELoss lacks the factor 1/2 and averages over outputs too
         self.optimizer = torch.optim.SGD(self.net.parameters(), lr=rate, momentum=MOMENTUM)
 
     def train(self, epochs):
@@ -145,7 +145,7 @@ class Torch:
 
 
 class JAX:
-    """A step compiled as a whole by XLA, which may overwrite the parameters it is given."""
+    """JAX: a step compiled as a whole by XLA, which may overwrite the parameters passed to it."""
 
     def __init__(self, task):
         import jax
@@ -180,12 +180,12 @@ class JAX:
 
 
 class ScikitLearn:
-    """MLPRegressor; each call of `fit` goes on from the weights it has, its velocities at zero."""
+    """scikit-learn: MLPRegressor; each call of `fit` continues from its weights, with velocities of zero."""
 
     def __init__(self, task):
         from sklearn.neural_network import MLPRegressor
 
-        warnings.filterwarnings("ignore", module="sklearn")  # that it has not converged
+        warnings.filterwarnings("ignore", module="sklearn")  # warnings that it has not converged
         self.x, self.y = task.x, task.y if task.y.shape[1] > 1 else task.y[:, 0]
         self.net = MLPRegressor(
             hidden_layer_sizes=task.sizes[1:-1],
@@ -200,7 +200,7 @@ class ScikitLearn:
             tol=0.0,
             n_iter_no_change=10**9,
         )
-        self.net.partial_fit(self.x[: task.batch_size], self.y[: task.batch_size])  # makes what is filled in here
+        self.net.partial_fit(self.x[: task.batch_size], self.y[: task.batch_size])  # makes what is replaced here
         self.net.coefs_ = [weights.copy() for weights in task.weights]
         self.net.intercepts_ = [np.zeros_like(weights[0]) for weights in task.weights]
 
@@ -213,7 +213,7 @@ class ScikitLearn:
 
 
 LIBRARIES = {"fastmlp": FastMLP, "numpy": NumPy, "torch": Torch, "jax": JAX, "scikit-learn": ScikitLearn}
-PEERS = {"numpy": "numpy", "torch": "torch", "jax": "jax", "scikit-learn": "sklearn"}  # and what they are imported as
+PEERS = {"numpy": "numpy", "torch": "torch", "jax": "jax", "scikit-learn": "sklearn"}  # name: the module to import
 
 
 def installed():

@@ -1,7 +1,7 @@
-"""The command line: reads the arguments, runs one command and turns what users can get wrong into one line each.
+"""The command line: parses the arguments, runs one command, and reports users' errors in one line each.
 
-`options` declares the commands; each is carried out by `run(args)` in the module of its name, imported only when it is
-asked for, so that `--help` does not wait for Numba.
+`options` declares the commands. Each is run by `run(args)` in the module of its name, which is imported only then, so
+that `--help` does not wait for Numba.
 """
 
 import os
@@ -11,14 +11,14 @@ from importlib import import_module
 
 from fastmlp.cli.options import parser
 
-# What bad input, a full disk, a missing extra or diverging training raise. All else is a defect and shows a traceback.
+# Raised for bad input, a full disk, a missing extra or diverging training. All others are bugs and show a traceback.
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError, MemoryError, ArithmeticError)
 
 
 def main(argv=None):
     """Run the command line `argv` (default: `sys.argv[1:]`) and return the exit status.
 
-    0: done; 2: bad input, told in one line on stderr; 130: interrupted; 141: the reader of stdout went away.
+    0: done; 2: an error of the user, in one line on stderr; 130: interrupted; 141: the reader of stdout has ended.
     """
     args = parser().parse_args(argv)
     try:
@@ -28,9 +28,9 @@ def main(argv=None):
         print("\nfastmlp: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # As after `| head`. Python flushes stdout once more as it exits, which must find something to write to.
+        # As after `| head`. Python flushes stdout once more at exit, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + 13  # SIGPIPE, which Windows has no name for
+        return 128 + 13  # SIGPIPE, which Python on Windows does not define
     except USER_ERRORS as error:
         print(f"fastmlp {args.command}: error: {_one_line(error)}", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""`fastmlp bench`: how fast this CPU trains, next to its peak and to other libraries. The table is Markdown."""
+"""`fastmlp bench`: speed of training on this CPU, next to its peak and to other libraries, as a table in Markdown."""
 
 import sys
 from importlib.metadata import version
@@ -24,7 +24,7 @@ HEADER = ("network @ batch", "library", "µs/step", "samples/s", "GFLOP/s", "of 
 
 
 def run(args):
-    """Carry out the command."""
+    """Run the command."""
     libraries = ["fastmlp", *_peers(args.peers)]
     dtype, threads = choice("--dtype", args.dtype, ["float32", "float64"]), _threads(args.threads)
     cases = [bench.Case(*case, dtype) for case in _cases(args)]
@@ -46,7 +46,7 @@ def run(args):
 
 
 def _peers(names):
-    """The peers to measure, in the order asked for; all that are installed where `names` is None."""
+    """Libraries to measure besides fastmlp: those in `names`, in their order, or all that are installed for None."""
     installed = peers.installed()
     for name in names or ():
         if choice("--peers", name, ["none", *peers.PEERS]) not in installed:
@@ -55,7 +55,7 @@ def _peers(names):
 
 
 def _cases(args):
-    """The (sizes, batch size) that are asked for."""
+    """Networks and batch sizes to measure: pairs (sizes, batch size)."""
     if args.layers is None:
         if args.batch_size is not None:
             raise ValueError(f"--batch-size is {args.batch_size}; accepted: with --layers")
@@ -86,7 +86,10 @@ def _setting(args, libraries, threads):
 
 
 def rows(results, peak):
-    """The rows of the table as text: of each case, those of its libraries in the order given."""
+    """Rows of the table, as tuples of text: for each `Result` of `bench.measure`, one row for each library.
+
+    `peak` is the FMA peak in floating-point operations per second.
+    """
     for case, seconds, _ in results:
         for library, step in seconds.items():
             name = str(case) if library == next(iter(seconds)) else ""
@@ -100,7 +103,7 @@ def rows(results, peak):
 
 
 def points(results):
-    """(case, library, intensity, rate) of each step that was measured, for the picture."""
+    """Points (case, library, intensity, rate) for `plots.roofline`, one for each case and library that was measured."""
     for case, seconds, _ in results:
         for library, step in seconds.items():
             if step is not None:
@@ -108,6 +111,6 @@ def points(results):
 
 
 def _short(value):
-    """Three digits, without an exponent."""
+    """Text of a number with three significant digits, without an exponent."""
     value = float(f"{value:.3g}")
     return f"{value:,.0f}" if value >= 100 else f"{value:g}"

@@ -1,4 +1,4 @@
-"""`fastmlp evaluate`: how well a saved model predicts a table that holds the true target."""
+"""`fastmlp evaluate`: scores of a saved model on a table with the true target."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from fastmlp.tables.scores import confusion_matrix, precision_recall_f1, score
 
 
 def run(args):
-    """Carry out the command."""
+    """Run the command."""
     net, preprocessing = load(args.model)
     training = net.metadata["training"]
     table = datasets.load(args.data, args.target or preprocessing.target_name, preprocessing.task)
@@ -19,7 +19,7 @@ def run(args):
 
     print(f"{args.data}: {table.n_rows:,} rows")
     if Path(args.data).name == Path(training["source"]).name:
-        print("These may include the rows it was trained on; its score on rows held out is in `fastmlp info`.")
+        print("These may include rows that it was trained on; `fastmlp info` shows its score on rows held out.")
     print()
     named = score(preprocessing, table, outputs)
     named[training["loss"]] = net.evaluate(X, y, loss)

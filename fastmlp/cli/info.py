@@ -1,4 +1,4 @@
-"""`fastmlp info`: what a saved model is and how it was trained, or what this machine offers."""
+"""`fastmlp info`: description of a saved model and its training or, without a model, of this machine."""
 
 import platform
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from fastmlp.tables.preprocessing import Preprocessing
 
 
 def run(args):
-    """Carry out the command."""
+    """Run the command."""
     if args.model is None:
         text.facts(_machine())
     else:
@@ -48,7 +48,7 @@ def _data(preprocessing):
         yield "classes", listed(preprocessing.classes)
     categorical = sum("categories" in column for column in preprocessing.columns.values())
     numeric = len(preprocessing.columns) - categorical
-    yield "features", f"{numeric} numeric (standardised), {categorical} categorical (one-hot)"
+    yield "features", f"{numeric} numeric (standardized), {categorical} categorical (one-hot)"
     yield "", listed(preprocessing.columns)
 
 
@@ -74,7 +74,7 @@ def _machine():
 
 
 def cpu_name():
-    """Return what the CPU calls itself."""
+    """Return the name that the CPU reports."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))

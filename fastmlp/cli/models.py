@@ -1,4 +1,4 @@
-"""A model as `fastmlp train` leaves it: the network, and what turns tables into its inputs and outputs into answers."""
+"""Models as `fastmlp train` saves them: a network, and the `Preprocessing` of its inputs and outputs."""
 
 import dataclasses
 
@@ -9,12 +9,12 @@ from fastmlp.checks import choice
 from fastmlp.cli import names
 from fastmlp.tables.preprocessing import Preprocessing
 
-# By task, each loss with the outputs it is for; the first one is the default.
+# By task and name of a loss, the output activation that it is for; the first loss is the default.
 LOSSES = {task: {name: loss.output for name, loss in table.items()} for task, table in names.losses().items()}
 
 
 def parse_loss(text, task):
-    """Return the loss that `quantile`, or `quantile=0.9` with its setting, stands for in a task."""
+    """Return the object of `fastmlp.losses` for text such as `quantile`, or `quantile=0.9` with a setting."""
     name, equals, value = text.partition("=")
     kind = losses.LOSSES[choice("--loss", name, LOSSES[task])]
     if not equals:
@@ -32,14 +32,14 @@ def load(path):
     """Return (MLP, Preprocessing) from a file, or raise ValueError if the command line did not train it."""
     net = MLP.load(path)
     if not {"preprocessing", "training"} <= net.metadata.keys():
-        raise ValueError(f"{path} was not trained by `fastmlp train`: how to prepare its inputs is not known")
+        raise ValueError(f"{path} was not trained by `fastmlp train`: the preparation of its inputs is not known")
     return net, Preprocessing.from_dict(net.metadata["preprocessing"])
 
 
 def arrays(preprocessing, table, loss, dtype):
-    """Return the inputs (N, n_inputs) of a table and the targets: labels (N,) or values (N, n_outputs).
+    """Return the inputs (N, n_inputs) of a table, and its targets: labels (N,) or numbers (N, n_outputs).
 
-    Which of these depends on the name of the loss.
+    Labels are for classification with a loss of softmax outputs; `loss` is its name. Other classes are one-hot rows.
     """
     X, y = preprocessing.transform(table, dtype), preprocessing.encode_target(table, dtype)
     if preprocessing.task == "classification" and LOSSES["classification"][loss] != "softmax":

@@ -1,6 +1,6 @@
-"""The names that the kernels' tables have for the help, read from their sources.
+"""Names of activations, optimizers and losses for the help, read from the sources of the kernels' tables.
 
-Importing the tables would keep `--help` waiting for Numba.
+Importing these tables would make `--help` wait for Numba.
 """
 
 import ast
@@ -10,7 +10,23 @@ from typing import NamedTuple
 
 
 def rows(source, table):
-    """Read a table, a dictionary in a file of the kernels: {key: keyword arguments of its row that are literals}."""
+    """Read a table of the kernels from its source.
+
+    Parameters
+    ----------
+    source : str; path of the file in `fastmlp_kernels`
+    table : str; name of the table, a dictionary whose values are calls
+
+    Returns
+    -------
+    dict
+        By key, those keyword arguments of the row that are constants: a dict.
+
+    Raises
+    ------
+    LookupError
+        If the file has no such table.
+    """
     path = Path(find_spec("fastmlp_kernels").origin).parent / source
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == table:
@@ -24,24 +40,24 @@ def _literals(keywords):
 
 
 def activations():
-    """Name the activations that can be trained."""
+    """Names of the activations that can be trained."""
     table = rows("functions/activations.py", "ACTIVATIONS")
     return [name for name, row in table.items() if row.get("differentiable", True)]
 
 
 def optimizers():
-    """Name the optimizers."""
+    """Names of the optimizers."""
     return list(rows("functions/updates.py", "RULES"))
 
 
 class Loss(NamedTuple):
-    """What the command line has to know of a loss.
+    """Properties of a loss that the command line uses.
 
     Attributes
     ----------
-    output : str; the activation of the outputs that it is for
-    setting : str; what its setting is called; empty: it has none
-    targets : str; what its targets are
+    output : str; activation of the outputs that it is for
+    setting : str; name of its setting, or "" if it has none
+    targets : str; kind of its targets (see `LossFunction` of `fastmlp_kernels.panelwise.losses`)
     """
 
     output: str
@@ -50,7 +66,7 @@ class Loss(NamedTuple):
 
 
 def losses():
-    """Return {task: {name: Loss}}; the first loss of a task is its default."""
+    """Losses by task and name: {task: {name: Loss}}; the first of a task is its default."""
     tasks = {"classification": {}, "regression": {}}
     for (name, output), row in rows("panelwise/losses.py", "LOSSES").items():
         said = {field: row[field] for field in ("setting", "targets") if field in row}

@@ -1,6 +1,6 @@
-"""The commands and their options, declared with argparse. Imports nothing slow: `--help` is instant.
+"""The commands and their options, declared with argparse. Nothing slow is imported, so that `--help` is instant.
 
-Names that the library checks itself (activations, losses, ...) are passed on as they are; its errors name the nearest.
+Names of activations, losses and the like are not checked here: the library's own errors suggest the nearest name.
 """
 
 import argparse
@@ -15,7 +15,7 @@ PEERS = "numpy, torch, jax, scikit-learn"
 
 
 def parser():
-    """Return the parser of the whole command line; `args.command` names the module that carries the command out."""
+    """Return the parser of the whole command line; `args.command` is the name of the module that runs the command."""
     root = argparse.ArgumentParser(prog="fastmlp", description="Train and use multilayer perceptrons on the CPU.")
     root.add_argument("--version", action="version", version=f"fastmlp {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -27,16 +27,16 @@ def parser():
 def _train(commands):
     command = _command(commands, "train", "train a network on a table, and score it on rows held out")
     command.epilog = (
-        "Text columns are one-hot encoded and numbers standardised, as learnt from the training rows alone; both are "
-        "saved with the model. Example: fastmlp train iris --hidden 32 --save iris.safetensors"
+        "Text columns are one-hot encoded and numbers standardized, with values from the training rows alone, which "
+        "are saved with the model. Example: fastmlp train iris --hidden 32 --save iris.safetensors"
     )
     command.add_argument("source", metavar="SOURCE", help=DATA)
 
     data = command.add_argument_group("data")
     _option(data, "--target", str, None, "the column to predict, by name or position; needed for CSV and Parquet files")
-    _option(data, "--task", str, None, "classification or regression; by default, what the target looks like")
-    _option(data, "--test-fraction", float, 0.2, "rows held out for the test score")
-    _option(data, "--validation-fraction", float, 0.1, "of the other rows, those that only watch the training")
+    _option(data, "--task", str, None, "classification or regression; by default, detected from the target")
+    _option(data, "--test-fraction", float, 0.2, "share of the rows that is held out for the test score")
+    _option(data, "--validation-fraction", float, 0.1, "share of the other rows that only watches the training")
 
     network = command.add_argument_group("network")
     _option(network, "--hidden", _widths, "256", "units of each hidden layer, or none")
@@ -45,35 +45,35 @@ def _train(commands):
         "--activation",
         _names,
         "relu",
-        f"of all hidden layers, or one for each: {', '.join(names.activations())}",
+        f"activation of all hidden layers, or one for each: {', '.join(names.activations())}",
     )
     _option(network, "--dtype", str, "float32", "float32 or float64")
 
     training = command.add_argument_group("training")
     classes, numbers = map(_losses, names.losses().values())
-    help = f"of classes: {classes}; of numbers, in standard deviations of the target: {numbers}"
+    help = f"for classes: {classes}; for numbers, in standard deviations of the target: {numbers}"
     _option(training, "--loss", str, None, help)
     _option(training, "--optimizer", str, "adam", ", ".join(names.optimizers()))
-    _option(training, "--learning-rate", float, None, "by default, one that suits the optimizer")
-    _option(training, "--schedule", str, "cosine", "of the rate: constant, step, cosine, inverse_scaling, plateau")
+    _option(training, "--learning-rate", float, None, "initial learning rate; by default, one that suits the optimizer")
+    _option(training, "--schedule", str, "cosine", "learning rate: constant, step, cosine, inverse_scaling, plateau")
     _option(training, "--warmup", int, 0, "epochs in which the rate rises from 0")
-    _option(training, "--batch-size", int, None, "rows per update; by default, about a 32nd of them")
+    _option(training, "--batch-size", int, None, "rows per update; by default, a 32nd of them, from 16 to 4096")
     _option(training, "--epochs", int, 60, "passes over the training rows, at most")
-    _option(training, "--l2", float, 1e-3, "penalty on the squares of the weights")
-    _option(training, "--dropout", float, 0.0, "share of the hidden units that each update leaves out")
+    _option(training, "--l2", float, 1e-3, "coefficient of the penalty on the squares of the weights")
+    _option(training, "--dropout", float, 0.0, "share of the hidden units that each update drops")
     _option(training, "--label-smoothing", float, 0.0, "share of each target that is spread over all classes")
-    _option(training, "--class-weight", str, None, "balanced: classes count the same, however many rows they have")
+    _option(training, "--class-weight", str, None, "balanced: all classes have the same total weight")
     _option(training, "--clip-norm", float, None, "scale larger gradients down to this norm")
     _option(training, "--patience", int, None, "stop after so many epochs without improvement")
     _option(training, "--target-loss", float, None, "stop once the loss is this low")
-    _option(training, "--threads", int, None, "by default, one for each core")
-    _option(training, "--seed", int, 0, "of the split, the first weights and the order of rows")
-    _option(training, "--seeds", _positive, 1, "train with so many seeds; print mean and spread, keep the first model")
+    _option(training, "--threads", int, None, "number of threads, at most; by default, one for each core")
+    _option(training, "--seed", int, 0, "seed for the split, the initial weights, the order of rows and dropout")
+    _option(training, "--seeds", _positive, 1, "number of seeds to train with; prints mean and spread, saves the first")
 
     output = command.add_argument_group("output")
     _option(output, "--save", Path, None, "write the model to this file, say model.safetensors")
     pictures = (
-        "draw loss, error signals and, of two features, decision regions into this folder (by default, the current)"
+        "draw loss, error signals and, for two features, decision regions into this folder (by default, the current)"
     )
     output.add_argument("--plot", type=Path, nargs="?", const=Path(), metavar="FOLDER", help=pictures)
 
@@ -87,7 +87,7 @@ def _predict(commands):
 
 
 def _evaluate(commands):
-    command = _command(commands, "evaluate", "score a model on a table that holds the true target")
+    command = _command(commands, "evaluate", "score a model on a table with the true target")
     command.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
     command.add_argument("data", metavar="DATA", help=DATA)
     _option(command, "--target", str, None, "the column of true values; by default, named as in training")
@@ -99,25 +99,25 @@ def _info(commands):
 
 
 def _trace(commands):
-    command = _command(commands, "trace", "tell backpropagation through a small network number by number")
+    command = _command(commands, "trace", "show backpropagation through a small network number by number")
     example = "a, a-biases, b, c, or a JSON file with a network, its data and how to train it"
     command.add_argument("example", metavar="EXAMPLE", help=example)
-    _option(command, "--steps", _positive, None, "updates to make; by default, as the example says")
+    _option(command, "--steps", _positive, None, "number of updates; by default, that of the example")
     _option(command, "--plot", Path, None, "draw the network with its activations and error signals")
 
 
 def _bench(commands):
     command = _command(commands, "bench", "time training steps next to this CPU's peak and to other libraries")
     command.epilog = (
-        "Each library trains in a process of its own, and they take turns. The table is Markdown. "
+        "Each library trains in its own process, and they take turns. The table is Markdown. "
         "Example: fastmlp bench --layers 784,128,10 --batch-size 4096 --peers torch"
     )
-    _option(command, "--layers", _widths, None, "inputs, hidden units and outputs of one network; by default, of seven")
+    _option(command, "--layers", _widths, None, "inputs, hidden units, outputs of a network; by default, of seven")
     _option(command, "--batch-size", _positive, None, "rows per step of that network; by default, 4096")
     _option(command, "--peers", _peers, None, f"{PEERS}, or none; by default, those installed")
     _option(command, "--dtype", str, "float32", "float32 or float64")
-    _option(command, "--threads", int, None, "of each library; by default, one for each core")
-    _option(command, "--rounds", _positive, 5, "turns of each library, whose median counts")
+    _option(command, "--threads", int, None, "number of threads of each library; by default, one for each core")
+    _option(command, "--rounds", _positive, 5, "number of turns of each library, whose median counts")
     _option(command, "--plot", Path, None, "draw speed over arithmetic intensity, with the limits of CPU and memory")
 
 
@@ -131,12 +131,12 @@ def _option(group, flag, kind, default, text):
 
 
 def _widths(text):
-    """Return `128,64`, also written `128-64`, as [128, 64] and `none` as []."""
+    """Return the text `128,64` or `128-64` as [128, 64], and `none` as []."""
     return [] if text == "none" else [_positive(width) for width in text.replace("-", ",").split(",")]
 
 
 def _losses(table):
-    """Return what `--loss` takes for a task as one text, the default first."""
+    """Return text with the values that `--loss` accepts for a task, the default first (see `names.losses`)."""
     ways = []
     for name, loss in table.items():
         ways.append(name + " (for counts)" * (loss.targets == "counts") + " (default)" * (not ways))
@@ -145,12 +145,12 @@ def _losses(table):
 
 
 def _names(text):
-    """Return `relu` as it is, and `relu,tanh` as a list."""
+    """Return the text `relu` as it is, and `relu,tanh` as a list."""
     return text.split(",") if "," in text else text
 
 
 def _peers(text):
-    """Return `numpy,torch` as a list and `none` as an empty one."""
+    """Return the text `numpy,torch` as a list, and `none` as an empty one."""
     return [] if text == "none" else text.split(",")
 
 
@@ -170,4 +170,4 @@ METAVARS = {
     _peers: "NAME,...",
     Path: "FILE",
 }
-_widths.__name__, _positive.__name__ = "list of widths", "number"  # what argparse calls a value that does not convert
+_widths.__name__, _positive.__name__ = "list of widths", "number"  # names in argparse's messages

@@ -1,4 +1,4 @@
-"""`fastmlp predict`: the predictions of a saved model for every row of a table, as CSV."""
+"""`fastmlp predict`: predictions of a saved model for every row of a table, as CSV."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from fastmlp.tables import datasets
 
 
 def run(args):
-    """Carry out the command."""
+    """Run the command."""
     if args.output:
         check_writable(args.output)
     net, preprocessing = load(args.model)

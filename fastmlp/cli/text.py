@@ -1,4 +1,4 @@
-"""How the commands write: aligned columns, tables, networks and scores in one line; and a look at the folder before."""
+"""Output of the commands as text: aligned columns, tables, networks and scores in one line; checks of output files."""
 
 import os
 
@@ -42,7 +42,7 @@ def scores(named):
 
 
 def check_writable(path):
-    """Raise OSError now where writing a file to `path` could not succeed after all the work."""
+    """Raise an OSError if a file could not be written to `path`, before the work whose result it is for."""
     if path.is_dir():
         raise IsADirectoryError(None, "is a folder, not a file", str(path))
     if not path.absolute().parent.is_dir():

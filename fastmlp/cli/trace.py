@@ -6,7 +6,7 @@ from fastmlp.teaching.trace import trace
 
 
 def run(args):
-    """Carry out the command."""
+    """Run the command."""
     example = load_example(args.example)
     if args.plot:
         net = example.network()

@@ -1,4 +1,4 @@
-"""`fastmlp train`: a network trained on a table, scored on rows held out, saved with all it needs to predict."""
+"""`fastmlp train`: trains a network on a table, scores it on rows held out, saves it with all it needs to predict."""
 
 import sys
 from pathlib import Path
@@ -17,12 +17,12 @@ from fastmlp.tables.preprocessing import Preprocessing, split
 from fastmlp.tables.scores import score
 from fastmlp.threads import available, limited
 
-UPDATES_PER_EPOCH = 32  # what the default batch size aims at,
-BATCH_SIZES = (16, 4096)  # between these: smaller steps cost more than their arithmetic, larger ones are too few
+UPDATES_PER_EPOCH = 32  # of the default batch size, which is limited to the range of
+BATCH_SIZES = (16, 4096)  # as smaller batches cost more than their arithmetic, and larger ones give too few updates
 
 
 class Run(NamedTuple):
-    """One training, before it starts and, its network trained and its history filled, after."""
+    """One training: its network and trainer, and the two parts of the table."""
 
     net: MLP
     trainer: Trainer
@@ -32,7 +32,7 @@ class Run(NamedTuple):
 
 
 def run(args):
-    """Carry out the command."""
+    """Run the command."""
     table = datasets.load(args.source, args.target, args.task)
     args.loss = args.loss or next(iter(LOSSES[table.task]))
     loss = parse_loss(args.loss, table.task)
@@ -43,7 +43,7 @@ def run(args):
     if args.plot:
         plots.check(_picture(args, "loss"))
         text.check_writable(_picture(args, "loss"))
-    compiled = not CACHE_FOLDER or any(CACHE_FOLDER.rglob("*.nbi"))  # Numba's indices of what is kept there
+    compiled = not CACHE_FOLDER or any(CACHE_FOLDER.rglob("*.nbi"))  # Numba's index files
 
     runs = [_prepare(args, table, loss, seed) for seed in range(args.seed, args.seed + args.seeds)]
     text.facts(_setting(args, runs[0]))
@@ -62,7 +62,7 @@ def run(args):
 
 
 def _prepare(args, table, loss, seed):
-    """Return the `Run` of one seed, which decides the split, the first weights and the order of the rows."""
+    """Return the `Run` of one seed, which determines the split, the initial weights, the order of rows and dropout."""
     labels = table.target if table.task == "classification" else None
     train, test = (table.rows(rows) for rows in split(table.n_rows, args.test_fraction, seed, labels=labels))
     output = LOSSES[table.task][loss.name]
@@ -98,7 +98,7 @@ def _schedule(args):
 
 
 def _fit(args, one):
-    """Train, and return the scores of the test part by name: none where it is empty."""
+    """Train, and return the scores of the test part by name: a dict, empty if that part is."""
     one.trainer.fit(
         *arrays(one.preprocessing, one.train, one.trainer.loss, one.net.dtype),
         epochs=args.epochs,
@@ -146,7 +146,7 @@ def _results(args, runs, scores):
 
 
 def _losses(history):
-    """Return the losses of the epoch whose weights were kept, by name, and its number counted from 1."""
+    """Return the losses, by name, of the epoch whose parameters were kept, and its number counted from 1."""
     epoch = len(history.loss) - 1 if history.best_epoch is None else history.best_epoch
     both = {"training": history.loss, "validation": history.val_loss}
     return {name: losses[epoch] for name, losses in both.items() if losses}, epoch + 1
@@ -189,7 +189,7 @@ def _plot(args, one):
 
 
 def _plot_regions(one, path):
-    """Draw what is predicted over the plane of the two features, in their own units, and the training rows."""
+    """Draw the predictions over the plane of the two features, in the units of the table, and the training rows."""
     first, second = one.train.features
     classes = one.preprocessing.classes
 

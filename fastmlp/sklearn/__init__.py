@@ -1,7 +1,7 @@
-"""scikit-learn's MLPClassifier and MLPRegressor on this library's training, with the same parameters and more.
+"""MLPClassifier and MLPRegressor with the interface of scikit-learn's, and more parameters, trained by this library.
 
-Change the import and nothing else: for the same parameters and `random_state`, weights start the same, batches hold the
-same samples, and training follows scikit-learn's up to rounding.
+They replace scikit-learn's by a change of the import alone: for the same parameters and `random_state`, initial weights
+are the same, batches have the same samples, and training follows scikit-learn's up to rounding.
 """
 
 try:

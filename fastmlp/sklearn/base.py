@@ -1,4 +1,8 @@
-"""What MLPClassifier and MLPRegressor share: from parameters to a `Trainer`, and from its course to attributes."""
+"""Base of MLPClassifier and MLPRegressor: makes a `Trainer` from the parameters, and sets the fitted attributes.
+
+`estimators` has the two classes, `rules` scikit-learn's initial weights, order of samples, learning rates and stopping
+rules, `lbfgs` the solver of that name. "As in scikit-learn" means its file _multilayer_perceptron.py.
+"""
 
 import warnings
 from numbers import Integral, Real
@@ -19,14 +23,13 @@ from ..trainer import DivergenceError, Trainer
 from . import lbfgs
 from .rules import Follow, Rate, Reorder, draw_weights
 
-# By scikit-learn's names; all other names are the same in both.
-ACTIVATIONS = {"logistic": "sigmoid"}
+ACTIVATIONS = {"logistic": "sigmoid"}  # scikit-learn's name: this library's; all other names are the same in both
 SOLVERS = {"lbfgs", "sgd", "adam", "adamw"}
-SHARED_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")  # that scikit-learn has, too
+SHARED_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")  # those that scikit-learn has too
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
-# What a fit leaves in an estimator of either library.
+# Attributes that a fit sets in an estimator of either library.
 FITTED = (
     *("n_iter_", "t_", "loss_", "best_loss_", "loss_curve_", "validation_scores_", "best_validation_score_"),
     *("n_layers_", "n_outputs_", "out_activation_", "classes_", "n_features_in_", "feature_names_in_"),
@@ -35,12 +38,16 @@ FITTED = (
 
 
 def nonnegative(closed="left"):
-    """The constraint of a number from 0 on, or above 0."""
+    """scikit-learn's constraint for a number from 0 on (`closed` "left") or above 0 ("neither")."""
     return [Interval(Real, 0, None, closed=closed)]
 
 
 class BaseMLP(BaseEstimator):
-    """The estimators' common part. `_net` holds the network, of which `coefs_` and `intercepts_` are views."""
+    """Base of the two estimators. After a fit `_net` is the `MLP` of which `coefs_` and `intercepts_` are views.
+
+    Subclasses provide what depends on the task: `_validate_input`, `_weigh`, `_output_activation`, `_loss`,
+    `_loss_share`, `_stratify`, `_labels` and `_score_outputs`.
+    """
 
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -76,7 +83,7 @@ class BaseMLP(BaseEstimator):
     }
 
     def _keep(self, parameters):
-        """Keep the parameters of the constructor under their names, as they are."""
+        """Set an attribute for each parameter of the constructor, without a check, as scikit-learn requires."""
         vars(self).update((name, value) for name, value in parameters.items() if name != "self")
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -87,9 +94,9 @@ class BaseMLP(BaseEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or numbers.
+            Class labels, or numbers for a regression.
         sample_weight : array-like of shape (n_samples,), default=None
-            Numbers from 0 on.
+            Weights of the samples in the loss, from 0 on.
 
         Returns
         -------
@@ -98,15 +105,15 @@ class BaseMLP(BaseEstimator):
         return self._fit(X, y, sample_weight)
 
     def to_sklearn(self):
-        """The fitted model as an estimator of scikit-learn, with the same predictions.
+        """Estimator of scikit-learn with the same weights and predictions.
 
-        Parameters that scikit-learn lacks are left out; a solver, learning rate or loss that it lacks becomes its
-        default, which matters only if it is trained further.
+        Parameters that scikit-learn does not have are left out. A solver, learning rate or loss that it does not have
+        is replaced by its default, which only matters for further training.
 
         Raises
         ------
         ValueError
-            If scikit-learn has no such activations.
+            If scikit-learn does not have the activations, or they are not the same in all hidden layers.
         """
         check_is_fitted(self)
         names = set(self._activation_names(self.n_layers_ - 2))
@@ -125,24 +132,24 @@ class BaseMLP(BaseEstimator):
 
     @classmethod
     def from_sklearn(cls, model):
-        """An estimator like a fitted one of scikit-learn, with the same parameters, weights and predictions.
+        """Estimator with the parameters, weights and predictions of a fitted one of scikit-learn.
 
         Raises
         ------
         TypeError
-            If it is not of scikit-learn's class of that name.
+            If `model` is not an instance of scikit-learn's class of the same name.
         """
         if not isinstance(model, cls._sklearn_class):
             raise TypeError(f"model is {type(model).__name__}; accepted: scikit-learn's {cls._sklearn_class.__name__}")
         check_is_fitted(model)
         estimator = cls._hand_over(model, cls(**model.get_params(deep=False)))
-        estimator.validation_loss_curve_ = [] if model.early_stopping else None  # to go on with
+        estimator.validation_loss_curve_ = [] if model.early_stopping else None  # for further training
         estimator._adopt(estimator._network())
         return estimator
 
     @staticmethod
     def _hand_over(source, target):
-        """Copy what a fit has left."""
+        """Copy the attributes that a fit sets, and the weights, from one estimator to another; return the latter."""
         for name in FITTED:
             if hasattr(source, name):
                 setattr(target, name, getattr(source, name))
@@ -152,7 +159,7 @@ class BaseMLP(BaseEstimator):
         return target
 
     def __getstate__(self):
-        """All but the network, of which coefs_ and intercepts_ have the weights."""
+        """All attributes but the network, whose weights are in coefs_ and intercepts_."""
         return {name: value for name, value in super().__getstate__().items() if name != "_net"}
 
     def __setstate__(self, state):
@@ -166,6 +173,7 @@ class BaseMLP(BaseEstimator):
         return tags
 
     def _fit(self, X, y, sample_weight=None, incremental=False):
+        """Fit the model; `incremental` is True in `partial_fit`: one epoch, from the current weights."""
         hidden = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=int)).tolist()
         if any(size <= 0 for size in hidden):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
@@ -188,7 +196,7 @@ class BaseMLP(BaseEstimator):
         return self
 
     def _initialize(self, sizes, dtype):
-        """A new network with scikit-learn's initial weights, and attributes as before the first epoch."""
+        """Make a network with scikit-learn's initial weights, and set the attributes that training updates."""
         self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(sizes)
         names = self._activation_names(len(sizes) - 2)
         self.out_activation_ = self._output_activation()
@@ -203,22 +211,22 @@ class BaseMLP(BaseEstimator):
             self.best_validation_score_ = -np.inf if self.early_stopping else None
 
     def _activation_names(self, hidden):
-        """The activation of each hidden layer, as the user named it."""
+        """Activation of each of `hidden` hidden layers, as the user named it: a list of str."""
         return [self.activation] * hidden if isinstance(self.activation, str) else list(self.activation)
 
     def _build(self, sizes, dtype):
-        """A network of this estimator's activations; its weights are zero."""
+        """New `MLP` with this estimator's activations and weights of zero."""
         names = [ACTIVATIONS.get(name, name) for name in self._activation_names(len(sizes) - 2)]
         output = ACTIVATIONS.get(self.out_activation_, self.out_activation_)
         return MLP(sizes, names, output, dtype=dtype, init="zeros")
 
     def _owns(self):
-        """Whether coefs_ and intercepts_ are still the views of the network, and nobody has replaced them."""
+        """Whether coefs_ and intercepts_ are still the views of `_net`, rather than arrays that a user has set."""
         ours, theirs = [*self._net.weights, *self._net.biases], [*self.coefs_, *self.intercepts_]
         return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))
 
     def _network(self):
-        """The network with the weights of coefs_ and intercepts_."""
+        """`MLP` with the weights of coefs_ and intercepts_: `_net`, or a new one if a user has set these."""
         if "_net" in vars(self) and self._owns():
             return self._net
         net = self._build([len(self.coefs_[0]), *(len(b) for b in self.intercepts_)], self.coefs_[0].dtype)
@@ -228,10 +236,11 @@ class BaseMLP(BaseEstimator):
         return net
 
     def _adopt(self, net):
-        """Make a network this estimator's own."""
+        """Set `_net` to the network `net`, and coefs_ and intercepts_ to its views."""
         self._net, self.coefs_, self.intercepts_ = net, list(net.weights), list(net.biases)
 
     def _fit_stochastic(self, X, targets, sample_weight, incremental):
+        """Train in batches, with every solver but "lbfgs". Arguments as `_validate_input` and `_weigh` return them."""
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         held = None
@@ -266,7 +275,7 @@ class BaseMLP(BaseEstimator):
         follow.restore(self._net)
 
     def _make_trainer(self, samples):
-        """A trainer of the network; `partial_fit` goes on from where the optimiser was left."""
+        """Trainer of `_net` for `samples` samples, with the optimizer's state of the last `partial_fit`, if any."""
         if self.batch_size == "auto":
             batch_size = min(200, samples)
         else:
@@ -286,7 +295,7 @@ class BaseMLP(BaseEstimator):
             dropout=self.dropout,
             clip_norm=self.clip_norm,
             shuffle=Reorder(self._random_state) if self.shuffle else False,
-            seed=self._random_state.randint(2**31) if np.any(self.dropout) else 0,  # of dropout alone
+            seed=self._random_state.randint(2**31) if np.any(self.dropout) else 0,  # used by dropout alone
             threads=self.threads,
         )
         if self._optimizer_state is not None:
@@ -294,7 +303,7 @@ class BaseMLP(BaseEstimator):
         return trainer
 
     def _solver(self):
-        """The optimiser with this estimator's settings."""
+        """Object of `fastmlp.optimizers` with this estimator's settings."""
         if not isinstance(self.solver, str):
             return self.solver
         if self.solver == "sgd":
@@ -305,7 +314,10 @@ class BaseMLP(BaseEstimator):
         return optimizers.Adam(self.beta_1, self.beta_2, self.epsilon, epsilon_hat=True)
 
     def _split(self, X, targets, sample_weight):
-        """scikit-learn's split: (X, targets, weights of the training samples, (X, targets, weights) held out)."""
+        """Split as in scikit-learn: (X, targets, weights or None, held), where `held` is the tuple held out.
+
+        `held` is (X, targets) or (X, targets, weights), as for `validation_data` of `Trainer.fit`.
+        """
         stratify = self._stratify(targets)
         arrays = [X, targets] if sample_weight is None else [X, targets, sample_weight]
         parts = train_test_split(
@@ -319,10 +331,10 @@ class BaseMLP(BaseEstimator):
         return (*train, *[None] * (3 - len(train)), tuple(held))
 
     def _monitor(self, X, targets, sample_weight=None):
-        """What early stopping watches, as a function of the network, the smaller the better."""
+        """Function from the network to the negative score of the samples held out, which early stopping watches."""
         if self.scoring is None:
             return lambda net: -self._score_outputs(net.predict(X), targets, sample_weight)
-        # Scorers call methods of the estimator; arrays have no names of features, so the one they get expects none.
+        # Scorers call methods of an estimator, here a copy without names of features, which the arrays do not have.
         view = object.__new__(type(self))
         vars(view).update({name: value for name, value in vars(self).items() if name != "feature_names_in_"})
         scorer, truth = check_scoring(self, scoring=self.scoring), self._labels(targets)
@@ -330,7 +342,7 @@ class BaseMLP(BaseEstimator):
         return lambda net: -scorer(view, X, truth, **weights)
 
     def _outputs(self, X):
-        """The network's outputs, (n_samples, n_outputs)."""
+        """Outputs of the network, (n_samples, n_outputs)."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         with limited(self.threads):

@@ -1,4 +1,4 @@
-"""MLPClassifier and MLPRegressor."""
+"""MLPClassifier and MLPRegressor; `base` has what they share."""
 
 from typing import ClassVar
 
@@ -20,43 +20,45 @@ LOG_LOSSES = {"softmax": "cross_entropy", "logistic": "binary_cross_entropy"}
 
 
 def _stochastic(estimator):
-    """Whether an estimator has `partial_fit`."""
+    """Return True, or raise an AttributeError if the solver is "lbfgs": whether an estimator has `partial_fit`."""
     if estimator.solver == "lbfgs":
         raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
     return True
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
-    """scikit-learn's MLPClassifier, trained by this library.
+    """Classifier with the interface of scikit-learn's MLPClassifier.
 
-    All parameters, attributes and methods of `sklearn.neural_network.MLPClassifier` are there, with the same defaults
-    and the same meaning. What follows is new.
+    It has all parameters, attributes and methods of `sklearn.neural_network.MLPClassifier`, with the same defaults and
+    the same meaning. The following are new, or accept more.
 
     Parameters
     ----------
     activation : str or sequence of str, default="relu"
-        Any of this library ("logistic" is its sigmoid), or one for each hidden layer.
+        Any activation of this library ("logistic" is its sigmoid), or one for each hidden layer.
     solver : {"lbfgs", "sgd", "adam", "adamw"} or an object of `fastmlp.optimizers`, default="adam"
-        "lbfgs" takes all samples at once; with it, `dropout`, `clip_norm` and `callbacks` are refused.
+        "lbfgs" uses all samples at once and does not accept `dropout`, `clip_norm` and `callbacks`.
     learning_rate : {"constant", "invscaling", "adaptive"} or a schedule of `fastmlp.schedules`, default="constant"
-        The names matter with solver="sgd" only, a schedule with every solver but "lbfgs".
+        The names have an effect with solver="sgd" only, a schedule with every solver but "lbfgs".
     loss : {"log_loss", "focal"} or an object of `fastmlp.losses`, default="log_loss"
+        "log_loss" is the cross-entropy. Any other name of `fastmlp.losses` for such outputs is accepted too.
     class_weight : dict, "balanced" or None, default=None
-        Factors of the sample weights, by class label.
+        Factors of the sample weights by class label; "balanced" gives all classes the same total weight.
     label_smoothing : float, default=0.0
         Share of each target that is spread over all classes.
     dropout : float or sequence of float, default=0.0
-        Share of the hidden units that are left out at random, or one for each hidden layer.
+        Share of the hidden units that each update drops at random, for all hidden layers or for each.
     weight_decay : float, default=0.01
         Decoupled weight decay of "adamw".
     clip_norm : float, default=None
-        Norm that gradients are scaled down to.
+        Largest Euclidean norm of a gradient, to which larger ones are scaled down; None: no limit.
     scoring : str, callable or None, default=None
-        What early stopping watches on the samples held out: the name of a scorer, a scorer, or "loss"; None: accuracy.
+        Score of the samples held out that early stopping watches: the name of a scorer, a scorer, or "loss"; None:
+        accuracy.
     callbacks : sequence, default=()
-        See `fastmlp.callbacks`.
+        Objects to call during training (see `fastmlp.callbacks`).
     threads : int, default=None
-        Threads to train and predict with at most; None: all. Results are the same for any number.
+        Largest number of threads for training and prediction; None: all. Results are the same for any number.
 
     Attributes
     ----------
@@ -112,7 +114,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     @available_if(_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None, classes=None):
-        """Train for one epoch more.
+        """Train for one more epoch.
 
         Parameters
         ----------
@@ -120,7 +122,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
         classes : array-like of shape (n_classes,), default=None
-            All classes that will ever come; needed at the first call.
+            All classes of this and later calls; required at the first call.
 
         Returns
         -------
@@ -132,7 +134,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X):
-        """The classes that are most probable, one a sample, or an indicator matrix with several labels a sample.
+        """Most probable class of each sample, or an indicator matrix for samples with several labels.
 
         Parameters
         ----------
@@ -150,7 +152,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return np.hstack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
 
     def predict_log_proba(self, X):
-        """Logarithms of what `predict_proba` finds."""
+        """Logarithms of the probabilities of the classes (see `predict_proba`)."""
         probabilities = self.predict_proba(X)
         return np.log(probabilities, out=probabilities)
 
@@ -160,7 +162,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return tags
 
     def _validate_input(self, X, y, incremental, reset):
-        """(X, targets): class numbers with a softmax, else (n_samples, n_outputs) of zeros and ones."""
+        """Check the samples, and set `classes_` and `n_outputs_`.
+
+        Parameters
+        ----------
+        X, y : as for `fit`
+        incremental : bool; whether this is `partial_fit`
+        reset : bool; whether training starts from new weights
+
+        Returns
+        -------
+        X : array or sparse matrix of shape (n_samples, n_features)
+        targets : (n_samples,) class numbers if the outputs are a softmax, else (n_samples, n_outputs) of 0 and 1
+        """
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=(np.float64, np.float32), reset=reset
         )
@@ -190,7 +204,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
 
     def _weigh(self, y, sample_weight, incremental):
-        """Sample weights times those of the classes."""
+        """Sample weights times class weights: (n_samples,), or None."""
         if self.class_weight is None:
             return sample_weight
         if incremental and self.class_weight == "balanced":
@@ -201,27 +215,30 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return weights if sample_weight is None else weights * sample_weight
 
     def _output_activation(self):
+        """Activation of the outputs, by scikit-learn's name."""
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
     def _loss(self):
+        """Object of `fastmlp.losses` to train with."""
         loss = LOG_LOSSES[self.out_activation_] if self.loss == "log_loss" else self.loss
         return losses.smoothed(self._net.resolve_loss(loss), self.label_smoothing)
 
     def _loss_share(self):
-        """What the loss reported is of that trained with: scikit-learn sums over classes, too."""
+        """Ratio of the reported loss to that of the trainer: 1, as scikit-learn sums over classes too."""
         return 1.0
 
     def _stratify(self, targets):
+        """Classes that the split keeps in proportion, as in scikit-learn: (n_samples, 1) of bool, or None."""
         return targets.astype(bool) if self.n_outputs_ == 1 else None
 
     def _labels(self, outputs):
-        """Class labels, of outputs or of targets."""
+        """Class labels for outputs of the network, or for targets as `_validate_input` returns them."""
         if outputs.ndim == 1:
             return self.classes_[outputs]
         return self._label_binarizer.inverse_transform(outputs.ravel() if self.n_outputs_ == 1 else outputs)
 
     def _score_outputs(self, outputs, targets, sample_weight):
-        """The accuracy, as `score` has it."""
+        """Accuracy of the outputs, as `score` computes it."""
         if targets.ndim == 1:
             hits = outputs.argmax(axis=1) == targets
         else:
@@ -230,17 +247,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """scikit-learn's MLPRegressor, trained by this library.
+    """Regressor with the interface of scikit-learn's MLPRegressor.
 
-    All parameters, attributes and methods of `sklearn.neural_network.MLPRegressor` are there, with the same defaults
-    and the same meaning. What is new is described with `MLPClassifier`, but for:
+    It has all parameters, attributes and methods of `sklearn.neural_network.MLPRegressor`, with the same defaults and
+    the same meaning. New parameters are those of `MLPClassifier`, without the ones for classes; these differ:
 
     Parameters
     ----------
     loss : str or object of `fastmlp.losses`, default="squared_error"
-        One of numbers or, "poisson", of counts. Objects have their settings: `Huber(delta)`, `Quantile(q)`.
+        Loss for numbers or, "poisson", for counts. Objects have settings: `Huber(delta)`, `Quantile(q)`.
     scoring : str, callable or None, default=None
-        As with the classifier; None: R².
+        As for the classifier; None: R².
     """
 
     _sklearn_class = sklearn.neural_network.MLPRegressor
@@ -284,11 +301,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @available_if(_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
-        """Train for one epoch more. Arguments as for `fit`."""
+        """Train for one more epoch. Arguments as for `fit`."""
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X):
-        """The values predicted.
+        """Predicted numbers.
 
         Parameters
         ----------
@@ -301,7 +318,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._labels(self._outputs(X))
 
     def _validate_input(self, X, y, incremental, reset):
-        """(X, targets), the latter (n_samples, n_outputs)."""
+        """Check the samples: (X, targets), with targets of shape (n_samples, n_outputs)."""
         X, y = validate_data(
             self,
             X,
@@ -328,7 +345,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._net.resolve_loss(self.loss)
 
     def _loss_share(self):
-        """What the loss reported is of that trained with: scikit-learn averages squared errors over the outputs."""
+        """Ratio of the reported loss to that of the trainer: scikit-learn averages squared errors over the outputs."""
         return 1 / self.n_outputs_ if self._loss().name == "squared_error" else 1.0
 
     def _stratify(self, targets):
@@ -338,7 +355,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return outputs.ravel() if self.n_outputs_ == 1 else outputs
 
     def _score_outputs(self, outputs, targets, sample_weight):
-        """R², as `score` has it; NaN where an output is not finite."""
+        """R² of the outputs, as `score` computes it; NaN if an output is not finite."""
         if not np.isfinite(outputs).all():
             return float("nan")
         return r2(targets, outputs, sample_weight)

@@ -1,4 +1,4 @@
-"""The solver "lbfgs": SciPy's optimiser over the compiled loss and gradient."""
+"""The solver "lbfgs": SciPy's L-BFGS-B with the loss and gradient of `fastmlp.objective`."""
 
 import functools
 import itertools
@@ -12,9 +12,14 @@ from ..objective import Objective
 
 
 def minimize(estimator, X, targets, sample_weight):
-    """Train an estimator's network to the end, and note `loss_` and `n_iter_`.
+    """Train an estimator's network until L-BFGS stops, and set `loss_` and `n_iter_`.
 
-    The line search needs float64, as in scikit-learn; a network of float32 is trained in float64 and rounded.
+    The line search needs float64, as in scikit-learn: a network of float32 is trained in float64, then rounded.
+
+    Raises
+    ------
+    ValueError
+        If the estimator has `dropout`, `clip_norm` or `callbacks`, which need batches.
     """
     for name in ("dropout", "clip_norm", "callbacks"):
         if np.any(value := getattr(estimator, name)):
@@ -58,5 +63,5 @@ def minimize(estimator, X, targets, sample_weight):
 
 @functools.cache
 def _pools():
-    """The thread pools of other libraries: BLAS threads that wait for work would hold the cores that ours need."""
+    """Thread pools of other libraries. Waiting BLAS threads would use the cores that this library's threads need."""
     return ThreadpoolController()

@@ -1,4 +1,4 @@
-"""scikit-learn's rules of training: initial weights, order of samples, learning rates, and when to stop.
+"""Training rules of scikit-learn's MLPs: initial weights, order of samples, learning rates, and stopping.
 
 They are those of sklearn/neural_network/_multilayer_perceptron.py and _stochastic_optimizers.py of scikit-learn 1.9.
 """
@@ -8,13 +8,17 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-LEAST_RATE = 1e-6  # at which the adaptive learning rate does not go down any more
+LEAST_RATE = 1e-6  # the adaptive learning rate does not decrease any more from here on
 
 
 def draw_weights(net, activations, random_state):
     """Fill a network with initial weights and biases: uniform, in Glorot's bounds (scikit-learn's `_init_coef`).
 
-    `activations` are the names of each layer as the user gave them, those of the outputs that of the layer before.
+    Parameters
+    ----------
+    net : MLP
+    activations : list of str; one for each layer, as the user named it; for the outputs, that of the layer before
+    random_state : numpy.random.RandomState
     """
     for weights, biases, activation in zip(net.weights, net.biases, activations, strict=True):
         bound = np.sqrt((2.0 if activation in ("logistic", "sigmoid") else 6.0) / sum(weights.shape))
@@ -23,16 +27,16 @@ def draw_weights(net, activations, random_state):
 
 
 def r2(targets, outputs, sample_weight):
-    """sklearn.metrics.r2_score, averaged over outputs, without its checks, which take longer than a small epoch."""
+    """R² averaged over outputs, as sklearn.metrics.r2_score but without its checks, which take longer than an epoch."""
     residual = np.average((targets - outputs) ** 2, axis=0, weights=sample_weight)
     mean = np.average(targets, axis=0, weights=sample_weight)
     spread = np.average((targets - mean) ** 2, axis=0, weights=sample_weight)
-    constant = np.where(residual > 0, 0.0, 1.0)  # what scikit-learn says where targets are all the same
+    constant = np.where(residual > 0, 0.0, 1.0)  # as in scikit-learn, if all targets are the same
     return float(np.where(spread > 0, 1 - residual / np.where(spread > 0, spread, 1.0), constant).mean())
 
 
 class Reorder:
-    """Puts samples in the order that sklearn.utils.shuffle gives them from the same random state."""
+    """Function for `shuffle` of `Trainer`: orders samples as sklearn.utils.shuffle does from the same random state."""
 
     def __init__(self, random_state):
         self.random_state = random_state
@@ -44,7 +48,13 @@ class Reorder:
 
 
 class Rate:
-    """The learning rate of a fit, as scikit-learn changes it, or by a schedule of `fastmlp.schedules`.
+    """Learning rate of a fit, changed by scikit-learn's rules or by a schedule; itself a schedule for `Trainer`.
+
+    Parameters
+    ----------
+    name : {"constant", "invscaling", "adaptive"} or a schedule of `fastmlp.schedules`
+    initial : float; first learning rate
+    power : float; exponent of "invscaling"
 
     Attributes
     ----------
@@ -56,19 +66,19 @@ class Rate:
         self.learning_rate = float(initial)
 
     def rate(self, epoch, losses):
-        """The rate of the next epoch. Schedules of `fastmlp.schedules` count epochs over all calls of partial_fit."""
+        """Rate of the next epoch. Schedules of `fastmlp.schedules` count epochs over all calls of partial_fit."""
         if hasattr(self.name, "rate"):
             self.learning_rate = self.name.rate(self.epochs, losses)
             self.epochs += 1
         return self.learning_rate
 
     def epoch_ends(self, samples):
-        """After an epoch; `samples` were trained on since the weights were drawn."""
+        """Update the rate after an epoch; `samples` is the number of samples trained on since weights were drawn."""
         if self.name == "invscaling":
             self.learning_rate = float(self.initial) / (samples + 1) ** self.power
 
     def gives_up(self, message, verbose):
-        """Whether to stop where there is no improvement: the adaptive rate goes down instead."""
+        """Return whether to stop after too many epochs without improvement; lower an adaptive rate instead."""
         if self.name != "adaptive":
             outcome = "Stopping."
         elif self.learning_rate <= LEAST_RATE:
@@ -82,15 +92,16 @@ class Rate:
 
 
 class Follow:
-    """The callback that keeps an estimator's attributes as training goes on, and stops it where scikit-learn would.
+    """Callback that updates an estimator's attributes during training, and stops it when scikit-learn would.
 
     Parameters
     ----------
-    estimator : an estimator of this package
+    estimator : MLPClassifier or MLPRegressor
     rate : Rate
     samples : int
+        Number of training samples.
     once : bool
-        Whether this is `partial_fit`: one epoch, without a warning that there were too few.
+        Whether this is `partial_fit`: one epoch, without a warning that it has not converged.
     """
 
     def __init__(self, estimator, rate, samples, once):
@@ -127,7 +138,7 @@ class Follow:
         return stop
 
     def diverged(self):
-        """Note an epoch that ended in values that are not finite."""
+        """Update the attributes after an epoch that ended in values that are not finite."""
         model = self.estimator
         model.n_iter_ += 1
         model.loss_ = float("nan")
@@ -137,7 +148,7 @@ class Follow:
             model.validation_scores_.append(model.loss_)
 
     def restore(self, net):
-        """Give the network the weights with the best score back."""
+        """Copy the parameters with the best score back to the network, if early stopping kept any."""
         if self.best is not None:
             net.params[:] = self.best
 

@@ -1,4 +1,5 @@
-"""Tables and numbers: reading data sets, turning their columns into inputs and targets, scoring what is predicted.
+"""Tables of samples: reading data sets, converting their columns to inputs and targets, scoring predictions.
 
-For the command line, but of use to others. Nothing here knows of networks, training or terminals.
+The command line is built on these modules, which can also be used alone. None of them uses networks, training or
+terminals.
 """

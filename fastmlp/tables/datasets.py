@@ -1,4 +1,7 @@
-"""Tables of samples for the command line: read from a file, or one of scikit-learn's bundled data sets."""
+"""Tables of samples, read from a file or from one of the data sets that are bundled with scikit-learn.
+
+In all functions `source` is the path of the file or the name of the data set; it begins the messages of errors.
+"""
 
 import csv
 import importlib
@@ -16,8 +19,8 @@ from fastmlp.checks import choice, nearest
 
 TASKS = ("classification", "regression")
 BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes")
-FEW = 20  # a target of up to so many distinct whole numbers is taken for classes: digits and grades, not ages
-MISSING = ("", "?", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null")  # in CSV files
+FEW = 20  # largest number of distinct whole numbers in a target that are taken as classes: digits and grades, not ages
+MISSING = ("", "?", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null")  # texts for a missing value in CSV files
 
 
 class Table(NamedTuple):
@@ -48,13 +51,13 @@ class Table(NamedTuple):
         return len(next(iter(self.features.values())))
 
     def rows(self, indices):
-        """Return the table of the given rows only."""
+        """Return a table of the given rows only; `indices` is an integer or Boolean array."""
         features = {name: values[indices] for name, values in self.features.items()}
         return self._replace(features=features, target=None if self.target is None else self.target[indices])
 
 
 def load(source, target=None, task=None):
-    """Read samples and their target, every column but the target being a feature.
+    """Read samples and their target; every column but the target is a feature.
 
     Parameters
     ----------
@@ -62,10 +65,10 @@ def load(source, target=None, task=None):
         A CSV file (separated by commas, semicolons or tabs; the first line holds the column names), a Parquet file, an
         NPY file (one 2-D array), an NPZ file (a 2-D array ``X`` and 1-D targets), or a name in `BUNDLED`.
     target : str or int, optional
-        Name or position of the target column; for NPZ files the name of the target array. By default a bundled set's
-        own target, the last column of an NPY file, the array ``y`` of an NPZ file; other files have no default.
+        Name or position of the target column; for NPZ files the name of the target array. By default the target of a
+        bundled set, the last column of an NPY file, or the array ``y`` of an NPZ file; other files have no default.
     task : {"classification", "regression"}, optional
-        By default detected, see `detect_task`.
+        By default it is detected (see `detect_task`).
 
     Returns
     -------
@@ -73,10 +76,12 @@ def load(source, target=None, task=None):
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        If there is no such file or column, or the file cannot be read as a complete table.
+    FileNotFoundError
+        If there is no such file or bundled data set.
+    ValueError
+        If there is no such column, or the file cannot be read as a complete table.
     ImportError
-        If the reader of this kind of file is not installed.
+        If the library that reads this kind of file is not installed.
     """
     if task is not None:
         choice("task", task, TASKS)
@@ -92,18 +97,18 @@ def load(source, target=None, task=None):
 
 
 def load_features(source):
-    """Read samples to predict: every column is a feature, there is no target, and values are checked when used.
+    """Read samples to predict: a `Table` without a target, whose values are not checked yet.
 
-    `source` and the errors raised are as in `load`.
+    `source` and the errors are those of `load`.
     """
     return Table(str(source), _read(source, None)[0])
 
 
 def detect_task(values):
-    """Return "classification" for text, booleans, and whole numbers of which there are few, otherwise "regression".
+    """Return "classification" for text, booleans, and few distinct whole numbers, otherwise "regression".
 
-    Few distinct ones: at most `FEW`, and each twice on average. Whether they are stored as integers does not matter,
-    since arrays keep one dtype for all columns.
+    Few means at most `FEW`, each of them twice on average. Whether they are stored as integers does not matter, because
+    an array has one dtype for all columns.
     """
     if values.dtype.kind in "bO":
         return "classification"
@@ -122,7 +127,7 @@ def class_names(values):
 
 
 def numbers(source, name, values):
-    """Return the column as numbers, or raise ValueError naming the first text that is none."""
+    """Return the column `values`, called `name`, as numbers; a ValueError names the first text that is not a number."""
     if values.dtype.kind != "O":
         return values
     for row, value in enumerate(values):
@@ -132,21 +137,21 @@ def numbers(source, name, values):
 
 
 def listed(names):
-    """Return the first ten names, for a message."""
+    """Return the first ten names as text for a message."""
     names = list(names)
     return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
 
 
 def checked(source, name, values):
-    """Return the column if it is complete: finite numbers, booleans, or text (as an object array of str).
+    """Return the column `values`, called `name`: finite numbers, booleans, or text (as an object array of str).
 
-    Text that stands for numbers throughout becomes numbers if there are more than `FEW` different ones.
+    A text column becomes numbers if it has more than `FEW` distinct texts and all of them are numbers.
 
     Raises
     ------
     ValueError
-        If a value is missing, infinite or of another kind, or if some text stands among many numbers. The data row is
-        counted from 1, without the header.
+        If a value is missing, infinite or of another type, or if a text is not a number in a column with more than
+        `FEW` distinct texts of which most are numbers. The message counts data rows from 1, without the header.
     """
     where = f"{source}: column {name!r}"
     if values.dtype.kind in "biuf":
@@ -171,7 +176,7 @@ def checked(source, name, values):
 
 
 def _read(source, target):
-    """Return the columns of a file or bundled set, {name: (N,) array}, and the name or position of its usual target."""
+    """Return the columns of a file or bundled set, {name: (N,) array}, and the name or position of the usual target."""
     if source in BUNDLED:
         return _read_bundled(source), "target"
     path = Path(source)
@@ -192,7 +197,7 @@ def _read(source, target):
 
 
 def _resolve(source, target, names):
-    """Return the column name that `target`, a name or a position, stands for."""
+    """Return the column of `names` that `target`, a name or a position, refers to; a ValueError if there is none."""
     if target in names:
         return target
     if target is None:
@@ -251,7 +256,7 @@ def _pyarrow(path, module):
 
 @contextmanager
 def _reading(path, kind):
-    """Turn the errors of a reader into one line that names the file."""
+    """Context in which errors of a reader become a ValueError, in one line that names the file."""
     try:
         yield
     except (ValueError, OSError, EOFError, csv.Error, BadZipFile, zlib.error) as error:
@@ -260,7 +265,7 @@ def _reading(path, kind):
 
 
 def _arrow_columns(path, table):
-    """Return the columns of a pyarrow table as arrays, without row labels that pandas may have written to a file."""
+    """Return the columns of a pyarrow table as arrays, without row labels that pandas may have written to the file."""
     names = [name.strip() for name in table.column_names]
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
@@ -307,14 +312,14 @@ def _by_position(path, what, array):
 
 
 def is_number(text):
-    """Return whether the text stands for a finite number."""
+    """Return whether `text` is a finite number."""
     try:
         return math.isfinite(float(text))
     except ValueError:
         return False
 
 
-# Extension: reader (path, target) -> {name: (N,) values}, and the name or position of the target when none is given.
+# By extension: reader (path, target) -> {name: (N,) values}, and the name or position of the default target.
 _READERS = {
     ".csv": (_read_csv, None),
     ".tsv": (_read_csv, None),

@@ -1,4 +1,4 @@
-"""From a table to network inputs and targets, and from network outputs back to classes or quantities."""
+"""Conversion of tables to network inputs and targets, and of network outputs to classes or quantities."""
 
 from dataclasses import asdict, dataclass, replace
 
@@ -8,17 +8,17 @@ from fastmlp.checks import nearest
 from fastmlp.signatures import by_keyword
 from fastmlp.tables.datasets import checked, class_names, is_number, listed, numbers
 
-MAX_CATEGORIES = 1000  # one input each; a text column with more is a name or an identifier, and would only be memorised
+MAX_CATEGORIES = 1000  # of a text column, one input each; more are names or identifiers, and would only be memorized
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What was learnt from the training rows, and is saved with the model.
+    """Conversion learned from the training rows, which is saved with the model.
 
-    A numeric column becomes one input, standardised to mean 0 and standard deviation 1 over the training rows. A
-    categorical column becomes one input per category, 1 for the category at hand and 0 for the others; a category that
-    was not seen in training gives zeros only. Classes are numbered in their order; a regression target is standardised,
-    or only scaled (see `fit`).
+    A numeric column becomes one input, standardized to mean 0 and standard deviation 1 over the training rows. A
+    categorical column becomes one input per category, 1 for the row's category and 0 for the others; a category that
+    did not occur in training gives zeros only. Classes are numbered in their order; a regression target is
+    standardized, or only scaled (see `fit`).
 
     Attributes
     ----------
@@ -27,10 +27,10 @@ class Preprocessing:
     target_name, task : str
         Name of the target column; "classification" or "regression".
     classes : tuple[str]
-        Class names in the order of the outputs, so that ``softmax_outputs[:, k]`` is the probability of ``classes[k]``;
-        empty for regression.
+        Class names in the order of the outputs: ``softmax_outputs[:, k]`` is the probability of ``classes[k]``. Empty
+        for regression.
     target_mean, target_scale : float
-        Regression: prediction = mean + scale * output, hence its RMS error = scale * RMS error of the output.
+        For regression, prediction = mean + scale * output, so that its RMS error = scale * RMS error of the output.
     """
 
     columns: dict
@@ -42,26 +42,32 @@ class Preprocessing:
 
     @classmethod
     def fit(cls, table, centre_target=True):
-        """Learn from the training rows, a `fastmlp.tables.datasets.Table` with a target.
+        """Learn the conversion from the training rows.
 
-        Without `centre_target`, a regression target keeps its zero and is scaled to mean 1, as suits counts.
+        Parameters
+        ----------
+        table : fastmlp.tables.datasets.Table
+            Training rows, with a target.
+        centre_target : bool
+            Whether a regression target is standardized. If not, it is only divided by the size of its mean, which
+            suits counts.
 
         Raises
         ------
         ValueError
-            If the target has a single class or value, or a text column more than `MAX_CATEGORIES` different texts.
+            If the target has a single class or value, or a text column more than `MAX_CATEGORIES` distinct texts.
         """
         columns = {name: _learn(table.source, name, values) for name, values in table.features.items()}
-        learnt = cls(columns, table.target_name, table.task)
+        learned = cls(columns, table.target_name, table.task)
         distinct = np.unique(table.target)
         if len(distinct) < 2:
             raise ValueError(f"{table.source}: target {table.target_name!r} has the single value {distinct[0]}")
         if table.task == "classification":
-            return replace(learnt, classes=tuple(_in_order(distinct)))
+            return replace(learned, classes=tuple(_in_order(distinct)))
         mean, scale = _mean_and_scale(table.target)
         if not centre_target:
             mean, scale = 0.0, abs(mean) or 1.0
-        return replace(learnt, target_mean=mean, target_scale=scale)
+        return replace(learned, target_mean=mean, target_scale=scale)
 
     @property
     def n_inputs(self):
@@ -76,8 +82,8 @@ class Preprocessing:
     def transform(self, table, dtype="float32"):
         """Return the network inputs (N, n_inputs) of a table's rows.
 
-        Columns are found by name, in any order, and others are ignored. Where names are missing and the table is an
-        array, its columns named by position, with as many of them as there are features, they are taken in order.
+        Columns are found by name, in any order, and others are ignored. If names are missing, and the table has as many
+        columns named by position ("0", "1", ...) as there are features, these are used in their order.
 
         Raises
         ------
@@ -86,26 +92,26 @@ class Preprocessing:
         """
         inputs = np.zeros((table.n_rows, self.n_inputs), dtype)
         at = 0
-        for (name, learnt), found in zip(self.columns.items(), self._find(table), strict=True):
+        for (name, learned), found in zip(self.columns.items(), self._find(table), strict=True):
             values = checked(table.source, found, table.features[found])
-            if "categories" in learnt:
-                category = _index(values, learnt["categories"])
+            if "categories" in learned:
+                category = _index(values, learned["categories"])
                 known = np.flatnonzero(category >= 0)
                 inputs[known, at + category[known]] = 1
-                at += len(learnt["categories"])
+                at += len(learned["categories"])
             else:
                 values = numbers(table.source, name, values).astype(np.float64)
-                inputs[:, at] = (values - learnt["mean"]) / learnt["scale"]
+                inputs[:, at] = (values - learned["mean"]) / learned["scale"]
                 at += 1
         return inputs
 
     def encode_target(self, table, dtype="float32"):
-        """Return what the network is trained on: (N,) int64 labels, or the scaled target (N, 1).
+        """Return the targets of the network: (N,) int64 labels, or scaled numbers (N, 1) of `dtype`.
 
         Raises
         ------
         ValueError
-            If the table has a class that was not seen in training.
+            If the table has a class that did not occur in training.
         """
         if self.task == "regression":
             return ((table.target - self.target_mean) / self.target_scale).astype(dtype)[:, None]
@@ -118,13 +124,13 @@ class Preprocessing:
         return labels
 
     def decode_prediction(self, outputs):
-        """Return (N,) predictions from outputs (N, n_outputs): class names (object array) or float64 quantities."""
+        """Return (N,) predictions for outputs (N, n_outputs): class names (object array) or float64 quantities."""
         if self.task == "regression":
             return self.target_mean + self.target_scale * np.asarray(outputs, np.float64)[:, 0]
         return np.array(self.classes, dtype=object)[np.argmax(outputs, axis=1)]
 
     def _find(self, table):
-        """Return the table's column name for every feature, in the order of the inputs."""
+        """Return the table's column name for each feature, in the order of the inputs, or raise a ValueError."""
         missing = [name for name in self.columns if name not in table.features]
         positions = [name for name in table.features if name.isdigit()]
         if not missing:
@@ -135,7 +141,7 @@ class Preprocessing:
         raise ValueError(f"{table.source}: no column {missing[0]!r}{near}; the model needs {listed(self.columns)}")
 
     def to_dict(self):
-        """Return the whole as a dict of JSON-able values."""
+        """Return all attributes as a dict of values that JSON can represent."""
         return asdict(self)
 
     @classmethod
@@ -153,20 +159,22 @@ def split(n, test_fraction, seed=0, *, labels=None):
     n : int
         Number of rows.
     test_fraction : float
-        Part of the rows that is kept for the test, 0 <= test_fraction < 1; rounded to whole rows.
+        Share of the rows in the test part, 0 <= test_fraction < 1; rounded to whole rows.
     seed : int
+        Seed for the random choice.
     labels : (n,) array, optional
-        Classes. Each gives its share to the test part, to within one row, and keeps at least one row for training.
+        Class of each row. Each class has this share in the test part, to within one row, and at least one row in the
+        training part.
 
     Returns
     -------
     train, test : numpy.ndarray of int64
-        Row numbers in rising order.
+        Row numbers in increasing order.
 
     Raises
     ------
     ValueError
-        If the fraction is out of range, or leaves no row for the test although it is not 0.
+        If the fraction is out of range, or is not 0 but leaves no row for the test.
     """
     if not 0 <= test_fraction < 1:
         raise ValueError(f"test_fraction must be at least 0 and below 1; got {test_fraction}")
@@ -185,6 +193,7 @@ def split(n, test_fraction, seed=0, *, labels=None):
 
 
 def _learn(source, name, values):
+    """Return what a feature needs: {"mean", "scale"} for numbers, {"categories"} for text."""
     if values.dtype.kind == "O":
         categories = _in_order(set(values))
         if len(categories) > MAX_CATEGORIES:
@@ -198,18 +207,18 @@ def _learn(source, name, values):
 
 
 def _mean_and_scale(values):
-    """Return mean and standard deviation, which is set to 1 for a constant (where rounding can leave a tiny one)."""
+    """Return mean and standard deviation, the latter 1 for a constant (rounding could make it tiny instead of 0)."""
     values = values.astype(np.float64)
     scale = float(values.std()) if np.ptp(values) > 0 else 0.0
     return float(values.mean()), scale or 1.0
 
 
 def _in_order(names):
-    """Return names sorted as numbers if all of them are, else as text."""
+    """Return names sorted as numbers if all of them are numbers, else as text."""
     return sorted(sorted(names), key=float if all(map(is_number, names)) else None)
 
 
 def _index(values, names):
-    """Return (N,) positions of the values in `names`, -1 where unknown."""
+    """Return the position of each value in `names`, -1 if it is not there: (N,) int64."""
     position = {name: i for i, name in enumerate(names)}
     return np.array([position.get(value, -1) for value in class_names(values)], np.int64)

@@ -1,17 +1,18 @@
-"""How good predictions are: of classes by a confusion matrix, of numbers by their errors."""
+"""Scores of predictions: for classes from a confusion matrix, for numbers from their errors."""
 
 import numpy as np
 
 
 def confusion_matrix(truth, predicted, n_classes):
-    """Count the rows of each true class (row) by predicted class (column), given both as (N,) integer labels."""
+    """Count samples by true class (row) and predicted class (column): (n_classes, n_classes), from (N,) labels."""
     return np.bincount(truth * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
 def precision_recall_f1(confusion):
-    """Per class, each (n_classes,): of those predicted and of those true, the share that is right; their harmonic mean.
+    """Precision, recall and F1 of each class, from a confusion matrix: three (n_classes,) arrays.
 
-    0 where a class was never predicted or never occurs.
+    Precision is the share of the samples predicted as the class that are of it, recall the share of the samples of the
+    class that are predicted as it, F1 their harmonic mean. They are 0 if there are no such samples.
     """
     right, predicted, true = np.diag(confusion), confusion.sum(0), confusion.sum(1)
     return tuple(
@@ -21,7 +22,7 @@ def precision_recall_f1(confusion):
 
 
 def regression_scores(truth, predicted):
-    """R2, RMSE and MAE of (N,) predictions. R2 is NaN where the truth does not vary."""
+    """R2, RMSE and MAE of (N,) predictions, as a dict. R2 is NaN if all true values are the same."""
     error = predicted - truth
     variance = np.var(truth)
     return {
@@ -32,7 +33,7 @@ def regression_scores(truth, predicted):
 
 
 def score(preprocessing, table, outputs):
-    """The scores of a network's `outputs` for the rows of `table`, by name, the one to quote first."""
+    """Scores of a network's `outputs` for the rows of `table`, as a dict; the most important one is the first."""
     predicted = preprocessing.decode_prediction(outputs)
     if preprocessing.task == "classification":
         return {"accuracy": float(np.mean(predicted == table.target))}

@@ -1,4 +1,4 @@
-"""Backpropagation shown number by number: worked examples small enough to follow, and the text that tells them.
+"""Backpropagation shown number by number: worked examples small enough to follow, and their description as text.
 
-All numbers come from the library as it is; nothing here computes them in a way of its own.
+The library computes the numbers (`MLP.backpropagate`, `Trainer.step`); these modules only show them.
 """

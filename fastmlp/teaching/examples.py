@@ -1,4 +1,4 @@
-"""Small networks to work through by hand: three that are built in, and any that a JSON file describes."""
+"""Small networks to work through by hand: the four built-in EXAMPLES, and any that a JSON file describes."""
 
 import dataclasses
 import json
@@ -45,27 +45,27 @@ EXAMPLES = {
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A network, its data and how to train it; but for `name` (and arrays as nested lists) the fields of a JSON file.
+    """Network with data and settings of its training. A JSON file has the same fields, without `name`, arrays as lists.
 
     Attributes
     ----------
     name : str
         Name of the built-in example, or path of the file.
     weights : list of (n_in, n_out) float64 arrays
-        One per layer; `weights[l][i][j]` joins unit i to unit j.
+        One array per layer; `weights[l][i][j]` is the weight from unit i to unit j.
     activation, output_activation : str
-        As for `MLP`: of the hidden layers (or a list, one name per hidden layer) and of the outputs.
+        As for `MLP`: activation of the hidden layers (or a list, one name per hidden layer) and of the outputs.
     x, y : (N, n_in) and (N, n_out) float64 arrays
         Inputs and targets, one row per sample; every step is one update on all of them.
     learning_rate : float
     biases : list of (n_out,) float64 arrays, or None
-        One per layer, or None for a network without biases.
+        One array per layer, or None for a network without biases.
     loss, reduction, update_biases
         As for `Trainer`.
     steps : int
-        Updates to tell of.
+        Number of updates to show.
     check : bool
-        Whether to set central differences of the loss beside every gradient.
+        Whether to show central differences of the loss beside every gradient.
     """
 
     name: str
@@ -102,14 +102,14 @@ class Example:
         )
 
     def backpropagate(self, net):
-        """Return the `Backpropagation` of all samples through `net`; nothing is updated."""
+        """Return the `Backpropagation` of all samples through `net`, which is not updated."""
         return net.backpropagate(self.x, self.y, loss=self.loss, reduction=self.reduction)
 
 
 def load_example(name_or_path):
-    """Return the built-in example of that name ("a", "a-biases", "b", "c"), or else read a JSON file.
+    """Return the built-in example of that name ("a", "a-biases", "b", "c"), or read one from a JSON file.
 
-    The file holds one object; its fields are those of `Example`, for instance ::
+    The file has one object with the fields of `Example`, for instance ::
 
         {"weights": [[[0.15, 0.25], [0.20, 0.30]], [[0.40], [0.45]]], "biases": [[0.35, 0.35], [0.60]],
          "activation": "tanh", "output_activation": "sigmoid", "x": [[0.05, 0.10]], "y": [[0.99]],
@@ -121,7 +121,7 @@ def load_example(name_or_path):
     Raises
     ------
     ValueError
-        In one line, naming the file and the field that is wrong.
+        If the file cannot be read or a field is wrong; the message, in one line, names them.
     """
     name = str(name_or_path)
     if name in EXAMPLES:
@@ -138,7 +138,10 @@ def load_example(name_or_path):
 
 
 def _example(name, fields):
-    """Return the `Example` made of the fields of a JSON object, all of them checked, most by a first step."""
+    """Return the `Example` with the fields of a JSON object; a ValueError or TypeError if one is wrong.
+
+    The constructors of MLP and Trainer, and a first training step, check most of the fields.
+    """
     if not isinstance(fields, dict):
         raise ValueError(f"expected one JSON object, came {type(fields).__name__}")
     known = {field.name: field for field in dataclasses.fields(Example) if field.name != "name"}
@@ -176,7 +179,7 @@ def _array(field, value, ndim):
 
 
 def _check_shapes(weights, x, y, biases=None):
-    """Raise ValueError where the layers do not chain from the columns of x to those of y."""
+    """Raise a ValueError if the layers do not fit together, from the columns of x to those of y."""
     width, of = x.shape[1], "the columns of x"
     for k, weight in enumerate(weights):
         if len(weight) != width:
@@ -191,6 +194,6 @@ def _check_shapes(weights, x, y, biases=None):
 
 
 def check_steps(steps):
-    """Raise ValueError unless steps is a whole number from 1 on."""
+    """Raise a ValueError unless `steps` is a whole number from 1 on."""
     if type(steps) is not int or steps < 1:
         raise ValueError(f"steps must be a whole number from 1 on, came {steps!r}")

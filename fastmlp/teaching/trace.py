@@ -1,7 +1,9 @@
-"""Tell the backpropagation of a small network step by step, as text.
+"""Description of the backpropagation of a small network, step by step, as text.
 
-Every number comes from the library: `MLP.backpropagate` gives the intermediates of a step, `Trainer.step` makes the
-update. Only what explains one of those numbers (a term of a sum, a difference) is worked out here.
+`MLP.backpropagate` computes all intermediate results of a step, and `Trainer.step` makes the update. This module only
+computes what explains one of their numbers, such as a term of a sum or a difference.
+
+In the private functions `passed` is the `Backpropagation` of a step and `n` the number of a sample.
 """
 
 import textwrap
@@ -13,25 +15,25 @@ from fastmlp.teaching.examples import check_steps, load_example
 
 __all__ = ["load_example", "trace"]
 
-WIDTH = 100  # columns of the terminal that the lines are laid out for
-SHIFT = 1e-5  # of a parameter, for central differences: their error, about SHIFT² + 1e-16/SHIFT, is smallest near here
+WIDTH = 100  # characters of a line, at most
+SHIFT = 1e-5  # step of central differences: their error, about SHIFT² + 1e-16/SHIFT, is smallest near this value
 
 
 def trace(example, steps=None):
-    """Tell `steps` updates of an example line by line: the first and the last in full, others by their error alone.
+    """Describe updates of an example line by line: first and last in full, else the error after each power of ten.
 
     Parameters
     ----------
     example : Example
-        From `load_example`; it is left as it is.
+        Example from `load_example`, which is not changed.
     steps : int, optional
-        Updates, instead of `example.steps`.
+        Number of updates; by default `example.steps`.
 
     Yields
     ------
     str
-        One line, without its end. Names are those of the mathematics: layers from 1, `W[l][i,j]` from unit i to
-        unit j counted from 0, units of z, a and δ counted from 1. Numbers have ten significant digits.
+        One line, without its end. Layers are counted from 1; `W[l][i,j]` is the weight from unit i to unit j, both
+        counted from 0; units of z, a and δ are counted from 1. Numbers have ten significant digits.
     """
     steps = example.steps if steps is None else steps
     check_steps(steps)
@@ -56,7 +58,7 @@ def _heading(example, net):
 
 
 def _step(example, net, trainer, step):
-    """Make one update and tell all of it."""
+    """Make one update of `net` and describe it in full."""
     yield from ("", f"Step {step:,}", "═" * len(f"Step {step:,}"))
     passed, before = example.backpropagate(net), net.params.copy()
     for n in range(len(example.x)):
@@ -76,7 +78,7 @@ def _step(example, net, trainer, step):
 
 
 def _forward(example, net, passed, n):
-    """Tell the net inputs, activations and errors of sample n."""
+    """Describe the forward pass of sample n: net inputs, activations and errors."""
     last = len(net.weights)
     errors = _errors(example, net, passed, n)
     yield from ("", f"  Sample {n + 1}, forward: z[l] = a[l-1] W[l] + b[l], a[l] = g(z[l])")
@@ -92,7 +94,7 @@ def _forward(example, net, passed, n):
 
 
 def _errors(example, net, passed, n):
-    """Return the squared error of each output of sample n: the loss where all other outputs are on target."""
+    """Return the squared error of each output of sample n: the loss if all other outputs equaled their targets."""
     if example.loss != "squared_error":
         return None
     targets = np.tile(passed.activations[-1][n], (net.sizes[-1], 1))
@@ -101,7 +103,7 @@ def _errors(example, net, passed, n):
 
 
 def _backward(example, net, passed, n):
-    """Tell the error signals of sample n from the outputs back; those of hidden units are sums over the paths out."""
+    """Describe the error signals of sample n, last layer first; those of hidden units are sums over the units after."""
     yield from ("", f"  Sample {n + 1}, backward: δ = ∂E/∂z")
     for layer in range(len(net.weights), 0, -1):
         slopes = _slope(net.activations[layer - 1], passed.net_inputs[layer - 1][n])
@@ -116,13 +118,13 @@ def _backward(example, net, passed, n):
 
 
 def _output_error(example, passed, n, j):
-    """Tell a - y of output j: δ itself where softmax or sigmoid meets its cross-entropy, else δ but for g'."""
+    """Describe a - y of output j: δ itself for cross-entropy with softmax or sigmoid, else δ without its factor g'."""
     a = _unit("a", len(passed.deltas), j)
     yield _result(f"  {a} - y{_subscript(j)}", passed.activations[-1][n, j] - example.y[n, j])
 
 
 def _paths(net, passed, n, layer, i):
-    """Tell ∂E/∂a of unit i of a hidden layer: the sum, over the paths out of it, of weight times error signal."""
+    """Describe ∂E/∂a of unit i of a hidden layer: the sum of weight times error signal over the units of the next."""
     weights, deltas = net.weights[layer][i], passed.deltas[layer][n]
     for j, (weight, delta) in enumerate(zip(weights, deltas, strict=True)):
         path = f"{'+' if j else ' '} W[{layer + 1}][{i},{j}] {_unit('δ', layer + 1, j)}"
@@ -135,7 +137,7 @@ def _result(name, value, product=""):
 
 
 def _slope(activation, z):
-    """Return g'(z): the deltas of a one-layer network whose net inputs are z and whose errors are all 1."""
+    """Return g'(z) of an array z: the deltas of a one-layer network of net inputs z and errors 1; None for softmax."""
     if activation == "softmax":
         return None  # each output depends on every net input
     probe = MLP([1, 1], output_activation=activation, dtype="float64", bias=False)
@@ -145,7 +147,7 @@ def _slope(activation, z):
 
 
 def _check(example, net, gradient):
-    """Tell every gradient beside the central difference of the loss."""
+    """Describe each gradient beside the central difference of the loss."""
     differences = np.empty_like(gradient)
     for k, kept in enumerate(net.params.copy()):
         losses = []

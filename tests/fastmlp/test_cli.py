@@ -275,7 +275,7 @@ def test_evaluation_counts_what_prediction_says(here, capsys):
 def test_info_tells_how_a_model_was_trained(here, capsys):
     assert main(["info", "mixed.safetensors"]) == 0
     out = capsys.readouterr().out
-    for line in ("side (classification)", "1 numeric (standardised), 1 categorical (one-hot)", "optimizer      adam"):
+    for line in ("side (classification)", "1 numeric (standardized), 1 categorical (one-hot)", "optimizer      adam"):
         assert line in out
 
 

@@ -1,8 +1,12 @@
-"""The table of activations: each a loop over a stretch of memory, compiled once and reached by its address.
+"""Table of the addresses of activations, each compiled as loops over a contiguous range of memory.
 
-Compiled code holds an activation as a code, since addresses differ from process to process: its row in the table. The
-table is known to compiled code by the name of a symbol, which is resolved anew wherever machine code is loaded from a
-disk cache; a code kept there as a constant stays right.
+An activation has a *code*, the number of its row in the table, which compiled code uses instead of addresses, because
+these differ from process to process. Compiled code finds the table by the name of a symbol, which is resolved whenever
+machine code is loaded from the cache on disk; so a code may be a constant in cached machine code.
+
+A row has three loops for each dtype: values, slopes (with values), and jets: values with three derivatives. The Python
+functions `_values`, `_slopes` and `_jets` are their templates, where `function` and `curvature` stand for the
+activation's (see `jit.specialize`).
 """
 
 from functools import cache
@@ -16,8 +20,8 @@ from ..calls import address, address_table, as_array
 from ..jit import specialize
 from .activations import ACTIVATIONS, identity
 
-SOFTMAX = 0  # has no addresses: it is not found element by element
-MOST = 1024  # activations, those included that have been replaced since
+SOFTMAX = 0  # code of softmax, which has no addresses, as it is not computed element by element
+MOST = 1024  # rows of the table, at most, including activations that have been replaced
 VALUES, SLOPES, JETS = range(3)
 
 _codes = {entry: code for code, entry in enumerate(ACTIVATIONS.values(), SOFTMAX + 1)}
@@ -26,18 +30,21 @@ _addresses = _table.reshape(MOST, 2, 3)  # by code, by dtype (float32, float64),
 
 
 def _values(values, count):
+    """Replace `count` net inputs by values."""
     a = as_array(values, count)
     for i in range(count):
         a[i] = function(a[i])[0]  # noqa: F821
 
 
 def _slopes(values, slopes, count):
+    """Write `count` values to `values`, and replace the net inputs in `slopes` by slopes."""
     a, z = as_array(values, count), as_array(slopes, count)
     for i in range(count):
         a[i], z[i] = function(z[i])  # noqa: F821
 
 
 def _jets(jets, count):
+    """Replace `count` net inputs, the first part of `jets`, by values; write derivatives to the other three parts."""
     g = as_array(jets, 4 * count)
     for i in range(count):
         z = g[i]
@@ -46,9 +53,13 @@ def _jets(jets, count):
 
 
 def values_address(activation, dtype):
-    """Address of an activation in the Numba type `dtype`, net inputs to values in place; 0 for the identity.
+    """Address of the loop that replaces net inputs by values; 0 for the identity.
 
-    `activation` is a name, or an entry of ACTIVATIONS: where a name has been registered anew since, its old one.
+    Parameters
+    ----------
+    activation : str or Activation
+        Name in ACTIVATIONS, or a row of it, which may have been replaced by another of the same name.
+    dtype : Numba type float32 or float64
     """
     entry = ACTIVATIONS[activation] if isinstance(activation, str) else activation
     if entry.function is identity:
@@ -57,15 +68,16 @@ def values_address(activation, dtype):
 
 
 def slopes_address(activation, dtype):
-    """Address of an activation that writes values and turns net inputs into slopes, in place (see `values_address`)."""
+    """Address of the loop that writes values and replaces net inputs by slopes; arguments as for `values_address`."""
     entry = ACTIVATIONS[activation] if isinstance(activation, str) else activation
     return _address(_slopes, entry, types.void(types.CPointer(dtype), types.CPointer(dtype), types.int64))
 
 
 def jets_address(activation, dtype):
-    """Address of an activation that turns `count` net inputs into values, slopes, second and third derivatives.
+    """Address of the loop that computes values, slopes, second and third derivatives of `count` net inputs.
 
-    Each are `count` numbers, one after the other; the net inputs lie where the values go (see `values_address`).
+    These are four times `count` numbers, one part after the other; on entry the first part has the net inputs.
+    Arguments as for `values_address`.
     """
     entry = ACTIVATIONS[activation] if isinstance(activation, str) else activation
     return _address(_jets, entry, types.void(types.CPointer(dtype), types.int64))
@@ -73,24 +85,25 @@ def jets_address(activation, dtype):
 
 @cache
 def _address(loop, entry, signature):
+    """Address of the template `loop` for the Activation `entry`, compiled for a Numba signature."""
     name = entry.function.__name__ + loop.__name__
     function = specialize(loop, name, function=entry.function, curvature=entry.curvature)
     return address(function, signature, entry.cached)
 
 
 def activation_code(activation, dtype):
-    """The code of an activation, compiled for a dtype if need be.
+    """Code of an activation, which is compiled for `dtype` if it has not been.
 
     Parameters
     ----------
     activation : str or Activation
-        "softmax", or one of `activations.ACTIVATIONS`: its name, or the entry, where a name has been registered anew.
+        "softmax", a name in `activations.ACTIVATIONS`, or a row of it, which may have been replaced.
     dtype : float32 or float64
 
     Returns
     -------
     int
-        The same for every dtype, and of a built-in activation in every process.
+        The same for both dtypes, and for a built-in activation in every process.
 
     Raises
     ------
@@ -113,7 +126,10 @@ def activation_code(activation, dtype):
 
 
 def activation_address(code, itemsize, kind):
-    """The address of an activation for numbers of `itemsize` bytes; 0 where it is not known (see `activation_code`)."""
+    """Address of the loop `kind` (VALUES, SLOPES or JETS) of the activation `code`, for numbers of `itemsize` bytes.
+
+    0 if it has none, or has not been compiled for that type (see `activation_code`).
+    """
     return int(_addresses[code, itemsize // 8, kind])
 
 

@@ -1,12 +1,14 @@
-"""The elementwise activations: each a scalar function of the net input z that gives the pair (g(z), g'(z)).
+"""Elementwise activations: each is a scalar function of the net input z that returns the pair (g(z), g'(z)).
 
-Value and slope come together because they share their exponential; where a loop uses only one of them, the compiler
-drops the other. Both stay in the dtype of z, are right to 3 epsilon · max(|g|, 1) and, of all but `exp`, finite for |z|
-up to 1e38; they have no branches, so that loops over them become vector code. NaN gives the value NaN. Softmax is not
-elementwise: it is found with the losses.
+Value and slope are computed together because they share their exponential; if a loop uses only one of them, the
+compiler drops the other. Both have the dtype of z, errors up to 3 epsilon · max(|g|, 1) and, for all but `exp`, are
+finite for |z| up to 1e38. The functions have no branches, so that loops over them become vector code. NaN gives the
+value NaN. Softmax is not elementwise: see `panelwise.softmax`.
 
-Beside each stands its curvature, the pair (g''(z), g'''(z)) that second derivatives with respect to the inputs, and
-their gradients, are made of: right to 8 epsilon, and 0 or that from below at a kink.
+The curvature of each is the pair (g''(z), g'''(z)), from which second derivatives with respect to the inputs, and their
+gradients, are computed (see `embed.taylor`). Its errors are up to 8 epsilon; at a kink it is 0 or that from below.
+
+A new activation is a function, with its curvature if it has any, and a row of ACTIVATIONS.
 """
 
 import math
@@ -24,7 +26,7 @@ from .vectormath import tanh as _tanh
 LEAKY_SLOPE = 0.01
 # G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, Self-normalizing neural networks (2017), equation 14.
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-FAR = 1000.0  # beyond it exp(-|z|) and exp(-z²/2) are 0 in either dtype
+FAR = 1000.0  # for larger |z|, exp(-|z|) and exp(-z²/2) are 0 in either dtype
 
 
 @njit
@@ -35,28 +37,28 @@ def identity(z):
 
 @njit
 def no_curvature(z):
-    """That of the piecewise linear activations."""
+    """Zero, the curvature of piecewise linear activations."""
     zero = like(0.0, z)
     return zero, zero
 
 
 @njit
 def unknown_curvature(z):
-    """NaN: that of an activation whose higher derivatives are not known."""
+    """NaN, the curvature of activations whose higher derivatives are not known."""
     unknown = like(np.nan, z)
     return unknown, unknown
 
 
 @njit
 def threshold(z):
-    """The Heaviside step: 1 for z >= 0, else 0. Its slope is 0 everywhere, so it can not be trained."""
+    """The Heaviside step: 1 for z >= 0, else 0. Its slope is 0 everywhere, so that it cannot be trained."""
     zero, one = like(0.0, z), like(1.0, z)
     return one if z >= zero else (zero if z < zero else z), zero
 
 
 @njit
 def sigmoid(z):
-    """1 / (1 + e⁻ᶻ), from exp(-|z|), which can not overflow; the slope a (1 - a) is the same on both sides of 0."""
+    """a = 1 / (1 + e⁻ᶻ), from exp(-|z|), which cannot overflow; the slope a (1 - a) is an even function of z."""
     zero, one = like(0.0, z), like(1.0, z)
     e = _exp(-abs(z))
     right = one / (one + e)
@@ -66,7 +68,7 @@ def sigmoid(z):
 
 @njit
 def sigmoid_curvature(z):
-    """With s = a (1 - a): s (1 - 2 a) and s (1 - 6 s)."""
+    """s (1 - 2 a) and s (1 - 6 s) with s = a (1 - a)."""
     a, s = sigmoid(z)
     one = like(1.0, z)
     return s * fma(like(-2.0, z), a, one), s * fma(like(-6.0, z), s, one)
@@ -81,7 +83,7 @@ def tanh(z):
 
 @njit
 def tanh_curvature(z):
-    """With s = 1 - a²: -2 a s and -2 s (1 - 3 a²)."""
+    """-2 a s and -2 s (1 - 3 a²) with s = 1 - a²."""
     a, s = tanh(z)
     twice = like(-2.0, z) * s
     return twice * a, twice * fma(like(-3.0, z) * a, a, like(1.0, z))
@@ -91,20 +93,20 @@ def tanh_curvature(z):
 def relu(z):
     """The larger of z and 0, slope 0 at 0."""
     zero, one = like(0.0, z), like(1.0, z)
-    off = z <= zero  # so put, NaN comes out NaN
+    off = z <= zero  # in this form NaN gives NaN
     return zero if off else z, zero if off else one
 
 
 @njit
 def leaky_relu(z):
-    """The net input above 0, z / 100 below; slope 1/100 at 0."""
+    """z above 0, z / 100 below; slope 1/100 at 0."""
     off, slope = z <= like(0.0, z), like(LEAKY_SLOPE, z)
     return slope * z if off else z, slope if off else like(1.0, z)
 
 
 @njit
 def elu(z):
-    """The net input above 0, eᶻ - 1 below (D.-A. Clevert, T. Unterthiner, S. Hochreiter 2016, with alpha = 1)."""
+    """z above 0, eᶻ - 1 below (D.-A. Clevert, T. Unterthiner, S. Hochreiter 2016, with alpha = 1)."""
     zero, one = like(0.0, z), like(1.0, z)
     off = z <= zero
     below = expm1(z if off else zero)
@@ -113,7 +115,7 @@ def elu(z):
 
 @njit
 def elu_curvature(z):
-    """Zero above 0, eᶻ below, both."""
+    """0 above 0, eᶻ below, for both derivatives."""
     zero = like(0.0, z)
     off = z <= zero
     below = _exp(z if off else zero)
@@ -123,7 +125,7 @@ def elu_curvature(z):
 
 @njit
 def selu(z):
-    """SELU_SCALE times (z above 0, SELU_ALPHA (eᶻ - 1) below); at 0 the slope from below."""
+    """SELU_SCALE z above 0, SELU_SCALE · SELU_ALPHA (eᶻ - 1) below; at 0 the slope from below."""
     zero, scale, limit = like(0.0, z), like(SELU_SCALE, z), like(SELU_SCALE * SELU_ALPHA, z)
     off = z <= zero
     below = limit * expm1(z if off else zero)
@@ -132,14 +134,14 @@ def selu(z):
 
 @njit
 def selu_curvature(z):
-    """SELU_SCALE · SELU_ALPHA times that of `elu`."""
+    """SELU_SCALE · SELU_ALPHA times the curvature of `elu`."""
     curvature = like(SELU_SCALE * SELU_ALPHA, z) * elu_curvature(z)[0]
     return curvature, curvature
 
 
 @njit
 def exp(z):
-    """e to the z, which is its own slope: for outputs that are rates."""
+    """eᶻ, which is its own slope; for outputs that are rates."""
     a = _exp(z)
     return a, a
 
@@ -170,7 +172,7 @@ def silu(z):
 
 @njit
 def silu_curvature(z):
-    """With the sigmoid's derivatives s, s', s'': 2 s + z s' and 3 s' + z s''."""
+    """2 s + z s' and 3 s' + z s'' with the first three derivatives s, s', s'' of the sigmoid."""
     far = like(FAR, z)
     near, slope = clip(z, -far, far), sigmoid(z)[1]
     second, third = sigmoid_curvature(z)
@@ -179,10 +181,10 @@ def silu_curvature(z):
 
 @njit
 def gelu(z):
-    """z·Φ(z) with Φ the normal distribution function (D. Hendrycks, K. Gimpel 2016): the exact form, not tanh.
+    """z·Φ(z) with the normal distribution function Φ (D. Hendrycks, K. Gimpel 2016), without the tanh approximation.
 
     Φ(-|z|) = exp(-z²/2) erfcx(|z|/√2) / 2 shares its exponential with the slope Φ + z·exp(-z²/2) / √(2π), and keeps
-    digits that 1 + erf(z/√2) would cancel.
+    digits that would cancel in 1 + erf(z/√2).
     """
     zero, one, half, far = like(0.0, z), like(1.0, z), like(0.5, z), like(FAR, z)
     raised = clip(z, -far, like(np.inf, z))  # as in silu
@@ -195,7 +197,7 @@ def gelu(z):
 
 @njit
 def gelu_curvature(z):
-    """With the normal density p = exp(-z²/2) / √(2π): p (2 - z²) and p z (z² - 4)."""
+    """p (2 - z²) and p z (z² - 4) with the normal density p = exp(-z²/2) / √(2π)."""
     far = like(FAR, z)
     near = clip(z, -far, far)
     density = like(1.0 / math.sqrt(2.0 * math.pi), z) * _exp(like(-0.5, z) * near * near)
@@ -204,7 +206,7 @@ def gelu_curvature(z):
 
 @njit
 def _tanh_of_softplus(z):
-    """The pair (t, t') of t = tanh(log(1 + eᶻ)), ratios of polynomials of exp(-|z|), which can not overflow."""
+    """The pair (t, t') of t = tanh(log(1 + eᶻ)), as ratios of polynomials of exp(-|z|), which cannot overflow."""
     one, two, off = like(1.0, z), like(2.0, z), z < like(0.0, z)
     e = _exp(-abs(z))
     square = e * e
@@ -224,9 +226,9 @@ def mish(z):
 
 @njit
 def mish_curvature(z):
-    """With t = tanh(softplus), the sigmoid s, and k = 1 - s (1 + 2 t): t'' = t' k and t''' = t'' k + t' k'.
+    """2 t' + z t'' and 3 t'' + z t''' with t = tanh(softplus(z)).
 
-    They are 2 t' + z t'' and 3 t'' + z t'''.
+    With the sigmoid s and k = 1 - s (1 + 2 t), t'' = t' k and t''' = t'' k + t' k'.
     """
     far, one, two = like(FAR, z), like(1.0, z), like(2.0, z)
     near, (t, first), (s, slope) = clip(z, -far, far), _tanh_of_softplus(z), sigmoid(z)
@@ -248,7 +250,7 @@ def hard_swish(z):
 
 @njit
 def hard_swish_curvature(z):
-    """1/3 from -3 to 3, and 0."""
+    """1/3 from -3 to 3, else 0; the third derivative is 0."""
     zero, three = like(0.0, z), like(3.0, z)
     below = like(1.0 / 3.0, z) if z > -three else zero
     return below if z <= three else zero, zero
@@ -257,7 +259,7 @@ def hard_swish_curvature(z):
 @njit
 def softsign(z):
     """z / (1 + |z|), slope 1 / (1 + |z|)² (J. Bergstra, G. Desjardins, P. Lamblin, Y. Bengio 2009)."""
-    limit = like(1e30, z)  # where the value is 1 in either dtype, as at infinity
+    limit = like(1e30, z)  # from here on the value is 1 in either dtype
     near, one = clip(z, -limit, limit), like(1.0, z)
     inverse = one / (one + abs(near))
     return near / (one + abs(near)), inverse * inverse
@@ -265,22 +267,22 @@ def softsign(z):
 
 @njit
 def softsign_curvature(z):
-    """With c = 1 / (1 + |z|): -2 c³ above 0 and 2 c³ below, and 6 c⁴."""
+    """-2 c³ above 0 and 2 c³ below, and 6 c⁴, with c = 1 / (1 + |z|)."""
     two, inverse = like(2.0, z), like(1.0, z) / (like(1.0, z) + abs(z))
     square = inverse * inverse
     return (-two if z > like(0.0, z) else two) * square * inverse, like(6.0, z) * square * square
 
 
 class Activation(NamedTuple):
-    """An activation as networks know it.
+    """Row of the table of activations.
 
     Attributes
     ----------
-    function : the compiled function
-    init : the initialiser that suits it
-    differentiable : whether it can be trained
-    curvature : the compiled function that gives the pair (g''(z), g'''(z)), NaN where not known
-    cached : whether machine code that holds it may be kept on disk
+    function : compiled function; z to (g(z), g'(z))
+    init : str; name of the initializer that suits it
+    differentiable : bool; whether networks with it can be trained
+    curvature : compiled function; z to (g''(z), g'''(z)), NaN if not known
+    cached : bool; whether machine code that contains it may be cached on disk
     """
 
     function: Callable

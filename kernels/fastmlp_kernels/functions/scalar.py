@@ -1,18 +1,18 @@
-"""Scalar operations Numba has no name for: fused multiply-add, polynomials, powers of two, constants of a given dtype.
+"""Scalar operations that Numba lacks: fused multiply-add, polynomials, powers of two, constants of a given dtype.
 
-All take float32 or float64 scalars, stay in the dtype of their argument, and become vector instructions in a loop over
-a contiguous array. With the JIT disabled the same names are plain functions of NumPy scalars.
+All take float32 or float64 scalars, return the dtype of their argument, and become vector instructions in a loop over
+a contiguous array. With the JIT disabled (NUMBA_DISABLE_JIT=1) the same names are plain functions of NumPy scalars.
 """
 
 import numpy as np
 from numba.core import config
 
-# Of an IEEE number: the integer of its size, the bits its mantissa is stored in, the bias of its exponent.
+# By dtype: the integer type of the same size, the number of bits of the mantissa, the bias of the exponent.
 _LAYOUT = {np.float32: (np.uint32, 23, 127), np.float64: (np.uint64, 52, 1023)}
 
 
 def _bits(value, dtype):
-    """The bit pattern of `value` as a `dtype` number, read as an integer."""
+    """Bit pattern of `value` as a `dtype` number, as an integer."""
     return int(dtype(value).view(_LAYOUT[dtype][0]))
 
 
@@ -27,7 +27,7 @@ if config.DISABLE_JIT:
         return type(x)(single if isinstance(x, np.float32) else double)
 
     def fma(a, b, c):
-        """See the compiled `fma`: a wider type holds the product, exactly for float32, to 64 bits for float64."""
+        """See the compiled `fma`. The product is in a wider type: exact for float32, to 64 bits for float64."""
         wide = np.float64 if isinstance(a, np.float32) else np.longdouble
         return type(a)(wide(a) * wide(b) + wide(c))
 
@@ -71,7 +71,7 @@ else:
 
     @intrinsic
     def like(typing_context, constant, x):
-        """Cast the number `constant` to the dtype of `x`; free where it is a constant to the compiler."""
+        """The number `constant` in the dtype of `x`; costs nothing if the compiler knows its value."""
 
         def build(context, builder, signature, arguments):
             return _constant(context, builder, arguments[0], constant, x)
@@ -80,7 +80,7 @@ else:
 
     @intrinsic
     def by_precision(typing_context, x, single, double):
-        """Choose the number `single` where `x` is float32 and `double` where it is float64, in the dtype of `x`."""
+        """The number `single` if `x` is float32, `double` if it is float64, in the dtype of `x`."""
         choice = 1 if x == types.float32 else 2
 
         def build(context, builder, signature, arguments):
@@ -116,9 +116,9 @@ else:
 
     @intrinsic
     def power_of_two(typing_context, n):
-        """2ⁿ for a whole number n (a float) from -126 to 127 (float64: -1022 to 1023), 0 for the one below.
+        """2ⁿ for a whole number n (a float) from -126 to 127 (float64: -1022 to 1023); 0 for -127 (float64: -1023).
 
-        Adding 1.5·2²³ (float64: 1.5·2⁵²) leaves n in the lowest bits, whence a shift puts it into the exponent.
+        Adding 1.5·2²³ (float64: 1.5·2⁵²) leaves n in the lowest bits, and a shift moves it into the exponent.
         """
         integer, mantissa, bias = _LAYOUT[_dtype(n)]
         word = ir.IntType(8 * integer().itemsize)
@@ -134,9 +134,9 @@ else:
     def split_power(typing_context, x):
         """The pair (m, k) of floats with x = m·2ᵏ and m from √½ to √2, for a positive normal x; any pair for other x.
 
-        Bit patterns of positive floats are in the order of their values, so counting them from that of √½ makes the
-        exponent field count powers of two from √½ (FreeBSD msun, e_logf.c). The field becomes a float by being put in
-        the lowest bits of 2²³ (float64: 2⁵²), because AVX2 can not convert 64-bit integers.
+        Bit patterns of positive floats have the order of their values. Counted from the pattern of √½, their exponent
+        field counts powers of two from √½ (FreeBSD msun, e_logf.c). The field is converted to a float by writing it to
+        the lowest bits of 2²³ (float64: 2⁵²) and subtracting, because AVX2 cannot convert 64-bit integers.
         """
         dtype = _dtype(x)
         integer, mantissa, bias = _LAYOUT[dtype]

@@ -1,10 +1,7 @@
-"""Optimizers: the update of a stretch of weights from its gradient, element by element.
+"""Optimizers: update of a contiguous range of weights from their gradient, element by element.
 
-Each is one row of RULES: a loop, the moments that it keeps, and the settings that it reads, with their usual values. A
-loop is rule(w, first, second, gradient, optimizer, step, scale, l2, decays): it changes the weights `w` and the moments
-that it keeps, from `scale` times the gradient and `l2` times the weights, in update number `step`, counted from 1.
-`decays` says whether a decay of the weights that is no part of the gradient applies. Arrays are stretches of the same
-length, but for moments that are not kept; numbers are of their dtype, but for those in `optimizer`.
+Each is one row of RULES: a loop, the moments that it keeps, and the settings that it reads, with their usual values.
+The arguments of all loops are those of `_none`. A new optimizer is a loop and a row, and its constant beside KINDS.
 """
 
 import math
@@ -17,27 +14,33 @@ from ..jit import inlined, specialize
 
 
 class Optimizer(NamedTuple):
-    """An optimizer and its settings; what a kind does not use is ignored.
+    """Optimizer and its settings; a kind ignores those that it does not use.
 
     Attributes
     ----------
     kind : int
         One of KINDS; NONE leaves the weights as they are.
-    learning_rate, l2 : float
-        Step size; coefficient of the penalty l2 / 2 |W|^2 (weights, not biases).
+    learning_rate : float
+        Step size.
+    l2 : float
+        Coefficient of the penalty l2 / 2 |W|^2 (weights, not biases).
     momentum : float
-        Share of the last velocity, or of the mean of gradients, that is kept: Adam's beta_1.
-    beta2, epsilon, weight_decay : float
-        Share of the mean of squared gradients that is kept; the term that keeps its root, which is divided by, from
-        zero; AdamW's decoupled decay.
+        Share of the velocity, or of the mean of gradients, that an update keeps; Adam's beta_1.
+    beta2 : float
+        Share of the mean of squared gradients that an update keeps.
+    epsilon : float
+        Term that is added to the root of the mean of squared gradients, so that it can be divided by.
+    weight_decay : float
+        AdamW's decoupled decay.
     clip_norm : float
-        Gradients of a larger Euclidean norm (before l2) are scaled down to it; 0: never.
+        Largest Euclidean norm of a gradient (before l2), to which larger ones are scaled down; 0: no limit.
     mean : bool
         Whether gradients are averaged over the batch, rather than summed.
     update_biases : bool
+        Whether biases are updated.
     average_l2 : bool
-        Whether the penalty is part of what is averaged, rather than added to the average: l2 / (2 samples) |W|^2, or
-        over the sum of the samples' weights.
+        Whether the penalty is averaged too, l2 / (2 samples) |W|^2 (or over the sum of the samples' weights), rather
+        than added to the average.
     epsilon_hat : bool
         Whether Adam's epsilon is added before the second moment is corrected for its start at zero: the epsilon-hat of
         Kingma & Ba (2015), end of section 2.
@@ -54,16 +57,17 @@ class Optimizer(NamedTuple):
     mean: bool
     update_biases: bool
     average_l2: bool
-    epsilon_hat: bool  # no default: compiled code does not know of any
+    epsilon_hat: bool  # without a default, as compiled code does not support any
 
 
 class State(NamedTuple):
-    """What an optimizer remembers, packed like the weights; arrays it does not need are empty.
+    """State of an optimizer. Its moments are packed like the weights; those that it does not keep are empty.
 
     Attributes
     ----------
-    first, second : 1-D arrays; velocity or mean of gradients; mean or sum of their squares
-    steps : (1,) int64 array; updates made so far
+    first : 1-D array; first moment: velocity, or mean of gradients
+    second : 1-D array; second moment: mean or sum of squared gradients
+    steps : (1,) int64 array; number of updates so far
     """
 
     first: np.ndarray
@@ -73,7 +77,19 @@ class State(NamedTuple):
 
 @inlined
 def _none(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """Leave the weights as they are."""
+    """Leave the weights as they are.
+
+    Parameters
+    ----------
+    w : (n,) array; weights, updated in place
+    first, second : (n,) arrays; moments (see `State`), updated in place; empty if not kept
+    gradient : (n,) array
+    optimizer : Optimizer; its numbers are float64
+    step : int; number of the update, counted from 1
+    scale : number of the dtype of `w`; factor of the gradient
+    l2 : number of the dtype of `w`; l2 times the weights is added to the gradient
+    decays : bool; whether decoupled weight decay applies, as it does to weights but not to biases
+    """
 
 
 @inlined
@@ -95,7 +111,7 @@ def _momentum(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @inlined
 def _nesterov(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """Momentum in the form that looks ahead from the new velocity (Sutskever et al. 2013)."""
+    """v = momentum v + g, then w -= rate (g + momentum v): Nesterov's momentum (Sutskever et al. 2013)."""
     rate, momentum = w.dtype.type(optimizer.learning_rate), w.dtype.type(optimizer.momentum)
     for i in range(len(w)):
         g = scale * gradient[i] + l2 * w[i]
@@ -123,7 +139,7 @@ def _adam(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @inlined
 def _rmsprop(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """RMSprop: gradients over the root of a running mean of their squares (G. Hinton, Coursera 2012, lecture 6e)."""
+    """RMSprop: gradient over the root of a running mean of its square (G. Hinton, Coursera 2012, lecture 6e)."""
     real = w.dtype.type
     rate, epsilon = real(optimizer.learning_rate), real(optimizer.epsilon)
     beta2, rest2 = real(optimizer.beta2), real(1 - optimizer.beta2)
@@ -135,7 +151,7 @@ def _rmsprop(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @inlined
 def _adagrad(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """Adagrad: gradients over the root of the sum of their squares (J. Duchi, E. Hazan, Y. Singer 2011)."""
+    """Adagrad: gradient over the root of the sum of its squares so far (J. Duchi, E. Hazan, Y. Singer 2011)."""
     rate, epsilon = w.dtype.type(optimizer.learning_rate), w.dtype.type(optimizer.epsilon)
     for i in range(len(w)):
         g = scale * gradient[i] + l2 * w[i]
@@ -144,13 +160,13 @@ def _adagrad(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 
 class Rule(NamedTuple):
-    """An optimizer as a loop over weights, and what is to be known of it.
+    """Row of the table of optimizers.
 
     Attributes
     ----------
-    loop : the compiled function; two rules may share one
+    loop : compiled function with the arguments of `_none`; rules may share one
     first, second : bool; whether it keeps this moment (see `State`)
-    settings : dict; fields of `Optimizer` that it reads, besides those that all do, to their usual values
+    settings : dict; usual values of the fields of `Optimizer` that it reads, without those that all rules read
     """
 
     loop: Callable
@@ -178,27 +194,30 @@ RULES = {
     "rmsprop": Rule(_rmsprop, second=True, settings={"beta2": 0.99, "epsilon": 1e-8}),
     "adagrad": Rule(_adagrad, second=True, settings={"epsilon": 1e-10}),
 }
-# The kinds by which compiled code knows the rules, each also known by its name in capitals.
+# By name, the number that compiled code uses for a rule, its kind. Each is also a constant.
 KINDS = {name: kind for kind, name in enumerate(RULES, 1)}
 NONE = 0
 SGD, MOMENTUM, NESTEROV, ADAM, ADAMW, RMSPROP, ADAGRAD = KINDS.values()
 NO_UPDATE = Optimizer(NONE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, False, False, False, False)
 
-# By kind: whether it keeps a first and a second moment.
+# By kind, whether it keeps a first, and a second moment.
 KEEPS_FIRST, KEEPS_SECOND = (
     (False, *(getattr(rule, moment) for rule in RULES.values())) for moment in ("first", "second")
 )
 
 
 def usual(setting):
-    """The usual value of a setting by kind: a tuple. A kind that does not read it has that of the first which does."""
+    """Usual values of a setting by kind: a tuple. Kinds that do not read it have the value of the first that does."""
     values = [rule.settings.get(setting) for rule in RULES.values()]
     other = next(value for value in values if value is not None)
     return tuple(other if value is None else value for value in (None, *values))
 
 
 def _of_kinds(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """The `loop` of optimizers of `kinds`, `others` for all others; the three globals are bound to each loop's own."""
+    """Template of a loop: calls `loop` if the optimizer's kind is one of `kinds`, else `others`.
+
+    The arguments are those of `_none`. The three names are globals that `jit.specialize` binds (see `_any_of`).
+    """
     if optimizer.kind in kinds:  # noqa: F821
         loop(w, first, second, gradient, optimizer, step, scale, l2, decays)  # noqa: F821
     else:
@@ -206,7 +225,7 @@ def _of_kinds(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 
 def _any_of(rules):
-    """One loop of all rules, which looks at the kind."""
+    """Loop for all rules, which chooses by the optimizer's kind: a chain of `_of_kinds`."""
     chosen = _none
     for loop in dict.fromkeys(rule.loop for rule in rules.values()):
         kinds = tuple(KINDS[name] for name, rule in rules.items() if rule.loop is loop)
@@ -220,12 +239,22 @@ _update = _any_of(RULES)
 
 @inlined
 def update(weights, state, gradient, start, stop, optimizer, scale, l2, decays):
-    """Update weights[start : stop] from `scale` times their gradient, of as many elements, and `l2` times the weights.
+    """Update weights[start : stop] by an optimizer's rule.
 
-    `decays` tells whether l2 and weight decay apply: to weights, not to biases.
+    Parameters
+    ----------
+    weights : 1-D array; packed weights, updated in place
+    state : State; its moments are updated in place, `steps` is not
+    gradient : (stop - start,) array; gradient of these weights
+    start, stop : int; range of the weights
+    optimizer : Optimizer
+    scale : float; factor of the gradient
+    l2 : float; l2 times the weights is added to the gradient, if `decays`
+    decays : bool; whether l2 and weight decay apply, as they do to weights but not to biases
     """
     real = weights.dtype.type
     scale, l2 = real(scale), real(l2 if decays else 0.0)
-    # Of slices, indices run from 0: counted from `start`, which might be negative, loops would not become vector code.
+    # Slices, as their indices begin at 0: with indices from `start`, which might be negative, loops would not become
+    # vector code.
     w, first, second = weights[start:stop], state.first[start:stop], state.second[start:stop]
     _update(w, first, second, gradient, optimizer, state.steps[0] + 1, scale, l2, decays)

@@ -1,11 +1,11 @@
 """Elementary functions of float32 and float64 scalars, written so that LLVM can turn loops over them into vector code.
 
-(Calls of `math.exp` and its like prevent that.) Each function stays in the dtype of its argument and has no branches:
+(Calls of `math.exp` and the like prevent that.) Each function returns the dtype of its argument and has no branches:
 both sides of a case are computed and one is selected. NaN gives NaN, an infinite argument the limit. Errors are in
 units in the last place (ulp) of the exact result.
 
 The coefficients of EXPM1, ERF and ERFCX are minimax polynomials of relative error, found by Remez's algorithm in
-50-digit arithmetic and then rounded; the errors before rounding stand beside them. Lowest power first.
+50-digit arithmetic and then rounded; comments give the errors before rounding. Lowest power first.
 """
 
 import math
@@ -121,7 +121,7 @@ def clip(x, low, high):
 
 @njit
 def _exp_parts(x):
-    """The pair (exp(r) - 1, 2ⁿ⁻¹) with x = n ln 2 + r and |r| <= ln(2) / 2: half the power, as 2ⁿ may overflow."""
+    """The pair (exp(r) - 1, 2ⁿ⁻¹) with x = n ln 2 + r and |r| <= ln(2) / 2; half the power, because 2ⁿ may overflow."""
     n = np.rint(x * like(LOG2_E, x))
     r = fma(n, -by_precision(x, LN2_HIGH_F32, LN2_HIGH_F64), x)
     r = fma(n, -by_precision(x, LN2_LOW_F32, LN2_LOW_F64), r)
@@ -130,7 +130,7 @@ def _exp_parts(x):
 
 @njit
 def exp(x):
-    """eˣ, to 1 ulp; 0 where that is below 2⁻¹²⁵/√2 (float64: 2⁻¹⁰²¹/√2), as arithmetic on subnormals is slow."""
+    """eˣ, to 1 ulp; 0 if that is below 2⁻¹²⁵/√2 (float64: 2⁻¹⁰²¹/√2), because arithmetic on subnormals is slow."""
     least, most = by_precision(x, EXP_LEAST_F32, EXP_LEAST_F64), by_precision(x, EXP_MOST_F32, EXP_MOST_F64)
     p, half_power = _exp_parts(clip(x, least, most))
     half = fma(half_power, p, half_power)
@@ -139,7 +139,7 @@ def exp(x):
 
 @njit
 def expm1(x):
-    """eˣ - 1, to 2 ulp, near 0 too."""
+    """eˣ - 1, to 2 ulp, also near 0."""
     most = by_precision(x, EXP_MOST_F32, EXP_MOST_F64)
     p, half_power = _exp_parts(clip(x, like(-40.0, x), most))  # below -40 the result is -1 in either dtype
     half = fma(half_power, p, half_power - like(0.5, x))
@@ -174,9 +174,9 @@ def log(x):
 
 @njit
 def log1p(x):
-    """log(1 + x), to 1 ulp, near 0 too: -inf at -1, NaN below.
+    """log(1 + x), to 1 ulp, also near 0: -inf at -1, NaN below.
 
-    What is lost in rounding u = 1 + x adds its quotient by u to the logarithm of u (FreeBSD msun, s_log1p.c).
+    The error c of rounding u = 1 + x is corrected by adding c / u to log(u) (FreeBSD msun, s_log1p.c).
     """
     one, infinity = like(1.0, x), like(np.inf, x)
     least, most = by_precision(x, 2.0**-24 - 1, 2.0**-53 - 1), by_precision(x, MOST_F32, MOST_F64)

@@ -1,4 +1,4 @@
-"""What happens to the panels of a layer between two products: dropout, softmax, and the losses of the outputs.
+"""Operations on the panels of a layer between two products: dropout, softmax, and the losses of the outputs.
 
-Loops over the rows and columns of panels that are in the cache. No products of matrices, no threads.
+These are loops over the rows and columns of panels that are in the cache, without products of matrices or threads.
 """

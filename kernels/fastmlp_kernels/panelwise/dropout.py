@@ -1,9 +1,10 @@
-"""Dropout: units are left out at random in training, and what is kept is scaled up by 1 / (1 - rate).
+"""Dropout: training drops units at random, and scales the others up by 1 / (1 - rate).
 
 N. Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting (2014), section 10. Masks take
-no memory and do not depend on threads: each bit is a function of a seed, the update, the row in the batch and the unit,
-by the counter-based generator Threefry-2x32 with 13 rounds (J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw,
-Parallel random numbers: as easy as 1, 2, 3 (2011), section 3.3: the fewest rounds that pass all tests of BigCrush).
+no memory and do not depend on threads: whether a unit is dropped is a function of a seed, the number of the update, the
+row in the batch and the unit, by the counter-based random number generator Threefry-2x32 with 13 rounds (J. K. Salmon,
+M. A. Moraes, R. O. Dror, D. E. Shaw, Parallel random numbers: as easy as 1, 2, 3 (2011), section 3.3: the fewest rounds
+that pass all tests of BigCrush).
 """
 
 import numpy as np
@@ -17,13 +18,19 @@ from ..layout.panels import padded
 from ..tile.operations import I32, ROWS, Emitter, Tile, load, multiply, panel_width, store
 
 ROTATIONS, PARITY, ROUNDS = (13, 15, 26, 6, 17, 29, 16, 24), 0x1BD11BDA, 13
-PAIR = 2  # rows that share a counter, for which there are two random numbers; divides ROWS of every CPU
+PAIR = 2  # rows that share a counter, because it gives two random numbers; divides ROWS of every CPU
 
 
 def threefry(key, counter, number, rotated):
-    """The two 32-bit random numbers of a key and a counter, two 32-bit numbers each.
+    """The two 32-bit random numbers of a key and a counter.
 
-    `number` makes a constant; `rotated(x, bits)` rotates to the left. Sums are modulo 2^32.
+    The numbers may be of any type with `+` (modulo 2^32) and `^`: arrays, or `_Words` in code that is generated.
+
+    Parameters
+    ----------
+    key, counter : pairs of 32-bit numbers
+    number : function from an int to a constant of their type
+    rotated : function; rotated(x, bits) is x with its bits rotated to the left
     """
     keys = [*key, key[0] ^ key[1] ^ number(PARITY)]
     x, y = counter[0] + key[0], counter[1] + key[1]
@@ -36,7 +43,7 @@ def threefry(key, counter, number, rotated):
 
 
 class _Words:
-    """A vector of 32-bit words in the code that a builder writes, with Python's operators."""
+    """Vector of 32-bit words in generated code, with Python's operators; `builder` writes the LLVM instructions."""
 
     def __init__(self, builder, value):
         self.builder, self.value = builder, value
@@ -59,14 +66,14 @@ def _constant(vector, number):
 
 @intrinsic
 def mask(typing, seed, update, pair, unit, threshold, scale):
-    """A tile of PAIR rows, of `scale` where units are kept and 0 where they are dropped.
+    """Tile of PAIR rows with `scale` for units that are kept and 0 for units that are dropped.
 
     Parameters
     ----------
     seed, update : int; the key
-    pair : int; number of the rows, two by two
+    pair : int; number of the pair of rows in the batch
     unit : int; number of the unit in column 0
-    threshold : int; of 2^32, how many random numbers drop a unit
+    threshold : int; how many of the 2^32 random numbers drop a unit
     scale : float of the tile's dtype
     """
     tile = Tile(scale, PAIR)
@@ -109,15 +116,19 @@ if config.DISABLE_JIT:
 
 @njit
 def drop(activations, a, deltas, d, layer, column, update, first, rows):
-    """Drop units of one panel of a layer: their activations and slopes become 0, the others are scaled up.
+    """Drop units of one panel of a layer: set their activations and slopes to 0, and scale the others up.
 
     Parameters
     ----------
-    activations, deltas : 1-D arrays; the panel from `a` and `d` on
-    layer : a record of `packed.LAYER`; its unit j has the number of the first of its flat parameters, params + j
-    column : int; the unit in the panel's first column
-    update : int; the number of the update
-    first, rows : int; rows of the batch that are in the panel; `first` even
+    activations : 1-D array; the panel of activations begins at offset `a`
+    a : int
+    deltas : 1-D array; the panel of slopes begins at offset `d`
+    d : int
+    layer : record of `layout.network.LAYER`; unit j has the number layer.params + j, different in all layers
+    column : int; unit in the first column of the panel
+    update : int; number of the update
+    first : int; row of the batch in the first row of the panel, an even number
+    rows : int; number of rows
     """
     width, threshold = panel_width(deltas), int(layer.dropout * 2.0**32)
     scale = deltas.dtype.type(1 / (1 - layer.dropout))

@@ -1,4 +1,4 @@
-"""Loops of the losses that are found output by output (see `losses`, where their formulas are)."""
+"""Loops of the losses that are sums over outputs (see `losses`, which has their formulas and describes arguments)."""
 
 import numpy as np
 
@@ -20,14 +20,21 @@ from ..tile.operations import (
     zero,
 )
 
-NARROW = 6  # columns of a panel from which it is faster to take whole panels than one column after the other
+NARROW = 6  # number of columns in use from which whole panels are faster than one column after the other
 
 
 def each_output(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
-    """The loss made of the scalar `function`, a global that becomes part of it (see `output_by_output`)."""
+    """Template of a loss that applies a scalar `function`, a global that `jit.specialize` binds, to each output.
+
+    Parameters
+    ----------
+    deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows
+        Those of all losses (see `losses`).
+    """
     width, loss = panel_width(deltas), np.float64(0)
-    # On the stack, where nothing else points: other stores might change what is loaded next, for all a compiler knows,
-    # and the loop would be no vector code. Nor would it be over one row, short enough to be unrolled (half the speed).
+    # Results go to buffers on the stack first. A compiler cannot exclude that stores to the arrays change what a loop
+    # loads next, so that it would not become vector code; nor would a loop over a single row, which would be unrolled,
+    # at half the speed.
     values, errors, signals = tile_memory(deltas), tile_memory(deltas), tile_memory(deltas)
     for q in range(0, n, width):
         if n - q < NARROW and n - q <= width:
@@ -63,7 +70,7 @@ def each_output(deltas, outputs, targets, sample_weights, parameter, rows, n, bl
 
 @njit
 def squared_error(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
-    """E = 1/2 sum_k (a_k - y_k)^2 and delta = (a - y) g'(z)."""
+    """E = 1/2 sum_k (a_k - y_k)^2 and delta = (a - y) g'(z); arguments as for all losses (see `losses`)."""
     width, loss = panel_width(deltas), np.float64(0)
     for q in range(0, n, width):
         squares = zero(deltas, 1)
@@ -79,5 +86,5 @@ def squared_error(deltas, outputs, targets, sample_weights, parameter, rows, n, 
 
 
 def output_by_output(function):
-    """The loss made of a scalar function, which is compiled into a loop of its own."""
+    """Loss with a scalar function (see `losses`), compiled into its own copy of the loop `each_output`."""
     return njit(specialize(each_output, function.__name__, function=function))

@@ -1,16 +1,25 @@
-"""Losses: the error of a block of samples and, in the same pass, its error signal at the output layer.
+"""Losses: the errors of a block of samples and, in the same pass, their error signals at the output layer.
 
-Each loss is a function loss(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows) over panels (see
-`layout.panels`) that returns the sum of the errors of `rows` samples with `n` outputs, each times its weight, in
-float64. On entry `deltas` holds what the forward pass left there: the slopes g'(z) of the output activation where that
-is applied element by element, or else the net inputs z. On return it holds dE/dz of each sample, times its weight, and
-`outputs` the activations. `sample_weights` are (rows,) numbers, `parameter` is a float64 that means what the loss says.
-The padding of `deltas` is set to zero, so that padded samples and units count for nothing.
+Each loss is a function loss(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows). It returns the
+sum of the errors of all samples, each times the sample's weight, as float64. Its arguments are
 
-Most losses are made of a formula: a scalar function of the output a, the slope g'(z) of its activation, the target y
-and the parameter, that gives (a, E, delta); or, where a loss applies the activation itself, of the net input z in place
-of the slope. It has no branches, so that the loop over it becomes vector code (see `elementwise_losses`). Those of
-softmax outputs have loops of their own (see `softmax_losses`).
+    deltas          1-D array of panels (see `layout.panels`). On entry it has what the forward pass left: the slopes
+                    g'(z) of the output activation or, if the loss applies the activation itself, the net inputs z. On
+                    return it has the error signals dE/dz, times the sample's weight, and zeros in the padding, so that
+                    padded samples and units have no effect.
+    outputs         1-D array of panels: the activations a; written if the loss applies the activation itself
+    targets         1-D array of panels: the targets y
+    sample_weights  (rows,) array
+    parameter       float64; its meaning depends on the loss (see `LossFunction.setting`)
+    rows, n         int; number of samples and of outputs
+    block_rows      int; rows that each panel has room for
+
+Most losses are made from a formula, a scalar function of the output a, the slope g'(z), the target y and the parameter,
+which returns (a, E, delta). If the loss applies the activation itself, its second argument is the net input z, and the
+first has no meaning. A formula has no branches, so that the loop over it becomes vector code (see
+`elementwise_losses`). Losses of softmax outputs have their own loops (see `softmax_losses`).
+
+A new loss is a formula or loop, and a row of LOSSES.
 """
 
 import math
@@ -34,7 +43,7 @@ from .softmax_losses import cross_entropy, focal_softmax, focal_term, squared_er
 
 @inlined
 def _absolute_error(a, slope, y, parameter):
-    """E = |a - y|, with slope 0 at 0."""
+    """E = |a - y|, with derivative 0 at a = y."""
     error, zero, one = a - y, like(0.0, a), like(1.0, a)
     sign = one if error > zero else (-one if error < zero else zero)
     return a, abs(error), sign * slope
@@ -42,7 +51,7 @@ def _absolute_error(a, slope, y, parameter):
 
 @inlined
 def _huber(a, slope, y, parameter):
-    """With e = a - y and the parameter d: e^2 / 2 up to |e| = d, beyond it d (|e| - d / 2) (P. J. Huber 1964)."""
+    """E = e^2 / 2 up to |e| = d, beyond it d (|e| - d / 2), with e = a - y and the parameter d (P. J. Huber 1964)."""
     error, limit = a - y, like(parameter, a)
     gradient = clip(error, -limit, limit)
     return a, gradient * (error - like(0.5, a) * gradient), gradient * slope
@@ -50,7 +59,7 @@ def _huber(a, slope, y, parameter):
 
 @inlined
 def _quantile(a, slope, y, parameter):
-    """E = q (y - a) where a is below y, (1 - q) (a - y) above (R. Koenker, G. Bassett 1978): the parameter is q."""
+    """E = q (y - a) if a < y, else (1 - q) (a - y), with the parameter q (R. Koenker, G. Bassett 1978)."""
     error, zero, q = a - y, like(0.0, a), like(parameter, a)
     gradient = like(1.0, a) - q if error > zero else (-q if error < zero else zero)
     return a, gradient * error, gradient * slope
@@ -58,14 +67,14 @@ def _quantile(a, slope, y, parameter):
 
 @inlined
 def _log_cosh(a, slope, y, parameter):
-    """E = log cosh(a - y), to 10 epsilon, whose derivative is tanh(a - y).
+    """E = log cosh(a - y), to 10 epsilon; its derivative is tanh(a - y).
 
-    With e = |a - y| it is -log(1 - tanh(e)^2) / 2 up to 1/2, and from there on e + log(1 + exp(-2 e)) - log 2: neither
-    cancels there, nor overflows.
+    With e = |a - y|, E = -log(1 - tanh(e)^2) / 2 for e < 1/2, else e + log(1 + exp(-2 e)) - log 2: in these ranges
+    neither loses digits by cancellation, nor overflows.
     """
     one, error = like(1.0, a), a - y
     size = abs(error)
-    decay = expm1(like(-2.0, a) * size)  # less 1
+    decay = expm1(like(-2.0, a) * size)  # exp(-2 e) - 1
     gradient = -decay / (like(2.0, a) + decay)
     near = like(-0.5, a) * log1p(-gradient * gradient)
     far = size + log1p(one + decay) - like(math.log(2.0), a)
@@ -76,7 +85,7 @@ def _log_cosh(a, slope, y, parameter):
 def _binary_cross_entropy(a, z, y, parameter):
     """E = -y log a - (1 - y) log(1 - a) for sigmoid outputs.
 
-    In the stable form max(z, 0) - z y + log(1 + exp(-|z|)); the derivatives collapse to delta = a - y.
+    It is computed as max(z, 0) - z y + log(1 + exp(-|z|)), which is stable; delta = a - y.
     """
     zero, one = like(0.0, z), like(1.0, z)
     decay = exp(-abs(z))
@@ -105,17 +114,17 @@ def _focal_sigmoid(a, z, y, parameter):
     return a, on + off, b * on_slope - a * off_slope
 
 
-LEAST_LOG_VARIANCE = -32.0  # a standard deviation of 1e-7: no less is resolved by float32 of targets of order one
+LEAST_LOG_VARIANCE = -32.0  # a standard deviation of 1e-7, the resolution of targets of order one in float32
 
 
 @inlined
 def _gaussian_term(mean, log_variance, y):
-    """(E, its derivatives by mean and by log variance) of E = (s + (y - mean)^2 exp(-s)) / 2 with the log variance s.
+    """The triple (E, dE/dmean, dE/ds) of E = (s + (y - mean)^2 exp(-s)) / 2 with the log variance s.
 
-    Half the negative log-likelihood of a normal distribution, less log(2 pi) / 2 (D. A. Nix, A. S. Weigend, Estimating
-    the mean and variance of the target probability distribution, 1994). Below LEAST_LOG_VARIANCE the exponential goes
-    on as its tangent: E stays convex in s and the derivatives are those of E, but up to errors of 1e6 and log variances
-    of 1e12 in size nothing overflows.
+    E is the negative log-likelihood of a normal distribution without its constant log(2 pi) / 2 (D. A. Nix, A. S.
+    Weigend, Estimating the mean and variance of the target probability distribution, 1994). Below LEAST_LOG_VARIANCE
+    the tangent of the exponential replaces it: E stays convex in s and the derivatives are those of E, but nothing
+    overflows for errors up to 1e6 and log variances up to 1e12 in size.
     """
     least, half, one = like(LEAST_LOG_VARIANCE, mean), like(0.5, mean), like(1.0, mean)
     near = least if log_variance < least else log_variance
@@ -127,9 +136,9 @@ def _gaussian_term(mean, log_variance, y):
 
 @njit
 def _gaussian_nll(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
-    """The negative log-likelihood of normal distributions, from n / 2 means and then as many log variances.
+    """Negative log-likelihood of normal distributions, for n / 2 targets; arguments as for all losses (see above).
 
-    For identity outputs and n / 2 targets (see `_gaussian_term`); n must be even.
+    The n identity outputs, an even number, are n / 2 means, then n / 2 log variances (see `_gaussian_term`).
     """
     width, half, loss = panel_width(deltas), n // 2, np.float64(0)
     errors, by_mean, by_log_variance = tile_memory(deltas), tile_memory(deltas), tile_memory(deltas)
@@ -155,25 +164,27 @@ def _gaussian_nll(deltas, outputs, targets, sample_weights, parameter, rows, n, 
 
 
 class LossFunction(NamedTuple):
-    """A loss for one kind of output activation.
+    """Row of the table of losses: a loss for one output activation.
 
     Attributes
     ----------
-    function : the compiled function
+    function : compiled function
     from_net_inputs : bool
-        Whether it takes the output layer's net inputs and applies the activation itself.
+        Whether it takes the net inputs of the output layer and applies the activation itself.
     targets : str
-        What its targets are: "classes" (shares that add up to 1), "probabilities", "counts" (from 0 on) or "numbers".
+        Kind of its targets: "classes" (shares that add up to 1), "probabilities" (from 0 to 1), "counts" (from 0 on) or
+        "numbers".
     canonical : bool
-        Whether it is the loss that goes with these outputs by default: that of which the delta collapses to a - y.
+        Whether it is the default loss for these outputs: the one whose delta is a - y (times the slope for
+        "elementwise").
     setting : str
-        What its parameter is called, if it has one.
+        Name of its parameter, or "" if it has none.
     parameter : float
-        The usual value of its parameter.
+        Usual value of its parameter.
     outputs : int
-        Outputs for each target.
+        Number of outputs for each target.
     cached : bool
-        Whether machine code that holds it may be kept on disk.
+        Whether machine code that contains it may be cached on disk.
     """
 
     function: Callable
@@ -186,7 +197,7 @@ class LossFunction(NamedTuple):
     cached: bool = True
 
 
-# By loss and output activation; "elementwise" stands for every activation that is applied element by element.
+# By name and output activation; "elementwise" means every activation but softmax that has no row of its own.
 LOSSES = {
     ("squared_error", "elementwise"): LossFunction(squared_error, False, canonical=True),
     ("squared_error", "softmax"): LossFunction(squared_error_softmax, True),
@@ -208,13 +219,20 @@ LOSSES = {
 
 
 def _entry(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
+    """Template of the C function of a loss, whose arrays are pointers; `function` is bound by `jit.specialize`.
+
+    Parameters
+    ----------
+    deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows
+        Those of all losses (see above).
+    """
     count = padded(n, panel_width(as_array(deltas, 1))) * block_rows
     panels = as_array(deltas, count), as_array(outputs, count), as_array(targets, count)
     return function(*panels, as_array(sample_weights, rows), parameter, rows, n, block_rows)  # noqa: F821
 
 
 def loss_address(key, dtype):
-    """Address of the loss LOSSES[key] in the Numba type `dtype`."""
+    """Address of the loss LOSSES[key], compiled for the Numba type `dtype` (see `calls`)."""
     return _address(key, LOSSES[key], dtype)
 
 
@@ -227,19 +245,19 @@ def _address(key, loss, dtype):
 
 
 class Loss(NamedTuple):
-    """A loss as the drivers take it.
+    """Loss with its settings, an argument of the drivers.
 
-    The address is another one in each process: hand it to compiled functions, which must not know it as a global.
+    The address differs from process to process: pass it to compiled functions as an argument, never as a global.
 
     Attributes
     ----------
     address : int
     from_net_inputs : bool
-        Whether it takes the output layer's net inputs and applies the activation itself.
+        Whether it takes the net inputs of the output layer and applies the activation itself.
     parameter : float
         Its parameter (see `LossFunction.setting`).
     smoothing : float
-        Share of every target that is spread evenly, over all classes of a softmax or over yes and no (see `smooth`).
+        Share of every target that is spread evenly: over all classes of a softmax, else over 0 and 1 (see `smooth`).
     """
 
     address: int
@@ -250,9 +268,10 @@ class Loss(NamedTuple):
 
 @njit
 def smooth(targets, smoothing, softmax, rows, n, block_rows):
-    """Turn the targets y of a block into (1 - smoothing) y + smoothing / (n if softmax, else 2).
+    """Replace the targets y of a block by (1 - smoothing) y + smoothing / (n if softmax, else 2).
 
-    C. Szegedy et al., Rethinking the Inception architecture for computer vision (2016), section 7.
+    C. Szegedy et al., Rethinking the Inception architecture for computer vision (2016), section 7. `targets`, `rows`,
+    `n` and `block_rows` are those of the losses.
     """
     width, real = panel_width(targets), targets.dtype.type
     keep, share = spread(real(1 - smoothing)), spread(real(smoothing / (n if softmax else 2)))
@@ -262,7 +281,7 @@ def smooth(targets, smoothing, softmax, rows, n, block_rows):
 
 
 def loss_key(loss, output_activation):
-    """The entry of LOSSES for the loss `loss` of outputs with an activation; a ValueError if there is none."""
+    """Key in LOSSES of the loss called `loss` for an output activation; a ValueError if there is none."""
     fitting = sorted(output for name, output in LOSSES if name == loss)
     for output in (output_activation, *(["elementwise"] if output_activation != "softmax" else [])):
         if output in fitting:
@@ -274,16 +293,19 @@ def loss_key(loss, output_activation):
 
 
 def loss(loss, output_activation, dtype, parameter=None, smoothing=0.0):
-    """A loss as the drivers take it, for outputs with an activation.
+    """Loss with its settings, for the drivers; compiled if it has not been.
 
     Parameters
     ----------
-    loss, output_activation : str
-    dtype : float32 or float64, of the network
+    loss : str
+        Name of the loss.
+    output_activation : str
+    dtype : float32 or float64
+        Type of the network.
     parameter : float, optional
-        The setting of a loss that has one, such as delta of "huber"; by default its usual value (see `LOSSES`).
+        Setting of a loss that has one, such as delta of "huber"; by default its usual value (see `LOSSES`).
     smoothing : float
-        Of the targets (see `Loss`).
+        Label smoothing (see `Loss`).
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Softmax activations of a block, and the product with their Jacobian, da_k/dz_j = a_k ((k = j) - a_j).
+"""Softmax activations of a block, and products with their Jacobian, da_k/dz_j = a_k ((k = j) - a_j).
 
-Matrices are in panels of `block_rows` rows (see `layout.panels`); only `rows` rows and `n` columns count, whatever the
-padding holds.
+Matrices are 1-D arrays of panels with room for `block_rows` rows (see `layout.panels`). Of these `rows` rows and `n`
+columns are in use; numbers in the padding have no effect.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ from ..tile.operations import (
 
 @inlined
 def subtract_largest(z, rows, n, block_rows):
-    """Subtract from each row of the net inputs the largest of them, which changes no activation."""
+    """Subtract from each row of the net inputs its largest element, which does not change the activations."""
     width = panel_width(z)
     for s in range(0, rows * width, width):
         peak = z[s]
@@ -45,7 +45,7 @@ def exponentials(outputs, z, rows, n, block_rows):
 
 @inlined
 def normalize(outputs, s, n, block_rows):
-    """Divide the row of exponentials at offset `s` by their sum, which is returned."""
+    """Divide the row of exponentials at offset `s` by its sum; return the sum as float64."""
     width, sum_ = panel_width(outputs), np.float64(0)
     for q in range(0, n, width):
         sum_ += total(keep_columns(load(outputs, q * block_rows + s, 0, 1), n - q))
@@ -57,7 +57,7 @@ def normalize(outputs, s, n, block_rows):
 
 @njit
 def softmax(outputs, rows, n, block_rows):
-    """Turn the net inputs in `outputs` into softmax activations, exp(z_k - max z) / sum_j exp(z_j - max z)."""
+    """Replace the net inputs in `outputs` by softmax activations, exp(z_k - max z) / sum_j exp(z_j - max z)."""
     subtract_largest(outputs, rows, n, block_rows)
     exponentials(outputs, outputs, rows, n, block_rows)
     for s in range(0, rows * panel_width(outputs), panel_width(outputs)):
@@ -66,9 +66,18 @@ def softmax(outputs, rows, n, block_rows):
 
 @njit
 def softmax_product(result, r, vectors, v, a, a_offset, rows, n, block_rows):
-    """Rows of `result` = those of `vectors` times the softmax Jacobian at activations `a`: a_k (v_k - sum_j a_j v_j).
+    """Multiply each row v of a matrix by the softmax Jacobian at activations a: a_k (v_k - sum_j a_j v_j).
 
-    All are 1-D arrays of panels, from the given offsets on; no padding is touched. `result` may be `vectors`.
+    Parameters
+    ----------
+    result : 1-D array of panels, written from offset `r` on, but not in the padding; may be `vectors`
+    r : int
+    vectors : 1-D array of panels; the rows v, from offset `v` on
+    v : int
+    a : 1-D array of panels; the activations, from offset `a_offset` on
+    a_offset : int
+    rows, n : int; number of rows and columns
+    block_rows : int; rows that each panel has room for
     """
     width = panel_width(a)
     for s in range(0, rows * width, width):

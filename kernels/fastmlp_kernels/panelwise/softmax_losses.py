@@ -1,4 +1,8 @@
-"""Losses of softmax outputs, from the net inputs (see `losses` for what all losses have in common)."""
+"""Losses of softmax outputs, from the net inputs.
+
+The arguments of all loops are described in `losses`: on entry `deltas` has the net inputs z, on return the error
+signals. `s` is the offset of a row in the first panel.
+"""
 
 import math
 
@@ -27,7 +31,7 @@ from .softmax import exponentials, normalize, subtract_largest
 
 @njit
 def squared_error_softmax(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
-    """The squared error of softmax outputs: delta_k = a_k (e_k - sum_j e_j a_j) with e = a - y."""
+    """E = 1/2 sum_k e_k^2 with e = a - y, and delta_k = a_k (e_k - sum_j e_j a_j)."""
     width, sums = panel_width(deltas), zero(deltas, 1)
     subtract_largest(deltas, rows, n, block_rows)
     exponentials(outputs, deltas, rows, n, block_rows)
@@ -50,9 +54,9 @@ def squared_error_softmax(deltas, outputs, targets, sample_weights, parameter, r
 
 @njit
 def cross_entropy(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
-    """E = -sum_k y_k log a_k, from the net inputs: log a_k = z_k - log sum_j exp z_j.
+    """E = -sum_k y_k log a_k with log a_k = z_k - log sum_j exp z_j, and delta = a - y.
 
-    The product of the two derivatives collapses to delta = a - y (for targets that add up to one).
+    This is the delta for targets that add up to 1.
     """
     width, sums = panel_width(deltas), zero(deltas, 1)
     subtract_largest(deltas, rows, n, block_rows)
@@ -74,8 +78,8 @@ def cross_entropy(deltas, outputs, targets, sample_weights, parameter, rows, n, 
 def focal_term(log_a, y, gamma):
     """The pair (E, dE/dlog a) of E = -y (1 - a)^gamma log a.
 
-    That is T.-Y. Lin, P. Goyal, R. Girshick, K. He, P. Dollár, Focal loss for dense object detection (2017), equation
-    4. With b = 1 - a its derivative is y b^gamma (gamma a (log a) / b - 1), finite up to b = 0.
+    T.-Y. Lin, P. Goyal, R. Girshick, K. He, P. Dollár, Focal loss for dense object detection (2017), equation 4. With
+    b = 1 - a the derivative is y b^gamma (gamma a (log a) / b - 1), which is finite also in the limit b = 0.
     """
     gamma, least = like(gamma, log_a), like(1e-30, log_a)
     b = -expm1(log_a)
@@ -88,7 +92,7 @@ def focal_term(log_a, y, gamma):
 def focal_softmax(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
     """E = -sum_k y_k (1 - a_k)^gamma log a_k with the `parameter` gamma (see `focal_term`).
 
-    With h_k = dE/dlog a_k, delta_k = h_k - a_k sum_j h_j.
+    delta_k = h_k - a_k sum_j h_j with h_k = dE/dlog a_k.
     """
     width, sums = panel_width(deltas), zero(deltas, 1)
     subtract_largest(deltas, rows, n, block_rows)
