@@ -63,6 +63,12 @@ def row_at(matrix, r):
 
 
 @inlined
+def row_of(panels, column, r, panel_rows):
+    """Offset of row `r` in the panel whose first column is `column`, of a matrix that fills `panels` from its start."""
+    return column * panel_rows + r * panel_width(panels)
+
+
+@inlined
 def element(matrix, r, c):
     """Offset of element (r, c) of a matrix."""
     width = panel_width(matrix.numbers)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..jit import njit, specialize
-from ..layout.panels import clear_rows
+from ..layout.panels import clear_rows, row_of
 from ..tile.operations import (
     ROWS,
     add,
@@ -40,7 +40,7 @@ def each_output(deltas, outputs, targets, sample_weights, parameter, rows, n, bl
         if n - q < NARROW and n - q <= width:
             for c in range(n - q):
                 for first in range(0, rows, len(values)):
-                    start, count = q * block_rows + first * width + c, min(len(values), rows - first)
+                    start, count = row_of(deltas, q, first, block_rows) + c, min(len(values), rows - first)
                     for i in range(count):
                         j = start + i * width
                         values[i], errors[i], signals[i] = function(outputs[j], deltas[j], targets[j], parameter)  # noqa: F821
@@ -48,12 +48,13 @@ def each_output(deltas, outputs, targets, sample_weights, parameter, rows, n, bl
                         j, weight = start + i * width, sample_weights[first + i]
                         loss += weight * errors[i]
                         outputs[j], deltas[j] = values[i], weight * signals[i]
-            for i in range(q * block_rows, q * block_rows + rows * width, width):
+            for r in range(rows):
+                i = row_of(deltas, q, r, block_rows)
                 store(keep_columns(load(deltas, i, 0, 1), n - q), deltas, i, width)
             break
         sums = zero(deltas, 1)
         for first in range(0, rows, ROWS):
-            start, count = q * block_rows + first * width, min(ROWS, rows - first)
+            start, count = row_of(deltas, q, first, block_rows), min(ROWS, rows - first)
             for i in range(count * width):
                 a, slope, y = outputs[start + i], deltas[start + i], targets[start + i]
                 values[i], errors[i], signals[i] = function(a, slope, y, parameter)  # noqa: F821
@@ -75,7 +76,7 @@ def squared_error(deltas, outputs, targets, sample_weights, parameter, rows, n, 
     for q in range(0, n, width):
         squares = zero(deltas, 1)
         for r in range(rows):
-            i, weight = q * block_rows + r * width, spread(sample_weights[r])
+            i, weight = row_of(deltas, q, r, block_rows), spread(sample_weights[r])
             error = keep_columns(subtract(load(outputs, i, 0, 1), load(targets, i, 0, 1)), n - q)
             signal = multiply(weight, multiply(load(deltas, i, 0, 1), error))
             store(keep_columns(signal, n - q), deltas, i, width)

@@ -35,7 +35,7 @@ from ..calls import address, as_array
 from ..functions.scalar import like
 from ..functions.vectormath import clip, exp, expm1, log, log1p
 from ..jit import inlined, njit, specialize
-from ..layout.panels import clear_rows, padded
+from ..layout.panels import Matrix, clear_rows, element, padded, row_of
 from ..tile.operations import keep_columns, load, multiply_add, panel_width, spread, store, tile_memory
 from .elementwise_losses import output_by_output, squared_error
 from .softmax_losses import cross_entropy, focal_softmax, focal_term, squared_error_softmax
@@ -143,8 +143,7 @@ def _gaussian_nll(deltas, outputs, targets, sample_weights, parameter, rows, n, 
     width, half, loss = panel_width(deltas), n // 2, np.float64(0)
     errors, by_mean, by_log_variance = tile_memory(deltas), tile_memory(deltas), tile_memory(deltas)
     for c in range(half):
-        m = c // width * width * block_rows + c % width
-        v = (c + half) // width * width * block_rows + (c + half) % width
+        m, v = element(Matrix(deltas, 0, block_rows), 0, c), element(Matrix(deltas, 0, block_rows), 0, c + half)
         for first in range(0, rows, len(errors)):
             start, count = first * width, min(len(errors), rows - first)
             for i in range(count):
@@ -157,7 +156,8 @@ def _gaussian_nll(deltas, outputs, targets, sample_weights, parameter, rows, n, 
                 outputs[m + j], outputs[v + j] = deltas[m + j], deltas[v + j]
                 deltas[m + j], deltas[v + j] = weight * by_mean[i], weight * by_log_variance[i]
     for q in range(0, n, width):
-        for i in range(q * block_rows, q * block_rows + rows * width, width):
+        for r in range(rows):
+            i = row_of(deltas, q, r, block_rows)
             store(keep_columns(load(deltas, i, 0, 1), n - q), deltas, i, width)
     clear_rows(deltas, rows, n, block_rows)
     return loss
@@ -276,7 +276,8 @@ def smooth(targets, smoothing, softmax, rows, n, block_rows):
     width, real = panel_width(targets), targets.dtype.type
     keep, share = spread(real(1 - smoothing)), spread(real(smoothing / (n if softmax else 2)))
     for q in range(0, n, width):
-        for i in range(q * block_rows, q * block_rows + rows * width, width):
+        for r in range(rows):
+            i = row_of(targets, q, r, block_rows)
             store(multiply_add(keep, load(targets, i, 0, 1), share), targets, i, width)
 
 

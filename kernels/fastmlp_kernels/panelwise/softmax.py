@@ -8,6 +8,7 @@ import numpy as np
 
 from ..functions.vectormath import exp
 from ..jit import inlined, njit
+from ..layout.panels import row_of
 from ..tile.operations import (
     join_columns,
     keep_columns,
@@ -26,32 +27,34 @@ from ..tile.operations import (
 def subtract_largest(z, rows, n, block_rows):
     """Subtract from each row of the net inputs its largest element, which does not change the activations."""
     width = panel_width(z)
-    for s in range(0, rows * width, width):
-        peak = z[s]
+    for r in range(rows):
+        peak = z[row_of(z, 0, r, block_rows)]
         for q in range(0, n, width):
-            peak = max(peak, largest(join_columns(load(z, q * block_rows + s, 0, 1), spread(peak), n - q)))
+            row = load(z, row_of(z, q, r, block_rows), 0, 1)
+            peak = max(peak, largest(join_columns(row, spread(peak), n - q)))
         for q in range(0, n, width):
-            store(subtract(load(z, q * block_rows + s, 0, 1), spread(peak)), z, q * block_rows + s, width)
+            i = row_of(z, q, r, block_rows)
+            store(subtract(load(z, i, 0, 1), spread(peak)), z, i, width)
 
 
 @inlined
 def exponentials(outputs, z, rows, n, block_rows):
     """outputs = exp(z), element by element; `z` may be `outputs`."""
-    width = panel_width(z)
-    for q in range(0, n, width):
-        for i in range(q * block_rows, q * block_rows + rows * width):
+    for q in range(0, n, panel_width(z)):
+        for i in range(row_of(z, q, 0, block_rows), row_of(z, q, rows, block_rows)):
             outputs[i] = exp(z[i])
 
 
 @inlined
-def normalize(outputs, s, n, block_rows):
+def normalize(outputs, r, n, block_rows):
     """Divide the row of exponentials at offset `s` by its sum; return the sum as float64."""
     width, sum_ = panel_width(outputs), np.float64(0)
     for q in range(0, n, width):
-        sum_ += total(keep_columns(load(outputs, q * block_rows + s, 0, 1), n - q))
+        sum_ += total(keep_columns(load(outputs, row_of(outputs, q, r, block_rows), 0, 1), n - q))
     scale = spread(outputs.dtype.type(1 / sum_))
     for q in range(0, n, width):
-        store(multiply(load(outputs, q * block_rows + s, 0, 1), scale), outputs, q * block_rows + s, width)
+        i = row_of(outputs, q, r, block_rows)
+        store(multiply(load(outputs, i, 0, 1), scale), outputs, i, width)
     return sum_
 
 
@@ -60,8 +63,8 @@ def softmax(outputs, rows, n, block_rows):
     """Replace the net inputs in `outputs` by softmax activations, exp(z_k - max z) / sum_j exp(z_j - max z)."""
     subtract_largest(outputs, rows, n, block_rows)
     exponentials(outputs, outputs, rows, n, block_rows)
-    for s in range(0, rows * panel_width(outputs), panel_width(outputs)):
-        normalize(outputs, s, n, block_rows)
+    for r in range(rows):
+        normalize(outputs, r, n, block_rows)
 
 
 @njit
@@ -80,12 +83,14 @@ def softmax_product(result, r, vectors, v, a, a_offset, rows, n, block_rows):
     block_rows : int; rows that each panel has room for
     """
     width = panel_width(a)
-    for s in range(0, rows * width, width):
+    for s in range(rows):
         mean = np.float64(0)
         for q in range(0, n, width):
-            for i in range(q * block_rows + s, q * block_rows + s + min(width, n - q)):
+            row = row_of(a, q, s, block_rows)
+            for i in range(row, row + min(width, n - q)):
                 mean += a[a_offset + i] * vectors[v + i]
         mean = a.dtype.type(mean)
         for q in range(0, n, width):
-            for i in range(q * block_rows + s, q * block_rows + s + min(width, n - q)):
+            row = row_of(a, q, s, block_rows)
+            for i in range(row, row + min(width, n - q)):
                 result[r + i] = a[a_offset + i] * (vectors[v + i] - mean)

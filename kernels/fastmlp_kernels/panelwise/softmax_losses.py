@@ -11,7 +11,7 @@ import numpy as np
 from ..functions.scalar import like
 from ..functions.vectormath import exp, expm1, log
 from ..jit import inlined, njit
-from ..layout.panels import clear_rows
+from ..layout.panels import clear_rows, row_of
 from ..tile.operations import (
     ROWS,
     keep_columns,
@@ -36,18 +36,20 @@ def squared_error_softmax(deltas, outputs, targets, sample_weights, parameter, r
     subtract_largest(deltas, rows, n, block_rows)
     exponentials(outputs, deltas, rows, n, block_rows)
     for r in range(rows):
-        s, weight, mean = r * width, spread(sample_weights[r]), np.float64(0)
-        normalize(outputs, s, n, block_rows)
+        weight, mean = spread(sample_weights[r]), np.float64(0)
+        normalize(outputs, r, n, block_rows)
         for q in range(0, n, width):
-            a = load(outputs, q * block_rows + s, 0, 1)
-            error = keep_columns(subtract(a, load(targets, q * block_rows + s, 0, 1)), n - q)
+            i = row_of(deltas, q, r, block_rows)
+            a = load(outputs, i, 0, 1)
+            error = keep_columns(subtract(a, load(targets, i, 0, 1)), n - q)
             mean += total(keep_columns(multiply(a, error), n - q))
             sums = multiply_add(multiply(weight, error), error, sums)
-            store(error, deltas, q * block_rows + s, width)
+            store(error, deltas, i, width)
         for q in range(0, n, width):
-            a, error = load(outputs, q * block_rows + s, 0, 1), load(deltas, q * block_rows + s, 0, 1)
+            i = row_of(deltas, q, r, block_rows)
+            a, error = load(outputs, i, 0, 1), load(deltas, i, 0, 1)
             signal = multiply(multiply(a, subtract(error, spread(deltas.dtype.type(mean)))), weight)
-            store(keep_columns(signal, n - q), deltas, q * block_rows + s, width)
+            store(keep_columns(signal, n - q), deltas, i, width)
     clear_rows(deltas, rows, n, block_rows)
     return np.float64(total(sums)) / 2
 
@@ -62,14 +64,15 @@ def cross_entropy(deltas, outputs, targets, sample_weights, parameter, rows, n, 
     subtract_largest(deltas, rows, n, block_rows)
     exponentials(outputs, deltas, rows, n, block_rows)
     for r in range(rows):
-        s, weight = r * width, spread(sample_weights[r])
-        log_sum = spread(deltas.dtype.type(math.log(normalize(outputs, s, n, block_rows))))
+        weight = spread(sample_weights[r])
+        log_sum = spread(deltas.dtype.type(math.log(normalize(outputs, r, n, block_rows))))
         for q in range(0, n, width):
-            y = multiply(weight, load(targets, q * block_rows + s, 0, 1))
-            surprise = subtract(log_sum, load(deltas, q * block_rows + s, 0, 1))
+            i = row_of(deltas, q, r, block_rows)
+            y = multiply(weight, load(targets, i, 0, 1))
+            surprise = subtract(log_sum, load(deltas, i, 0, 1))
             sums = multiply_add(keep_columns(y, n - q), keep_columns(surprise, n - q), sums)
-            signal = subtract(multiply(weight, load(outputs, q * block_rows + s, 0, 1)), y)
-            store(keep_columns(signal, n - q), deltas, q * block_rows + s, width)
+            signal = subtract(multiply(weight, load(outputs, i, 0, 1)), y)
+            store(keep_columns(signal, n - q), deltas, i, width)
     clear_rows(deltas, rows, n, block_rows)
     return np.float64(total(sums))
 
@@ -97,14 +100,15 @@ def focal_softmax(deltas, outputs, targets, sample_weights, parameter, rows, n, 
     width, sums = panel_width(deltas), zero(deltas, 1)
     subtract_largest(deltas, rows, n, block_rows)
     exponentials(outputs, deltas, rows, n, block_rows)
-    for s in range(0, rows * width, width):
-        log_sum = spread(deltas.dtype.type(math.log(normalize(outputs, s, n, block_rows))))
+    for r in range(rows):
+        log_sum = spread(deltas.dtype.type(math.log(normalize(outputs, r, n, block_rows))))
         for q in range(0, n, width):
-            store(subtract(load(deltas, q * block_rows + s, 0, 1), log_sum), deltas, q * block_rows + s, width)
+            i = row_of(deltas, q, r, block_rows)
+            store(subtract(load(deltas, i, 0, 1), log_sum), deltas, i, width)
     errors, slopes = tile_memory(deltas), tile_memory(deltas)  # see `elementwise_losses`
     for q in range(0, n, width):
         for first in range(0, rows, ROWS):
-            start, count = q * block_rows + first * width, min(ROWS, rows - first)
+            start, count = row_of(deltas, q, first, block_rows), min(ROWS, rows - first)
             for i in range(count * width):
                 errors[i], slopes[i] = focal_term(deltas[start + i], targets[start + i], parameter)
             for r in range(count):
@@ -114,9 +118,9 @@ def focal_softmax(deltas, outputs, targets, sample_weights, parameter, rows, n, 
     for r in range(rows):
         sum_ = np.float64(0)
         for q in range(0, n, width):
-            sum_ += total(load(deltas, q * block_rows + r * width, 0, 1))
+            sum_ += total(load(deltas, row_of(deltas, q, r, block_rows), 0, 1))
         for q in range(0, n, width):
-            i = q * block_rows + r * width
+            i = row_of(deltas, q, r, block_rows)
             share = multiply(load(outputs, i, 0, 1), spread(deltas.dtype.type(sum_)))
             signal = multiply(spread(sample_weights[r]), subtract(load(deltas, i, 0, 1), share))
             store(keep_columns(signal, n - q), deltas, i, width)
