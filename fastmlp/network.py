@@ -245,9 +245,9 @@ class MLP:
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Outputs of the network.
 
-        Every call packs the current parameters for the kernels, which takes no longer than checking whether they have
-        changed. The memory for that is kept with the network; simultaneous calls from several Python threads each have
-        their own.
+        The parameters are packed for the kernels if they have changed since the last call. As they are writable views,
+        the only way to know is to compare their bits with a copy, which every call does. Both are kept with the
+        network; simultaneous calls from several Python threads each have their own.
 
         Parameters
         ----------
@@ -268,8 +268,7 @@ class MLP:
             forward = self._forwards.pop()
         except IndexError:
             forward = Forward(self)
-        else:
-            forward.pack(self.params)
+        forward.refresh(self.params)
         outputs, finite = forward.predict(x)
         self._forwards.append(forward)
         if not finite:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, Trainer
+from fastmlp._kernels import Forward
 from tests import reference
 
 PAIRS = [("squared_error", name) for name in [*reference.ACTIVATIONS, "softmax"] if name != "threshold"]
@@ -219,6 +220,22 @@ def test_what_can_not_be_the_parameters_changes_nothing(params, error, said):
     with pytest.raises(error, match=said):
         net.params = params
     np.testing.assert_array_equal(net.params, before)
+
+
+def test_a_prediction_packs_only_what_has_changed(monkeypatch):
+    net, x, packed = MLP([3, 4, 2], "tanh"), np.ones((5, 3), np.float32), []
+    net.predict(x)
+    pack = Forward.pack
+    monkeypatch.setattr(Forward, "pack", lambda self, params: (packed.append(params.copy()), pack(self, params)))
+    net.predict(x)
+    assert not packed
+    net.weights[1][2, 1] += 1
+    for _ in range(2):
+        net.predict(x)
+    np.testing.assert_array_equal(packed, [net.params])
+    net.biases[0][0] = -0.0  # was 0: equal as a number
+    net.predict(x)
+    assert len(packed) == 2
 
 
 def test_memory_that_predictions_keep_does_not_go_to_copies():
