@@ -93,6 +93,7 @@ class NumPy:
                     parameter -= self.task.learning_rate * velocity
 
     def _gradients(self, x, y):
+        """Gradients of the mean loss of a batch: those of all matrices, then those of all biases, as a list."""
         last, activations = len(self.matrices) - 1, [x]
         for layer, (matrix, bias) in enumerate(zip(self.matrices, self.biases, strict=True)):
             z = activations[-1] @ matrix
