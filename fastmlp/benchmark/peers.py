@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 MOMENTUM = 0.9
-MOST_BATCHES, MOST_VALUES = 64, 1 << 24  # of the data, at most: so many that small batches do not all stay in the cache
+MOST_BATCHES, MOST_VALUES = 64, 1 << 24  # limits of the data: more than fits into the caches
 
 
 class Task(NamedTuple):

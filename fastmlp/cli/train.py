@@ -17,8 +17,8 @@ from fastmlp.tables.preprocessing import Preprocessing, split
 from fastmlp.tables.scores import score
 from fastmlp.threads import available, limited
 
-UPDATES_PER_EPOCH = 32  # of the default batch size, which is limited to the range of
-BATCH_SIZES = (16, 4096)  # as smaller batches cost more than their arithmetic, and larger ones give too few updates
+UPDATES_PER_EPOCH = 32  # number of updates that determines the default batch size
+BATCH_SIZES = (16, 4096)  # its limits: smaller steps cost more than their arithmetic, larger ones are too few
 
 
 class Run(NamedTuple):
