@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 MOMENTUM = 0.9
-MOST_BATCHES, MOST_VALUES = 64, 1 << 24  # limits of the data: more than fits into the caches
+MOST_BATCHES, MOST_VALUES = 64, 1 << 24  # limits of the data: enough that small batches do not all stay in the cache
 
 
 class Task(NamedTuple):
