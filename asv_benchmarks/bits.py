@@ -27,7 +27,7 @@ LOSSES = {
     "tanh": ("squared_error",),
 }
 WIDTHS = (1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 33, 48, 64, 65, 100, 130, 300)
-PASSED_ON = ("reduction", "l2", "average_l2", "update_biases", "threads", "clip_norm", "dropout")  # to Trainer
+PASSED_ON = ("reduction", "l2", "average_l2", "update_biases", "threads", "clip_norm", "dropout")  # Trainer's
 MOST_THREADS = 4
 ROWS = (1, 2, 7, 40, 97, 150, 290, 700)
 

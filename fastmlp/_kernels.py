@@ -285,7 +285,14 @@ class Learning(Forward):
         self._state.steps[0] = state["steps"]
 
     def _run(self, driver, data, optimizer, batch_size, first, last):
-        """Make the updates of batches first..last with a driver; arguments as for `train`."""
+        """Make the updates of batches first..last.
+
+        Parameters
+        ----------
+        driver : compiled function, such as `drivers.training.train`
+        data, optimizer, batch_size, first, last
+            See `train`.
+        """
         network, sparse = self._network_for(data.x), is_sparse(data.x)
         threads, nonzeros = self._threads(batch_size), plan.most_nonzeros(data.x, batch_size)
         sizes = batch_size, threads, 0, self._block, nonzeros

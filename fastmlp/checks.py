@@ -202,6 +202,7 @@ def _array(argument, values, dtype):
 
 
 def _numeric(argument, values, dtype):
+    """Return `values` as an aligned, row-major array of `dtype`, or raise a TypeError if they are not numbers."""
     array = _array(argument, values, dtype)
     if array.dtype.kind not in "fiub" and array.dtype.kind != "O":
         raise TypeError(f"{argument} has dtype {array.dtype}; accepted: numbers that convert to {dtype}")

@@ -12,7 +12,7 @@ import safetensors
 import safetensors.numpy
 
 FORMAT = "fastmlp"
-VERSION = 1  # of the format: larger when older versions of fastmlp cannot read new files
+VERSION = 1  # version of the format, raised when older versions of fastmlp cannot read new files
 DTYPES = {"F32": "float32", "F64": "float64"}  # safetensors' names for the dtypes of networks
 
 

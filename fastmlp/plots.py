@@ -18,7 +18,7 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = "osD^vP*X"
 GRAY = "#999999"
-MOST_UNITS = 12  # in a layer of a drawn network; with more, the values in the units are too small to read
+MOST_UNITS = 12  # largest layer of a drawn network; with more units their values are too small to read
 WIDEST = 7.0  # width of the arrow of the largest error signal, in points (1/72 inch)
 SPAN = 10  # ratio of the largest to the smallest loss above which the scale is logarithmic
 DODGE = 5  # distance between the libraries of a network in a roofline, in points
@@ -215,6 +215,7 @@ def decision_regions(predict, X, y, class_names, feature_names, path):
 
 
 def _surface(figure, axes, plane, values, X, y):
+    """Draw predictions of numbers as colored areas, and the samples in the same color scale."""
     bounds = {"vmin": min(values.min(), y.min()), "vmax": max(values.max(), y.max()), "cmap": "cividis"}
     areas = axes.contourf(plane[..., 0], plane[..., 1], values, levels=20, **bounds)
     axes.scatter(*X.T, c=y, s=22, edgecolors="white", linewidths=0.6, rasterized=True, **bounds)
@@ -222,6 +223,7 @@ def _surface(figure, axes, plane, values, X, y):
 
 
 def _classes(axes, sides, outputs, X, y, class_names):
+    """Draw predictions of classes as colored areas, and the samples in the color and marker of their class."""
     from matplotlib.colors import ListedColormap
 
     predicted = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] >= 0.5
@@ -287,6 +289,7 @@ def roofline(points, peak, bandwidth, path):
 
 
 def _roof(axes, intensities, peak, bandwidth):
+    """Draw the two limits, over a range of intensities that includes all points, and label them."""
     ridge = peak / bandwidth
     left, right = min(*intensities, ridge) / 2, max(*intensities, ridge) * 2
     axes.plot([left, ridge, right], np.array([left * bandwidth, peak, peak]) / 1e9, color="black", linewidth=1.2)
@@ -298,6 +301,7 @@ def _roof(axes, intensities, peak, bandwidth):
 
 
 def _points_aside(figure, points):
+    """Return a transform that moves a marker to the right by `points` points (1/72 inch)."""
     from matplotlib.transforms import ScaledTranslation
 
     return ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)

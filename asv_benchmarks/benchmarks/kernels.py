@@ -93,7 +93,7 @@ def drop_panel(activations, slopes, network, update, rows):
 
 @cached_njit()
 def loss_block(address, deltas, outputs, targets, weights, rows, n):
-    """Loss of `n` outputs of a block of rows, with their error signals."""
+    """Loss and error signals of a block of rows, by the loss at `address`; arguments as in `panelwise.losses`."""
     return call_loss(address, deltas, 0, outputs, 0, targets, 0, weights, 0, 1.0, rows, n, rows)
 
 

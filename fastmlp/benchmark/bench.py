@@ -24,7 +24,7 @@ from fastmlp.benchmark.peers import LIBRARIES, Task
 TURN_SECONDS = 0.3  # duration of training in a turn
 REST_SECONDS = 0.05  # pause before a turn, as idle threads of the previous library spin a while before they sleep
 SAMPLE_SECONDS = 0.05  # duration of a sample, about: long enough that the fixed cost of a call of `fit` hardly counts
-BANDWIDTH_BYTES, BANDWIDTH_RUNS = 128 << 20, 10  # of each array, more than all caches; runs, of which the best counts
+BANDWIDTH_BYTES, BANDWIDTH_RUNS = 128 << 20, 10  # size of each array, beyond all caches; number of runs
 THREAD_LIMITS = (
     "NUMBA_NUM_THREADS",
     "OMP_NUM_THREADS",

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 MOMENTUM = 0.9
-MOST_BATCHES, MOST_VALUES = 64, 1 << 24  # of the data, at most: so many that small batches do not all stay in the cache
+MOST_BATCHES, MOST_VALUES = 64, 1 << 24  # limits of the data: enough that small batches do not all stay in the cache
 
 
 class Task(NamedTuple):
@@ -93,6 +93,7 @@ class NumPy:
                     parameter -= self.task.learning_rate * velocity
 
     def _gradients(self, x, y):
+        """Gradients of the mean loss of a batch: those of all matrices, then those of all biases, as a list."""
         last, activations = len(self.matrices) - 1, [x]
         for layer, (matrix, bias) in enumerate(zip(self.matrices, self.biases, strict=True)):
             z = activations[-1] @ matrix

@@ -29,6 +29,7 @@ def run(args):
 
 
 def _by_class(preprocessing, truth, predicted):
+    """Print precision, recall and F1 of each class, and the confusion matrix, from (N,) labels."""
     names = preprocessing.classes
     confusion = confusion_matrix(truth, predicted, len(names))
     print()

@@ -25,6 +25,7 @@ def run(args):
 
 
 def _model(net):
+    """Print what is known of a saved model."""
     text.facts(_network(net))
     if "preprocessing" in net.metadata:
         print()
@@ -43,6 +44,7 @@ def _network(net):
 
 
 def _data(preprocessing):
+    """Pairs (name, value) about the target and the features."""
     yield "target", f"{preprocessing.target_name} ({preprocessing.task})"
     if preprocessing.classes:
         yield "classes", listed(preprocessing.classes)
@@ -61,6 +63,7 @@ def _value(value):
 
 
 def _machine():
+    """Pairs (name, value) about this machine and the versions of libraries."""
     shape, threads = cpu.SHAPE, numba.get_num_threads()
     yield "CPU", cpu_name()
     yield "instructions", f"{shape.name}, vectors of {shape.lanes(4)} float32 or {shape.lanes(8)} float64"

@@ -126,6 +126,7 @@ def _command(commands, name, summary):
 
 
 def _option(group, flag, kind, default, text):
+    """Add an option with a value of type `kind` to a parser or group; the help `text` ends with the default."""
     shown = "" if default is None else " (default: %(default)s)"
     group.add_argument(flag, type=kind, default=default, metavar=METAVARS[kind], help=text + shown)
 

@@ -17,8 +17,8 @@ from fastmlp.tables.preprocessing import Preprocessing, split
 from fastmlp.tables.scores import score
 from fastmlp.threads import available, limited
 
-UPDATES_PER_EPOCH = 32  # of the default batch size, which is limited to the range of
-BATCH_SIZES = (16, 4096)  # as smaller batches cost more than their arithmetic, and larger ones give too few updates
+UPDATES_PER_EPOCH = 32  # number of updates that determines the default batch size
+BATCH_SIZES = (16, 4096)  # its limits: smaller steps cost more than their arithmetic, larger ones are too few
 
 
 class Run(NamedTuple):
@@ -114,6 +114,7 @@ def _fit(args, one):
 
 
 def _setting(args, first):
+    """Pairs (name, value) about data, network and training, of which `first` is the first Run."""
     target = first.preprocessing.target_name
     kind = f"{len(first.preprocessing.classes)} classes" if first.preprocessing.classes else "a number"
     yield "data", f"{args.source}: {len(first.train.features)} features to predict {target} ({kind})"
@@ -125,6 +126,7 @@ def _setting(args, first):
 
 
 def _results(args, runs, scores):
+    """Pairs (name, value) about the results: losses of the first run, scores over all, and the speed."""
     history = runs[0].trainer.history
     losses, epoch = _losses(history)
     of_seed = f" (seed {args.seed})" if len(runs) > 1 else ""
@@ -153,6 +155,7 @@ def _losses(history):
 
 
 def _save(args, one, scores):
+    """Save the network of a Run, with its preprocessing and a description of the training as metadata."""
     losses, epoch = _losses(one.trainer.history)
     one.net.metadata["preprocessing"] = one.preprocessing.to_dict()
     one.net.metadata["training"] = {

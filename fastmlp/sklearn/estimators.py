@@ -193,6 +193,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return X, targets
 
     def _check_classes(self, classes):
+        """Raise a ValueError if classes do not fit those of the last fit, as scikit-learn does."""
         if self.warm_start and set(classes) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. Previously "

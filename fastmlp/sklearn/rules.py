@@ -153,6 +153,7 @@ class Follow:
             net.params[:] = self.best
 
     def _note_score(self, score, net):
+        """Update the attributes about validation scores, and keep the parameters with the best one."""
         model = self.estimator
         model.validation_scores_.append(score)
         if model.verbose:
@@ -163,12 +164,14 @@ class Follow:
             model.best_validation_score_, self.best = score, net.params.copy()
 
     def _note_loss(self):
+        """Update the attributes about the best training loss."""
         model = self.estimator
         worse = model.loss_ > model.best_loss_ - model.tol
         model._no_improvement_count = model._no_improvement_count + 1 if worse else 0
         model.best_loss_ = min(model.best_loss_, model.loss_)
 
     def _gives_up(self):
+        """Return whether to stop, as there was no improvement for `n_iter_no_change` epochs (see `Rate.gives_up`)."""
         model = self.estimator
         what = "Validation score" if model.early_stopping else "Training loss"
         message = f"{what} did not improve more than tol={model.tol:f} for {model.n_iter_no_change} consecutive epochs."

@@ -289,6 +289,7 @@ def _read_npy(path, target):
 
 
 def _read_npz(path, target):
+    """Return the columns of the array X by position, and the array of the target under its name if there is one."""
     target_array = "y" if target is None else target
     with _reading(path, "an NPZ file"), np.lib.npyio.NpzFile(path) as file:
         known = list(file)
@@ -306,6 +307,7 @@ def _read_npz(path, target):
 
 
 def _by_position(path, what, array):
+    """Return the columns of a 2-D array, named "0", "1", ...; `what` is its name in messages."""
     if array.ndim != 2:
         raise ValueError(f"{path}: {what} must be 2-D, samples as rows; got the shape {array.shape}")
     return {str(i): array[:, i] for i in range(array.shape[1])}

@@ -8,7 +8,7 @@ from fastmlp.checks import nearest
 from fastmlp.signatures import by_keyword
 from fastmlp.tables.datasets import checked, class_names, is_number, listed, numbers
 
-MAX_CATEGORIES = 1000  # of a text column, one input each; more are names or identifiers, and would only be memorized
+MAX_CATEGORIES = 1000  # limit for a text column, each an input; more are names or identifiers, only to be memorized
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,7 @@ def _example(name, fields):
 
 
 def _array(field, value, ndim):
+    """Return the value of a field as a float64 array with `ndim` dimensions, or raise a ValueError."""
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):

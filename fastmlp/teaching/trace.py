@@ -133,6 +133,7 @@ def _paths(net, passed, n, layer, i):
 
 
 def _result(name, value, product=""):
+    """Return a line with a quantity, the product that it is, if any, and its value."""
     return f"    {name:<22} {product:<38} = {value: .10g}"
 
 
@@ -163,6 +164,7 @@ def _check(example, net, gradient):
 
 
 def _update(example, net, before, gradient):
+    """Describe each parameter before and after the update, with its gradient; `before` and `gradient` are flat."""
     yield from (
         "",
         f"  Gradients: ∂E/∂W[l] is the {example.reduction} over samples of a[l-1] δ[l]. Update: w ← w - η ∂E/∂w",

@@ -94,7 +94,13 @@ def _none(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @inlined
 def _sgd(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """w -= rate g: gradient descent."""
+    """w -= rate g: gradient descent.
+
+    Parameters
+    ----------
+    w, first, second, gradient, optimizer, step, scale, l2, decays
+        See `_none`.
+    """
     rate = w.dtype.type(optimizer.learning_rate)
     for i in range(len(w)):
         w[i] -= rate * (scale * gradient[i] + l2 * w[i])
@@ -102,7 +108,13 @@ def _sgd(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @inlined
 def _momentum(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """v = momentum v + g, then w -= rate v."""
+    """v = momentum v + g, then w -= rate v.
+
+    Parameters
+    ----------
+    w, first, second, gradient, optimizer, step, scale, l2, decays
+        See `_none`.
+    """
     rate, momentum = w.dtype.type(optimizer.learning_rate), w.dtype.type(optimizer.momentum)
     for i in range(len(w)):
         first[i] = momentum * first[i] + (scale * gradient[i] + l2 * w[i])
@@ -111,7 +123,13 @@ def _momentum(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @inlined
 def _nesterov(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """v = momentum v + g, then w -= rate (g + momentum v): Nesterov's momentum (Sutskever et al. 2013)."""
+    """v = momentum v + g, then w -= rate (g + momentum v): Nesterov's momentum (Sutskever et al. 2013).
+
+    Parameters
+    ----------
+    w, first, second, gradient, optimizer, step, scale, l2, decays
+        See `_none`.
+    """
     rate, momentum = w.dtype.type(optimizer.learning_rate), w.dtype.type(optimizer.momentum)
     for i in range(len(w)):
         g = scale * gradient[i] + l2 * w[i]
@@ -121,7 +139,13 @@ def _nesterov(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @inlined
 def _adam(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """Adam (Kingma & Ba 2015, algorithm 1) and AdamW (Loshchilov & Hutter 2019, algorithm 2)."""
+    """Adam (Kingma & Ba 2015, algorithm 1) and AdamW (Loshchilov & Hutter 2019, algorithm 2).
+
+    Parameters
+    ----------
+    w, first, second, gradient, optimizer, step, scale, l2, decays
+        See `_none`.
+    """
     real = w.dtype.type
     momentum, beta2 = real(optimizer.momentum), real(optimizer.beta2)
     rate = real(optimizer.learning_rate / (1 - optimizer.momentum**step))
@@ -139,7 +163,13 @@ def _adam(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @inlined
 def _rmsprop(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """RMSprop: gradient over the root of a running mean of its square (G. Hinton, Coursera 2012, lecture 6e)."""
+    """RMSprop: gradient over the root of a running mean of its square (G. Hinton, Coursera 2012, lecture 6e).
+
+    Parameters
+    ----------
+    w, first, second, gradient, optimizer, step, scale, l2, decays
+        See `_none`.
+    """
     real = w.dtype.type
     rate, epsilon = real(optimizer.learning_rate), real(optimizer.epsilon)
     beta2, rest2 = real(optimizer.beta2), real(1 - optimizer.beta2)
@@ -151,7 +181,13 @@ def _rmsprop(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @inlined
 def _adagrad(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """Adagrad: gradient over the root of the sum of its squares so far (J. Duchi, E. Hazan, Y. Singer 2011)."""
+    """Adagrad: gradient over the root of the sum of its squares so far (J. Duchi, E. Hazan, Y. Singer 2011).
+
+    Parameters
+    ----------
+    w, first, second, gradient, optimizer, step, scale, l2, decays
+        See `_none`.
+    """
     rate, epsilon = w.dtype.type(optimizer.learning_rate), w.dtype.type(optimizer.epsilon)
     for i in range(len(w)):
         g = scale * gradient[i] + l2 * w[i]
@@ -216,7 +252,12 @@ def usual(setting):
 def _of_kinds(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """Template of a loop: calls `loop` if the optimizer's kind is one of `kinds`, else `others`.
 
-    The arguments are those of `_none`. The three names are globals that `jit.specialize` binds (see `_any_of`).
+    The three names are globals that `jit.specialize` binds (see `_any_of`).
+
+    Parameters
+    ----------
+    w, first, second, gradient, optimizer, step, scale, l2, decays
+        See `_none`.
     """
     if optimizer.kind in kinds:  # noqa: F821
         loop(w, first, second, gradient, optimizer, step, scale, l2, decays)  # noqa: F821

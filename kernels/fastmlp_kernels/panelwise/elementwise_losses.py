@@ -71,7 +71,13 @@ def each_output(deltas, outputs, targets, sample_weights, parameter, rows, n, bl
 
 @njit
 def squared_error(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
-    """E = 1/2 sum_k (a_k - y_k)^2 and delta = (a - y) g'(z); arguments as for all losses (see `losses`)."""
+    """E = 1/2 sum_k (a_k - y_k)^2 and delta = (a - y) g'(z).
+
+    Parameters
+    ----------
+    deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows
+        Those of all losses (see `losses`).
+    """
     width, loss = panel_width(deltas), np.float64(0)
     for q in range(0, n, width):
         squares = zero(deltas, 1)

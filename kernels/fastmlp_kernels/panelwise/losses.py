@@ -136,9 +136,14 @@ def _gaussian_term(mean, log_variance, y):
 
 @njit
 def _gaussian_nll(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
-    """Negative log-likelihood of normal distributions, for n / 2 targets; arguments as for all losses (see above).
+    """Negative log-likelihood of normal distributions, for n / 2 targets.
 
     The n identity outputs, an even number, are n / 2 means, then n / 2 log variances (see `_gaussian_term`).
+
+    Parameters
+    ----------
+    deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows
+        Those of all losses (see above).
     """
     width, half, loss = panel_width(deltas), n // 2, np.float64(0)
     errors, by_mean, by_log_variance = tile_memory(deltas), tile_memory(deltas), tile_memory(deltas)

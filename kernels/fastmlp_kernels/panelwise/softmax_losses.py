@@ -31,7 +31,13 @@ from .softmax import exponentials, normalize, subtract_largest
 
 @njit
 def squared_error_softmax(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
-    """E = 1/2 sum_k e_k^2 with e = a - y, and delta_k = a_k (e_k - sum_j e_j a_j)."""
+    """E = 1/2 sum_k e_k^2 with e = a - y, and delta_k = a_k (e_k - sum_j e_j a_j).
+
+    Parameters
+    ----------
+    deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows
+        Those of all losses (see `losses`).
+    """
     width, sums = panel_width(deltas), zero(deltas, 1)
     subtract_largest(deltas, rows, n, block_rows)
     exponentials(outputs, deltas, rows, n, block_rows)
@@ -59,6 +65,11 @@ def cross_entropy(deltas, outputs, targets, sample_weights, parameter, rows, n, 
     """E = -sum_k y_k log a_k with log a_k = z_k - log sum_j exp z_j, and delta = a - y.
 
     This is the delta for targets that add up to 1.
+
+    Parameters
+    ----------
+    deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows
+        Those of all losses (see `losses`).
     """
     width, sums = panel_width(deltas), zero(deltas, 1)
     subtract_largest(deltas, rows, n, block_rows)
@@ -96,6 +107,11 @@ def focal_softmax(deltas, outputs, targets, sample_weights, parameter, rows, n, 
     """E = -sum_k y_k (1 - a_k)^gamma log a_k with the `parameter` gamma (see `focal_term`).
 
     delta_k = h_k - a_k sum_j h_j with h_k = dE/dlog a_k.
+
+    Parameters
+    ----------
+    deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows
+        Those of all losses (see `losses`).
     """
     width, sums = panel_width(deltas), zero(deltas, 1)
     subtract_largest(deltas, rows, n, block_rows)
