@@ -92,6 +92,14 @@ def inlined(function):
     return _cached(lambda cache: numba.njit(cache=cache, **INLINED)(function))
 
 
+def spliced(function):
+    """Decorate a kernel that is written into its callers before they are typed.
+
+    It is not compiled by itself, which saves time where a kernel has one caller.
+    """
+    return numba.njit(inline="always", **OPTIONS)(function)
+
+
 def uncached(function):
     """Compile a function written by the user, inlined into its callers, none of which may be cached on disk.
 

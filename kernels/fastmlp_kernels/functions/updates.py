@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..jit import inlined, specialize
+from ..jit import inlined, specialize, spliced
 
 
 class Optimizer(NamedTuple):
@@ -75,7 +75,7 @@ class State(NamedTuple):
     steps: np.ndarray
 
 
-@inlined
+@spliced
 def _none(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """Leave the weights as they are.
 
@@ -92,7 +92,7 @@ def _none(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """
 
 
-@inlined
+@spliced
 def _sgd(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """w -= rate g: gradient descent.
 
@@ -106,7 +106,7 @@ def _sgd(w, first, second, gradient, optimizer, step, scale, l2, decays):
         w[i] -= rate * (scale * gradient[i] + l2 * w[i])
 
 
-@inlined
+@spliced
 def _momentum(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """v = momentum v + g, then w -= rate v.
 
@@ -121,7 +121,7 @@ def _momentum(w, first, second, gradient, optimizer, step, scale, l2, decays):
         w[i] -= rate * first[i]
 
 
-@inlined
+@spliced
 def _nesterov(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """v = momentum v + g, then w -= rate (g + momentum v): Nesterov's momentum (Sutskever et al. 2013).
 
@@ -137,7 +137,7 @@ def _nesterov(w, first, second, gradient, optimizer, step, scale, l2, decays):
         w[i] -= rate * (g + momentum * first[i])
 
 
-@inlined
+@spliced
 def _adam(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """Adam (Kingma & Ba 2015, algorithm 1) and AdamW (Loshchilov & Hutter 2019, algorithm 2).
 
@@ -161,7 +161,7 @@ def _adam(w, first, second, gradient, optimizer, step, scale, l2, decays):
         w[i] = keep * w[i] - rate * first[i] / (math.sqrt(second[i]) * correction + epsilon)
 
 
-@inlined
+@spliced
 def _rmsprop(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """RMSprop: gradient over the root of a running mean of its square (G. Hinton, Coursera 2012, lecture 6e).
 
@@ -179,7 +179,7 @@ def _rmsprop(w, first, second, gradient, optimizer, step, scale, l2, decays):
         w[i] -= rate * g / (math.sqrt(second[i]) + epsilon)
 
 
-@inlined
+@spliced
 def _adagrad(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """Adagrad: gradient over the root of the sum of its squares so far (J. Duchi, E. Hazan, Y. Singer 2011).
 
@@ -271,7 +271,7 @@ def _any_of(rules):
     for loop in dict.fromkeys(rule.loop for rule in rules.values()):
         kinds = tuple(KINDS[name] for name, rule in rules.items() if rule.loop is loop)
         name = f"{loop.__name__}_or_others"
-        chosen = inlined(specialize(_of_kinds, name, kinds=kinds, loop=loop, others=chosen))
+        chosen = spliced(specialize(_of_kinds, name, kinds=kinds, loop=loop, others=chosen))
     return chosen
 
 
