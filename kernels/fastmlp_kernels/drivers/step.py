@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..functions.updates import NONE
-from ..jit import inlined, njit
+from ..jit import njit, spliced
 from ..layout.panels import block_range
 from ..layout.tasks import panel_range
 from ..products import sparse
-from ..products.first_layer import is_sparse, slot_gradient
+from ..products.first_layer import by_type, slot_gradient
 from ..products.learning import update_panel
 from ..tile.operations import load, multiply_add, panel_width, total, zero
 from .block import train_block
@@ -77,7 +77,7 @@ class Rates(NamedTuple):
     l2: float
 
 
-@inlined
+@spliced
 def chunks_of(workspace, rows):
     """Number of blocks of a batch of `rows` samples, and number of blocks of a chunk: a pair of int."""
     blocks = (rows + workspace.block_rows - 1) // workspace.block_rows
@@ -86,13 +86,13 @@ def chunks_of(workspace, rows):
     return blocks, (blocks + chunks - 1) // chunks
 
 
-@inlined
+@spliced
 def share_count(workspace, chunk):
     """Number of items of the phase SAMPLES: blocks of the chunk if they are kept, else groups of blocks."""
     return chunk.end - chunk.begin if workspace.keep else min(chunk.blocks, len(workspace.gradients))
 
 
-@inlined
+@spliced
 def add_block(gradient, learning, chunk, piece, b, slot, fresh):
     """Compute the gradient of a piece of the weights over one block of a batch.
 
@@ -111,7 +111,7 @@ def add_block(gradient, learning, chunk, piece, b, slot, fresh):
     slot_gradient(learning.data.x, gradient, learning.network, *where, piece, count, workspace.block_rows, fresh)
 
 
-@inlined
+@spliced
 def train_share(learning, chunk, i, thread):
     """Do item `i` of the phase SAMPLES: train a block that is kept, or a group of blocks and their gradient."""
     network, workspace, data, loss, _, state, _, _ = learning
@@ -125,7 +125,7 @@ def train_share(learning, chunk, i, thread):
                 add_block(workspace.gradients[i], learning, chunk, piece, b, slot, b == first)
 
 
-@inlined
+@spliced
 def complete_gradient(learning, chunk, piece):
     """Complete the gradient of a piece over the blocks of a chunk, in workspace.gradients[0].
 
@@ -157,7 +157,7 @@ def squared_norm(network, gradient, piece, biases):
     return squares
 
 
-@inlined
+@spliced
 def squared_weights(network, piece):
     """Sum of squares of a piece of the weights, without biases."""
     weights, width, sum_ = network.weights, panel_width(network.weights), 0.0
@@ -171,7 +171,7 @@ def squared_weights(network, piece):
     return sum_
 
 
-@inlined
+@spliced
 def update_piece(learning, piece, rates):
     """Update a piece of the weights from its gradient in workspace.gradients[0]."""
     network, gradient = learning.network, learning.workspace.gradients[0]
@@ -179,16 +179,27 @@ def update_piece(learning, piece, rates):
         update_panel(network, learning.state, learning.optimizer, piece, column, gradient, 0, rates.scale, rates.l2)
 
 
-@inlined
-def learn_at_once(learning, chunk, piece, rates, thread):
-    """Update a piece of a first layer with sparse inputs without storing its gradient; the chunk is a whole batch."""
+def _learn_dense(x, learning, chunk, piece, rates, thread):
+    """Update a piece of a first layer with sparse inputs without storing its gradient; the chunk is a whole batch.
+
+    Returns whether it was updated: other pieces are not.
+    """
+    return False
+
+
+def _learn_sparse(x, learning, chunk, piece, rates, thread):
     network, workspace, _, _, optimizer, state, _, _ = learning
-    learned, gradient = (network, state, optimizer, workspace.nonzeros), workspace.scratch.gradient[thread]
-    sizes = workspace.block_rows, chunk.blocks, chunk.rows
-    sparse.learn_piece(*learned, piece, workspace.blocks.deltas, gradient, *sizes, rates.scale, rates.l2)
+    if piece.layer == 0:
+        learned, gradient = (network, state, optimizer, workspace.nonzeros), workspace.scratch.gradient[thread]
+        sizes = workspace.block_rows, chunk.blocks, chunk.rows
+        sparse.learn_piece(*learned, piece, workspace.blocks.deltas, gradient, *sizes, rates.scale, rates.l2)
+    return piece.layer == 0
 
 
-@inlined
+learn_at_once = by_type(_learn_dense, _learn_sparse)
+
+
+@spliced
 def train_piece(learning, chunk, i, rates, thread):
     """Do item `i` of the phase WEIGHTS: complete the gradient of a piece over a chunk, and update the piece.
 
@@ -199,8 +210,8 @@ def train_piece(learning, chunk, i, rates, thread):
     learns = last and not clip and optimizer.kind != NONE
     if last and is_penalized(learning):
         workspace.sums.penalties[i] = squared_weights(learning.network, piece)
-    if is_sparse(learning.data.x) and piece.layer == 0 and learns and chunk.begin == 0:
-        learn_at_once(learning, chunk, piece, rates, thread)
+    whole = learns and chunk.begin == 0
+    if whole and learn_at_once(learning.data.x, learning, chunk, piece, rates, thread):
         return
     complete_gradient(learning, chunk, piece)
     if clip:
@@ -210,13 +221,13 @@ def train_piece(learning, chunk, i, rates, thread):
         update_piece(learning, piece, rates)
 
 
-@inlined
+@spliced
 def is_penalized(learning):
     """Whether there is a penalty on the weights, and `progress` asks for its value."""
     return learning.optimizer.l2 > 0 and learning.progress.means.size > 0
 
 
-@inlined
+@spliced
 def mean_scale(sums, blocks):
     """Factor from a sum over a batch to a mean: 1 / the sum of its samples' weights, or 0 if that is 0."""
     weights = 0.0
@@ -234,7 +245,7 @@ def clipping(limit, scale, norms):
     return min(1.0, limit / (scale * math.sqrt(squares))) if squares > 0 else 1.0
 
 
-@inlined
+@spliced
 def rates_of(learning, chunk, phase):
     """Rates of the updates in a phase, WEIGHTS or CLIPPED, from sums that are complete after the phase before."""
     optimizer, sums = learning.optimizer, learning.workspace.sums
@@ -243,7 +254,7 @@ def rates_of(learning, chunk, phase):
     return Rates(scale * clipping(optimizer.clip_norm, scale, sums.norms) if phase == CLIPPED else scale, l2)
 
 
-@inlined
+@spliced
 def summarize(learning, chunk):
     """Add losses and squared error signals of a batch to the progress, in the order of its blocks.
 
@@ -269,7 +280,7 @@ def summarize(learning, chunk):
         progress.means[0] += chunk.rows * loss * (mean_scale(sums, chunk.blocks) if optimizer.mean else 1.0)
 
 
-@inlined
+@spliced
 def note_penalty(learning, chunk, rates):
     """Add the penalty of a batch, times its number of samples, to the progress."""
     squares = 0.0
@@ -278,7 +289,7 @@ def note_penalty(learning, chunk, rates):
     learning.progress.means[1] += chunk.rows * rates.l2 / 2 * squares
 
 
-@inlined
+@spliced
 def conclude(learning, chunk, phase, rates):
     """Do the work at the end of a phase, which one thread does before any thread begins the next phase.
 

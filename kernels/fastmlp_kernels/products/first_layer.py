@@ -18,7 +18,7 @@ def _is_sparse_type(x):
     return isinstance(x, types.NamedTuple) and x.instance_class is SparseRows
 
 
-def _by_type(dense, sparse):
+def by_type(dense, sparse):
     """Function that calls `sparse` if its first argument is SparseRows, else `dense`, whose docstring it gets."""
 
     def choose(x, *args):
@@ -29,8 +29,8 @@ def _by_type(dense, sparse):
     return choose
 
 
-is_sparse = _by_type(lambda x: False, lambda x: True)  # a constant in compiled code
-row_count = _by_type(lambda x: len(x), lambda x: len(x.indptr) - 1)
+is_sparse = by_type(lambda x: False, lambda x: True)  # a constant in compiled code
+row_count = by_type(lambda x: len(x), lambda x: len(x.indptr) - 1)
 
 
 @inlined
@@ -66,7 +66,7 @@ def _load_sparse(x, activations, z, network, order, first, rows, block_rows):
     return sparse.net_inputs(z, network, x, order, first, rows, block_rows)
 
 
-load_inputs = _by_type(_load_dense, _load_sparse)
+load_inputs = by_type(_load_dense, _load_sparse)
 
 
 def _index_dense(x, nonzeros, slot, order, first, rows):
@@ -86,7 +86,7 @@ def _index_sparse(x, nonzeros, slot, order, first, rows):
     sparse.index_rows(nonzeros, slot, x, order, first, rows)
 
 
-index_inputs = _by_type(_index_dense, _index_sparse)
+index_inputs = by_type(_index_dense, _index_sparse)
 
 
 def _dense_gradient(x, gradient, network, blocks, nonzeros, slot, piece, rows, block_rows, fresh):
@@ -118,7 +118,7 @@ def _sparse_gradient(x, gradient, network, blocks, nonzeros, slot, piece, rows, 
         piece_gradient(gradient, network, piece, activations, deltas, rows, block_rows, fresh)
 
 
-slot_gradient = _by_type(_dense_gradient, _sparse_gradient)
+slot_gradient = by_type(_dense_gradient, _sparse_gradient)
 
 
 def network_for(network, x):

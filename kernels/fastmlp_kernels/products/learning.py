@@ -25,9 +25,11 @@ def update_panel(network, state, optimizer, piece, column, gradient, origin, sca
     """
     weights, layer = network.weights, network.layers[piece.layer]
     biases, start, stop = panel_range(network, piece, column)
-    if layer.bias and optimizer.update_biases:
-        end = min(start, biases + panel_width(weights))
-        update(weights, state, gradient[biases - origin : end - origin], biases, end, optimizer, scale, l2, False)
-    update(weights, state, gradient[start - origin : stop - origin], start, stop, optimizer, scale, l2, True)
+    learned = min(start - biases, panel_width(weights)) if layer.bias and optimizer.update_biases else 0
+    for decays in (False, True):  # biases, weights; a loop, so that `update` is compiled but once
+        begin, end = (start, stop) if decays else (biases, biases + learned)
+        if begin < end:
+            part = gradient[begin - origin : end - origin]
+            update(weights, state, part, begin, end, optimizer, scale, l2, decays)
     if layer.transposed >= 0:
         transpose(network, piece.layer, column, piece.first, piece.last)
