@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from . import callbacks, initializers, losses, optimizers, plots, schedules, sklearn  # noqa: F401
     from .history import History
     from .network import MLP, Backpropagation
-    from .optimizers import SGD, Adam, AdamW, Momentum, Nesterov
+    from .optimizers import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
     from .tables import datasets, preprocessing  # noqa: F401
     from .teaching import trace  # noqa: F401
     from .trainer import DivergenceError, Trainer
@@ -33,6 +33,8 @@ _HOMES = {  # name: the module that defines it
     "Nesterov": "fastmlp.optimizers",
     "Adam": "fastmlp.optimizers",
     "AdamW": "fastmlp.optimizers",
+    "RMSprop": "fastmlp.optimizers",
+    "Adagrad": "fastmlp.optimizers",
     "register_activation": "fastmlp_kernels.custom",
     "register_loss": "fastmlp_kernels.custom",
 }
@@ -52,6 +54,7 @@ _MOVED = {  # second names of modules, which users import: where the module lies
 __all__ = [
     "MLP",
     "SGD",
+    "Adagrad",
     "Adam",
     "AdamW",
     "Backpropagation",
@@ -59,6 +62,7 @@ __all__ = [
     "History",
     "Momentum",
     "Nesterov",
+    "RMSprop",
     "Trainer",
     "__version__",
     "register_activation",
