@@ -1,8 +1,8 @@
 """Training of one block of samples: loading, forward pass, loss, and backward pass to the error signals of all layers.
 
-Samples are numbered by their position in `data.order`, or in `data.x` if that is empty. A batch is the samples from
-`start` on; a block is `rows` samples from row `first` of its batch on. The block's activations and error signals are in
-a slot, its targets and weights in the scratch memory of the thread.
+Samples are numbered by their position in `data.order` or, if `data.order` is empty, in `data.x`. A batch is the samples
+from `start` on; a block is some samples from row `first` of its batch on. The block's activations and error signals are
+in a slot, its targets and weights in the scratch memory of the thread.
 """
 
 import math
@@ -18,8 +18,11 @@ from ..products.forward import forward_training
 
 
 @inlined
-def load_block(network, workspace, data, slot, thread, first, rows):
+def load_block(network, workspace, data, slot, thread, sample, rows):
     """Load the inputs of a block into a slot, and its targets and weights into a thread's scratch memory.
+
+    Dense inputs are copied into the slot's activations. For sparse inputs, the net inputs of the first layer are
+    computed at once, from the weights of the network, into the slot's deltas.
 
     Parameters
     ----------
@@ -27,7 +30,7 @@ def load_block(network, workspace, data, slot, thread, first, rows):
     workspace : Workspace; the slot and the thread's scratch memory are written
     data : Data
     slot, thread : int
-    first, rows : int; the block's first sample, and number of samples
+    sample, rows : int; number of the block's first sample, and how many samples it has
 
     Returns
     -------
@@ -36,12 +39,12 @@ def load_block(network, workspace, data, slot, thread, first, rows):
     """
     blocks, scratch, block_rows = workspace.blocks, workspace.scratch, workspace.block_rows
     activations, deltas, targets = blocks.activations[slot], blocks.deltas[slot], scratch.targets[thread]
-    finite = load_inputs(data.x, activations, deltas, network, data.order, first, rows, block_rows)
+    finite = load_inputs(data.x, activations, deltas, network, data.order, sample, rows, block_rows)
     if data.labels.size:
-        pack_labels(targets, data.labels, data.order, first, rows, data.y.shape[1], block_rows)
+        pack_labels(targets, data.labels, data.order, sample, rows, data.y.shape[1], block_rows)
     else:
-        pack_rows(targets, data.y, data.order, first, rows, block_rows)
-    return pack_weights(scratch.sample_weights[thread], data.weights, data.order, first, rows), finite
+        pack_rows(targets, data.y, data.order, sample, rows, block_rows)
+    return pack_weights(scratch.sample_weights[thread], data.weights, data.order, sample, rows), finite
 
 
 @inlined
@@ -69,12 +72,12 @@ def block_loss(network, workspace, data, loss, update, slot, thread, start, firs
     block_rows, layer = workspace.block_rows, output_layer(network)
     activations, deltas = workspace.blocks.activations[slot], workspace.blocks.deltas[slot]
     targets, weights = workspace.scratch.targets[thread], workspace.scratch.sample_weights[thread]
-    started = is_sparse(data.x)
+    started = is_sparse(data.x)  # the first layer's net inputs are in `deltas` already (see `load_block`)
     forward_training(network, activations, deltas, loss.from_net_inputs, update, first, rows, block_rows, started)
     if loss.smoothing > 0:
         smooth(targets, loss.smoothing, network.softmax, rows, layer.n_out, block_rows)
     signals, outputs = deltas_of(layer, deltas, block_rows).start, outputs_of(layer, activations, block_rows).start
-    buffers = deltas, signals, activations, outputs, targets, 0, weights, 0
+    buffers = deltas, signals, activations, outputs, targets, 0, weights, 0  # each array, and where it begins
     return call_loss(loss.address, *buffers, loss.parameter, rows, layer.n_out, block_rows), total_weight, finite
 
 
@@ -103,6 +106,10 @@ def train_block(network, workspace, data, loss, update, b, slot, thread, start, 
 
     The block's sums (of losses, weights, squared error signals) are written to workspace.sums. If inputs are sparse,
     its non-zeros are sorted for the gradient.
+
+    Whether inputs are finite is not looked at here. One that is not makes losses or error signals not finite, which
+    stops the training (see `step.summarize`), or else, where an activation hides it, the gradient of its weights, which
+    are so not finite after the update: callers look at them afterwards (see `layout.network.nonfinite_layer`).
 
     Parameters
     ----------

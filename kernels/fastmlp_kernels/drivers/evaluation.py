@@ -19,7 +19,18 @@ def evaluate_blocks(network, workspace, data, loss, thread):
     while b * block_rows < rows:
         first = b * block_rows
         count = min(block_rows, rows - first)
-        loss_sum, _, finite = block_loss(network, workspace, data, loss, NO_DROPOUT, thread, thread, 0, first, count)
+        loss_sum, _, finite = block_loss(
+            network,
+            workspace,
+            data,
+            loss,
+            update=NO_DROPOUT,
+            slot=thread,  # a workspace has a slot for each thread, at least
+            thread=thread,
+            start=0,  # all samples are one batch
+            first=first,
+            rows=count,
+        )
         workspace.sums.losses[b] = loss_sum if finite else np.nan
         b = take(workspace.tickets, TAKEN)
 
@@ -40,6 +51,7 @@ def _evaluate(network, workspace, data, loss, threads):
     float
     """
     workspace.tickets[:] = 0
+    # Parallel regions accept no tuples within tuples, such as a Workspace (see `on_stack`). Prediction has none.
     kept = on_stack((network, workspace, data, loss))
     for thread in prange(threads):
         network_, workspace_, data_, loss_ = taken_from_stack(kept)

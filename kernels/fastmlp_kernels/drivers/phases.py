@@ -2,8 +2,8 @@
 
 A phase is a number of items, which may be done in any order, but only after all items of the phase before. Each thread
 takes the next item that no thread has taken, until there are none. Threads that are held up, by other programs or
-slower cores, simply take fewer. Which thread does an item does not change results, since the sums of an item and the
-memory it writes depend on the item alone.
+slower cores, simply take fewer. Which thread does an item does not change results: what an item leaves for others, and
+where, depends on the item alone. A thread's own scratch memory holds only what it needs during an item.
 
 The items of all phases are numbered consecutively, and one counter gives out the numbers. A thread whose number lies
 beyond the end of a phase waits until all items before that end are done, and goes on to the next phase:

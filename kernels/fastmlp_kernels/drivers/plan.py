@@ -1,7 +1,8 @@
 """Plan of a training step: rows of a block, groups of blocks, pieces of the weights. It follows from shapes alone.
 
 The number of threads decides only how many blocks are kept at a time, on which results do not depend. `sizes` are the
-units of each layer, inputs first: a tuple of int.
+units of each layer, inputs first: a tuple of int. For the words block, group, share and piece see the opening docstring
+of this folder (`drivers/__init__.py`).
 """
 
 import functools
@@ -16,9 +17,11 @@ from ..tile.operations import ROWS
 # Rows of a block, at most, before they are rounded up to whole tiles: on AVX2, gradients are 2 to 3 % faster than with
 # 96, slower with 288, and the other products equally fast.
 BLOCK = 144
-MIN_BLOCK = 24  # rows of a block, at least, of a small batch that threads share
-SHARES = 4  # blocks of a batch that threads share, at least; larger numbers are multiples, so that shares are equal
-SHARE_FLOPS = 1_000_000  # floating-point operations of a share, at least (some 10 us), of more than two shares
+MIN_BLOCK = 24  # rows of a share, at least, where a small batch is divided among threads
+# Shares of a batch, at least, if it is large enough; more blocks are rounded up to a multiple, for equal shares.
+SHARES = 4
+# Floating-point operations that each share must have (some 10 us of work) for a batch to have more than two shares.
+SHARE_FLOPS = 1_000_000
 GROUPS = 64  # groups of blocks, at most; each has its own gradient
 GROUP_READS = 5  # activations and error signals of a group, at least, per element of the gradient that it is summed to
 # Bytes of a group's gradient, at most: groups were 10 % faster than kept blocks at 1.6 MB, 2 to 5 % slower at 12 MB.
@@ -27,10 +30,11 @@ GROUP_BYTES = 4 * 1024 * 1024
 # layers of 1024 units than twice as many bytes, on a CPU with an L3 cache of 32 MB.
 KEPT_BYTES = 24 * 1024 * 1024
 PIECE_SIDE = 128  # rows and columns of a piece of the weights, at most: 64 KB of float32 gradient
-PIECES = 16  # pieces of a network, at least, unless they would be narrower than a panel, so that shares are equal
+PIECES = 16  # pieces of a network, at least, unless they would be narrower than a panel: threads get equal numbers
 EVALUATION_ROWS = 8192  # rows that the batch of a workspace only for evaluation has, at most
 SERIAL_FLOPS = 400_000  # estimated operations of a step below which one thread is faster than waking others
-PARALLEL_FLOPS = 50_000_000  # estimated operations above which it is slower, even if waking others takes 0.25 ms
+# Estimated operations of a step above which one thread is slower than several, even if waking them takes 0.25 ms.
+PARALLEL_FLOPS = 50_000_000
 
 
 def training_flops(sizes):
@@ -44,19 +48,19 @@ def training_flops(sizes):
 
 
 def is_serial(sizes, rows):
-    """Whether a step over `rows` samples is too small to share between threads."""
+    """Whether a step over `rows` samples is too small to be divided among threads."""
     return training_flops(sizes) * rows < SERIAL_FLOPS
 
 
 def shares_of(sizes, rows):
-    """Number of shares that a batch of `rows` samples is divided into at least; 1 if it is too small to share."""
+    """Number of shares that a batch of `rows` samples is divided into at least; 1 if it is too small to divide."""
     if is_serial(sizes, rows):
         return 1
     return max(1, min(SHARES, rows // MIN_BLOCK, max(2, training_flops(sizes) * rows // SHARE_FLOPS)))
 
 
 def groups(sizes, rows):
-    """Number of groups of blocks, each with its own gradient: a power of two, so that threads have equal shares.
+    """Number of groups of blocks, each with its own gradient: a power of two, to divide evenly among threads.
 
     A group's gradient, one number per weight, is read by the threads that own the pieces of the weights. Without groups
     they would read its activations and error signals. Groups pay if these are GROUP_READS times as many numbers.
@@ -74,7 +78,11 @@ def whole_tiles(rows):
 
 
 def rows_of_a_block(sizes, rows):
-    """Number of rows of a block for batches of `rows` samples: a multiple of ROWS."""
+    """Number of rows of a block for batches of `rows` samples: a multiple of ROWS.
+
+    Blocks have fewer than MIN_BLOCK rows if the batch is smaller, or if it has more than rows / MIN_BLOCK groups: there
+    is at least one block for each group.
+    """
     shares = shares_of(sizes, rows)
     blocks, multiple = max(-(-rows // BLOCK), shares), max(shares, groups(sizes, rows))
     blocks = -(-blocks // multiple) * multiple
@@ -96,8 +104,9 @@ def keeps_blocks(sizes, rows, blocks, groups, weight_bytes):
 
 
 def slots(blocks, threads, block_bytes):
-    """Number of slots: as many as KEPT_BYTES holds, a multiple of `threads`; at most `blocks`, at least `threads`.
+    """Number of slots: one for each of the blocks, or as many as KEPT_BYTES holds if these are fewer.
 
+    The latter is rounded down to a multiple of `threads`. There are at least `threads` slots, even for fewer blocks.
     `block_bytes` is the size of the activations and error signals of one block.
     """
     return max(min(blocks, KEPT_BYTES // block_bytes // threads * threads), threads)
@@ -110,7 +119,7 @@ def most_nonzeros(x, batch_size):
     """
     if not isinstance(x, SparseRows):
         return 0
-    return 1 << most_entries(x, min(batch_size, BLOCK + ROWS)).bit_length()
+    return 1 << most_entries(x, min(batch_size, BLOCK + ROWS)).bit_length()  # BLOCK is rounded up to whole tiles
 
 
 @functools.lru_cache

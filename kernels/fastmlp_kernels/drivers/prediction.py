@@ -7,7 +7,7 @@ from ..layout.network import output_layer, outputs_of
 from ..layout.panels import unpack_rows
 from ..products.first_layer import is_sparse, load_inputs
 from ..products.forward import forward
-from .phases import take
+from .phases import TAKEN, take
 
 
 @njit
@@ -32,6 +32,7 @@ def predict_rows(outputs, network, activations, x, order, first, last, block_row
     output_start, finite = outputs_of(output_layer(network), activations, block_rows).start, True
     for start in range(first, last, block_rows):
         rows = min(block_rows, last - start)
+        # `activations` twice: dense inputs are copied to it, of sparse ones the first layer's net inputs are written.
         finite &= load_inputs(x, activations, activations, network, order, start, rows, block_rows)
         forward(network, activations, rows, block_rows, is_sparse(x))
         unpack_rows(outputs, start, activations[output_start:], rows, block_rows)
@@ -47,12 +48,12 @@ def predict_blocks(outputs, network, activations, x, order, block_rows, tickets)
     activations : 1-D array; the thread's scratch memory
     outputs, network, x, order, block_rows, tickets : see `_predict`
     """
-    first = take(tickets, 0) * block_rows
+    first = take(tickets, TAKEN) * block_rows
     while first < len(outputs):
         last = min(first + block_rows, len(outputs))
         if not predict_rows(outputs, network, activations, x, order, first, last, block_rows):
             tickets[-1] = 1
-        first = take(tickets, 0) * block_rows
+        first = take(tickets, TAKEN) * block_rows
 
 
 def _predict(outputs, network, activations, x, order, block_rows, tickets):

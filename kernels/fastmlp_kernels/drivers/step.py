@@ -1,6 +1,8 @@
 """Work of each phase of a training step, on one share, one piece of the weights, or the sums of a batch.
 
-The phases, and the words chunk, share and piece, are explained in `training`, which calls these functions.
+The phases are explained in `training`, which calls these functions; the words chunk, share and piece in the opening
+docstring of this folder (`drivers/__init__.py`). Most functions have one caller, and are `spliced`: written into it
+before it is compiled. Functions made by `by_type` have two forms, chosen by whether the inputs are dense or sparse.
 """
 
 import math
@@ -41,7 +43,7 @@ class Progress(NamedTuple):
 
 
 class Learning(NamedTuple):
-    """Arguments that all batches of a training have in common (see `_train`)."""
+    """Arguments that all batches of a training have in common (see `training._train`)."""
 
     network: NamedTuple
     workspace: NamedTuple
@@ -116,6 +118,7 @@ def train_share(learning, chunk, i, thread):
     """Do item `i` of the phase SAMPLES: train a block that is kept, or a group of blocks and their gradient."""
     network, workspace, data, loss, _, state, _, _ = learning
     shares, count = share_count(workspace, chunk), chunk.end - chunk.begin
+    # If blocks are kept there are as many shares as blocks, so that this is one block; else the blocks of group i.
     first, last = chunk.begin + i * count // shares, chunk.begin + (i + 1) * count // shares
     slot, update = i if workspace.keep else thread, state.steps[0]
     for b in range(first, last):
@@ -138,7 +141,7 @@ def complete_gradient(learning, chunk, piece):
             add_block(gradient, learning, chunk, piece, b, b - chunk.begin, b == 0)
     else:
         for column in range(piece.left, piece.right, panel_width(network.weights)):
-            begin, _, end = panel_range(network, piece, column)
+            begin, _, end = panel_range(network, piece, column)  # start of the biases, start and end of the weights
             sums = gradient[begin:end]
             for g in range(1, min(chunk.end, len(workspace.gradients))):
                 group = workspace.gradients[g][begin:end]
@@ -176,23 +179,37 @@ def update_piece(learning, piece, rates):
     """Update a piece of the weights from its gradient in workspace.gradients[0]."""
     network, gradient = learning.network, learning.workspace.gradients[0]
     for column in range(piece.left, piece.right, panel_width(gradient)):
+        # The argument 0 is the origin: the gradient is packed like the weights.
         update_panel(network, learning.state, learning.optimizer, piece, column, gradient, 0, rates.scale, rates.l2)
 
 
 def _learn_dense(x, learning, chunk, piece, rates, thread):
-    """Update a piece of a first layer with sparse inputs without storing its gradient; the chunk is a whole batch.
+    """Update a piece without storing its gradient, if it is of the first layer and inputs are sparse; else do nothing.
 
-    Returns whether it was updated: other pieces are not.
+    Parameters
+    ----------
+    x : (N, n_in) array, or SparseRows; only its type counts
+    learning : Learning
+    chunk : Chunk that is a whole batch
+    piece : a record of `layout.tasks.PIECE`
+    rates : Rates
+    thread : int; the thread whose scratch memory is used
+
+    Returns
+    -------
+    bool
+        Whether the piece was updated.
     """
     return False
 
 
 def _learn_sparse(x, learning, chunk, piece, rates, thread):
+    """See `_learn_dense`."""
     network, workspace, _, _, optimizer, state, _, _ = learning
     if piece.layer == 0:
-        learned, gradient = (network, state, optimizer, workspace.nonzeros), workspace.scratch.gradient[thread]
+        common, gradient = (network, state, optimizer, workspace.nonzeros), workspace.scratch.gradient[thread]
         sizes = workspace.block_rows, chunk.blocks, chunk.rows
-        sparse.learn_piece(*learned, piece, workspace.blocks.deltas, gradient, *sizes, rates.scale, rates.l2)
+        sparse.learn_piece(*common, piece, workspace.blocks.deltas, gradient, *sizes, rates.scale, rates.l2)
     return piece.layer == 0
 
 
@@ -215,8 +232,8 @@ def train_piece(learning, chunk, i, rates, thread):
         return
     complete_gradient(learning, chunk, piece)
     if clip:
-        norm = squared_norm(learning.network, workspace.gradients[0], piece, optimizer.update_biases)
-        workspace.sums.norms[i] = norm
+        square = squared_norm(learning.network, workspace.gradients[0], piece, optimizer.update_biases)
+        workspace.sums.norms[i] = square
     elif learns:
         update_piece(learning, piece, rates)
 
@@ -238,10 +255,14 @@ def mean_scale(sums, blocks):
 
 @njit
 def clipping(limit, scale, norms):
-    """Factor, at most 1, that reduces a gradient of squared norm scale^2 * sum(norms) to the norm `limit`."""
+    """Factor, at most 1, that reduces a gradient to the norm `limit`.
+
+    The gradient is `scale` times one whose squared norm is the sum of `norms`, the squared norms of its pieces. The
+    factor is 1 for a gradient of zeros, as it is for a scale of 0: then the weights of all samples are 0.
+    """
     squares = 0.0
-    for norm in norms:
-        squares += norm
+    for square in norms:
+        squares += square
     return min(1.0, limit / (scale * math.sqrt(squares))) if squares > 0 else 1.0
 
 
@@ -284,8 +305,8 @@ def summarize(learning, chunk):
 def note_penalty(learning, chunk, rates):
     """Add the penalty of a batch, times its number of samples, to the progress."""
     squares = 0.0
-    for norm in learning.workspace.sums.penalties:
-        squares += norm
+    for square in learning.workspace.sums.penalties:
+        squares += square
     learning.progress.means[1] += chunk.rows * rates.l2 / 2 * squares
 
 
@@ -293,7 +314,7 @@ def note_penalty(learning, chunk, rates):
 def conclude(learning, chunk, phase, rates):
     """Do the work at the end of a phase, which one thread does before any thread begins the next phase.
 
-    Sums of a batch are added to the progress, and its update is counted. Chunks but a batch's last have no such work.
+    Sums of a batch are added to the progress, and its update is counted: all with its last chunk, nothing with others.
     """
     optimizer, last = learning.optimizer, chunk.end == chunk.blocks
     clip = optimizer.clip_norm > 0

@@ -20,7 +20,9 @@ are updated.
 
 The gradient of a first layer with sparse inputs is not stored where it can be avoided: see
 `products.sparse.learn_piece`. In all cases blocks, groups and the order of every sum follow from shapes alone, so that
-results have the same bits for any number of threads.
+results have the same bits for any number of threads. Slots, and so chunks, may depend on it, but the blocks of a batch
+are added to a gradient one by one in the same order, however they are divided into chunks: by `step.add_block`, or all
+at once by `learn_piece`.
 """
 
 import numpy as np
@@ -118,7 +120,10 @@ def prepare(network, workspace):
 
 
 def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros=0):
-    """Make scratch memory as `drivers.workspace.workspace` does, and compile training unless `batch_size` is 0."""
+    """Make scratch memory as `drivers.workspace.workspace` does, and compile training unless `batch_size` is 0.
+
+    The package exports this function as `training_workspace`.
+    """
     made = memory.workspace(network, batch_size, threads, samples, block_rows, nonzeros)
     if batch_size:
         prepare(network, made)
@@ -132,7 +137,7 @@ def run_thread(learning, first, last, thread):
 
 @overload(run_thread, jit_options=INLINED)
 def _run_thread(learning, first, last, thread):
-    """Compiled form of `run_thread`."""
+    """Compiled form of `run_thread`, for Numba types: `learning.held` is that of the Learning on the stack."""
     known = [index for index, types_ in _types.items() if types_ == (learning.held, first, last, thread)]
     if not known:
         return lambda learning, first, last, thread: train_thread(taken_from_stack(learning), first, last, thread)
@@ -149,7 +154,7 @@ def is_prepared(learning):
 
 @overload(is_prepared, jit_options=INLINED)
 def _is_prepared(learning):
-    """Compiled form of `is_prepared`."""
+    """Compiled form of `is_prepared`; true, too, where `run_thread` calls `train_thread` itself, not by address."""
     known = [index for index, types_ in _types.items() if types_[0] == learning.held]
     if not known:
         return lambda learning: True
@@ -182,8 +187,10 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
         If training is not compiled in this process for such a workspace (see `prepare`).
     """
     workspace.tickets[:] = 0
+    # All types must equal those that `prepare` compiles for, whatever integers come: so they are converted to intp.
     learning = Learning(network, workspace, data, loss, optimizer, state, progress, np.intp(batch_size))
-    kept, begin, end = on_stack(learning), np.intp(first), np.intp(last)  # Learning has tuples within: see `on_stack`
+    # Parallel regions accept no tuples within tuples, such as a Learning, but its address on the stack.
+    kept, begin, end = on_stack(learning), np.intp(first), np.intp(last)
     if not is_prepared(kept):
         raise RuntimeError(
             "workspace is not made for training in this process; accepted: one made by `training_workspace`"

@@ -59,7 +59,8 @@ class Sums(NamedTuple):
     squares : (blocks, L) float64 array; sums of a block's squared error signals of each layer
     overflows : (blocks,) int64 array; for a block whose loss is not finite, the first layer, counted from 1, with an
         activation that is not finite
-    norms, penalties : (pieces,) float64 arrays; sums of squares of a piece's gradient and of its weights
+    norms, penalties : (pieces,) float64 arrays; squares of the norms of a piece's gradient and of its weights without
+        biases, which add up to those of all pieces
     """
 
     losses: np.ndarray
@@ -123,7 +124,7 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     width, batch_size = engine_of(dtype).width(dtype.itemsize), batch_size or min(samples, plan.EVALUATION_ROWS)
     sparse = network.layers["outputs"][0] == 0  # no panels of inputs come before the outputs of the first layer
     block_rows = plan.whole_tiles(block_rows) if block_rows else plan.rows_of_a_block(sizes, batch_size)
-    blocks, panels = -(-batch_size // block_rows), [-(-n // width) for n in sizes]
+    blocks, panels = -(-batch_size // block_rows), [-(-n // width) for n in sizes]  # -(-a // b) is a / b rounded up
     groups = 1 if sparse else plan.groups(sizes, batch_size)
     keep = sparse or plan.keeps_blocks(sizes, batch_size, blocks, groups, network.weights.nbytes)
     delta_panels = sum(panels[1:])
@@ -132,6 +133,7 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     block_bytes = (activation_panels + delta_panels) * panel * dtype.itemsize
     slots = plan.slots(blocks, threads, block_bytes) if keep else threads
     pieces, side = plan.pieces(sizes, width)
+    # The sums of a hidden layer's error signals have a term for each unit of the layer after: at most DEPTH at a time.
     unfinished_panels = max(panels[1:-1]) if max(sizes[2:], default=0) > DEPTH else 0
     evaluated_blocks = -(-samples // block_rows)
     return Workspace(
@@ -142,17 +144,18 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
             deltas=aligned((slots, delta_panels * panel), dtype),
         ),
         nonzeros=Nonzeros(
-            side.bit_length() - 1,  # log2(side)
-            np.zeros((slots, -(-sizes[0] // side) + 2 if nonzeros else 0), np.int64),
-            np.empty((slots, nonzeros), np.int32),
-            np.empty((slots, nonzeros), np.int32),
-            np.empty((slots, nonzeros), dtype),
+            bits=side.bit_length() - 1,  # log2(side)
+            # A start for each group, and two more: the end of the last, and one that the counting sort needs.
+            starts=np.zeros((slots, -(-sizes[0] // side) + 2 if nonzeros else 0), np.int64),
+            columns=np.empty((slots, nonzeros), np.int32),
+            samples=np.empty((slots, nonzeros), np.int32),
+            values=np.empty((slots, nonzeros), dtype),
         ),
         scratch=Scratch(
             targets=aligned((threads, panels[-1] * panel), dtype),
             sample_weights=aligned((threads, -(-block_rows // width) * width), dtype),
             partial_sums=aligned((threads, unfinished_panels * panel), dtype),
-            gradient=aligned((threads, (side + 1) * width if nonzeros else 0), dtype),
+            gradient=aligned((threads, (side + 1) * width if nonzeros else 0), dtype),  # + 1: the row of biases
         ),
         gradients=aligned((1 if keep else min(groups, blocks), network.weights.size), dtype),
         pieces=pieces,
@@ -171,9 +174,17 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
 def prediction_scratch(network, rows, shares):
     """Make scratch memory for predicting `rows` rows on up to `shares` threads.
 
+    Parameters
+    ----------
+    network : Network
+        For sparse inputs, one made for them (see `products.first_layer.network_for`).
+    rows : int
+    shares : int
+        Number of threads among which the blocks are divided, at most.
+
     Returns
     -------
-    activations : (shares, size) array; a block's activations, for each thread; fewer rows if there are fewer blocks
+    activations : (shares, size) array; a row for each thread, for a block's activations; fewer if blocks are fewer
     block_rows : int; rows of a block
     """
     dtype, layer = network.weights.dtype, network.layers[-1]
