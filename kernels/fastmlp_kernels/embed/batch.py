@@ -1,4 +1,8 @@
-"""Forward pass of row-major arrays, one block of rows after the other: outputs, and the start of all derivatives."""
+"""Forward pass of row-major arrays, one block of rows after the other: outputs, or the slopes of all layers, too.
+
+The slopes are what first derivatives with respect to inputs or parameters start from. Second ones have a forward pass
+of their own (see `taylor`), as the gradient of a loss has (see `reverse.loss_gradient_rows`).
+"""
 
 from typing import NamedTuple
 
@@ -48,7 +52,8 @@ def forward_rows(outputs, network, workspace, x):
     bool
         Whether all inputs are finite.
     """
-    return predict_rows(outputs, network, workspace.activations, x, IN_ORDER, 0, len(x), workspace.block)
+    activations, block = workspace.activations, workspace.block
+    return predict_rows(outputs, network, activations, x, IN_ORDER, first=0, last=len(x), block_rows=block)
 
 
 @njit
@@ -65,8 +70,17 @@ def values_and_slopes(network, workspace, x, first, rows):
     """
     activations, deltas, block = workspace.activations, workspace.deltas, workspace.block
     pack_rows(activations, x, IN_ORDER, first, rows, block)
-    forward_training(network, activations, deltas, False, NO_DROPOUT, 0, rows, block)
-    if network.softmax:
+    forward_training(
+        network,
+        activations,
+        deltas,
+        from_net_inputs=False,
+        update=NO_DROPOUT,
+        first=0,
+        rows=rows,
+        block_rows=block,
+    )
+    if network.softmax:  # its net inputs were left in `deltas`, since a loss would compute its activations
         layer = output_layer(network)
         outputs, net_inputs = outputs_of(layer, activations, block), deltas_of(layer, deltas, block)
         for p in range(panels_of(layer.n_out, activations)):

@@ -2,7 +2,8 @@
 
 A caller hands over one pointer for the network and its scratch memory. It points to a struct of addresses and sizes,
 from which the C functions make the tuples of arrays that the kernels take. They do not allocate, call Python or need
-its lock. `fastmlp.h` declares their types.
+its lock (those decorated `allocating` only make arrays of memory that is there already, which no kernel may return).
+`fastmlp.h` declares their types.
 """
 
 import ctypes
@@ -29,7 +30,7 @@ INCLUDE = str(Path(__file__).parent)  # the folder of fastmlp.h
 _SCALARS = ("n_in", "n_out", "softmax", "block")
 _ARRAYS = ("layers", "weights", "transposed", "activations", "deltas", "scratch")
 # An array is its address and its number of elements. Addresses are ctypes pointers, since a structure with such fields
-# can not be pickled or copied: a copy could outlive the arrays.
+# cannot be pickled or copied: a copy could outlive the arrays.
 _FIELDS = [(name, ctypes.c_int64) for name in _SCALARS]
 _FIELDS += [field for name in _ARRAYS for field in ((name, ctypes.c_void_p), (f"{name}_size", ctypes.c_int64))]
 _STRUCT = np.dtype([(name, np.int64) for name, _ in _FIELDS])  # the same struct as compiled code reads it

@@ -27,7 +27,8 @@ typedef int32_t (*fastmlp_forward_double)(fastmlp_network *, int64_t rows, const
 typedef void (*fastmlp_forward_one_float)(fastmlp_network *, const float *x, float *outputs);
 typedef void (*fastmlp_forward_one_double)(fastmlp_network *, const double *x, double *outputs);
 
-/* CNetwork.vjp: row by row, input_gradients = output_gradients times the Jacobian of the outputs by the inputs. */
+/* CNetwork.vjp: row by row, input_gradients = output_gradients times the Jacobian of the outputs with respect to the
+ * inputs. */
 typedef void (*fastmlp_vjp_float)(fastmlp_network *, int64_t rows, const float *x, const float *output_gradients,
                                   float *input_gradients);
 typedef void (*fastmlp_vjp_double)(fastmlp_network *, int64_t rows, const double *x, const double *output_gradients,

@@ -1,7 +1,7 @@
-"""Forward mode: products of the Jacobian of the outputs by the inputs with vectors, one vector a sample.
+"""Forward mode: products of vectors, one a sample, with the Jacobian of the outputs with respect to the inputs.
 
-A vector of the inputs, the *tangent*, goes through the network with the sample: each layer multiplies it by the weights
-and by the slopes, t' = (t W) * g'(z), or by the Jacobian of the softmax.
+A vector of the inputs, the *tangent* t, goes through the network with the sample. Each layer multiplies it by its
+weights, and by its slopes or by the Jacobian of the softmax: it becomes (t W) * g'(z), element by element.
 """
 
 from ..jit import njit
@@ -31,6 +31,7 @@ def push_forward(network, workspace, tangents, first, rows):
         Offset in workspace.scratch of the panels of output tangents.
     """
     scratch, deltas, block = workspace.scratch, workspace.deltas, workspace.block
+    # Operands are the arrays that products read (see `products.operands`): here tangents take the place of activations.
     operands, source, target = operands_of(network, scratch, deltas), 0, len(scratch) // 2
     pack_rows(scratch, tangents, IN_ORDER, first, rows, block)
     for l in range(len(network.layers)):

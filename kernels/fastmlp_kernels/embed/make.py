@@ -31,7 +31,7 @@ def _aligned(count, like):
 
 
 @allocating
-def _shares(count, size, like):
+def _rows_for_threads(count, size, like):
     """New (count, size) array, whose rows start on cache lines if a row is a multiple of 64 bytes."""
     return _aligned(count * size, like).reshape(count, size)
 
@@ -74,10 +74,11 @@ def _assemble(weights, biases, codes):
                 "activations do not fit; accepted: codes made for this dtype, softmax in the last layer only"
             )
     layers = _layer_table(depth)
-    size, transposed = lay_out(layers, sizes, codes, bias, 0, like.itemsize)
+    transposed_from = 0  # all layers' transposed weights are kept
+    size, transposed = lay_out(layers, sizes, codes, bias, transposed_from, like.itemsize)
     network = Network(layers, _zeros(size, like), _zeros(transposed, like), codes[depth - 1] == SOFTMAX)
     params, start = np.empty(np.sum((sizes[:-1] + bias) * sizes[1:]), like.dtype), 0
-    for l in range(depth):
+    for l in range(depth):  # flat parameters have a layer's biases before its weights (see `layout.network`)
         if bias:
             params[start : start + sizes[l + 1]] = biases[l]
             start += sizes[l + 1]
@@ -122,7 +123,7 @@ def network(weights, biases, activations):
 @overload(network)
 def _compiled_network(weights, biases, activations):
     """Compiled form of `network`."""
-    if isinstance(biases, types.NoneType):
+    if isinstance(biases, types.NoneType):  # weights[:0]: a list or tuple without elements, of a type known to Numba
         return lambda weights, biases, activations: _assemble(weights, weights[:0], activations)
     return lambda weights, biases, activations: _assemble(weights, biases, activations)
 
@@ -152,8 +153,9 @@ def workspaces(network, rows, count):
     block = (min(rows, BLOCK) + ROWS - 1) // ROWS * ROWS
     panel = WIDTH_BYTES // network.weights.itemsize * block
     like = network.weights
-    activations, deltas = _shares(count, total * panel, like), _shares(count, (total - inputs) * panel, like)
-    return RowsWorkspace(block, activations, deltas, _shares(count, 2 * widest * panel, like))
+    activations = _rows_for_threads(count, total * panel, like)
+    deltas = _rows_for_threads(count, (total - inputs) * panel, like)
+    return RowsWorkspace(block, activations, deltas, _rows_for_threads(count, 2 * widest * panel, like))
 
 
 @allocating
@@ -170,8 +172,9 @@ def taylor_workspaces(network, rows, count):
     block = (min(rows, max(BLOCK // n_in, 1)) + ROWS - 1) // ROWS * ROWS
     panel = WIDTH_BYTES // like.itemsize * block
     units, streams = (total - inputs) * panel, 2 * n_in
-    activations, jets = _shares(count, total * panel, like), _shares(count, 4 * units, like)
-    tangents, net_tangents = _shares(count, streams * units, like), _shares(count, streams * units, like)
+    activations, jets = _rows_for_threads(count, total * panel, like), _rows_for_threads(count, 4 * units, like)
+    tangents = _rows_for_threads(count, streams * units, like)
+    net_tangents = _rows_for_threads(count, streams * units, like)
     return TaylorWorkspace(block, activations, jets, tangents, net_tangents)
 
 

@@ -19,12 +19,14 @@ def _panel_inputs(z, a, start, w, biases, depth):
 
     Parameters
     ----------
-    z : Matrix of one panel of one row, written
+    z : Matrix of one panel, of which row 0, its only row, is written
     a, start, depth : 1-D array, and int; the layer's inputs are a[start : start + depth]
     w : Matrix of one panel, (depth, panel_width)
     biases : Matrix of one panel, whose row 0 is read
     """
     weights, width = w.numbers, panel_width(w.numbers)
+    # Tiles of one row, for which the strides 0 have no meaning: load(weights, i, 0, 1) is weights[i : i + width], and
+    # rank1(sum, a, k, 0, weights, i) is sum + a[k] * weights[i : i + width].
     sum0, sum1 = load(weights, biases.start, 0, 1), zero(weights, 1)
     sum2, sum3 = zero(weights, 1), zero(weights, 1)
     whole = depth // 4 * 4
@@ -46,7 +48,7 @@ def _layer_of_one(network, layer, activations, a, start):
     weights, biases = weights_of(layer, network.weights), biases_of(layer, network.weights)
     for p in range(panels):
         _panel_inputs(panel_at(outputs, p), a, start, panel_at(weights, p), panel_at(biases, p), layer.n_in)
-    if layer.values:
+    if layer.values:  # address of the activation; 0 for identity and softmax, which have none
         call_values(layer.values, activations, outputs.start, panels * panel_width(activations))
 
 
@@ -71,6 +73,6 @@ def forward_one(outputs, network, workspace, x):
     layer = output_layer(network)
     start = outputs_of(layer, activations, 1).start
     if network.softmax:
-        softmax(activations[start:], 1, layer.n_out, 1)
+        softmax(activations[start:], rows=1, n=layer.n_out, block_rows=1)
     for k in range(layer.n_out):
         outputs[k] = activations[start + k]

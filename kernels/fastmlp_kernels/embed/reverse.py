@@ -1,5 +1,6 @@
-"""Reverse mode: derivatives of a scalar E with respect to inputs and parameters, from its derivatives dE/da by outputs.
+"""Reverse mode: derivatives of a scalar E with respect to inputs and parameters.
 
+E is a function of the outputs a: its derivatives dE/da with respect to them are given, or computed from a loss.
 Each function takes blocks of rows forward, then the error signals delta = dE/dz back (see `products.deltas`), and forms
 from them the gradient of the inputs, delta[1] W[1]^T, or of the parameters.
 """
@@ -50,7 +51,7 @@ def input_signals(network, workspace, rows):
     It is written in panels from workspace.scratch[0] on; NaN if the network does not keep W[1]^T.
     """
     layer, scratch, block = network.layers[0], workspace.scratch, workspace.block
-    operands = operands_of(network, workspace.activations, workspace.deltas)
+    operands = operands_of(network, workspace.activations, workspace.deltas)  # the arrays that products read
     if layer.transposed < 0:
         for i in range(padded(layer.n_in, panel_width(scratch)) * block):
             scratch[i] = np.nan
@@ -145,7 +146,8 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
     activations, deltas, scratch, block = workspace.activations, workspace.deltas, workspace.scratch, workspace.block
     layer, loss_sum = output_layer(network), 0.0
     outputs, signals = outputs_of(layer, activations, block).start, deltas_of(layer, deltas, block).start
-    row_weights = scratch[len(scratch) // 2 :]  # second half of scratch: targets are in the first
+    # Second half of scratch: targets are in the first. Only the weights of the block's rows are written, and read.
+    row_weights = scratch[len(scratch) // 2 :]
     for first in range(0, len(x), block):
         rows = min(block, len(x) - first)
         if weights is None:
@@ -159,7 +161,17 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
             pack_rows(scratch, y, IN_ORDER, first, rows, block)
         if loss.smoothing > 0:
             smooth(scratch, loss.smoothing, network.softmax, rows, layer.n_out, block)
-        forward_training(network, activations, deltas, loss.from_net_inputs, NO_DROPOUT, 0, rows, block)
+        forward_training(
+            network,
+            activations,
+            deltas,
+            loss.from_net_inputs,
+            update=NO_DROPOUT,
+            first=0,
+            rows=rows,
+            block_rows=block,
+        )
+        # Each array, and where it begins.
         buffers, sizes = (deltas, signals, activations, outputs, scratch, 0, row_weights, 0), (rows, layer.n_out, block)
         loss_sum += call_loss(loss.address, *buffers, loss.parameter, *sizes)
         backward(network, deltas, rows, block, scratch)
@@ -201,15 +213,11 @@ def jacobian_one(jacobian, network, workspace, x):
     workspace : RowsWorkspace; fastest if a block has n_out rows or more
     x : (n_in,) array of the network's dtype
     """
-    deltas, block, width, layer = (
-        workspace.deltas,
-        workspace.block,
-        panel_width(workspace.deltas),
-        output_layer(network),
-    )
+    deltas, block = workspace.deltas, workspace.block
+    width, layer = panel_width(deltas), output_layer(network)
     for first in range(0, layer.n_out, block):
         rows = min(block, layer.n_out - first)
-        values_and_slopes(network, workspace, x.reshape(1, len(x)), 0, 1)
+        values_and_slopes(network, workspace, x.reshape(1, len(x)), first=0, rows=1)
         for p in range(layer.deltas):  # panels of all hidden layers
             slopes = panel_at(Matrix(deltas, 0, block), p).start
             for i in range(width, padded(rows, ROWS) * width):  # every row gets the slopes of the sample, in row 0

@@ -2,17 +2,17 @@
 
 For input x_i, every unit has, besides its activation a, the *tangents* p = da/dx_i and q = d²a/dx_i². A layer
 multiplies those of the layer before by its weights, without biases, which gives its *net tangents* zp = p W and
-zq = q W. Its activation function takes these to its tangents
+zq = q W. Its activation function g takes these to its own tangents (primes are derivatives)
 
-    p' = g'(z) zp,    q' = g''(z) zp² + g'(z) zq.
+    p = g'(z) zp,    q = g''(z) zp² + g'(z) zq.
 
-The p and q of a block of rows by all inputs are the rows of one tall matrix, so that one product multiplies all of them
-by the weights. It has 2 n_in *streams* of `block` rows each: p by every input, then q by every input. With two inputs
-and blocks of 6 rows, for example,
+The p and q of a block of rows, with respect to all inputs, are the rows of one tall matrix, so that one product
+multiplies all of them by the weights. It has 2 n_in *streams* of `block` rows each: p for every input, then q for every
+input. With two inputs and blocks of 6 rows, for example,
 
     rows 0 to 5: da/dx_0    6 to 11: da/dx_1    12 to 17: d²a/dx_0²    18 to 23: d²a/dx_1²
 
-The *jets* of a layer, g(z), g'(z), g''(z) and g'''(z), are four streams in the same way: panels of 4 block rows.
+The *jets* of a layer, g(z), g'(z), g''(z) and g'''(z), are four streams in the same way: panels of 4 * block rows.
 """
 
 from typing import NamedTuple
@@ -40,8 +40,8 @@ class TaylorWorkspace(NamedTuple):
     ----------
     block : int; rows of a block, at most: a multiple of the rows of a tile
     activations : 1-D array; panels of the activations of layers 0 to L, with room for `block` rows
-    jets : 1-D array; panels of the jets of layers 1 to L, with room for 4 block rows
-    tangents : 1-D array; panels of p and q of layers 1 to L, with room for 2 n_in block rows
+    jets : 1-D array; panels of the jets of layers 1 to L, with room for 4 * block rows
+    tangents : 1-D array; panels of p and q of layers 1 to L, with room for 2 * n_in * block rows
     net_tangents : 1-D array; panels of zp and zq, likewise
     """
 
@@ -54,7 +54,7 @@ class TaylorWorkspace(NamedTuple):
 
 @inlined
 def _activate(workspace, jet, tangent_start, streams, length):
-    """Compute the tangents p' and q' of one panel from its jets and net tangents.
+    """Compute the tangents p and q of one panel from its jets and net tangents.
 
     Parameters
     ----------
@@ -74,22 +74,22 @@ def _activate(workspace, jet, tangent_start, streams, length):
 
 
 @njit
-def _input_tangents(network, workspace, p, streams, block):
+def _input_tangents(network, workspace, panel, streams, block):
     """Write the net tangents zp and zq of one panel of the first layer.
 
-    The derivative of input j by input i is 1 for j = i, else 0, and has no derivative: so zp by input i is row i of the
-    weights for every sample, and zq is 0.
+    The derivative of input j with respect to input i is 1 for j = i, else 0, and its own derivative is 0: so zp for
+    input i is row i of the weights for every sample, and zq is 0.
 
     Parameters
     ----------
     network : Network
     workspace : TaylorWorkspace; net_tangents are written
-    p : int; number of the panel
+    panel : int; number of the panel
     streams, block : int; number of streams, and rows of a stream
     """
     layer, width, net = network.layers[0], panel_width(workspace.jets), workspace.net_tangents
-    weights = panel_at(weights_of(layer, network.weights), p).start
-    start = panel_at(Matrix(net, 0, streams * block), p).start
+    weights = panel_at(weights_of(layer, network.weights), panel).start
+    start = panel_at(Matrix(net, 0, streams * block), panel).start
     half = streams // 2 * block * width
     for i in range(half):
         net[start + i] = network.weights[weights + i // (block * width) * width + i % width]
@@ -109,6 +109,7 @@ def expand(network, workspace, x, first, rows, block):
     block : int; rows of a stream, `rows` rounded up to whole tiles
     """
     activations, jets, net, tangents = workspace.activations, workspace.jets, workspace.net_tangents, workspace.tangents
+    # Operands are the arrays that products read (see `products.operands`).
     operands, streams = operands_of(network, activations, jets), 2 * network.layers[0].n_in
     length, tall = block * panel_width(jets), streams * block
     pack_rows(activations, x, IN_ORDER, first, rows, block)
@@ -118,18 +119,21 @@ def expand(network, workspace, x, first, rows, block):
         if l > 0:
             before = deltas_of(network.layers[l - 1], tangents, tall)
             product(net_tangents, before, weights_of(layer, operands.weights), layer.n_out, layer.n_in, tall)
-        for p in range(panels_of(layer.n_out, jets)):
-            jet = panel_at(deltas_of(layer, jets, 4 * block), p)
-            w = panel_at(weights_of(layer, operands.weights), p)
-            biases = panel_at(biases_of(layer, network.weights), p)
-            net_input_panel(jet, a, w, 0, layer.n_in, layer.n_in, rows, jet, biases)
+        for panel in range(panels_of(layer.n_out, jets)):
+            jet = panel_at(deltas_of(layer, jets, 4 * block), panel)
+            w = panel_at(weights_of(layer, operands.weights), panel)
+            biases = panel_at(biases_of(layer, network.weights), panel)
+            # All terms at once, from 0 to n_in of n_in: no sums are left unfinished.
+            net_input_panel(
+                jet, a, w, start=0, stop=layer.n_in, depth=layer.n_in, rows=rows, unfinished=jet, biases=biases
+            )
             if l == 0:
-                _input_tangents(network, workspace, p, streams, block)
-            if layer.jets:
+                _input_tangents(network, workspace, panel, streams, block)
+            if layer.jets:  # softmax has none: it follows when all panels of net inputs are complete
                 call_jets(layer.jets, jets, jet.start, length)
-                _activate(workspace, jet.start, panel_at(net_tangents, p).start, streams, length)
-            values = panel_at(outputs_of(layer, activations, block), p).start
-            for i in range(length):
+                _activate(workspace, jet.start, panel_at(net_tangents, panel).start, streams, length)
+            values = panel_at(outputs_of(layer, activations, block), panel).start
+            for i in range(length):  # stream 0 of the jets: g(z), or z for a softmax
                 activations[values + i] = jets[jet.start + i]
     if network.softmax:
         layer = output_layer(network)
@@ -157,7 +161,7 @@ def unpack_streams(target, first, tangents, stream, rows, block):
 
 @njit
 def taylor_rows(outputs, firsts, seconds, network, workspace, x):
-    """Compute the outputs for all rows of `x`, and their first and unmixed second derivatives by each input.
+    """Compute the outputs for all rows of `x`, and their first and unmixed second derivatives.
 
     Parameters
     ----------

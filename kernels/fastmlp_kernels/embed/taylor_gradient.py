@@ -88,21 +88,22 @@ def _add_layer(gradient, network, workspace, l, block, fresh):
     fresh : bool; whether to overwrite the gradient rather than add to it
     """
     layer, n_in, tall = network.layers[l], network.layers[l].n_in, 2 * network.layers[0].n_in * block
+    # The arrays that products read (see `products.operands`): `activations` holds a of the layer before, and bar z.
     operands = operands_of(network, workspace.activations, workspace.activations)
     a, signals = inputs_of(layer, operands.activations, block), outputs_of(layer, operands.deltas, block)
     adjoints = deltas_of(layer, workspace.net_tangents, tall)
-    for p in range(panels_of(layer.n_out, gradient)):
-        delta, streams = panel_at(signals, p), panel_at(adjoints, p)
-        biases, weights = panel_at(biases_of(layer, gradient), p), panel_at(weights_of(layer, gradient), p)
+    for panel in range(panels_of(layer.n_out, gradient)):
+        delta, streams = panel_at(signals, panel), panel_at(adjoints, panel)
+        biases, weights = panel_at(biases_of(layer, gradient), panel), panel_at(weights_of(layer, gradient), panel)
         bias_gradient(gradient, biases.start, delta, block, fresh)
-        weight_gradient(weights, a, delta, 0, n_in, block, fresh)
+        weight_gradient(weights, a, delta, first=0, last=n_in, rows=block, fresh=fresh)
         if l > 0:
             before = deltas_of(network.layers[l - 1], workspace.tangents, tall)
-            weight_gradient(weights, before, streams, 0, n_in, tall, False)
+            weight_gradient(weights, before, streams, first=0, last=n_in, rows=tall, fresh=False)
         else:  # among the p and q of the inputs, only dx_i/dx_i = 1 is not 0: row i of the gradient sums its stream
             for i in range(n_in):
                 stream = Matrix(streams.numbers, row_at(streams, i * block), tall)
-                bias_gradient(gradient, row_at(weights, i), stream, block, False)
+                bias_gradient(gradient, row_at(weights, i), stream, block, fresh=False)
 
 
 @njit
@@ -133,14 +134,16 @@ def taylor_gradient_rows(gradient, network, workspace, x, output_gradients, firs
             streams = deltas_of(output, tangents, tall)
             values = outputs_of(output, activations, block).start
             pack_rows(activations[values:], output_gradients, IN_ORDER, first, rows, block)
+            # Streams from 0 on are for p of every input, those from n_in on for q.
             pack_streams(streams, 0, first_gradients, first, rows, output.n_out, block)
             pack_streams(streams, n_in, second_gradients, first, rows, output.n_out, block)
         for l in range(len(network.layers) - 1, -1, -1):
             layer = network.layers[l]
             values, adjoints = outputs_of(layer, activations, block), deltas_of(layer, net, tall)
-            for p in range(panels_of(layer.n_out, x) if layer.jets else 0):
-                jet = panel_at(deltas_of(layer, workspace.jets, 4 * block), p).start
-                value_start, tangent_start = panel_at(values, p).start, panel_at(adjoints, p).start
+            # None for a softmax, which has no jets: `softmax_taylor_back` has done it.
+            for panel in range(panels_of(layer.n_out, x) if layer.jets else 0):
+                jet = panel_at(deltas_of(layer, workspace.jets, 4 * block), panel).start
+                value_start, tangent_start = panel_at(values, panel).start, panel_at(adjoints, panel).start
                 _activate_back(workspace, value_start, jet, tangent_start, 2 * n_in, length)
             _add_layer(gradient, network, workspace, l, block, fresh and first == 0)
             if l > 0:

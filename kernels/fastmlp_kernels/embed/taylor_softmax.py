@@ -24,8 +24,8 @@ def _means(a, net, tangents, s, p_row, q_row, n):
     Parameters
     ----------
     a : Matrix, (rows, n); activations
-    net : Matrix, (2 n_in block, n); net tangents zp and zq
-    tangents : Matrix, (2 n_in block, n); tangents, of which p is read
+    net : Matrix, (2 * n_in * block, n); net tangents zp and zq
+    tangents : Matrix, (2 * n_in * block, n); tangents, of which p is read
     s : int; row of the sample in `a`
     p_row, q_row : int; its rows in `net` and `tangents` for zp and p, and for zq and q
     n : int; outputs
@@ -61,6 +61,7 @@ def softmax_taylor(network, workspace, rows, block):
     for i in range(n_in):
         for s in range(rows):
             p_row, q_row = i * block + s, (n_in + i) * block + s
+            # The third sum has no meaning yet, since the tangents p are written only below; just the first is used.
             mean = real(_means(a, net, tangents, s, p_row, q_row, n)[0])
             for k in range(n):
                 zp = net.numbers[element(net, p_row, k)]
@@ -74,13 +75,21 @@ def softmax_taylor(network, workspace, rows, block):
 
 @inlined
 def _back_one(a, net, adjoints, first_gradients, second_gradients, row, i, s, p_row, q_row, n):
-    """Replace zp and zq of one sample and network input by dE/dzp and dE/dzq, and add the part of E by them to dE/da.
+    """Replace zp and zq of one sample and network input by dE/dzp and dE/dzq, and add the part of p and q to dE/da.
+
+    With f = dE/dp and g = dE/dq, m = sum_j a_j g_j, h_k = f_k - m zp_k and t = sum_j a_j (h_j + 2 g_j u_j),
+
+        dE/dzp_k = a_k (h_k + (2 g_k - m) u_k - t),
+        dE/dzq_k = a_k (g_k - m),
+
+    and added to dE/da_k is g_k (u_k² + v_k) - m zq_k + h_k u_k - t zp_k. In the code g, m, h and t are `g_q`, `g_mean`,
+    `g_p` and `sum_u`.
 
     Parameters
     ----------
     a : Matrix, (rows, n); activations
-    net : Matrix, (2 n_in block, n); net tangents, two rows of which are replaced
-    adjoints : Matrix of one row, (1, n); dE/da of the sample, added to
+    net : Matrix, (2 * n_in * block, n); net tangents, two rows of which are replaced
+    adjoints : Matrix, whose row 0, dE/da of the sample, is added to
     first_gradients, second_gradients : (N, n, n_in) arrays; dE/dp and dE/dq
     row, i : int; the sample's row in these two, and the network input
     s : int; the sample's row in `a`
@@ -129,7 +138,7 @@ def softmax_taylor_back(network, workspace, output_gradients, gradients, start, 
     a, net = outputs_of(layer, workspace.activations, block), deltas_of(layer, workspace.net_tangents, tall)
     columns = padded(n, panel_width(workspace.jets))
     unused = deltas_of(layer, workspace.jets, 4 * block)  # scratch for dE/da of a sample: softmax has no jets
-    adjoints = Matrix(unused.numbers, unused.start, block)
+    adjoints = Matrix(unused.numbers, unused.start, block)  # of which only row 0 is used
     for s in range(block):
         for k in range(n):
             adjoints.numbers[element(adjoints, 0, k)] = output_gradients[start + s, k] if s < rows else 0

@@ -46,7 +46,7 @@ def optimizer(
     -------
     Optimizer
     """
-    rates, limit = (float(learning_rate), float(l2)), float(clip_norm)
+    rates, limit = (float(learning_rate), float(l2)), float(clip_norm)  # below in the order of Optimizer's fields
     kept_first = _MOMENTUM[kind] if momentum is None else float(momentum)
     kept_second = _BETA2[kind] if beta2 is None else float(beta2)
     least_root = _EPSILON[kind] if epsilon is None else float(epsilon)
@@ -62,6 +62,7 @@ def gradient_norm(network, gradient, biases):
     for l in range(len(network.layers)):
         layer = network.layers[l]
         for p in range(panels_of(layer.n_out, gradient)):
+            # In each panel, a row of biases comes just before the weights: together the augmented matrix.
             augmented, weights = panel_at(biases_of(layer, gradient), p), panel_at(weights_of(layer, gradient), p)
             for i in range((augmented if biases and layer.bias else weights).start, row_at(weights, layer.n_in)):
                 squares += gradient[i] * gradient[i]
@@ -89,5 +90,5 @@ def update_network(network, state, gradient, optimizer, scale):
         layer = network.layers[l]
         piece = whole_layer(network, l)
         for column in range(0, layer.n_out, width):
-            update_panel(network, state, optimizer, piece, column, gradient, 0, scale, l2)
+            update_panel(network, state, optimizer, piece, column, gradient, origin=0, scale=scale, l2=l2)
     state.steps[0] += 1
