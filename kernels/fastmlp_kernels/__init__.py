@@ -2,21 +2,35 @@
 
 The public functions are of three kinds:
 
-- Preparation, from Python only: `register_activation`, `register_loss`, `activation_code`, `loss`, `network_for`,
-  `most_nonzeros`, `training_workspace`, `prediction_scratch`, and the class `CNetwork`.
-- Making arrays, from Python or from any `@njit` function: `network`, `data`, `optimizer_state`, `packed_gradient`,
-  `progress`, `workspace`, `workspaces`, `taylor_workspace` and `taylor_workspaces`.
-- Working on these arrays, from Python or from any `@njit` function: all others. They are serial, neither allocate nor
-  raise, and are reentrant: in a `prange` loop each thread needs a workspace of its own. Only `train`, `evaluate` and
-  `predict` run on Numba's threads, so their callers must be serial; each has a serial twin, such as `train_serial`.
-  `train` raises a RuntimeError if its workspace was not made by `training_workspace`.
+- Preparation, from Python only: `register_activation`, `register_loss`, `activation_code`, `loss`, `network_for` (a
+  network's form for sparse inputs), `most_nonzeros` (of any batch, for which a workspace needs room),
+  `training_workspace`, `prediction_scratch`, and the class `CNetwork`.
+- Making arrays, from Python or from any `@njit` function: `network`, `data`, `optimizer_state`, `packed_gradient`
+  (zeros with a place for each parameter), `progress` (the sums that training adds to), `workspace` and `workspaces`
+  (scratch memory of one thread, of many), `taylor_workspace` and `taylor_workspaces` (the same for second derivatives).
+- Working on these arrays, from Python or from any `@njit` function: all others. They do not allocate, and are
+  reentrant: in a `prange` loop each thread needs a workspace of its own. All are serial but the *drivers* `train`,
+  `evaluate` and `predict`, which run on Numba's threads, so that their callers must be serial; each has a serial twin,
+  such as `train_serial`. None raises, but for `train` and its twin: a RuntimeError if their workspace was not made by
+  `training_workspace`.
 
-The modules `vectormath` (elementary functions that become vector code) and `tile` (small matrices in registers, which
-all matrix products are built from) can be used in kernels of your own.
+The modules `vectormath` (elementary functions that become vector code), `scalar` (operations that these are made of,
+such as fused multiply-add) and `tile` (small matrices in registers, which all matrix products are built from) can be
+used in kernels of your own.
+
+Words that every file uses: a *kernel* is a function compiled by Numba with the options of `jit`, and a driver is a
+kernel that divides many rows among threads. An *engine* is an instruction set with the size of register tile that suits
+it (see `tile.engines`). A *panel* is `panel_width` neighboring columns of a matrix, as many as a tile of the engine
+has, stored row by row; matrices are stored panel after panel (see `layout.panels`). *Packed* weights are all of a
+network's weights and biases in panels, in one array (see `layout.network`). Ranges, such as rows first..last, exclude
+their end.
 
 Each folder is described in its opening docstring. A folder imports only from folders to its left:
 
     tile, functions <- layout <- panelwise <- products <- drivers <- embed
+
+Of the files beside them, `jit`, `calls` (calls by address) and `memory` (aligned arrays) import from no folder, and all
+folders may import them; `custom` (functions of the user's own) imports from `functions` and `panelwise`.
 """
 
 import sys

@@ -1,5 +1,8 @@
 """Calls through function pointers, by which drivers that are compiled once reach any activation and any loss.
 
+(Drivers are the kernels that train, evaluate and predict many rows: see `drivers`. Matrices come *in panels* here: each
+panel is some neighboring columns, stored row by row: see `layout.panels`.)
+
 An activation or loss is compiled once per dtype, as a C function over a contiguous range of memory, and the kernels
 know it by its address, an integer. A call covers hundreds of elements, so that the indirection costs nothing, and a new
 activation does not need the drivers to be compiled again. For example, with an array `z` of 100 float64 net inputs,
@@ -11,8 +14,12 @@ The drivers call each thread's part of a training by address too, which saves co
 `drivers.training.prepare`); these are Numba functions rather than C functions (`kernel_address`, `call_kernel`).
 
 Addresses differ from process to process, so that machine code cached on disk must not contain them: it reads them from
-a table (`address_table`). With the JIT disabled (NUMBA_DISABLE_JIT=1), an address is a position in the list `_kept`,
-counted from 1, and the calls below call that Python function.
+a table (`address_table`).
+
+The calls are Numba *intrinsics*: Python functions that Numba runs when it compiles a call of them, and which return the
+call's signature and a function that writes its LLVM instructions (see `tile.emit`). Their first parameter, `typing`, is
+Numba's and not an argument of the call. With the JIT disabled (NUMBA_DISABLE_JIT=1), an address is a position in the
+list `_kept`, counted from 1, and the calls below call that Python function.
 """
 
 from functools import partial
@@ -95,7 +102,7 @@ def call_slopes(typing, pointer, values, values_offset, slopes, slopes_offset, c
 
 @intrinsic
 def call_jets(typing, pointer, jets, offset, count):
-    """Replace `count` net inputs in `jets`, from `offset` on, by their activations, and append three derivatives.
+    """Replace `count` net inputs in `jets`, from `offset` on, by activations; write three derivatives behind them.
 
     In jets[offset : offset + 4 * count], `count` activations are followed by as many first, second and third
     derivatives.
@@ -127,9 +134,10 @@ def call_loss(
     ----------
     pointer : int; address of the loss (see `panelwise.losses.Loss`)
     deltas, deltas_offset : 1-D array and int
-        The output layer's slopes or net inputs, in panels; replaced by its error signals, times the samples' weights.
+        The output layer's slopes g'(z) (derivatives of its activation g), or its net inputs z if the loss applies the
+        activation itself, in panels; replaced by its error signals dE/dz, times the samples' weights.
     outputs, outputs_offset : 1-D array and int
-        The output layer's activations, in panels; written if the loss is from net inputs, else read.
+        The output layer's activations g(z), in panels: written if the loss applies the activation itself, else read.
     targets, targets_offset : 1-D array and int
         Targets, in panels.
     sample_weights, weights_offset : 1-D array and int
@@ -201,8 +209,9 @@ class OnStackModel(models.PrimitiveModel):
 def on_stack(typing, value):
     """Address of a copy of `value` on the stack of the calling function, valid until that function returns.
 
-    Numba's parallel regions accept no tuple within a tuple. The address, a single number, passes such a tuple into a
-    region, where `taken_from_stack` reads it.
+    Numba's parallel regions accept no tuple within a tuple: a region is a function of numbers and arrays only, and
+    Numba passes a tuple element by element, without taking apart elements that are tuples again. The address, a single
+    number, passes such a tuple into a region, where `taken_from_stack` reads it.
     """
 
     def generate(context, builder, signature, args):
@@ -227,13 +236,15 @@ def kernel_address(kernel, arguments):
 
     Parameters
     ----------
-    kernel : function compiled by `njit`; returns nothing
+    kernel : function compiled by `njit`; returns nothing and must not raise, since `call_kernel` ignores its status
     arguments : tuple; examples of its arguments, of which only the types count
 
     Returns
     -------
-    types_ : tuple of Numba types; None with the JIT disabled
-    address : int; 0 with the JIT disabled
+    types_ : tuple of Numba types, those of the arguments
+    address : int
+
+    With the JIT disabled, None and 0: callers then call `kernel` itself.
     """
     if config.DISABLE_JIT:
         return None, 0
@@ -247,7 +258,8 @@ def kernel_address(kernel, arguments):
 def call_kernel(typing, pointer, arguments):
     """Call the kernel at an address with a tuple of arguments of exactly the types it was compiled for.
 
-    No type is checked or converted: see `kernel_address`, which returns both.
+    No type is checked or converted: see `kernel_address`, which returns the address and these types. Nor is the
+    kernel's status looked at: it must not raise.
     """
 
     def generate(context, builder, signature, args):

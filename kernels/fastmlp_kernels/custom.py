@@ -2,12 +2,12 @@
 
 Functions may be plain Python or compiled by `numba.njit`. Either way they are compiled again, for float32 and float64,
 with the options of all kernels (so x / 0 is infinite, without a branch), and inlined into the loops over memory. They
-are as fast as the built-in ones if they can become vector code: they compute in one dtype (`scalar.like(1.5, z)` rather
-than 1.5) and use the functions of `vectormath` where `math` or `numpy` has the same. Results are cast to the dtype of
-the array.
+are as fast as the built-in ones if they can become vector code, that is, if they compute in one dtype
+(`scalar.like(1.5, z)` rather than 1.5) and use the functions of `vectormath` instead of those of `math` or `numpy`.
+Results are cast to the dtype of the array.
 
-Their machine code is not cached on disk, where an edited function could find that of its predecessor: each process
-compiles them when it first needs them.
+Their machine code is not cached on disk, where an edited function could find that of its predecessor. Each process
+compiles the functions when they are registered, to check them, and the loops around them when they are first used.
 """
 
 import itertools
@@ -26,9 +26,10 @@ from .panelwise.losses import LOSSES, LossFunction
 INITIALIZERS = tuple(f"{name}_{shape}" for name in ("glorot", "he", "lecun") for shape in ("uniform", "normal"))
 
 STEP, STRIDE = 2.0**-20, 2.0**-8  # steps of difference quotients: short, and long to show how much the function curves
-# Tolerances of a correct derivative: relative to the quotients over a STEP; relative to those over a STRIDE, for points
-# of inflection, where the derivative need not lie between the quotients (their error there is quadratic in the step);
-# and relative to the larger of |value| and 1, for rounding (some 16 epsilon, divided by the step).
+# Tolerances of a correct derivative. RELATIVE: relative to the quotients over a STEP. CURVED: relative to those over a
+# STRIDE, for points of inflection, where both quotients may lie on the same side of the derivative. Their error there
+# is quadratic in the step, so that of a quotient over a STEP is (STEP / STRIDE)^2 times that over a STRIDE; the factor
+# 2 is a margin. ROUNDING: relative to the larger of |value| and 1, some 16 epsilon of float64, divided by the step.
 RELATIVE, CURVED, ROUNDING = 1e-5, 2 * (STEP / STRIDE) ** 2, 16 * 2.0**-52 / STEP
 REACH, POINTS = 10.0, 401  # an activation is checked at POINTS net inputs from -REACH to REACH
 PAIR_POINTS = 41  # a loss is checked at PAIR_POINTS outputs times as many targets
@@ -47,7 +48,10 @@ def _curvature(z):
 
 
 def _loss(a, slope, y, parameter):
-    """Triple (a, E, delta), the form that formulas of `panelwise.losses` have."""
+    """Triple (a, E, delta), the form that formulas of `panelwise.losses` have.
+
+    Formulas return the output a, too, since some of those built in compute it; here it is returned as it came.
+    """
     return a, like(value(a, y), a), slope * like(derivative(a, y), a)  # noqa: F821
 
 
@@ -76,9 +80,11 @@ def register_activation(name, value, derivative, second_derivative=None, init="g
     ValueError
         If a name is not accepted, a function does not compile for float32 and float64, or a result is not finite.
         If a derivative does not lie between the difference quotients of the value over a step of 1e-6 to the left and
-        to the right, to a relative 1e-5, at one of the net inputs from -10 to 10 that are tried. Where the function is
-        smooth the two quotients are nearly equal. Where one of them crosses a kink, the other is the slope on this side
-        of it; at the kink they are the slopes on both sides: a correct derivative passes there, too.
+        to the right, to a relative 1e-5, at one of the net inputs from -10 to 10 that are tried. (Two smaller
+        tolerances are added: for rounding, 4e-9 times the larger of |value| and 1, and for points of inflection, 1.2e-7
+        times the larger difference quotient over a step of 1/256.) Where the function is smooth the two quotients are
+        nearly equal. Where one of them crosses a kink, the other is the slope on this side of it; at the kink they are
+        the slopes on both sides: a correct derivative passes there, too.
     """
     owner = _owner("activation", name, value, {*ACTIVATIONS, "softmax"})
     if init not in INITIALIZERS:
@@ -113,8 +119,11 @@ def register_loss(name, value, derivative, outputs=(-4.0, 4.0), targets=(-4.0, 4
 
     Raises
     ------
-    TypeError, ValueError
-        In the same cases as `register_activation`, for the outputs and targets that are tried.
+    TypeError
+        In the same cases as `register_activation`.
+    ValueError
+        In the same cases as `register_activation`, for the outputs and targets that are tried; and if `outputs` or
+        `targets` is not a pair (low, high) of finite numbers that are at least 0.32 apart.
     """
     owner = _owner("loss", name, value, {"auto", *(loss for loss, _ in LOSSES)})
     points = list(itertools.product(_inside("outputs", outputs), _inside("targets", targets)))
@@ -122,7 +131,7 @@ def register_loss(name, value, derivative, outputs=(-4.0, 4.0), targets=(-4.0, 4
     _check("derivative", derivative, "value", value, points)
     own = uncached(specialize(_loss, name, value=value, derivative=derivative))
     LOSSES[name, "elementwise"] = LossFunction(
-        uncached(specialize(each_output, name, function=own)), False, cached=False
+        uncached(specialize(each_output, name, function=own)), from_net_inputs=False, cached=False
     )
     _owners["loss", name] = owner
 

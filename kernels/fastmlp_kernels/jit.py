@@ -1,5 +1,8 @@
 """Compiler options of all kernels, and the folder that their machine code is cached in.
 
+A *kernel* is a function that Numba compiles with these options; a *driver* is one that divides many rows among threads
+(see `drivers`). An *engine* is the instruction set that matrix products use (see `tile.engines`).
+
 Numba keys its disk cache on the file a function is written in, not on the files of the functions it calls, so an edited
 callee would leave stale callers behind. Here all kernels share one cache folder named after a hash of every source file
 of this package: any edit, in any file of any folder, starts a new cache folder.
@@ -25,7 +28,7 @@ INLINED = {"forceinline": True, **OPTIONS}  # options of a kernel that is always
 # Options of automatic parallelization, turned off: only `prange` makes parallel regions. Left on, they would turn array
 # assignments into regions too, and fuse consecutive regions although the second needs all results of the first.
 AUTOMATIC = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
-KEPT_CACHES = 8  # cache folders of earlier sources, or of other engines, that are not deleted
+KEPT_CACHES = 8  # cache folders that are not deleted: the current one, and those of earlier sources or other engines
 
 
 def _sources_hash():
@@ -41,8 +44,16 @@ def _sources_hash():
 SOURCES = _sources_hash()  # identifies this version of the kernels, and the engine if one is forced
 
 
+def _last_use(folder):
+    """Time when a cache folder was last used; 0 if another process has deleted it."""
+    try:
+        return folder.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _cache_folder():
-    """Find or make the folder for this version of the sources, and delete the least recently used others.
+    """Find or make the folder for this version of the sources, and delete all but the KEPT_CACHES last used.
 
     Returns
     -------
@@ -63,8 +74,8 @@ def _cache_folder():
         except OSError:
             continue
         if os.access(folder, os.W_OK):
-            others = sorted(folder.parent.glob("kernels-*"), key=lambda path: path.stat().st_mtime, reverse=True)
-            for stale in others[KEPT_CACHES:]:
+            folders = sorted(folder.parent.glob("kernels-*"), key=_last_use, reverse=True)
+            for stale in folders[KEPT_CACHES:]:
                 shutil.rmtree(stale, ignore_errors=True)
             return folder
     return None
@@ -88,14 +99,18 @@ def njit(function):
 
 
 def inlined(function):
-    """Compile a kernel that is always inlined into its callers, so that tiles passed or returned stay in registers."""
+    """Compile a kernel that LLVM always inlines into its callers, so that tiles passed or returned stay in registers.
+
+    It is typed once for each combination of argument types, whatever the number of its callers.
+    """
     return _cached(lambda cache: numba.njit(cache=cache, **INLINED)(function))
 
 
 def spliced(function):
-    """Decorate a kernel that is written into its callers before they are typed.
+    """Decorate a kernel that Numba writes into its callers before they are typed.
 
-    It is not compiled by itself, which saves time where a kernel has one caller.
+    It is not compiled by itself, which saves time where a kernel has one caller; with several, each types it again, and
+    `inlined` is better.
     """
     return numba.njit(inline="always", **OPTIONS)(function)
 
@@ -123,7 +138,9 @@ def cached_njit(**options):
     return lambda function: _cached(lambda cache: numba.njit(cache=cache, **options)(function))
 
 
-# Decorator of functions that allocate: a plain function in Python, compiled into compiled callers with their options.
+# Decorator of functions that may allocate, which no kernel can (see OPTIONS), and of small ones that only Python and
+# users' compiled code call: called from Python they are plain Python, and compiled callers compile them with their own
+# options.
 allocating = register_jitable
 
 
@@ -132,7 +149,7 @@ def specialize(template, name, **names):
 
     For example, with a template `def square_of(x): return inner(x) ** 2`, specialize(square_of, "square_of_sin",
     inner=sin) gives the function sin(x) ** 2. So one loop nest serves several inner functions, each copy inlined and
-    cached on disk under its own name. Closures would not do: Numba can not cache closures over compiled functions, and
+    cached on disk under its own name. Closures would not do: Numba cannot cache closures over compiled functions, and
     its cache is keyed on the function's name.
     """
     function = FunctionType(template.__code__, {**template.__globals__, **names}, name, template.__defaults__)

@@ -1,4 +1,7 @@
-"""Arrays that start on a cache line."""
+"""Arrays that start on a cache line.
+
+Matrices are stored in *panels*, the columns of a matrix, `panel_width` at a time, row by row (see `layout.panels`).
+"""
 
 import math
 

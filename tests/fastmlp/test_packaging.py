@@ -111,6 +111,29 @@ def test_kernels_need_numba_and_numpy_and_know_nothing_of_the_facade(path):
     assert set(imported(path)) <= allowed
 
 
+# Folders of the kernels, each with those that it may import from; files beside the folders may be imported by all but
+# `custom`.
+LEFT_OF = {
+    "tile": (),
+    "functions": (),
+    "layout": ("functions", "tile"),
+    "panelwise": ("functions", "layout", "tile"),
+    "products": ("functions", "layout", "panelwise", "tile"),
+    "drivers": ("functions", "layout", "panelwise", "products", "tile"),
+    "embed": ("drivers", "functions", "layout", "panelwise", "products", "tile"),
+}
+
+
+@pytest.mark.parametrize("folder", LEFT_OF)
+def test_a_folder_of_the_kernels_imports_only_from_those_before_it(folder):
+    package = ROOT / "kernels" / "fastmlp_kernels"
+    assert {path.name for path in package.iterdir() if (path / "__init__.py").exists()} == set(LEFT_OF)
+    for path in (package / folder).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level == 2:
+                assert (node.module or "").split(".")[0] in {*LEFT_OF[folder], "calls", "jit", "memory"}, path.name
+
+
 @pytest.mark.parametrize("path", FACADE, ids=lambda path: f"{path.parent.name}.{path.stem}")
 def test_the_facade_compiles_nothing(path):
     source = path.read_text(encoding="utf-8")

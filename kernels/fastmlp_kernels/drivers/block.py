@@ -10,7 +10,7 @@ import math
 from ..calls import call_loss
 from ..jit import inlined, njit
 from ..layout.network import deltas_of, output_layer, outputs_of
-from ..layout.panels import block_range, element, pack_labels, pack_rows, pack_weights
+from ..layout.panels import block_range, element, pack_labels, pack_rows, pack_sample_weights
 from ..panelwise.losses import smooth
 from ..products.deltas import backward, sum_squares
 from ..products.first_layer import index_inputs, is_sparse, load_inputs
@@ -44,7 +44,7 @@ def load_block(network, workspace, data, slot, thread, sample, rows):
         pack_labels(targets, data.labels, data.order, sample, rows, data.y.shape[1], block_rows)
     else:
         pack_rows(targets, data.y, data.order, sample, rows, block_rows)
-    return pack_weights(scratch.sample_weights[thread], data.weights, data.order, sample, rows), finite
+    return pack_sample_weights(scratch.sample_weights[thread], data.weights, data.order, sample, rows), finite
 
 
 @inlined

@@ -15,7 +15,7 @@ from ..layout.panels import (
     element,
     pack_labels,
     pack_rows,
-    pack_weights,
+    pack_sample_weights,
     padded,
     panel_at,
     panels_of,
@@ -153,7 +153,7 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
         if weights is None:
             row_weights[:rows] = 1
         else:
-            pack_weights(row_weights, weights, IN_ORDER, first, rows)
+            pack_sample_weights(row_weights, weights, IN_ORDER, first, rows)
         pack_rows(activations, x, IN_ORDER, first, rows, block)
         if y.ndim == 1:
             pack_labels(scratch, y, IN_ORDER, first, rows, layer.n_out, block)

@@ -25,8 +25,10 @@ MOST = 1024  # rows of the table, at most, including activations that have been 
 VALUES, SLOPES, JETS = range(3)
 
 _codes = {entry: code for code, entry in enumerate(ACTIVATIONS.values(), SOFTMAX + 1)}
-_table, _entry = address_table("fastmlp_kernels_activation_addresses", MOST * 2 * 3)
-_addresses = _table.reshape(MOST, 2, 3)  # by code, by dtype (float32, float64), by kind
+_table, _read_address = address_table("fastmlp_kernels_activation_addresses", MOST * 2 * 3)
+# By code, by dtype (float32: 0, float64: 1, which is itemsize // 8), by kind. So that of (code, dtype, kind) is number
+# (code * 2 + dtype) * 3 + kind of the table.
+_addresses = _table.reshape(MOST, 2, 3)
 
 
 def _values(values, count):
@@ -115,12 +117,12 @@ def activation_code(activation, dtype):
     entry = ACTIVATIONS.get(activation) if isinstance(activation, str) else activation
     if entry is None:
         known = ", ".join(["softmax", *ACTIVATIONS])
-        raise ValueError(f"activation is {activation!r}; accepted: {known}, or what was registered first")
+        raise ValueError(f"activation is {activation!r}; accepted: {known}, or one registered before")
     if len(_codes) + 1 == MOST and entry not in _codes:
         raise ValueError(f"activation is number {MOST} of this process; accepted: fewer, replaced ones included")
     code, dtype = _codes.setdefault(entry, len(_codes) + 1), np.dtype(dtype)
     addresses = _addresses[code, dtype.itemsize // 8]
-    if not addresses[SLOPES]:
+    if not addresses[SLOPES]:  # not compiled yet; VALUES would not tell, being 0 for the identity
         addresses[:] = [kind(entry, from_dtype(dtype)) for kind in (values_address, slopes_address, jets_address)]
     return code
 
@@ -135,4 +137,4 @@ def activation_address(code, itemsize, kind):
 
 @overload(activation_address)
 def _activation_address(code, itemsize, kind):
-    return lambda code, itemsize, kind: _entry((code * 2 + itemsize // 8) * 3 + kind)
+    return lambda code, itemsize, kind: _read_address((code * 2 + itemsize // 8) * 3 + kind)

@@ -8,7 +8,8 @@ value NaN. Softmax is not elementwise: see `panelwise.softmax`.
 The curvature of each is the pair (g''(z), g'''(z)), from which second derivatives with respect to the inputs, and their
 gradients, are computed (see `embed.taylor`). Its errors are up to 8 epsilon; at a kink it is 0 or that from below.
 
-A new activation is a function, with its curvature if it has any, and a row of ACTIVATIONS.
+A new activation is a function, with its curvature if it has any, and a row of ACTIVATIONS. Without a curvature, second
+derivatives are NaN: the row of a piecewise linear activation must have `no_curvature`, which is zero.
 """
 
 import math
@@ -259,7 +260,7 @@ def hard_swish_curvature(z):
 @njit
 def softsign(z):
     """z / (1 + |z|), slope 1 / (1 + |z|)² (J. Bergstra, G. Desjardins, P. Lamblin, Y. Bengio 2009)."""
-    limit = like(1e30, z)  # from here on the value is 1 in either dtype
+    limit = like(1e30, z)  # from here on the value is 1, or -1, in either dtype
     near, one = clip(z, -limit, limit), like(1.0, z)
     inverse = one / (one + abs(near))
     return near / (one + abs(near)), inverse * inverse
@@ -281,7 +282,7 @@ class Activation(NamedTuple):
     function : compiled function; z to (g(z), g'(z))
     init : str; name of the initializer that suits it
     differentiable : bool; whether networks with it can be trained
-    curvature : compiled function; z to (g''(z), g'''(z)), NaN if not known
+    curvature : compiled function; z to (g''(z), g'''(z)), by default NaN: not known
     cached : bool; whether machine code that contains it may be cached on disk
     """
 

@@ -66,9 +66,6 @@ else:
     def _constant(context, builder, value, value_type, x_type):
         return context.cast(builder, value, types.unliteral(value_type), x_type)
 
-    def _fma(builder, a, b, c):
-        return builder.fma(a, b, c)
-
     @intrinsic
     def like(typing_context, constant, x):
         """The number `constant` in the dtype of `x`; costs nothing if the compiler knows its value."""
@@ -93,7 +90,7 @@ else:
         """`a * b + c` of three numbers of one dtype, rounded once."""
 
         def build(context, builder, signature, arguments):
-            return _fma(builder, *arguments)
+            return builder.fma(*arguments)
 
         return a(a, a, a), build
 
@@ -109,7 +106,7 @@ else:
             ]
             total = coefficients.pop()
             while coefficients:
-                total = _fma(builder, total, arguments[0], coefficients.pop())
+                total = builder.fma(total, arguments[0], coefficients.pop())
             return total
 
         return x(x, single, double), build
@@ -118,7 +115,8 @@ else:
     def power_of_two(typing_context, n):
         """2ⁿ for a whole number n (a float) from -126 to 127 (float64: -1022 to 1023); 0 for -127 (float64: -1023).
 
-        Adding 1.5·2²³ (float64: 1.5·2⁵²) leaves n in the lowest bits, and a shift moves it into the exponent.
+        The sum of n, 1.5·2²³ and the exponent's bias 127 (float64: 1.5·2⁵² and 1023) has n + bias in its lowest bits,
+        which are the exponent field of 2ⁿ: a shift to the left by the length of the mantissa moves them there.
         """
         integer, mantissa, bias = _LAYOUT[_dtype(n)]
         word = ir.IntType(8 * integer().itemsize)

@@ -2,6 +2,11 @@
 
 Each is one row of RULES: a loop, the moments that it keeps, and the settings that it reads, with their usual values.
 The arguments of all loops are those of `_none`. A new optimizer is a loop and a row, and its constant beside KINDS.
+
+*Packed* weights are all of a network's weights and biases in one array (see `layout.network`), of which an update gets
+one contiguous range. The loops apply the settings of a rule; what depends on a whole batch or network reaches them as
+arguments: `mean`, `clip_norm` and `average_l2` are in `scale` and `l2`, which `drivers.step` computes (in users' code,
+`embed.update`), and `update_biases` is applied by `products.learning`, which leaves the biases out.
 """
 
 import math
@@ -200,7 +205,8 @@ class Rule(NamedTuple):
 
     Attributes
     ----------
-    loop : compiled function with the arguments of `_none`; rules may share one
+    loop : function with the arguments of `_none`, spliced (see `jit`): compiled as a part of `update`, not by itself;
+        rules may share one
     first, second : bool; whether it keeps this moment (see `State`)
     settings : dict; usual values of the fields of `Optimizer` that it reads, without those that all rules read
     """

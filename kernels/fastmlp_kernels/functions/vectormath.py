@@ -132,6 +132,7 @@ def _exp_parts(x):
 def exp(x):
     """eˣ, to 1 ulp; 0 if that is below 2⁻¹²⁵/√2 (float64: 2⁻¹⁰²¹/√2), because arithmetic on subnormals is slow."""
     least, most = by_precision(x, EXP_LEAST_F32, EXP_LEAST_F64), by_precision(x, EXP_MOST_F32, EXP_MOST_F64)
+    # At `least`, n - 1 is -127 (float64: -1023), for which `power_of_two` gives 0: so smaller results are 0, too.
     p, half_power = _exp_parts(clip(x, least, most))
     half = fma(half_power, p, half_power)
     return like(np.inf, x) if x > most else half + half

@@ -1,5 +1,8 @@
 """Networks as plain arrays: a table of layers, and the weights in panels, the layout that products read.
 
+A panel is the columns of a matrix, `panel_width` at a time, stored row by row (see `panels`). Samples are worked on in
+*blocks*, some rows of a batch, whose activations and error signals are kept in panels, too.
+
 Parameters exist in two layouts. *Flat* parameters, a 1-D array as users and files have it, hold layer after layer, each
 row-major: a row of biases (if the network has any), then the rows of weights. *Packed* weights hold each layer's
 augmented matrix in panels (see `panels`): row 0 has the biases, or zeros, and row i + 1 the weights of input i.
@@ -36,7 +39,7 @@ LAYER = np.dtype(
         ("dropout", np.float64),  # share of the units that training drops
         ("seed", np.int64),  # seed of the random numbers that choose these units
         # Unused, but part of the type, with a hash of the kernels' sources in its name. Numba caches a user's function
-        # by its file and the types of its arguments: it is so compiled again when the sources of the kernels change.
+        # by its file and the types of its arguments: with this, the function is compiled again if the sources change.
         (f"sources_{SOURCES}", np.int64),
     ],
     align=True,
@@ -64,7 +67,7 @@ class Network(NamedTuple):
     softmax: bool
 
 
-@allocating
+@allocating  # not a kernel: called by `build` in Python, and by `embed.make` in users' compiled code (see `jit`)
 def lay_out(layers, sizes, codes, bias, transposed_from, itemsize):
     """Fill in the table of layers.
 
@@ -216,7 +219,7 @@ def transpose(network, l, column, first, last):
 
     Parameters
     ----------
-    network : Network; `transposed` is written
+    network : Network; `transposed` is written, which must be kept for this layer (layer.transposed >= 0)
     l : int; layer, counted from 0
     column : int; the panel's first column
     first, last : int; rows of the weights (inputs of the layer) from `first` to `last`, excluded

@@ -12,6 +12,10 @@ For example, with a width of 16, a matrix of 100 rows and 40 columns takes 3 pan
 So a product reads all its operands with one constant stride whatever the size of the matrix, and matrices whose row
 length is a power of two do not fall into the same few cache sets. Products work on whole tiles of ROWS rows, so that
 rows of activations are padded to a multiple of ROWS as well.
+
+Tiles are small matrices in registers (see `tile.emit`), ROWS and panel_width those of this machine. Here most have one
+row: load(array, offset, stride, rows) reads one, zero(array, rows) makes one. The stride between rows then counts for
+nothing.
 """
 
 from typing import NamedTuple
@@ -64,7 +68,10 @@ def row_at(matrix, r):
 
 @inlined
 def row_of(panels, column, r, panel_rows):
-    """Offset of row `r` in the panel whose first column is `column`, of a matrix that fills `panels` from its start."""
+    """Offset of row `r` in the panel whose first column is `column`, of a matrix that begins at panels[0].
+
+    Mind the order, column before row, unlike in `element`.
+    """
     return column * panel_rows + r * panel_width(panels)
 
 
@@ -89,7 +96,10 @@ def block_range(block_rows, b, rows):
 
 @inlined
 def clear_rows(panels, rows, columns, panel_rows):
-    """Set the padding rows to zero: those from `rows` on, up to a multiple of ROWS, of the matrix at panels[0]."""
+    """Set the padding rows to zero: those from `rows` on, up to a multiple of ROWS, of the matrix at panels[0].
+
+    Sizes are in the order (rows, columns) here and in `pack_labels`, (columns, rows) in `all_finite`.
+    """
     width = panel_width(panels)
     for p in range(panels_of(columns, panels)):
         panel = panel_at(Matrix(panels, 0, panel_rows), p)
@@ -162,8 +172,8 @@ def pack_labels(panels, labels, order, first, rows, columns, panel_rows):
 
 
 @njit
-def pack_weights(packed, weights, order, first, rows):
-    """Copy the weights of `rows` samples, and return their sum, a float64.
+def pack_sample_weights(packed, weights, order, first, rows):
+    """Copy the weights of `rows` samples one after the other, not in panels; return their sum, a float64.
 
     Parameters
     ----------

@@ -1,4 +1,8 @@
-"""Pieces of the weights: rectangles of a layer's weight matrix, each of which one thread updates."""
+"""Pieces of the weights: rectangles of a layer's weight matrix, whose gradient and update are the task of one thread.
+
+A layer's biases and weights are one augmented matrix, in panels of `panel_width` columns (see `network` and `panels`):
+in each panel, the row of biases comes just before weight row 0.
+"""
 
 from typing import NamedTuple
 
@@ -45,7 +49,8 @@ def panel_range(network, piece, column):
     Returns
     -------
     biases, start, stop : int
-        Offset of the row of biases; start and end of the weights. Without biases in the piece, `biases` is `start`.
+        Offset of the row of biases; start and end of the weights. With biases in the piece, that is, if piece.first is
+        0, `biases` is one row before `start`; without, it is `start`.
     """
     layer, p = network.layers[piece.layer], column // panel_width(network.weights)
     weights = panel_at(weights_of(layer, network.weights), p)

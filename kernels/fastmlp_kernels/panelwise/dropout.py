@@ -18,7 +18,7 @@ from ..layout.panels import padded
 from ..tile.operations import I32, ROWS, Emitter, Tile, load, multiply, panel_width, store
 
 ROTATIONS, PARITY, ROUNDS = (13, 15, 26, 6, 17, 29, 16, 24), 0x1BD11BDA, 13
-PAIR = 2  # rows that share a counter, because it gives two random numbers; divides ROWS of every CPU
+PAIR = 2  # rows that share a counter, because it gives two random numbers; divides ROWS of every engine
 
 
 def threefry(key, counter, number, rotated):
@@ -68,6 +68,9 @@ def _constant(vector, number):
 def mask(typing, seed, update, pair, unit, threshold, scale):
     """Tile of PAIR rows with `scale` for units that are kept and 0 for units that are dropped.
 
+    A tile is a small matrix in vector registers (see `tile.emit`): here, two rows of a panel. `typing` is Numba's and
+    not an argument of the call. Vector v of a row holds the units of its `lanes` columns.
+
     Parameters
     ----------
     seed, update : int; the key
@@ -82,12 +85,12 @@ def mask(typing, seed, update, pair, unit, threshold, scale):
         emit, words = Emitter(tile, context, builder), ir.VectorType(I32, tile.lanes)
         zeros, undefined = ir.Constant(words, None), ir.Constant(words, ir.Undefined)
 
-        def spread(number):
+        def in_all_lanes(number):
             first = builder.insert_element(undefined, builder.trunc(number, I32), I32(0))
             return builder.shuffle_vector(first, undefined, zeros)
 
-        key = [_Words(builder, spread(number)) for number in args[:2]]
-        pair, unit, threshold = (spread(number) for number in args[2:5])
+        key = [_Words(builder, in_all_lanes(number)) for number in args[:2]]
+        pair, unit, threshold = (in_all_lanes(number) for number in args[2:5])
         kept, dropped = emit.splat(args[5]), ir.Constant(tile.vector, None)
 
         def columns(v):

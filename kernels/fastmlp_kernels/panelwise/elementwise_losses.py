@@ -26,15 +26,20 @@ NARROW = 6  # number of columns in use from which whole panels are faster than o
 def each_output(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
     """Template of a loss that applies a scalar `function`, a global that `jit.specialize` binds, to each output.
 
+    function(a, slope, y, parameter) gets an output, its slope g'(z) (or the net input z, if the loss applies the
+    activation itself), its target and the loss's parameter; it returns the output, the error E and the error signal
+    delta, without the sample's weight. Outputs are always written, with the number that came if it does not change.
+
     Parameters
     ----------
     deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows
         Those of all losses (see `losses`).
     """
     width, loss = panel_width(deltas), np.float64(0)
-    # Results go to buffers on the stack first. A compiler cannot exclude that stores to the arrays change what a loop
-    # loads next, so that it would not become vector code; nor would a loop over a single row, which would be unrolled,
-    # at half the speed.
+    # Results go to buffers on the stack first, of ROWS * width numbers each. If they went to the arrays, the compiler
+    # would have to assume that each store may change what is loaded next, and not make vector code of the loop. It also
+    # needs a long loop, over the elements of ROWS rows: one over a single row would be unrolled instead, and take twice
+    # the time.
     values, errors, signals = tile_memory(deltas), tile_memory(deltas), tile_memory(deltas)
     for q in range(0, n, width):
         if n - q < NARROW and n - q <= width:

@@ -7,8 +7,9 @@ sum of the errors of all samples, each times the sample's weight, as float64. It
                     g'(z) of the output activation or, if the loss applies the activation itself, the net inputs z. On
                     return it has the error signals dE/dz, times the sample's weight, and zeros in the padding, so that
                     padded samples and units have no effect.
-    outputs         1-D array of panels: the activations a; written if the loss applies the activation itself
-    targets         1-D array of panels: the targets y
+    outputs         1-D array of panels: the activations a. If the loss applies the activation itself, they are not read
+                    but written; other losses read them, and may write the same numbers back.
+    targets         1-D array of panels: the targets y; as many columns as outputs (for "gaussian_nll", half as many)
     sample_weights  (rows,) array
     parameter       float64; its meaning depends on the loss (see `LossFunction.setting`)
     rows, n         int; number of samples and of outputs
@@ -16,8 +17,9 @@ sum of the errors of all samples, each times the sample's weight, as float64. It
 
 Most losses are made from a formula, a scalar function of the output a, the slope g'(z), the target y and the parameter,
 which returns (a, E, delta). If the loss applies the activation itself, its second argument is the net input z, and the
-first has no meaning. A formula has no branches, so that the loop over it becomes vector code (see
-`elementwise_losses`). Losses of softmax outputs have their own loops (see `softmax_losses`).
+first has no meaning. A formula has no `if` statements, only conditional expressions, both sides of which are computed
+and one selected, so that the loop over it becomes vector code (see `elementwise_losses`). Losses of softmax outputs
+have their own loops (see `softmax_losses`).
 
 A new loss is a formula or loop, and a row of LOSSES.
 """
@@ -138,7 +140,8 @@ def _gaussian_term(mean, log_variance, y):
 def _gaussian_nll(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
     """Negative log-likelihood of normal distributions, for n / 2 targets.
 
-    The n identity outputs, an even number, are n / 2 means, then n / 2 log variances (see `_gaussian_term`).
+    The n identity outputs, an even number, are n / 2 means, then n / 2 log variances (see `_gaussian_term`). Of
+    `targets` the first n / 2 columns are read.
 
     Parameters
     ----------
@@ -204,21 +207,29 @@ class LossFunction(NamedTuple):
 
 # By name and output activation; "elementwise" means every activation but softmax that has no row of its own.
 LOSSES = {
-    ("squared_error", "elementwise"): LossFunction(squared_error, False, canonical=True),
-    ("squared_error", "softmax"): LossFunction(squared_error_softmax, True),
-    ("absolute_error", "elementwise"): LossFunction(output_by_output(_absolute_error), False),
-    ("huber", "elementwise"): LossFunction(output_by_output(_huber), False, setting="delta", parameter=1.0),
-    ("quantile", "elementwise"): LossFunction(output_by_output(_quantile), False, setting="q", parameter=0.5),
-    ("log_cosh", "elementwise"): LossFunction(output_by_output(_log_cosh), False),
-    ("gaussian_nll", "identity"): LossFunction(_gaussian_nll, True, outputs=2),
-    ("poisson", "exp"): LossFunction(output_by_output(_poisson), True, targets="counts", canonical=True),
-    ("cross_entropy", "softmax"): LossFunction(cross_entropy, True, targets="classes", canonical=True),
-    ("binary_cross_entropy", "sigmoid"): LossFunction(
-        output_by_output(_binary_cross_entropy), True, targets="probabilities", canonical=True
+    ("squared_error", "elementwise"): LossFunction(squared_error, from_net_inputs=False, canonical=True),
+    ("squared_error", "softmax"): LossFunction(squared_error_softmax, from_net_inputs=True),
+    ("absolute_error", "elementwise"): LossFunction(output_by_output(_absolute_error), from_net_inputs=False),
+    ("huber", "elementwise"): LossFunction(
+        output_by_output(_huber), from_net_inputs=False, setting="delta", parameter=1.0
     ),
-    ("focal", "softmax"): LossFunction(focal_softmax, True, targets="classes", setting="gamma", parameter=2.0),
+    ("quantile", "elementwise"): LossFunction(
+        output_by_output(_quantile), from_net_inputs=False, setting="q", parameter=0.5
+    ),
+    ("log_cosh", "elementwise"): LossFunction(output_by_output(_log_cosh), from_net_inputs=False),
+    ("gaussian_nll", "identity"): LossFunction(_gaussian_nll, from_net_inputs=True, outputs=2),
+    ("poisson", "exp"): LossFunction(
+        output_by_output(_poisson), from_net_inputs=True, targets="counts", canonical=True
+    ),
+    ("cross_entropy", "softmax"): LossFunction(cross_entropy, from_net_inputs=True, targets="classes", canonical=True),
+    ("binary_cross_entropy", "sigmoid"): LossFunction(
+        output_by_output(_binary_cross_entropy), from_net_inputs=True, targets="probabilities", canonical=True
+    ),
+    ("focal", "softmax"): LossFunction(
+        focal_softmax, from_net_inputs=True, targets="classes", setting="gamma", parameter=2.0
+    ),
     ("focal", "sigmoid"): LossFunction(
-        output_by_output(_focal_sigmoid), True, targets="probabilities", setting="gamma", parameter=2.0
+        output_by_output(_focal_sigmoid), from_net_inputs=True, targets="probabilities", setting="gamma", parameter=2.0
     ),
 }
 
@@ -294,7 +305,7 @@ def loss_key(loss, output_activation):
             return loss, output
     if not fitting:
         known = ", ".join(dict.fromkeys(name for name, _ in LOSSES))
-        raise ValueError(f"loss is {loss!r}; accepted: {known}, or what was registered first, with register_loss")
+        raise ValueError(f"loss is {loss!r}; accepted: {known}, or one registered before, with register_loss")
     raise ValueError(f"loss is {loss!r} with output_activation {output_activation!r}; accepted: {', '.join(fitting)}")
 
 

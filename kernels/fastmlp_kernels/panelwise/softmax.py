@@ -1,7 +1,9 @@
 """Softmax activations of a block, and products with their Jacobian, da_k/dz_j = a_k ((k = j) - a_j).
 
 Matrices are 1-D arrays of panels with room for `block_rows` rows (see `layout.panels`). Of these `rows` rows and `n`
-columns are in use; numbers in the padding have no effect.
+columns are in use; numbers in the padding have no effect. Rows are read and written as tiles of one row, a panel wide:
+beyond the first n - q columns, keep_columns(tile, n - q) has zeros, and join_columns(left, right, n - q) those of
+`right`. Where n - q is not smaller than the width of the panel, they change nothing.
 """
 
 import numpy as np
@@ -47,7 +49,7 @@ def exponentials(outputs, z, rows, n, block_rows):
 
 @inlined
 def normalize(outputs, r, n, block_rows):
-    """Divide the row of exponentials at offset `s` by its sum; return the sum as float64."""
+    """Divide row `r` of the exponentials in `outputs` by its sum; return the sum as float64."""
     width, sum_ = panel_width(outputs), np.float64(0)
     for q in range(0, n, width):
         sum_ += total(keep_columns(load(outputs, row_of(outputs, q, r, block_rows), 0, 1), n - q))
@@ -68,29 +70,29 @@ def softmax(outputs, rows, n, block_rows):
 
 
 @njit
-def softmax_product(result, r, vectors, v, a, a_offset, rows, n, block_rows):
+def softmax_product(result, result_offset, vectors, vectors_offset, a, a_offset, rows, n, block_rows):
     """Multiply each row v of a matrix by the softmax Jacobian at activations a: a_k (v_k - sum_j a_j v_j).
 
     Parameters
     ----------
-    result : 1-D array of panels, written from offset `r` on, but not in the padding; may be `vectors`
-    r : int
-    vectors : 1-D array of panels; the rows v, from offset `v` on
-    v : int
-    a : 1-D array of panels; the activations, from offset `a_offset` on
+    result : 1-D array of panels, written from `result_offset` on, but not in the padding; may be `vectors`
+    result_offset : int
+    vectors : 1-D array of panels; the rows v, from `vectors_offset` on
+    vectors_offset : int
+    a : 1-D array of panels; the activations, from `a_offset` on
     a_offset : int
     rows, n : int; number of rows and columns
     block_rows : int; rows that each panel has room for
     """
     width = panel_width(a)
     for s in range(rows):
-        mean = np.float64(0)
+        weighted_sum = np.float64(0)
         for q in range(0, n, width):
             row = row_of(a, q, s, block_rows)
             for i in range(row, row + min(width, n - q)):
-                mean += a[a_offset + i] * vectors[v + i]
-        mean = a.dtype.type(mean)
+                weighted_sum += a[a_offset + i] * vectors[vectors_offset + i]
+        weighted_sum = a.dtype.type(weighted_sum)
         for q in range(0, n, width):
             row = row_of(a, q, s, block_rows)
             for i in range(row, row + min(width, n - q)):
-                result[r + i] = a[a_offset + i] * (vectors[v + i] - mean)
+                result[result_offset + i] = a[a_offset + i] * (vectors[vectors_offset + i] - weighted_sum)

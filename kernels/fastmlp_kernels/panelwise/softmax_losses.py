@@ -1,7 +1,8 @@
 """Losses of softmax outputs, from the net inputs.
 
 The arguments of all loops are described in `losses`: on entry `deltas` has the net inputs z, on return the error
-signals. `s` is the offset of a row in the first panel.
+signals. Rows are read and written as tiles of one row, a panel wide, of which keep_columns(tile, n - q) clears the
+columns from n - q on: the padding of the last panel.
 """
 
 import math
@@ -42,19 +43,19 @@ def squared_error_softmax(deltas, outputs, targets, sample_weights, parameter, r
     subtract_largest(deltas, rows, n, block_rows)
     exponentials(outputs, deltas, rows, n, block_rows)
     for r in range(rows):
-        weight, mean = spread(sample_weights[r]), np.float64(0)
+        weight, weighted_sum = spread(sample_weights[r]), np.float64(0)
         normalize(outputs, r, n, block_rows)
         for q in range(0, n, width):
             i = row_of(deltas, q, r, block_rows)
             a = load(outputs, i, 0, 1)
             error = keep_columns(subtract(a, load(targets, i, 0, 1)), n - q)
-            mean += total(keep_columns(multiply(a, error), n - q))
+            weighted_sum += total(keep_columns(multiply(a, error), n - q))
             sums = multiply_add(multiply(weight, error), error, sums)
             store(error, deltas, i, width)
         for q in range(0, n, width):
             i = row_of(deltas, q, r, block_rows)
             a, error = load(outputs, i, 0, 1), load(deltas, i, 0, 1)
-            signal = multiply(multiply(a, subtract(error, spread(deltas.dtype.type(mean)))), weight)
+            signal = multiply(multiply(a, subtract(error, spread(deltas.dtype.type(weighted_sum)))), weight)
             store(keep_columns(signal, n - q), deltas, i, width)
     clear_rows(deltas, rows, n, block_rows)
     return np.float64(total(sums)) / 2
@@ -106,7 +107,7 @@ def focal_term(log_a, y, gamma):
 def focal_softmax(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
     """E = -sum_k y_k (1 - a_k)^gamma log a_k with the `parameter` gamma (see `focal_term`).
 
-    delta_k = h_k - a_k sum_j h_j with h_k = dE/dlog a_k.
+    delta_k = h_k - a_k sum_j h_j with h_k = dE/dlog a_k, which are the `slopes` here.
 
     Parameters
     ----------
@@ -121,7 +122,7 @@ def focal_softmax(deltas, outputs, targets, sample_weights, parameter, rows, n, 
         for q in range(0, n, width):
             i = row_of(deltas, q, r, block_rows)
             store(subtract(load(deltas, i, 0, 1), log_sum), deltas, i, width)
-    errors, slopes = tile_memory(deltas), tile_memory(deltas)  # see `elementwise_losses`
+    errors, slopes = tile_memory(deltas), tile_memory(deltas)  # why: see `elementwise_losses.each_output`
     for q in range(0, n, width):
         for first in range(0, rows, ROWS):
             start, count = row_of(deltas, q, first, block_rows), min(ROWS, rows - first)

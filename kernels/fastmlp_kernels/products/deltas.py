@@ -23,9 +23,9 @@ def backward(network, deltas, rows, block_rows, partial_sums):
     deltas : 1-D array; panels of layers 1 to L: slopes, replaced, and the output layer's error signals, read
     rows, block_rows : int; rows in the block, and rows that each panel has room for
     partial_sums : 1-D array; scratch for the panels of the widest hidden layer, used if the layer after it has more
-        than DEPTH units (the slopes are still needed, so that unfinished sums can not take their place)
+        than DEPTH units (the slopes are still needed, so that unfinished sums cannot take their place)
     """
-    operands = operands_of(network, deltas, deltas)
+    operands = operands_of(network, deltas, deltas)  # no activations are read
     for l in range(len(network.layers) - 1, 0, -1):
         layer = network.layers[l]
         next_signals = deltas_of(layer, operands.deltas, block_rows)
@@ -36,12 +36,16 @@ def backward(network, deltas, rows, block_rows, partial_sums):
                 w = panel_at(transposed_of(layer, operands.transposed), p)
                 unfinished = panel_at(Matrix(partial_sums, 0, block_rows), p)
                 delta = panel_at(signals, p)
+                # The last argument is in the place of biases, which error signals do not have: it is not read.
                 error_signal_panel(delta, next_signals, w, k, stop, layer.n_out, rows, unfinished, delta)
 
 
 @inlined
 def sum_squares(squares, network, deltas, rows, block_rows):
     """Sum the squared error signals of each layer over the samples and units of a block.
+
+    Training reports these sums (see `drivers.step.Progress`): they show which layers' signals vanish or grow, and one
+    that is not finite ends the training.
 
     Parameters
     ----------

@@ -18,19 +18,33 @@ def _is_sparse_type(x):
     return isinstance(x, types.NamedTuple) and x.instance_class is SparseRows
 
 
-def by_type(dense, sparse):
-    """Function that calls `sparse` if its first argument is SparseRows, else `dense`, whose docstring it gets."""
+def by_type(for_dense, for_sparse):
+    """Function that calls `for_sparse` if its first argument is SparseRows, else `for_dense`, and has its docstring."""
 
     def choose(x, *args):
-        return (sparse if isinstance(x, SparseRows) else dense)(x, *args)
+        return (for_sparse if isinstance(x, SparseRows) else for_dense)(x, *args)
 
-    choose.__doc__ = dense.__doc__
-    overload(choose, jit_options=INLINED, strict=False)(lambda x, *args: sparse if _is_sparse_type(x) else dense)
+    choose.__doc__ = for_dense.__doc__
+    overload(choose, jit_options=INLINED, strict=False)(
+        lambda x, *args: for_sparse if _is_sparse_type(x) else for_dense
+    )
     return choose
 
 
 is_sparse = by_type(lambda x: False, lambda x: True)  # a constant in compiled code
-row_count = by_type(lambda x: len(x), lambda x: len(x.indptr) - 1)
+
+
+def _dense_rows(x):
+    """Number of rows of the inputs `x`, an array or SparseRows."""
+    return len(x)
+
+
+def _sparse_rows(x):
+    """See `_dense_rows`."""
+    return len(x.indptr) - 1
+
+
+row_count = by_type(_dense_rows, _sparse_rows)
 
 
 @inlined
@@ -124,7 +138,8 @@ slot_gradient = by_type(_dense_gradient, _sparse_gradient)
 def network_for(network, x):
     """Network for inputs like `x`: the same network if they are dense, else one that shares its weights.
 
-    In the latter's table of layers, a block's activations have no panels for the inputs: those of layer 1 come first.
+    In the latter's table of layers, a block's activations have no panels for the inputs: the first layer's outputs come
+    first. The number of the panel of its inputs is then negative, and nothing reads from there.
 
     Parameters
     ----------

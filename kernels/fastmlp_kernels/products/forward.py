@@ -79,7 +79,8 @@ def forward_training(network, activations, deltas, from_net_inputs, update, firs
                 z = panel_at(deltas_of(layer, deltas, block_rows), p)
                 values = panel_at(outputs_of(layer, activations, block_rows), p)
                 complete = not depth or net_inputs(z, layer, p, network.weights, operands, a, k, depth, rows)
-                if slopes and complete:  # while the panel is in the L1 cache
+                # While the panel is in the L1 cache: `deltas` has z, and gets g'(z); `activations` gets g(z).
+                if slopes and complete:
                     call_slopes(slopes, activations, values.start, deltas, z.start, padded(rows, ROWS) * width)
                     if update >= 0 and layer.dropout > 0:
                         drop(activations, values.start, deltas, z.start, layer, p * width, update, first, rows)

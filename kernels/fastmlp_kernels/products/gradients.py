@@ -1,6 +1,9 @@
 """Gradients of a piece of a layer's weights over a block of samples: dE/dW = a^T delta, dE/db = sums of delta.
 
 Both sums run over the samples of the block, padding rows included, in which error signals are zero.
+
+The tile of a gradient has GRADIENT_ROWS rows, inputs of the layer, which are columns of the left operand's panels:
+since GRADIENT_ROWS divides the panel width, all are in one panel, next to one another.
 """
 
 from ..jit import inlined
@@ -50,6 +53,9 @@ def bias_gradient(gradient, offset, delta, rows, fresh):
 def weight_gradient(gradient, a, delta, first, last, rows, fresh):
     """Compute rows first..last of one panel of the gradient a^T delta of the weights.
 
+    Each `rank1` adds the term of one sample to every sum of a tile: this is for engines with one term a step, as all
+    are (see `operands`).
+
     Parameters
     ----------
     gradient : Matrix of one panel, (n_in, panel_width); rows first..last are written or added to
@@ -65,7 +71,7 @@ def weight_gradient(gradient, a, delta, first, last, rows, fresh):
         acc = zero(numbers, GRADIENT_ROWS)
         inputs = element(a, 0, i)
         for s in range(0, padded(rows, ROWS) * width, ROWS * width):
-            for r in range(s, s + ROWS * width, width):
+            for r in range(s, s + ROWS * width, width):  # of a constant length, so that the compiler unrolls it
                 acc = rank1(acc, a.numbers, inputs + r, 1, delta.numbers, delta.start + r)
         if not fresh:
             acc = add(acc, load_rows(numbers, target, width, GRADIENT_ROWS, count))

@@ -1,10 +1,12 @@
-"""Update of one panel of a piece of the weights, and of the transposed copy that the backward product reads."""
+"""Update of one panel of a piece of the weights, and of the transposed copy that the backward product reads.
+
+The rules by which weights are updated, and the words State and Optimizer, are in `functions.updates`.
+"""
 
 from ..functions.updates import update
 from ..jit import inlined
 from ..layout.network import transpose
 from ..layout.tasks import panel_range
-from ..tile.operations import panel_width
 
 
 @inlined
@@ -21,11 +23,11 @@ def update_panel(network, state, optimizer, piece, column, gradient, origin, sca
     gradient : 1-D array; gradient[i - origin] belongs to the weight at offset i of the packed weights
     origin : int; 0 if `gradient` is packed like the weights
     scale : float; factor of the gradient
-    l2 : float; coefficient of the penalty l2 / 2 |W|^2, which is added to the scaled gradient
+    l2 : float; coefficient of the penalty l2 / 2 |W|^2, whose gradient l2 W is added to the scaled gradient
     """
     weights, layer = network.weights, network.layers[piece.layer]
     biases, start, stop = panel_range(network, piece, column)
-    learned = min(start - biases, panel_width(weights)) if layer.bias and optimizer.update_biases else 0
+    learned = start - biases if layer.bias and optimizer.update_biases else 0  # a row of biases, or nothing
     for decays in (False, True):  # biases, weights; a loop, so that `update` is compiled but once
         begin, end = (start, stop) if decays else (biases, biases + learned)
         if begin < end:

@@ -1,10 +1,12 @@
 """Operands: the arrays that products read, as distinct from the arrays that hold learned or computed numbers.
 
-An engine (see `tile.engines`) may read its operands in an element type and an order of its own. The engines for float32
-and float64 read the arrays in which activations, error signals and weights are kept, so that the operands are these
-arrays themselves, without copies. An engine with several terms a step would have separate operand arrays, written where
-the numbers are computed: while inputs are packed, when a panel of activations or error signals is finished, and after
-the update of a piece of the weights.
+An engine is the instruction set that products use; a *term* is one product of two numbers that is added to a sum, and
+an engine adds one or several to each sum in a step (see `tile.engines`). It may read its operands in an element type
+and an order of its own. Today's engines, for float32 and float64, have one term a step and read the arrays in which
+activations, error signals and weights are kept, so that the operands are these arrays themselves, without copies. An
+engine with several terms a step, of which there is none yet, would have separate operand arrays, written where the
+numbers are computed: while inputs are packed, when a panel of activations or error signals is finished, and after the
+update of a piece of the weights.
 """
 
 from typing import NamedTuple
@@ -33,5 +35,9 @@ class Operands(NamedTuple):
 
 @inlined
 def operands_of(network, activations, deltas):
-    """Operands of a block of samples whose activations and error signals are kept in the 1-D arrays given."""
+    """Operands of a block of samples whose activations and error signals are kept in the 1-D arrays given.
+
+    Where only some of the operands are read, any array may take the place of the others: the forward pass for
+    prediction has no error signals and passes its activations twice, the backward pass its error signals twice.
+    """
     return Operands(activations, deltas, network.weights, network.transposed)

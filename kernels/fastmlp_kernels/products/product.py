@@ -4,6 +4,9 @@ One panel of C is computed at a time, in tiles of ROWS rows. The loop nest is wr
 functions: `first_sum`, which gives the tile that sums start from (zeros or biases), and `finish`, which is applied to a
 tile of sums before it is stored (nothing, or a multiplication by slopes).
 
+A *term* is one product A[r, k] B[k, c] of the sum C[r, c]. `rank1` adds terms(b) of them to every sum of a tile in one
+step, with today's engines one: acc[r, c] += A[r, k] B[k, c] for all r and c of the tile.
+
 Long sums are computed DEPTH terms at a time, for all panels of C in turn: unfinished sums wait in memory.
 """
 
@@ -27,7 +30,8 @@ def accumulate(acc, a, r, b, start, stop):
     a : Matrix
     r : int; first row of A
     b : Matrix of one panel
-    start, stop : int; range of the terms, `start` a multiple of the panel width
+    start, stop : int; range of the terms, `start` a multiple of the panel width; their number must be a multiple of
+        terms(b), which holds while that is 1
     """
     width, step = panel_width(a.numbers), terms(b.numbers)
     for k in range(start, stop, width):
@@ -49,13 +53,14 @@ def product_panel(c, a, b, start, stop, depth, rows, unfinished, biases):
 
     Parameters
     ----------
-    c : Matrix of one panel; written if stop == depth, by `finish`
+    c : Matrix of one panel; written if stop == depth, with the result of `finish`, which may read what is in its place
     a : Matrix, (rows, depth)
     b : Matrix of one panel, (depth, panel_width)
     start, stop : int; range of the terms, `start` a multiple of DEPTH (0: begin the sums)
     depth : int; terms of a complete sum
     rows : int; rows of C, which is computed up to a multiple of ROWS
-    unfinished : Matrix of one panel; sums of the terms before `start`, read, or before `stop`, written; may be `c`
+    unfinished : Matrix of one panel; the sums of the terms before `start` are read from it if start > 0, those of the
+        terms before `stop` written to it if stop < depth; may be `c`, unless `finish` reads that
     biases : Matrix of one panel, whose row 0 `first_sum` may use
     """
     width = panel_width(c.numbers)

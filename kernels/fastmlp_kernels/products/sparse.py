@@ -3,9 +3,11 @@
 Forward, the net inputs of a sample are the biases plus, for each of its non-zeros x[s, i], that number times row i of
 the weights. In the gradient, each non-zero x[s, i] adds x[s, i] times the error signal of sample s to row i.
 
-The gradient of a piece of the weights needs only the non-zeros whose columns are among the piece's rows of weights. So
-the thread that trains a block sorts its non-zeros into groups: group g has those of columns g * 2**bits to
-(g + 1) * 2**bits, as many as a piece has rows. For example, with bits = 2, non-zeros of columns 5, 1, 6 are sorted to
+Matrices are in panels (see `layout.panels`); a *piece* is a rectangle of the weights that one thread updates, with the
+biases if it begins at row 0 (see `layout.tasks`). The gradient of a piece of the weights needs only the non-zeros whose
+columns are among the piece's rows of weights. So the thread that trains a block sorts its non-zeros into groups: group
+g has those of columns g * 2**bits to (g + 1) * 2**bits, as many as a piece has rows. For example, with bits = 2,
+non-zeros of columns 5, 1, 6 are sorted to
 
     columns = 1 | 5 6    starts = 0 1 3 3    so that group g is columns[starts[g] : starts[g + 1]]
 
@@ -204,10 +206,10 @@ def learn_piece(network, state, optimizer, nonzeros, piece, deltas, gradient, bl
     layer = network.layers[0]
     for column in range(piece.left, piece.right, panel_width(network.weights)):
         p = column // panel_width(network.weights)
-        biases, _, _ = panel_range(network, piece, column)  # offset of the first weight or bias that is updated
-        weights = panel_at(weights_of(layer, network.weights), p).start - biases
+        origin, _, _ = panel_range(network, piece, column)  # offset of the first weight or bias that is updated
+        weights = panel_at(weights_of(layer, network.weights), p).start - origin
         for b in range(blocks):
             _, count = block_range(block_rows, b, rows)
             delta = panel_at(deltas_of(layer, deltas[b], block_rows), p)
             panel_gradient(gradient, 0, weights, nonzeros, b, piece, delta, count, b == 0)
-        update_panel(network, state, optimizer, piece, column, gradient, biases, scale, l2)
+        update_panel(network, state, optimizer, piece, column, gradient, origin, scale, l2)

@@ -4,7 +4,10 @@
 the LLVM instructions on it. `operations` are the functions that kernels call: load, store, rank-1 update, sums.
 `emulation` has the same functions on NumPy arrays, for plain Python. `peak` measures the fastest rate that tiles reach.
 
-Only this folder writes instructions for products. Nothing here knows of networks, layers or the layout of matrices.
+Only this folder writes instructions for products. Nothing here knows of networks or layers, and of the layout of
+matrices in *panels* (see `layout.panels`) only the width, `panel_width`, which is that of a tile.
+
+Exported is what kernels of your own need; `terms` is in `operations` only, for the loops of `products`.
 """
 
 from .operations import (

@@ -1,8 +1,9 @@
 """Register tile as a Numba type, and the LLVM instructions that operations on it are written in.
 
-A tile is a matrix of `rows` rows and as many columns as a panel has. To LLVM it is an array of rows x vecs vectors of
-`lanes` numbers; vector (r, v), number r * vecs + v of the array, holds the columns v * lanes to (v + 1) * lanes of row
-r. A tile of 6 x 16 float32 numbers, for example, is 12 vectors of 8 lanes with AVX2.
+A tile is a matrix of `rows` rows and `panel_width` columns. (A panel is the columns of a matrix, `panel_width` at a
+time, stored row by row: see `layout.panels`.) To LLVM it is an array of rows x vecs vectors of `lanes` numbers; vector
+(r, v), number r * vecs + v of the array, holds the columns v * lanes to (v + 1) * lanes of row r, the last excluded. A
+tile of 6 x 16 float32 numbers, for example, is 12 vectors of 8 lanes with AVX2.
 
 Since a tile is a value of a Numba type, a compiled function can keep it in a variable, change it in a loop and return
 it, and LLVM holds it in registers all the while. So the loops around the instructions are ordinary compiled Python:
@@ -10,11 +11,12 @@ it, and LLVM holds it in registers all the while. So the loops around the instru
     acc = zero(c, ROWS)  # a tile of sums
     for k in range(depth):
         acc = rank1(acc, a, k, depth, b, k * width)  # acc += column k of A times row k of B
-    store(acc, c, 0, width)
+    store(acc, c, 0, width)  # the first ROWS rows of a panel of C = A B
 
 An operation is an `intrinsic` (see `operations`): a Python function that Numba calls once per type of the arguments,
-and which returns the signature of the call and a function `generate` that writes its instructions. An `Emitter` has the
-parts that these are made of. Only this file and `operations` write LLVM instructions for the products.
+when it compiles a call, and which returns the signature of the call and a function `generate` that writes its
+instructions. An `Emitter` has the parts that these are made of. Only this file and `operations` write LLVM instructions
+for the products.
 """
 
 import itertools
@@ -30,7 +32,7 @@ I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
 class Tile(types.Type):
-    """Numba type of a tile of `rows` rows, whose number of columns is that of the engine for `dtype`.
+    """Numba type of a tile of `rows` rows, whose number of columns is that of the engine (instruction set) for `dtype`.
 
     Attributes
     ----------
@@ -77,11 +79,11 @@ class Emitter:
     def __init__(self, tile, context, builder):
         self.tile, self.context, self.builder = tile, context, builder
 
-    def element(self, array_type, array, offset):
+    def element_pointer(self, array_type, array, offset):
         """Pointer to `array[offset]`."""
         return self.builder.gep(self.context.make_array(array_type)(self.context, self.builder, array).data, [offset])
 
-    def row(self, pointer, stride, r, count=None):
+    def row_pointer(self, pointer, stride, r, count=None):
         """Pointer to the start of row `r`, or of row count - 1 if `count` is given and r >= count.
 
         Row 0 is at `pointer`, and rows are `stride` elements apart; `stride` and `count` are LLVM values, `r` an int.
@@ -92,18 +94,18 @@ class Emitter:
             index = self.builder.select(self.builder.icmp_signed("<", index, count), index, last)
         return self.builder.gep(pointer, [self.builder.mul(stride, index)])
 
-    def vector(self, pointer, v):
+    def vector_pointer(self, pointer, v):
         """Pointer to vector `v`, counted from 0, of the row at `pointer`."""
         start = self.builder.gep(pointer, [ir.Constant(I64, v * self.tile.lanes)])
         return self.builder.bitcast(start, self.tile.vector.as_pointer())
 
     def load_vector(self, pointer, v):
         """Vector `v` of the row at `pointer`."""
-        return self.builder.load(self.vector(pointer, v), align=self.tile.align)
+        return self.builder.load(self.vector_pointer(pointer, v), align=self.tile.align)
 
     def store_vector(self, value, pointer, v):
         """Write `value` to vector `v` of the row at `pointer`."""
-        self.builder.store(value, self.vector(pointer, v), align=self.tile.align)
+        self.builder.store(value, self.vector_pointer(pointer, v), align=self.tile.align)
 
     def splat(self, scalar):
         """Vector with `scalar` in every lane."""

@@ -1,8 +1,10 @@
 """Emulation of the tile operations on NumPy arrays, for running the kernels as plain Python (NUMBA_DISABLE_JIT=1).
 
-A tile is an array of shape (rows, panel width). The functions are described in `operations`, where those of the same
-name have the same arguments. A multiply-add is rounded twice here, once where the CPU fuses it. Unlike in compiled
-code, offsets are checked.
+A tile is an array of shape (rows, panel width); the panel width is the number of columns of a tile, and of a panel (see
+`layout.panels`). The functions are described in `operations`, where those of the same name have the same arguments. Two
+things differ from compiled code. Results are not the same to the last bit: a multiply-add is rounded twice here, once
+where the CPU fuses it, and `total` adds in the order that NumPy chooses. And the loads and stores of
+whole rows (`load`, `load_rows`, `store`, `store_rows`) check their offsets.
 """
 
 import numpy as np

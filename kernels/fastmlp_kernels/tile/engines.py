@@ -1,6 +1,6 @@
 """Table of engines, the instruction sets that products can use, and the choice of those that this machine uses.
 
-To support another CPU, add one row to ENGINES.
+To support another CPU, add one row to ENGINES; if it has fused multiply-adds, HAS_FMA must know its feature.
 """
 
 import os
@@ -15,11 +15,17 @@ class Engine(NamedTuple):
     """Instruction set as products of matrices use it, and the shape of its register tile.
 
     A product keeps `rows` x `vecs` vectors of sums in registers, plus `vecs` vectors of the right operand and one
-    element of the left operand, repeated in a vector. The tile of a gradient has `gradient_rows` rows instead, because
-    that number must divide the panel width. The element type of the operands selects the engine (see `engine_of`).
+    element of the left operand, repeated in a vector. The tile of a gradient has `gradient_rows` rows instead: its rows
+    belong to inputs of the layer, which are columns of the panels that inputs are stored in (see `layout.panels`), so
+    that the number must divide the panel width for no tile to reach into a second panel. The element type of the
+    operands selects the engine (see `engine_of`).
 
     For example, avx2 has 16 registers of 8 float32 numbers: a tile of 6 rows x 2 vectors takes 12 of them, two vectors
     of the right operand and one of the left take 3. The tile is 6 x 16 in float32 and 6 x 8 in float64.
+
+    Today's rows all have one term a step. An engine with more is bfloat16 on AMX: it would have terms = 32, since one
+    instruction adds 32 products to each sum, and group = 2, since it reads the rows of the right operand in interleaved
+    pairs.
 
     Attributes
     ----------
@@ -27,7 +33,8 @@ class Engine(NamedTuple):
     feature : str
         LLVM feature that the CPU must have; empty: none.
     operands : tuple of str
-        Element types of the operands. Sums are float64 for float64 operands, else float32.
+        Element types of the operands, the numbers that are multiplied. Sums are float64 for float64 operands, else
+        float32.
     terms : int
         Products that one step adds to each sum.
     group : int

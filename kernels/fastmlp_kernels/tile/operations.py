@@ -1,9 +1,10 @@
 """Operations on register tiles, for compiled loops: load, store, rank-1 update, elementwise arithmetic, sums.
 
-Arrays are contiguous, float32 or float64. A tile is addressed by the offset of its first element and by `stride`, the
-number of elements between the starts of two of its rows; each row is `panel_width` contiguous elements. `rows` must be
-a literal or a global constant, since the tile's type contains it. Offsets are not checked. `typing`, the first
-parameter of each function, is Numba's and not an argument of the call.
+Read `emit` first, for what a tile is, and an intrinsic. Arrays are contiguous, float32 or float64. A tile is addressed
+by the offset of its first element and by `stride`, the number of elements between the starts of two of its rows; each
+row is `panel_width` contiguous elements, as are the rows of a panel (see `layout.panels`). `rows` must be a literal or
+a global constant, since the tile's type contains it. Offsets are not checked. `typing`, the first parameter of each
+function, is Numba's and not an argument of the call.
 """
 
 import functools
@@ -46,9 +47,9 @@ def terms(typing, array):
 
 @intrinsic
 def tile_memory(typing, array):
-    """New array of ROWS x panel_width elements, of the dtype of `array`, on the stack of the calling function.
+    """New 1-D array of ROWS * panel_width elements, of the dtype of `array`, on the stack of the calling function.
 
-    It holds a tile whose elements scalar code works on, and must not be returned.
+    It holds a tile, row after row, whose elements scalar code works on, and must not be returned.
     """
 
     def generate(context, builder, signature, args):
@@ -57,7 +58,7 @@ def tile_memory(typing, array):
         data = cgutils.alloca_once(builder, context.get_value_type(array.dtype), size)
         result = context.make_array(signature.return_type)(context, builder)
         shape, strides = ([context.get_constant(types.intp, number)] for number in (size, itemsize))
-        populate_array(result, data, shape, strides, strides[0], None)
+        populate_array(result, data, shape, strides, itemsize=strides[0], meminfo=None)  # None: no reference counts
         return result._getvalue()
 
     return types.Array(array.dtype, 1, "C")(array), generate
@@ -102,8 +103,8 @@ def load(typing, array, offset, stride, rows):
 
     def generate(context, builder, signature, args):
         emit = Emitter(tile, context, builder)
-        pointer = emit.element(signature.args[0], args[0], args[1])
-        return emit.map(lambda r, v: emit.load_vector(emit.row(pointer, args[2], r), v))
+        pointer = emit.element_pointer(signature.args[0], args[0], args[1])
+        return emit.map(lambda r, v: emit.load_vector(emit.row_pointer(pointer, args[2], r), v))
 
     return tile(array, types.intp, types.intp, rows), generate
 
@@ -115,8 +116,8 @@ def load_rows(typing, array, offset, stride, rows, count):
 
     def generate(context, builder, signature, args):
         emit = Emitter(tile, context, builder)
-        pointer = emit.element(signature.args[0], args[0], args[1])
-        return emit.map(lambda r, v: emit.load_vector(emit.row(pointer, args[2], r, args[4]), v))
+        pointer = emit.element_pointer(signature.args[0], args[0], args[1])
+        return emit.map(lambda r, v: emit.load_vector(emit.row_pointer(pointer, args[2], r, args[4]), v))
 
     return tile(array, types.intp, types.intp, rows, types.intp), generate
 
@@ -131,14 +132,14 @@ def load_columns(typing, array, offset, count):
 
     def generate(context, builder, signature, args):
         emit = Emitter(tile, context, builder)
-        pointer, zeros = emit.element(signature.args[0], args[0], args[1]), ir.Constant(tile.vector, None)
+        pointer, zeros = emit.element_pointer(signature.args[0], args[0], args[1]), ir.Constant(tile.vector, None)
         masks = emit.columns(args[2])
         vector, mask = tile.vector, ir.VectorType(ir.IntType(1), tile.lanes)
         types_ = [vector.as_pointer(), I32, mask, vector]
         name = f"llvm.masked.load.v{tile.lanes}f{tile.dtype.bitwidth}.p0"
         masked = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, types_), name)
         align = I32(tile.align)
-        return emit.map(lambda r, v: builder.call(masked, [emit.vector(pointer, v), align, masks[v], zeros]))
+        return emit.map(lambda r, v: builder.call(masked, [emit.vector_pointer(pointer, v), align, masks[v], zeros]))
 
     return tile(array, types.intp, types.intp), generate
 
@@ -188,9 +189,9 @@ def store(typing, acc, array, offset, stride):
     def generate(context, builder, signature, args):
         acc, array, offset, stride = args
         emit = Emitter(signature.args[0], context, builder)
-        pointer = emit.element(signature.args[1], array, offset)
+        pointer = emit.element_pointer(signature.args[1], array, offset)
         for r, v in emit.indices():
-            emit.store_vector(emit.register(acc, r, v), emit.row(pointer, stride, r), v)
+            emit.store_vector(emit.register(acc, r, v), emit.row_pointer(pointer, stride, r), v)
         return context.get_dummy_value()
 
     return types.void(acc, array, types.intp, types.intp), generate
@@ -204,10 +205,10 @@ def store_rows(typing, acc, array, offset, stride, count):
     def generate(context, builder, signature, args):
         acc, array, offset, stride, count = args
         emit = Emitter(signature.args[0], context, builder)
-        pointer = emit.element(signature.args[1], array, offset)
+        pointer = emit.element_pointer(signature.args[1], array, offset)
         # Last row first: rows from `count` on go where row count - 1 will overwrite them. No branches.
         for r, v in reversed(list(emit.indices())):
-            emit.store_vector(emit.register(acc, r, v), emit.row(pointer, stride, r, count), v)
+            emit.store_vector(emit.register(acc, r, v), emit.row_pointer(pointer, stride, r, count), v)
         return context.get_dummy_value()
 
     return types.void(acc, array, types.intp, types.intp, types.intp), generate
@@ -215,8 +216,9 @@ def store_rows(typing, acc, array, offset, stride, count):
 
 @intrinsic
 def rank1(typing, acc, a, a_offset, a_stride, b, b_offset):
-    """Rank-1 update, tile acc[r, c] + a[a_offset + r * a_stride] * b[b_offset + c], by fused multiply-adds.
+    """Rank-1 update, tile acc[r, c] + a[a_offset + r * a_stride] * b[b_offset + c].
 
+    It is computed by fused multiply-adds; on a CPU without them, by a product and a sum, each rounded.
     It adds one term, column k of A times row k of B, to a tile of A B: all products are made of this operation.
     """
     _check(acc, a, b)
@@ -224,10 +226,10 @@ def rank1(typing, acc, a, a_offset, a_stride, b, b_offset):
     def generate(context, builder, signature, args):
         acc, a, a_offset, a_stride, b, b_offset = args
         emit = Emitter(signature.args[0], context, builder)
-        left = emit.element(signature.args[1], a, a_offset)
-        right = emit.element(signature.args[4], b, b_offset)
+        left = emit.element_pointer(signature.args[1], a, a_offset)
+        right = emit.element_pointer(signature.args[4], b, b_offset)
         b_vectors = [emit.load_vector(right, v) for v in range(emit.tile.vecs)]
-        a_vectors = [emit.splat(builder.load(emit.row(left, a_stride, r))) for r in range(emit.tile.rows)]
+        a_vectors = [emit.splat(builder.load(emit.row_pointer(left, a_stride, r))) for r in range(emit.tile.rows)]
         return emit.map(lambda r, v: emit.multiply_add(a_vectors[r], b_vectors[v], emit.register(acc, r, v)))
 
     return acc(acc, a, types.intp, types.intp, b, types.intp), generate
@@ -263,7 +265,7 @@ def multiply(typing, left, right):
 
 @intrinsic
 def multiply_add(typing, left, right, acc):
-    """Tile left * right + acc, elementwise, by fused multiply-adds."""
+    """Tile left * right + acc, elementwise, by fused multiply-adds if the CPU has them (see `rank1`)."""
 
     def generate(context, builder, signature, args):
         emit = Emitter(signature.args[0], context, builder)

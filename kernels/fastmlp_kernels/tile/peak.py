@@ -15,8 +15,8 @@ SECONDS = 0.5  # for which runs are repeated
 
 
 @parallel_njit
-def _multiply_add(buffers, steps):
-    """Update a tile `steps` times by `rank1`, for each row of the 2-D array `buffers`, on one thread a row."""
+def _update_tiles(buffers, steps):
+    """Update a tile by `rank1`, `steps` times, on each thread: thread i in row i of the 2-D array `buffers`."""
     for thread in prange(len(buffers)):
         buffer = buffers[thread]
         acc = load(buffer, 0, 0, ROWS)
@@ -43,13 +43,13 @@ def fma_peak(dtype=np.float32, threads=None):
     threads = threads or previous
     dtype = np.dtype(dtype)
     columns = WIDTH_BYTES // dtype.itemsize
-    buffers = aligned((threads, ROWS * columns), dtype, 0)
-    _multiply_add(buffers, 1)
+    buffers = aligned((threads, ROWS * columns), dtype, 0)  # sums stay 0, so that no number can slow the CPU down
+    _update_tiles(buffers, 1)  # compiles it
     numba.set_num_threads(threads)
     try:
         best, end = float("inf"), time.perf_counter() + SECONDS
         while (start := time.perf_counter()) < end:
-            _multiply_add(buffers, STEPS)
+            _update_tiles(buffers, STEPS)
             best = min(best, time.perf_counter() - start)
     finally:
         numba.set_num_threads(previous)
