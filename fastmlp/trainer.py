@@ -215,7 +215,8 @@ class Trainer:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not accepted. Network and history stay as they were.
+            If an argument is not accepted, or if `monitor`, the schedule or the function that shuffles raises it: then
+            network and history stay as they were. What a callback raises undoes nothing (see `callbacks.Callback`).
         DivergenceError
             If values stop being finite. The network holds the last finite parameters.
         """
@@ -223,11 +224,11 @@ class Trainer:
         data = self._training_data(X, y, sample_weight, class_weight)
         data, validation = self._split(data, validation_data, validation_fraction)
         stop = Stopping(self.net, tol, patience, target_loss)
+        notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
         kept = self.net.params.copy(), self.history
         self.history = history = History()
         self._learning.pack(self.net.params)
         samples = sample_count(data)
-        notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
         try:
             notify("on_fit_begin", epochs, samples)
             with limited(self.threads):
