@@ -25,9 +25,10 @@ class Callback:
     """Methods that a callback may have. Each may be left out, and subclassing is not needed.
 
     The first argument of all is the `Trainer`: `trainer.net` has the current parameters, `trainer.history` the results
-    so far. A callback may read and change both. An exception ends the training and reaches the caller of `fit`: the
-    network then has the parameters of the last update, the history all epochs that ended, and `on_fit_end` of every
-    callback is still called.
+    so far. A callback may read both. If it changes the parameters, that does not reach the training, which has a copy of
+    its own: the next update overwrites them. An exception ends the training and reaches the caller of `fit`: the network
+    then has the parameters of the last update, the history all epochs that ended, and `on_fit_end` of every callback is
+    still called.
     """
 
     def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
