@@ -209,7 +209,7 @@ def columns(loss, output_activation, outputs):
     return outputs // row(loss, output_activation).outputs
 
 
-def compiled(loss, output_activation, dtype):
+def for_kernels(loss, output_activation, dtype):
     """Loss of the kernels, compiled for `dtype`."""
     parameter = vars(loss).get(row(loss, output_activation).setting)
     smoothing = getattr(loss, "label_smoothing", 0.0)

@@ -26,7 +26,7 @@ from ._kernels import (
     unpack,
 )
 from .initializers import INITIALIZERS
-from .signatures import by_keyword
+from .signatures import keyword_only_soon
 
 REMADE = "weights", "biases", "functions", "_forwards"  # attributes that are not pickled, but made again
 CUSTOM = "; custom ones must be registered first, with fastmlp.register_activation"
@@ -88,7 +88,7 @@ class MLP:
         Values that JSON can represent, saved and loaded with the network.
     """
 
-    @by_keyword
+    @keyword_only_soon
     def __init__(
         self,
         sizes: Sequence[int],
@@ -275,7 +275,7 @@ class MLP:
             checks.finite("X", x)
         return outputs
 
-    @by_keyword
+    @keyword_only_soon
     def evaluate(
         self,
         X: ArrayLike,
@@ -292,7 +292,7 @@ class MLP:
             checks.finite("X", data.x)
         return total * self._scale(reduction, data)
 
-    @by_keyword
+    @keyword_only_soon
     def gradient(
         self,
         X: ArrayLike,
@@ -328,7 +328,7 @@ class MLP:
         data, loss = self.data(X, y, loss, sample_weight)
         return self._differentiate(Learning(self, self.kernel_loss(loss)), data, reduction)
 
-    @by_keyword
+    @keyword_only_soon
     def input_gradient(
         self,
         X: ArrayLike,
@@ -346,7 +346,7 @@ class MLP:
         total = len(signals) if sample_weight is None else np.sum(sample_weight, dtype=float)
         return signals @ self.weights[0].T * (1 / total if reduction == "mean" else 1.0)
 
-    @by_keyword
+    @keyword_only_soon
     def backpropagate(
         self,
         X: ArrayLike,
@@ -400,7 +400,7 @@ class MLP:
 
     def kernel_loss(self, loss):
         """Loss for the kernels, of an object of `fastmlp.losses` applied to this network's outputs."""
-        return losses.compiled(loss, self.output_activation, self.dtype)
+        return losses.for_kernels(loss, self.output_activation, self.dtype)
 
     def resolve_loss(self, loss):
         """Object of `fastmlp.losses` for a name or such an object; a ValueError if it does not fit the outputs."""

@@ -20,7 +20,7 @@ from .events import Listeners
 from .history import History
 from .network import MLP
 from .progress import ProgressBar
-from .signatures import by_keyword, call
+from .signatures import keyword_only_soon, call
 from .stopping import Stopping
 from .threads import limited
 
@@ -79,7 +79,7 @@ class Trainer:
         Record of the last call to `fit`.
     """
 
-    @by_keyword
+    @keyword_only_soon
     def __init__(
         self,
         net: MLP,
@@ -154,7 +154,7 @@ class Trainer:
         }
         return call(self, **shown)
 
-    @by_keyword
+    @keyword_only_soon
     def fit(
         self,
         X: ArrayLike,
@@ -351,7 +351,7 @@ class Trainer:
     def _settings(self, rate):
         """Optimizer of the kernels with this trainer's settings and the learning rate `rate`."""
         mean = self.reduction == "mean"
-        return optimizers.compiled(
+        return optimizers.for_kernels(
             self.optimizer, rate, self.l2, self.clip_norm, mean, self.update_biases, self.average_l2
         )
 
