@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from itertools import pairwise
 from os import PathLike
 from typing import NamedTuple
@@ -179,9 +180,9 @@ class MLP:
         return weights, biases
 
     def astype(self, dtype: DTypeLike) -> MLP:
-        """Copy of the network with parameters of another dtype."""
+        """Copy of the network with parameters of another dtype: always an `MLP`, even of a subclass."""
         net = MLP(**self.config() | {"dtype": dtype, "init": "zeros"})
-        net.params[:], net.metadata = self.params, self.metadata
+        net.params[:], net.metadata = self.params, deepcopy(self.metadata)
         return net
 
     def __getstate__(self):
@@ -308,8 +309,8 @@ class MLP:
         ----------
         X : (N, n_in) array-like, or sparse matrix of scipy
         y : (N, n_out) array-like
-            Targets. For a network of one output also (N,). For cross-entropy or focal loss of a softmax also (N,)
-            integer class labels from 0 on.
+            Targets: (N, n_out / 2) for `losses.GaussianNLL`. For a single target also (N,). For cross-entropy or focal
+            loss of a softmax also (N,) integer class labels from 0 on.
         loss : str or object of `fastmlp.losses`
             Name in `fastmlp.losses.LOSSES` or of a registered loss, or an object with settings. "auto" is
             "cross_entropy" for softmax outputs, "binary_cross_entropy" for sigmoid, "poisson" for exp, else
@@ -363,7 +364,7 @@ class MLP:
         X = checks.matrix("X", X, self.sizes[0], self.dtype)
         self.check_trainable()
         data, loss = self.data(X, y, loss, sample_weight)
-        learning = Learning(self, self.kernel_loss(loss), threads=1, block=len(X))
+        learning = Learning(self, self.kernel_loss(loss), threads=1, block=len(X))  # one block: see `intermediates`
         total, gradient = self._differentiate(learning, data, reduction)
         activations, deltas = learning.intermediates(len(X))
         biases = self.biases or [0] * len(self.weights)
@@ -383,7 +384,7 @@ class MLP:
         ValueError
             If it has other layer sizes, another dtype, or biases where this one has none (or the reverse).
         """
-        return packed_network(self, transposed_from=0)
+        return packed_network(self, transposed_from=0)  # all of them: also for derivatives by the inputs
 
     @network.setter
     def network(self, network: Network) -> None:
