@@ -1,8 +1,13 @@
 """The bridge to the kernels: packs networks into their layout, chooses and runs their drivers, reads results back.
 
 A *driver* is a compiled function that predicts, evaluates or trains many rows: each has a parallel and a serial form,
-which give the same bits. All other modules of this package see flat parameters (see `MLP.params`) and arrays of samples
-only; the packed layout is described in `fastmlp_kernels.layout`.
+which give the same bits. A *block* is the group of samples that one thread takes through all layers at once. *Packed*
+numbers lie in *panels*: a matrix is cut into groups of a few columns, each stored row by row, with room for the rows of
+a block (see `fastmlp_kernels.layout.panels`, and `layout.network` for the weights). Inputs are arrays or, if they are
+sparse, `Rows`: `is_sparse` tells which, and `row_count` is for both.
+
+All other modules of this package see flat parameters (see `MLP.params`) and arrays of samples only. `MLP.network` hands
+a packed network out, for compiled code of the user.
 """
 
 import math
@@ -120,7 +125,7 @@ class Forward:
         kind, sizes = ("predict", is_sparse(x)), (rows, self._threads(rows))
         activations, block = self._kept(kind, sizes, lambda: prediction_scratch(network, *sizes))
         run = prediction.predict if len(activations) > 1 else prediction.predict_serial
-        tickets = np.zeros(2, np.int64)
+        tickets = np.zeros(2, np.int64)  # number of blocks that threads have taken; 1 if an input is not finite, else 0
         run(outputs, network, activations, x, AS_THEY_COME, block, tickets)
         return outputs, not tickets[-1]
 
@@ -172,7 +177,8 @@ class Learning(Forward):
     Attributes
     ----------
     progress : Progress of the kernels
-        Sums over the batches of the last call to `train`.
+        Sums over the batches of the last call to `train`: of losses, of squared error signals and, unless `kind` is
+        NONE, of the two terms that updates minimize; and where values stopped being finite.
     """
 
     def __init__(self, net, loss, kind=NONE, dropout=(), seed=0, threads=None, block=None):
@@ -182,18 +188,19 @@ class Learning(Forward):
             set_dropout(self.network, dropout, seed)
         self.progress = progress(self.network)
         if kind != NONE:
-            self.progress = self.progress._replace(means=np.zeros(2))
+            self.progress = self.progress._replace(means=np.zeros(2))  # loss and penalty; a gradient alone has none
         self._state = optimizer_state(self.network, kind)
 
     def train(self, data, optimizer, batch_size, first, last):
-        """Make the updates of batches first..last, or of as many as a slice has time for (see `Pace`).
+        """Make the updates of the batches in range(first, last), or of as many as a slice has time for (see `Pace`).
 
         Parameters
         ----------
         data : Data of the kernels
         optimizer : Optimizer of the kernels
         batch_size : int
-        first, last : int; range of batches, counted from 0; samples start at first * batch_size
+        first, last : int
+            Range of batches, counted from 0. Samples start at first * batch_size.
 
         Returns
         -------
@@ -208,7 +215,11 @@ class Learning(Forward):
         return last
 
     def compile(self, data, optimizer, batch_size):
-        """Compile or load the drivers for such data, unless this process has called them, before time is measured."""
+        """Compile the drivers for such data, or load them from the cache, so that no slice's time includes this.
+
+        They are called with no batches, as are the functions that `Trainer` calls after each slice. Nothing happens if
+        this process has done so before.
+        """
         for driver in self._pace(batch_size).drivers:
             kind = driver, self.dtype, is_sparse(data.x)
             if kind not in _compiled:
@@ -259,7 +270,10 @@ class Learning(Forward):
         unpack(params, self.network, self.network.weights)
 
     def forget(self):
-        """Reset the optimizer's state, and clear the padding, where values that are not finite may have been left."""
+        """Reset the optimizer's state, and set all packed weights to zero; `pack` must follow before the next call.
+
+        Values that are not finite may have been left in the padding of the panels, which `pack` does not write.
+        """
         self.network.weights[:], self.network.transposed[:] = 0, 0
         self._state = optimizer_state(self.network, self._kind)
 
@@ -285,7 +299,7 @@ class Learning(Forward):
         self._state.steps[0] = state["steps"]
 
     def _run(self, driver, data, optimizer, batch_size, first, last):
-        """Make the updates of batches first..last.
+        """Make the updates of the batches in range(first, last).
 
         Parameters
         ----------
@@ -320,8 +334,11 @@ class Learning(Forward):
         return flat
 
     def _rows(self, buffer, panel, n, rows):
-        """Matrix of `rows` rows and `n` columns that starts at panel number `panel` of a block's buffer: (rows, n)."""
+        """Matrix of a block, copied from the 1-D array `buffer` of its panels: (rows, n) array.
+
+        `panel` is the number of the matrix's first panel there; the panels before belong to other layers.
+        """
         block_rows, matrix = self._workspace.block_rows, np.empty((rows, n), self.dtype)
-        start = panel * engine_of(self.dtype).width(self.dtype.itemsize) * block_rows
+        start = panel * engine_of(self.dtype).width(self.dtype.itemsize) * block_rows  # panels before * their size
         unpack_rows(matrix, 0, buffer[start:], rows, block_rows)
         return matrix

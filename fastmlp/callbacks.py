@@ -25,7 +25,8 @@ class Callback:
     """Methods that a callback may have. Each may be left out, and subclassing is not needed.
 
     The first argument of all is the `Trainer`: `trainer.net` has the current parameters, `trainer.history` the results
-    so far. A callback may read and change both. An exception ends the training and reaches the caller of `fit`: the
+    so far. A callback may read both. If it changes the parameters, that does not reach the training, which has a copy
+    of its own: the next update overwrites them. An exception ends the training and reaches the caller of `fit`: the
     network then has the parameters of the last update, the history all epochs that ended, and `on_fit_end` of every
     callback is still called.
     """
@@ -112,7 +113,8 @@ class Checkpoint:
     path : str or path
         "{epoch}" in it is replaced by the number of the epoch, from 0.
     when : {"best", "each"}
-        After epochs with the lowest watched loss so far (see `History.watched`), or after each epoch.
+        After epochs with the lowest watched loss so far (the monitor's, else the validation loss, else the training
+        loss: see `History.watched`), or after each epoch.
     """
 
     def __init__(self, path: str | PathLike, when: str = "best") -> None:

@@ -87,7 +87,9 @@ def inputs(argument, values, columns, dtype):
     try:
         rows.check_format(full_check=True)
     except ValueError as error:
-        raise ValueError(f"{argument} is no valid sparse matrix: {error}; accepted: indices within its shape") from None
+        raise ValueError(
+            f"{argument} is not a valid sparse matrix: {error}; accepted: indices within its shape"
+        ) from None
     with np.errstate(over="ignore"):
         rows = rows.astype(dtype, copy=False)
     if not rows.has_canonical_format:

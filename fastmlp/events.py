@@ -16,7 +16,7 @@ class Listeners:
     Attributes
     ----------
     raised : bool
-        Whether one of them has raised an exception.
+        Whether one of them has raised an exception, apart from those that `close` calls.
     """
 
     def __init__(self, callbacks: Sequence, trainer):

@@ -12,7 +12,7 @@ import safetensors
 import safetensors.numpy
 
 FORMAT = "fastmlp"
-VERSION = 1  # version of the format, raised when older versions of fastmlp cannot read new files
+VERSION = 1  # version of the format, increased when older versions of fastmlp cannot read new files
 DTYPES = {"F32": "float32", "F64": "float64"}  # safetensors' names for the dtypes of networks
 
 
@@ -144,7 +144,7 @@ def _check_tensors(path, file, config):
     if bias:
         needed |= {f"biases.{layer}": (dtype, (n_out,)) for layer, (_, n_out) in enumerate(layers)}
     found = {}
-    for name in file.keys():  # noqa: SIM118  a file is no dict
+    for name in file.keys():  # noqa: SIM118  a file is not a dict
         tensor = file.get_slice(name)
         found[name] = (DTYPES.get(tensor.get_dtype(), tensor.get_dtype()), tuple(tensor.get_shape()))
     for name in sorted(needed.keys() | found.keys()):

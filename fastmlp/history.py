@@ -24,7 +24,8 @@ class History:
         Root mean square of the error signal dE/dz of each layer, over samples and units.
     learning_rate : list of float
     seconds : list of float
-        Duration of the epoch's training, without validation, in seconds.
+        Duration of the epoch's training in seconds, with what callbacks do in `on_slice_end`, without their other
+        events, shuffling and validation.
     samples_per_second : list of float
     best_epoch : int or None
         Index of the epoch with the lowest watched loss, if `tol` or `patience` was set; its parameters are restored.

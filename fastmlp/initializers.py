@@ -37,7 +37,7 @@ def _lecun(n_in, n_out):
     return 1 / n_in
 
 
-# By name: draw(rng, n_in, n_out) -> (n_in, n_out) float64 weights.
+# By name: draw(rng, n_in, n_out) -> (n_in, n_out) float64 weights, or one number for all of them.
 INITIALIZERS = {
     "glorot_uniform": _uniform(_glorot),
     "glorot_normal": _normal(_glorot),

@@ -1,8 +1,15 @@
 """Losses and their settings, as objects. The formulas are in `fastmlp_kernels.panelwise`.
 
-In the formulas a is an output and y its target; a sample's error is the sum over its outputs. The kernels' table LOSSES
-has a row for each loss and output activation: which targets they are for, and the name of the loss's setting, which is
-an attribute of the object here.
+In the formulas a is an output and y its target; a sample's error is the sum over its outputs.
+
+The kernels have a table of their own, `kernels.LOSSES`, with a row for each pair (name of a loss, output activation);
+the output activation "elementwise" stands for all that are applied element by element (all but softmax) and have no row
+of their own with the loss. Of a row (a `LossFunction`), this module reads
+
+    targets    kind of the targets, such as CLASSES
+    canonical  whether the loss is the default for these outputs
+    setting    name of the loss's setting, an attribute of the object here; "" if it has none
+    outputs    number of outputs for each target
 """
 
 from dataclasses import dataclass, replace
@@ -35,7 +42,7 @@ class AbsoluteError(Loss):
 
 @dataclass(frozen=True)
 class Huber(Loss):
-    """Squared error for errors up to `delta`, linear beyond (Huber 1964)."""
+    """Half the squared error for errors up to `delta`, linear beyond (Huber 1964)."""
 
     delta: float = 1.0
 
@@ -158,7 +165,8 @@ def resolve(loss, output_activation, outputs):
     Raises
     ------
     ValueError
-        If there is no such loss, or none for such outputs, or it needs a multiple of another number of outputs.
+        If there is no such loss, or none for such outputs, or the number of outputs is not a multiple of those that it
+        needs for each target.
     """
     if not isinstance(loss, Loss):
         name = _canonical(output_activation) if loss == "auto" else loss
@@ -166,7 +174,8 @@ def resolve(loss, output_activation, outputs):
             loss = LOSSES[name]()
         else:
             own = "; custom ones must be registered first, with fastmlp.register_loss"
-            loss = Own(checks.choice("loss", name, dict.fromkeys(name for name, _ in kernels.LOSSES), own))
+            known = dict.fromkeys(["auto", *(name for name, _ in kernels.LOSSES)])
+            loss = Own(checks.choice("loss", name, known, own))
     if outputs % (each := row(loss, output_activation).outputs):
         raise ValueError(f"loss is {loss.name!r} with {outputs} outputs; accepted: {each} for each target")
     return loss
@@ -174,7 +183,7 @@ def resolve(loss, output_activation, outputs):
 
 def _canonical(output_activation):
     """Name of the default loss for an output activation."""
-    names = {output: name for (name, output), row in kernels.LOSSES.items() if row.canonical}
+    names = {output: name for (name, output), entry in kernels.LOSSES.items() if entry.canonical}
     return names.get(output_activation, names["elementwise"])
 
 
@@ -200,7 +209,7 @@ def targets(loss, output_activation):
 
 def suited_output(name):
     """Output activation for a regression with the loss of this name: that of a loss of counts, else "identity"."""
-    fitting = (output for (loss, output), row in kernels.LOSSES.items() if loss == name and row.targets == COUNTS)
+    fitting = (output for (loss, output), entry in kernels.LOSSES.items() if loss == name and entry.targets == COUNTS)
     return next(fitting, "identity")
 
 
@@ -209,7 +218,7 @@ def columns(loss, output_activation, outputs):
     return outputs // row(loss, output_activation).outputs
 
 
-def compiled(loss, output_activation, dtype):
+def for_kernels(loss, output_activation, dtype):
     """Loss of the kernels, compiled for `dtype`."""
     parameter = vars(loss).get(row(loss, output_activation).setting)
     smoothing = getattr(loss, "label_smoothing", 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from itertools import pairwise
 from os import PathLike
 from typing import NamedTuple
@@ -26,7 +27,7 @@ from ._kernels import (
     unpack,
 )
 from .initializers import INITIALIZERS
-from .signatures import by_keyword
+from .signatures import keyword_only_soon
 
 REMADE = "weights", "biases", "functions", "_forwards"  # attributes that are not pickled, but made again
 CUSTOM = "; custom ones must be registered first, with fastmlp.register_activation"
@@ -88,7 +89,7 @@ class MLP:
         Values that JSON can represent, saved and loaded with the network.
     """
 
-    @by_keyword
+    @keyword_only_soon
     def __init__(
         self,
         sizes: Sequence[int],
@@ -179,9 +180,9 @@ class MLP:
         return weights, biases
 
     def astype(self, dtype: DTypeLike) -> MLP:
-        """Copy of the network with parameters of another dtype."""
+        """Copy of the network with parameters of another dtype: always an `MLP`, even of a subclass."""
         net = MLP(**self.config() | {"dtype": dtype, "init": "zeros"})
-        net.params[:], net.metadata = self.params, self.metadata
+        net.params[:], net.metadata = self.params, deepcopy(self.metadata)
         return net
 
     def __getstate__(self):
@@ -275,7 +276,7 @@ class MLP:
             checks.finite("X", x)
         return outputs
 
-    @by_keyword
+    @keyword_only_soon
     def evaluate(
         self,
         X: ArrayLike,
@@ -292,7 +293,7 @@ class MLP:
             checks.finite("X", data.x)
         return total * self._scale(reduction, data)
 
-    @by_keyword
+    @keyword_only_soon
     def gradient(
         self,
         X: ArrayLike,
@@ -308,8 +309,8 @@ class MLP:
         ----------
         X : (N, n_in) array-like, or sparse matrix of scipy
         y : (N, n_out) array-like
-            Targets. For a network of one output also (N,). For cross-entropy or focal loss of a softmax also (N,)
-            integer class labels from 0 on.
+            Targets: (N, n_out / 2) for `losses.GaussianNLL`. For a single target also (N,). For cross-entropy or focal
+            loss of a softmax also (N,) integer class labels from 0 on.
         loss : str or object of `fastmlp.losses`
             Name in `fastmlp.losses.LOSSES` or of a registered loss, or an object with settings. "auto" is
             "cross_entropy" for softmax outputs, "binary_cross_entropy" for sigmoid, "poisson" for exp, else
@@ -328,7 +329,7 @@ class MLP:
         data, loss = self.data(X, y, loss, sample_weight)
         return self._differentiate(Learning(self, self.kernel_loss(loss)), data, reduction)
 
-    @by_keyword
+    @keyword_only_soon
     def input_gradient(
         self,
         X: ArrayLike,
@@ -346,7 +347,7 @@ class MLP:
         total = len(signals) if sample_weight is None else np.sum(sample_weight, dtype=float)
         return signals @ self.weights[0].T * (1 / total if reduction == "mean" else 1.0)
 
-    @by_keyword
+    @keyword_only_soon
     def backpropagate(
         self,
         X: ArrayLike,
@@ -363,7 +364,7 @@ class MLP:
         X = checks.matrix("X", X, self.sizes[0], self.dtype)
         self.check_trainable()
         data, loss = self.data(X, y, loss, sample_weight)
-        learning = Learning(self, self.kernel_loss(loss), threads=1, block=len(X))
+        learning = Learning(self, self.kernel_loss(loss), threads=1, block=len(X))  # one block: see `intermediates`
         total, gradient = self._differentiate(learning, data, reduction)
         activations, deltas = learning.intermediates(len(X))
         biases = self.biases or [0] * len(self.weights)
@@ -383,7 +384,7 @@ class MLP:
         ValueError
             If it has other layer sizes, another dtype, or biases where this one has none (or the reverse).
         """
-        return packed_network(self, transposed_from=0)
+        return packed_network(self, transposed_from=0)  # all of them: also for derivatives by the inputs
 
     @network.setter
     def network(self, network: Network) -> None:
@@ -400,7 +401,7 @@ class MLP:
 
     def kernel_loss(self, loss):
         """Loss for the kernels, of an object of `fastmlp.losses` applied to this network's outputs."""
-        return losses.compiled(loss, self.output_activation, self.dtype)
+        return losses.for_kernels(loss, self.output_activation, self.dtype)
 
     def resolve_loss(self, loss):
         """Object of `fastmlp.losses` for a name or such an object; a ValueError if it does not fit the outputs."""

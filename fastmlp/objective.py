@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from . import losses, weighting
 from ._kernels import Learning, sample_count
 from .network import MLP
-from .signatures import by_keyword
+from .signatures import keyword_only_soon
 
 ALONE_FLOPS = 5_000_000  # floating-point operations of a call below which one thread is faster than waking others
 
@@ -28,7 +28,7 @@ class Objective:
         Largest number of threads; by default all of Numba's. Results are the same to the bit for any number.
     """
 
-    @by_keyword
+    @keyword_only_soon
     def __init__(
         self,
         net: MLP,

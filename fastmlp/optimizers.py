@@ -145,7 +145,7 @@ def resolve(optimizer):
     return OPTIMIZERS[checks.choice("optimizer", optimizer, OPTIMIZERS)]()
 
 
-def compiled(optimizer, learning_rate, l2, clip_norm, mean, update_biases, average_l2):
+def for_kernels(optimizer, learning_rate, l2, clip_norm, mean, update_biases, average_l2):
     """Optimizer of the kernels.
 
     Parameters

@@ -25,7 +25,7 @@ class Pace:
     def __init__(self, drivers, flops):
         self.drivers, self.seconds = drivers, {}
         self.trial = max(1, min(TRIAL_BATCHES, round(SLICE_SECONDS * GUESSED_FLOPS / flops)))
-        self.since = 0.0  # seconds of training since the last trial
+        self.since = 0.0  # seconds of training with the fastest driver since the last slice with another
 
     def pick(self):
         """Driver for the next slice, and the largest number of batches: (function, int)."""

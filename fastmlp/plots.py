@@ -21,14 +21,14 @@ GRAY = "#999999"
 MOST_UNITS = 12  # largest layer of a drawn network; with more units their values are too small to read
 WIDEST = 7.0  # width of the arrow of the largest error signal, in points (1/72 inch)
 SPAN = 10  # ratio of the largest to the smallest loss above which the scale is logarithmic
-DODGE = 5  # distance between the libraries of a network in a roofline, in points
+DODGE = 5  # distance, in a roofline, between the points of one network with different libraries, in points (1/72 inch)
 GRID = 300  # decision regions are predicted at GRID times GRID places
 
 
 def check(path):
     """Raise a ValueError if the ending of `path` is not one of KINDS, an ImportError if matplotlib is missing."""
     if Path(path).suffix.lower() not in KINDS:
-        raise ValueError(f"path must end in one of {', '.join(KINDS)}, came {str(path)!r}")
+        raise ValueError(f"path must end in one of {', '.join(KINDS)}; got {str(path)!r}")
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -45,7 +45,7 @@ def network(net, backpropagation, path):
     Parameters
     ----------
     net : MLP
-        At most 12 units in every layer.
+        At most MOST_UNITS units in every layer.
     backpropagation : Backpropagation
         From `net.backpropagate`; the first of its samples is drawn.
     path : str or path
@@ -53,7 +53,7 @@ def network(net, backpropagation, path):
     Raises
     ------
     ValueError
-        If a layer has more than 12 units.
+        If a layer has more than MOST_UNITS units.
     """
     if max(net.sizes) > MOST_UNITS:
         raise ValueError(f"network can be drawn up to {MOST_UNITS} units in a layer, this one has sizes {net.sizes}")
@@ -129,6 +129,11 @@ def loss_curves(history, path):
     ----------
     history : History
     path : str or path
+
+    Raises
+    ------
+    ValueError
+        If the history has no epochs.
     """
     figure, axes = _epoch_figure(history, path, "loss")
     curves = {"training": history.loss}
@@ -153,6 +158,11 @@ def error_signals(history, path):
     ----------
     history : History
     path : str or path
+
+    Raises
+    ------
+    ValueError
+        If the history has no epochs.
     """
     figure, axes = _epoch_figure(history, path, "RMS of δ")
     from matplotlib import colormaps
@@ -196,10 +206,15 @@ def decision_regions(predict, X, y, class_names, feature_names, path):
     class_names : list of str, or None for a regression
     feature_names : pair of str
     path : str or path
+
+    Raises
+    ------
+    ValueError
+        If `X` does not have two columns.
     """
     X, y = np.asarray(X), np.asarray(y)
     if X.ndim != 2 or X.shape[1] != 2:
-        raise ValueError(f"X must have two columns to draw decision regions, came shape {X.shape}")
+        raise ValueError(f"X must have two columns to draw decision regions; got the shape {X.shape}")
     figure, axes = _figure(7, 5, path)
     low, high = X.min(axis=0), X.max(axis=0)
     margin = 0.06 * np.where(high > low, high - low, 1)
@@ -261,6 +276,11 @@ def roofline(points, peak, bandwidth, path):
     bandwidth : float
         Limit of the memory, in bytes per second.
     path : str or path
+
+    Raises
+    ------
+    ValueError
+        If there are no points.
     """
     points = list(points)
     if not points:

@@ -1,4 +1,7 @@
-"""Progress of training on standard error: a tqdm bar if tqdm is installed, else a line every few seconds."""
+"""Progress of training: a tqdm bar if tqdm is installed, else a line every few seconds, on standard error.
+
+In a notebook the bar is a widget, if those of Jupyter are installed.
+"""
 
 import sys
 import time
@@ -88,7 +91,7 @@ def start(show, epochs, samples):
 
 
 class ProgressBar:
-    """Callback that shows progress on standard error: a tqdm bar if tqdm is installed, else plain lines."""
+    """Callback that shows progress: a tqdm bar if tqdm is installed, else plain lines (see `fastmlp.progress`)."""
 
     def __init__(self) -> None:
         self._display = None

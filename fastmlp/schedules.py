@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from . import checks
-from .signatures import by_keyword
+from .signatures import keyword_only_soon
 
 
 class Schedule(Protocol):
@@ -26,6 +26,7 @@ class Constant:
     initial: float = 1e-3
 
     def __post_init__(self):
+        # Named after the argument of Trainer, where a number stands for Constant(number)
         checks.number("learning_rate", self.initial, open_start=True)
 
     def rate(self, epoch: int, losses: Sequence[float]) -> float:
@@ -103,7 +104,7 @@ class Plateau(Constant):
         return rate
 
 
-Plateau.__init__ = by_keyword(Plateau.__init__)
+Plateau.__init__ = keyword_only_soon(Plateau.__init__)  # the one that `dataclass` wrote: `tol` by position still works
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class Warmup:
         return self.schedule.rate(epoch - self.epochs, losses[self.epochs :])
 
 
+# By name: schedules that are made from their first rate. Warmup is not among them, as it is made from another schedule.
 SCHEDULES = {
     "constant": Constant,
     "step": Step,

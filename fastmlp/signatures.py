@@ -9,7 +9,7 @@ from typing import TypeVar
 Function = TypeVar("Function", bound=Callable)
 
 
-def by_keyword(function: Function) -> Function:
+def keyword_only_soon(function: Function) -> Function:
     """Decorator: accept keyword-only arguments by position too, with a FutureWarning that shows the new way."""
     parameters = inspect.signature(function).parameters
     names = [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]

@@ -6,7 +6,10 @@ from . import checks
 
 
 class Stopping:
-    """Decision when to stop, and the best parameters so far if `tol` or `patience` is set (see `Trainer.fit`)."""
+    """Decision when to stop, and the best parameters so far if `tol` or `patience` is set (see `Trainer.fit`).
+
+    The loss that decides is the watched one: `monitor`'s, else the validation loss, else the training loss.
+    """
 
     def __init__(self, net, tol, patience, target_loss):
         self.net, self.target, self.early = net, target_loss, tol is not None or patience is not None

@@ -1,7 +1,7 @@
 """Number of threads that may share the work of a call.
 
 A process made by fork has only one: the threads of OpenMP stay in its parent, and entering a parallel region without
-them would end it. So everything runs on the serial drivers there, which give the same bits.
+them would end it. So everything runs there in the serial versions of the compiled functions, which give the same bits.
 """
 
 import contextlib

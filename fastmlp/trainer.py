@@ -20,7 +20,7 @@ from .events import Listeners
 from .history import History
 from .network import MLP
 from .progress import ProgressBar
-from .signatures import by_keyword, call
+from .signatures import call, keyword_only_soon
 from .stopping import Stopping
 from .threads import limited
 
@@ -60,7 +60,8 @@ class Trainer:
         Whether biases are updated, rather than kept as they are.
     shuffle : bool or function
         Whether each epoch takes the samples in a new random order. A function is called before each epoch with the
-        order of the previous one, an int64 array that at first holds 0 to N - 1, and writes the new order into it.
+        order of the previous one, an int64 array, and writes the new order into it. In each fit the array at first
+        holds 0 to N - 1; with `validation_fraction`, the indices of the samples that are not held out, shuffled.
     seed : int
         Seed for shuffling, the validation split and dropout.
     threads : int, optional
@@ -79,7 +80,7 @@ class Trainer:
         Record of the last call to `fit`.
     """
 
-    @by_keyword
+    @keyword_only_soon
     def __init__(
         self,
         net: MLP,
@@ -132,7 +133,9 @@ class Trainer:
         """Make `_learning`, the network packed for training. It holds addresses of this process: it is not pickled."""
         loss, kind = self.net.kernel_loss(self._loss), self.optimizer.kind
         self._learning = Learning(self.net, loss, kind, self.dropout, self._dropout_seed)
-        self._rate = 0.0  # with `rate_in_velocity`: the kernels' velocity times this is the optimizer's; 0 at first
+        self._rate = (
+            0.0  # with `rate_in_velocity`: velocity = _rate * (the kernels' velocity); 0 before the first epoch
+        )
 
     def __getstate__(self):
         kept = {name: value for name, value in vars(self).items() if name not in REMADE}
@@ -154,7 +157,7 @@ class Trainer:
         }
         return call(self, **shown)
 
-    @by_keyword
+    @keyword_only_soon
     def fit(
         self,
         X: ArrayLike,
@@ -180,8 +183,8 @@ class Trainer:
             Numbers of any dtype and memory order. A row-major array of the network's dtype is used without a copy. A
             sparse matrix is never made dense; compressed rows (CSR) of the network's dtype are used without a copy.
         y : (N, n_out) array-like
-            Targets. For a network of one output also (N,). For cross-entropy or focal loss of a softmax also (N,)
-            integer class labels from 0 on.
+            Targets: (N, n_out / 2) for `losses.GaussianNLL`. For a single target also (N,). For cross-entropy or focal
+            loss of a softmax also (N,) integer class labels from 0 on.
         epochs : int
             Largest number of epochs.
         validation_data : (X, y) or (X, y, sample_weight), optional
@@ -195,13 +198,14 @@ class Trainer:
         target_loss : float, optional
             Stop when the watched loss is at most this.
         progress : bool
-            Whether to show progress on standard error.
+            Whether to show progress, on standard error or as a widget of a notebook (see `fastmlp.progress`).
         sample_weight : (N,) array-like, optional
             Weight of each sample in the loss, from 0 on.
         class_weight : dict or "balanced", optional
             Factor of the sample weights by class: a dict from labels (0 to n - 1) to weights, with 1 for labels left
-            out; or "balanced", samples / (classes * samples of the class), with which all classes have the same total.
-            Targets must be classes, or 0 and 1 of one sigmoid output.
+            out; or "balanced", samples / (classes * samples of the class), with which all classes have the same total
+            if there are no sample weights, which do not enter these numbers. Targets must be classes, or 0 and 1 of one
+            sigmoid output.
         callbacks : sequence
             Objects to call during training (see `fastmlp.callbacks`).
         monitor : function, optional
@@ -215,7 +219,8 @@ class Trainer:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not accepted. Network and history stay as they were.
+            If an argument is not accepted, or if `monitor`, the schedule or the function that shuffles raises it: then
+            network and history stay as they were. What a callback raises undoes nothing (see `callbacks.Callback`).
         DivergenceError
             If values stop being finite. The network holds the last finite parameters.
         """
@@ -223,11 +228,11 @@ class Trainer:
         data = self._training_data(X, y, sample_weight, class_weight)
         data, validation = self._split(data, validation_data, validation_fraction)
         stop = Stopping(self.net, tol, patience, target_loss)
+        notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
         kept = self.net.params.copy(), self.history
         self.history = history = History()
         self._learning.pack(self.net.params)
         samples = sample_count(data)
-        notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
         try:
             notify("on_fit_begin", epochs, samples)
             with limited(self.threads):
@@ -293,13 +298,15 @@ class Trainer:
         if self.shuffle:
             self._reorder(data.order)
         history, rate = self.history, self.schedule.rate(epoch, self.history.watched)
-        if getattr(self.optimizer, "rate_in_velocity", False) and rate > 0:  # the kernels' is divided by the rate
+        if getattr(self.optimizer, "rate_in_velocity", False) and rate > 0:
+            # The velocity is rate * (the kernels' velocity): a change of the rate must leave it as it is
             self._learning.scale_velocity(self._rate / rate if self._rate else 1)
             self._rate = rate
         batch_size = min(self.batch_size, samples)
         batches = -(-samples // batch_size)
         first, loss, weight, begin = 0, 0.0, 0.0, time.perf_counter()
-        squares, means = np.zeros(len(self.net.weights)), np.zeros(2)
+        squares = np.zeros(len(self.net.weights))
+        means = np.zeros(2)  # sum over the updates of (loss, penalty) * samples of the batch
         while first < batches:
             last = self._run(data, batch_size, rate, first, batches, f"in epoch {epoch + 1}")
             sums = self._learning.progress
@@ -320,7 +327,9 @@ class Trainer:
         history.samples_per_second.append(samples / elapsed)
 
     def _run(self, data, batch_size, rate, first, last, when):
-        """Make the updates of batches first..last, or of as many as a slice has time for; update `net.params`.
+        """Make the updates of the batches in range(first, last), or of as many as a slice has time for.
+
+        The new parameters are copied to `net.params`.
 
         Parameters
         ----------
@@ -350,7 +359,7 @@ class Trainer:
     def _settings(self, rate):
         """Optimizer of the kernels with this trainer's settings and the learning rate `rate`."""
         mean = self.reduction == "mean"
-        return optimizers.compiled(
+        return optimizers.for_kernels(
             self.optimizer, rate, self.l2, self.clip_norm, mean, self.update_biases, self.average_l2
         )
 
@@ -369,7 +378,7 @@ class Trainer:
             if validation_fraction is not None:
                 raise ValueError("validation_data and validation_fraction are both given; accepted: one of them")
             if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
-                raise TypeError("validation_data is no pair; accepted: (X, y) or (X, y, sample_weight)")
+                raise TypeError("validation_data is not a pair; accepted: (X, y) or (X, y, sample_weight)")
             x = checks.inputs("validation_data[0]", validation_data[0], self.net.sizes[0], self.net.dtype)
             checks.finite("validation_data[0]", x)
             targets = self.net.targets("validation_data[1]", validation_data[1], row_count(x), self._loss)

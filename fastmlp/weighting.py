@@ -42,8 +42,9 @@ def by_class(data, class_weight, kind):
     ----------
     data : Data
     class_weight : dict or "balanced"
-        Weights by label, 0 to n - 1; 1 for labels left out. "balanced" gives all classes that occur the same total
-        weight: samples / (classes * samples of the class) for each sample.
+        Weights by label, 0 to n - 1; 1 for labels left out. "balanced" is samples / (classes * samples of the class),
+        with which all classes that occur have the same total weight, unless `data` already has weights: samples are
+        counted, whatever their weights.
     kind : str
         Kind of the targets (see `losses.targets`).
     """
@@ -54,7 +55,7 @@ def by_class(data, class_weight, kind):
         labels = (data.y[:, 0] >= 0.5).astype(int)
     else:
         raise ValueError(
-            "class_weight is given, but targets are no classes; accepted with cross_entropy and focal, and with "
+            "class_weight is given, but targets are not classes; accepted with cross_entropy and focal, and with "
             "binary_cross_entropy of one output"
         )
     weights = _of_classes(class_weight, labels, max(outputs, 2)).astype(data.weights.dtype)[labels]

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from fastmlp.checks import nearest
-from fastmlp.signatures import by_keyword
+from fastmlp.signatures import keyword_only_soon
 from fastmlp.tables.datasets import checked, class_names, is_number, listed, numbers
 
 MAX_CATEGORIES = 1000  # limit for a text column, each an input; more are names or identifiers, only to be memorized
@@ -150,7 +150,7 @@ class Preprocessing:
         return cls(**{**values, "classes": tuple(values["classes"])})
 
 
-@by_keyword
+@keyword_only_soon
 def split(n, test_fraction, seed=0, *, labels=None):
     """Split rows 0..n-1 at random into a training and a test part, the same for the same seed.
 

@@ -68,6 +68,52 @@ def test_a_callback_may_leave_out_methods_and_stops_a_fit_by_returning_true():
         fit(callbacks=[3])
 
 
+def test_a_callback_that_is_not_accepted_leaves_network_and_history():
+    coach = fit(2)
+    history, params = coach.history, coach.net.params.copy()
+    with pytest.raises(TypeError, match="callbacks holds 3"):
+        coach.fit(*noise(), callbacks=[3], progress=False)
+    assert coach.history is history
+    np.testing.assert_array_equal(coach.net.params, params)
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError])
+@pytest.mark.parametrize("source", ["monitor", "shuffle", "schedule"])
+def test_an_argument_of_fit_that_raises_a_type_or_value_error_leaves_network_and_history(source, error):
+    class Late:
+        """Function and schedule that raises at every second call while `fails` is set."""
+
+        def __init__(self):
+            self.calls, self.fails = 0, False
+
+        def __call__(self, *_):
+            self.calls += 1
+            if self.fails and self.calls % 2 == 0:
+                raise error("no more")
+            return 0.001
+
+        rate = __call__
+
+    late = Late()
+    settings = {"shuffle": {"shuffle": late}, "schedule": {"learning_rate": late}}.get(source, {})
+    monitor = {"monitor": late} if source == "monitor" else {}
+    coach = Trainer(MLP([3, 4, 2]), batch_size=10, **settings)
+    history = coach.fit(*noise(), 2, progress=False, **monitor)
+    params, late.fails = coach.net.params.copy(), True
+    with pytest.raises(error, match="no more"):
+        coach.fit(*noise(), 3, progress=False, **monitor)
+    assert coach.history is history
+    np.testing.assert_array_equal(coach.net.params, params)
+
+
+def test_parameters_that_a_callback_changes_do_not_reach_the_training():
+    class Changing:
+        def on_epoch_begin(self, trainer, epoch):
+            trainer.net.params[:] = 7
+
+    assert fit(2, callbacks=[Changing()]).net.params.tobytes() == fit(2).net.params.tobytes()
+
+
 @pytest.mark.parametrize("error", [RuntimeError, ValueError, KeyboardInterrupt])
 def test_what_a_callback_raises_ends_the_fit_and_leaves_network_and_history_of_the_epochs_before(error):
     other, noting, net = Noting(), Noting(("epoch ends", 1, 2), error), MLP([3, 4, 2])

@@ -187,8 +187,8 @@ def test_binary_cross_entropy_refuses_targets_beyond_0_and_1(value):
         ({"validation_data": (X * np.nan, Y)}, ValueError, r"validation_data\[0\] is nan at row 0, column 0"),
         ({"validation_data": (X, Y * np.inf)}, ValueError, r"validation_data\[1\] is inf at row 0, column 0"),
         ({"validation_data": (X[:0], Y[:0])}, ValueError, r"validation_data\[0\] has no rows"),
-        ({"validation_data": X}, TypeError, r"validation_data is no pair; accepted: \(X, y\)"),
-        ({"validation_data": (X, Y, X, Y)}, TypeError, r"validation_data is no pair; accepted: \(X, y\)"),
+        ({"validation_data": X}, TypeError, r"validation_data is not a pair; accepted: \(X, y\)"),
+        ({"validation_data": (X, Y, X, Y)}, TypeError, r"validation_data is not a pair; accepted: \(X, y\)"),
         (
             {"validation_data": (X, Y), "validation_fraction": 0.1},
             ValueError,
@@ -229,7 +229,7 @@ TRAINER_ARGUMENTS = [
     ({"threads": 0}, "threads is 0; accepted: a whole number from 1 on"),
     ({"optimizer": "adams"}, r"optimizer is 'adams' \(did you mean 'adam'\?\); accepted: sgd, momentum, "),
     ({"optimizer": None}, "optimizer is None; accepted: sgd"),
-    ({"loss": "cross_entrpy"}, r"loss is 'cross_entrpy' \(did you mean 'cross_entropy'\?\); accepted: "),
+    ({"loss": "cross_entrpy"}, r"loss is 'cross_entrpy' \(did you mean 'cross_entropy'\?\); accepted: auto, squar"),
     ({"loss": "cross_entropy"}, "loss is 'cross_entropy' with output_activation 'identity'; accepted: softmax"),
     (
         {"loss": "binary_cross_entropy"},

@@ -40,6 +40,8 @@ def test_a_network_of_another_dtype_has_the_same_parameters():
     assert double.dtype == np.float64
     np.testing.assert_array_equal(double.params, net.params)
     assert (double.activations, double.metadata) == (net.activations, {"seen": 3})
+    double.metadata["seen"] = 4
+    assert net.metadata == {"seen": 3}
 
 
 def test_it_does_not_go_to_another_process():

@@ -8,7 +8,7 @@ import pytest
 
 from fastmlp import MLP, SGD, History, Trainer, callbacks, losses, schedules
 from fastmlp.objective import Objective
-from fastmlp.signatures import by_keyword
+from fastmlp.signatures import keyword_only_soon
 from fastmlp.tables.preprocessing import split
 
 X, Y = np.ones((4, 2)), np.ones((4, 1))
@@ -91,7 +91,7 @@ def test_signatures_are_those_of_arguments_to_be_named(function):
     ("arguments", "keywords"), [((1, 2, 3, 4), {}), ((1, 2), {"b": 3}), ((), {}), ((1,), {"d": 1})]
 )
 def test_wrong_calls_are_told_by_python(arguments, keywords):
-    @by_keyword
+    @keyword_only_soon
     def function(a, *, b=1, c=2):
         return a, b, c
 

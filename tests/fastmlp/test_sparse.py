@@ -116,5 +116,5 @@ def test_errors_say_what_is_accepted(X, y):
     with pytest.raises(TypeError, match="X has dtype complex64; accepted: numbers that convert to float32"):
         net.predict(X.astype(np.complex64))
     X.indices[3] = COLUMNS
-    with pytest.raises(ValueError, match=r"X is no valid sparse matrix: .*; accepted: indices within its shape"):
+    with pytest.raises(ValueError, match=r"X is not a valid sparse matrix: .*; accepted: indices within its shape"):
         net.predict(X)

@@ -126,5 +126,5 @@ def test_weights_that_make_no_sense_are_refused(options, message):
 
 
 def test_class_weights_need_classes():
-    with pytest.raises(ValueError, match=r"^class_weight is given, but targets are no classes; accepted with cross"):
+    with pytest.raises(ValueError, match=r"^class_weight is given, but targets are not classes; accepted with cross"):
         Trainer(network("identity")).fit(X, X, 1, class_weight="balanced", progress=False)
