@@ -75,7 +75,8 @@ def losses():
         ("focal", "softmax"): LossFunction(..., targets="classes", setting="gamma", parameter=2.0),
 
     where "elementwise" means every activation but softmax; of these, numbers are predicted with "identity". If a loss
-    has several rows for a task, as "focal" has one for softmax and one for sigmoid, the first counts.
+    has several rows for a task, the first counts: "focal" has one for softmax and one for sigmoid, and classes that
+    exclude each other take the softmax.
     """
     tasks = {"classification": {}, "regression": {}}
     for (name, output), row in rows("panelwise/losses.py", "LOSSES").items():
