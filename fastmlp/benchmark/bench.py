@@ -23,7 +23,9 @@ from fastmlp.benchmark.peers import LIBRARIES, Task
 
 TURN_SECONDS = 0.3  # duration of training in a turn
 REST_SECONDS = 0.05  # pause before a turn, as idle threads of the previous library spin a while before they sleep
-SAMPLE_SECONDS = 0.05  # duration of a sample, about: long enough that the fixed cost of a call of `fit` hardly counts
+# Duration, about, of a sample: one call of `train`, of which a turn takes several. It is so long that the fixed cost of
+# a call of `fit` hardly counts.
+SAMPLE_SECONDS = 0.05
 BANDWIDTH_BYTES, BANDWIDTH_RUNS = 128 << 20, 10  # size of each array, beyond all caches; number of runs
 THREAD_LIMITS = (
     "NUMBA_NUM_THREADS",
@@ -77,7 +79,7 @@ class Result(NamedTuple):
     seconds : dict
         Median seconds per step by library, None for one that failed.
     peak : float
-        Highest FMA rate measured between the turns, in floating-point operations per second.
+        Highest FMA rate, measured after each round, in floating-point operations per second.
     """
 
     case: Case
@@ -174,7 +176,10 @@ class _Worker:
 
 
 def _take_turns(library, case, requests, answers):
-    """Answer each line of the file `requests` with the seconds per step of a turn, in a line of the file `answers`."""
+    """Answer each line of the file `requests` with the seconds per step of a turn, in a line of the file `answers`.
+
+    A turn is the median of samples, each of as many epochs as take about SAMPLE_SECONDS.
+    """
     task = Task.random(*case)
     peer, batches, epochs = LIBRARIES[library](task), len(task.x) // case.batch_size, 1
     for _ in requests:

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 MOMENTUM = 0.9
-MOST_BATCHES, MOST_VALUES = 64, 1 << 24  # limits of the data: enough that small batches do not all stay in the cache
+MOST_BATCHES = 64  # enough that small batches do not all stay in the cache
+MOST_VALUES = 1 << 24  # of inputs and targets together, 64 MiB of float32: of large batches there are fewer, at least 2
 
 
 class Task(NamedTuple):

@@ -35,7 +35,7 @@ def run(args):
     text.facts(_setting(args, libraries, threads))
     results = [bench.measure(case, libraries, threads, args.rounds, _tell) for case in cases]
     peak = max(result.peak for result in results)
-    text.facts([("FMA peak", f"{peak / 1e9:,.0f} GFLOP/s, the best of what was measured between the turns")])
+    text.facts([("FMA peak", f"{peak / 1e9:,.0f} GFLOP/s, the best of what was measured after each round")])
     print()
     text.markdown(HEADER, rows(results, peak), left=2)
     if args.plot:

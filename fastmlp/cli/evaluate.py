@@ -19,13 +19,14 @@ def run(args):
 
     print(f"{args.data}: {table.n_rows:,} rows")
     if Path(args.data).name == Path(training["source"]).name:
-        print("These may include rows that it was trained on; `fastmlp info` shows its score on rows held out.")
+        print("These may include rows that the model was trained on; `fastmlp info` shows its score on rows held out.")
     print()
     named = score(preprocessing, table, outputs)
     named[training["loss"]] = net.evaluate(X, y, loss)
     text.facts((name, f"{value:.5g}") for name, value in named.items())
     if preprocessing.task == "classification":
-        _by_class(preprocessing, preprocessing.encode_target(table), outputs.argmax(1))
+        labels = preprocessing.encode_target(table)  # y has one-hot rows with some losses
+        _by_class(preprocessing, labels, outputs.argmax(1))
 
 
 def _by_class(preprocessing, truth, predicted):

@@ -5,12 +5,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numba
-from fastmlp_kernels import jit as compile
-from fastmlp_kernels.tile import engines as cpu
-from fastmlp_kernels.tile import peak
+from fastmlp_kernels.tile.engines import ENGINE
 
 import fastmlp
 from fastmlp import MLP
+from fastmlp._kernels import CACHE_FOLDER, fma_peak
 from fastmlp.cli import text
 from fastmlp.tables.datasets import listed
 from fastmlp.tables.preprocessing import Preprocessing
@@ -63,15 +62,20 @@ def _value(value):
 
 
 def _machine():
-    """Pairs (name, value) about this machine and the versions of libraries."""
-    shape, threads = cpu.SHAPE, numba.get_num_threads()
+    """Pairs (name, value) about this machine and the versions of libraries.
+
+    The register tile is the part of a matrix product whose sums stay in the CPU's registers. Products that give
+    gradients have one of another height, which must divide the width of the panels that weights are stored in.
+    """
+    threads = numba.get_num_threads()
     yield "CPU", cpu_name()
-    yield "instructions", f"{shape.name}, vectors of {shape.lanes(4)} float32 or {shape.lanes(8)} float64"
-    yield "register tile", f"{shape.rows} rows of {shape.vecs} vectors, for gradients {shape.gradient_rows} rows"
+    yield "instructions", f"{ENGINE.name}, vectors of {ENGINE.lanes(4)} float32 or {ENGINE.lanes(8)} float64"
+    yield "register tile", f"{ENGINE.rows} rows of {ENGINE.vecs} vectors, for gradients {ENGINE.gradient_rows} rows"
     for dtype in ("float32", "float64"):
-        yield "FMA peak", f"{peak.fma_peak(dtype, threads) / 1e9:,.0f} GFLOP/s in {dtype}, measured now"
+        yield "FMA peak", f"{fma_peak(dtype, threads) / 1e9:,.0f} GFLOP/s in {dtype}, measured now"
+    # Numba knows its threading layer only after a parallel run, here that of fma_peak.
     yield "threads", f"{threads}, Numba's {numba.threading_layer()} layer"
-    yield "kernel cache", compile.CACHE_FOLDER or "none: no folder can be written"
+    yield "kernel cache", CACHE_FOLDER or "none: no folder can be written"
     yield "versions", f"fastmlp {fastmlp.__version__}, Python {platform.python_version()}"
     yield "", ", ".join(f"{name} {version(name)}" for name in ("numba", "llvmlite", "numpy", "safetensors"))
 

@@ -9,12 +9,24 @@ from fastmlp.checks import choice
 from fastmlp.cli import names
 from fastmlp.tables.preprocessing import Preprocessing
 
-# By task and name of a loss, the output activation that it is for; the first loss is the default.
+# {task: {name of a loss: the output activation that it is for}}; the first loss of a task is its default.
 LOSSES = {task: {name: loss.output for name, loss in table.items()} for task, table in names.losses().items()}
 
 
 def parse_loss(text, task):
-    """Return the object of `fastmlp.losses` for text such as `quantile`, or `quantile=0.9` with a setting."""
+    """Return the object of `fastmlp.losses` for the text of `--loss`.
+
+    Parameters
+    ----------
+    text : str
+        Name of a loss, such as `quantile`, or name and value of its setting, such as `quantile=0.9`.
+    task : {"classification", "regression"}
+
+    Raises
+    ------
+    ValueError
+        If the task has no such loss, the loss no setting, or the setting cannot have this value.
+    """
     name, equals, value = text.partition("=")
     kind = losses.LOSSES[choice("--loss", name, LOSSES[task])]
     if not equals:
@@ -37,9 +49,23 @@ def load(path):
 
 
 def arrays(preprocessing, table, loss, dtype):
-    """Return the inputs (N, n_inputs) of a table, and its targets: labels (N,) or numbers (N, n_outputs).
+    """Return the inputs and the targets of a table for training or evaluation.
 
-    Labels are for classification with a loss of softmax outputs; `loss` is its name. Other classes are one-hot rows.
+    Parameters
+    ----------
+    preprocessing : Preprocessing
+    table : Table
+    loss : str
+        Name of the loss.
+    dtype : str or dtype
+        Type of the network.
+
+    Returns
+    -------
+    X : (N, n_inputs) array
+    y : (N,) int64 array, or (N, n_outputs) array of `dtype`
+        Labels of classes if the loss is for softmax outputs, and one-hot rows if it is not; for a regression, numbers
+        as `Preprocessing.encode_target` scales them.
     """
     X, y = preprocessing.transform(table, dtype), preprocessing.encode_target(table, dtype)
     if preprocessing.task == "classification" and LOSSES["classification"][loss] != "softmax":

@@ -1,6 +1,7 @@
-"""Names of activations, optimizers and losses for the help, read from the sources of the kernels' tables.
+"""Names of activations, optimizers and losses, read from the sources of the kernels' tables.
 
-Importing these tables would make `--help` wait for Numba.
+Importing these tables would make `--help` wait for Numba. `models` takes the losses of each task from here too, so that
+the help and what is accepted are the same.
 """
 
 import ast
@@ -66,12 +67,22 @@ class Loss(NamedTuple):
 
 
 def losses():
-    """Losses by task and name: {task: {name: Loss}}; the first of a task is its default."""
+    """Losses by task and name: {task: {name: Loss}}; the first of a task is its default.
+
+    Rows of the kernels' table look like ::
+
+        ("huber", "elementwise"): LossFunction(..., setting="delta", parameter=1.0),
+        ("focal", "softmax"): LossFunction(..., targets="classes", setting="gamma", parameter=2.0),
+
+    where "elementwise" means every activation but softmax; of these, numbers are predicted with "identity". If a loss
+    has several rows for a task, the first counts: "focal" has one for softmax and one for sigmoid, and classes that
+    exclude each other take the softmax.
+    """
     tasks = {"classification": {}, "regression": {}}
     for (name, output), row in rows("panelwise/losses.py", "LOSSES").items():
         said = {field: row[field] for field in ("setting", "targets") if field in row}
         loss = Loss("identity" if output == "elementwise" else output, **said)
         task = "classification" if loss.targets in ("classes", "probabilities") else "regression"
         tasks[task].setdefault(name, loss)
-    tasks["classification"]["squared_error"] = Loss("sigmoid")  # the Brier score
+    tasks["classification"]["squared_error"] = Loss("sigmoid")  # the Brier score, of one-hot rows
     return tasks

@@ -9,6 +9,7 @@ from pathlib import Path
 from fastmlp import __version__
 from fastmlp.cli import names
 
+# Written out, as importing the modules that have these lists is slow; tests of the help compare them.
 DATA = "a .csv, .tsv, .parquet, .npy or .npz file, or a bundled set: digits, iris, wine, breast_cancer, diabetes"
 MODEL = "a file that `fastmlp train --save` wrote"
 PEERS = "numpy, torch, jax, scikit-learn"
@@ -36,7 +37,7 @@ def _train(commands):
     _option(data, "--target", str, None, "the column to predict, by name or position; needed for CSV and Parquet files")
     _option(data, "--task", str, None, "classification or regression; by default, detected from the target")
     _option(data, "--test-fraction", float, 0.2, "share of the rows that is held out for the test score")
-    _option(data, "--validation-fraction", float, 0.1, "share of the other rows that only watches the training")
+    _option(data, "--validation-fraction", float, 0.1, "share of the remaining rows, used only to validate")
 
     network = command.add_argument_group("network")
     _option(network, "--hidden", _widths, "256", "units of each hidden layer, or none")
@@ -57,7 +58,9 @@ def _train(commands):
     _option(training, "--learning-rate", float, None, "initial learning rate; by default, one that suits the optimizer")
     _option(training, "--schedule", str, "cosine", "learning rate: constant, step, cosine, inverse_scaling, plateau")
     _option(training, "--warmup", int, 0, "epochs in which the rate rises from 0")
-    _option(training, "--batch-size", int, None, "rows per update; by default, a 32nd of them, from 16 to 4096")
+    _option(
+        training, "--batch-size", int, None, "rows per update; by default, a 32nd of the training rows, from 16 to 4096"
+    )
     _option(training, "--epochs", int, 60, "passes over the training rows, at most")
     _option(training, "--l2", float, 1e-3, "coefficient of the penalty on the squares of the weights")
     _option(training, "--dropout", float, 0.0, "share of the hidden units that each update drops")
@@ -112,7 +115,9 @@ def _bench(commands):
         "Each library trains in its own process, and they take turns. The table is Markdown. "
         "Example: fastmlp bench --layers 784,128,10 --batch-size 4096 --peers torch"
     )
-    _option(command, "--layers", _widths, None, "inputs, hidden units, outputs of a network; by default, of seven")
+    _option(
+        command, "--layers", _widths, None, "inputs, hidden units, outputs of a network; by default, seven networks"
+    )
     _option(command, "--batch-size", _positive, None, "rows per step of that network; by default, 4096")
     _option(command, "--peers", _peers, None, f"{PEERS}, or none; by default, those installed")
     _option(command, "--dtype", str, "float32", "float32 or float64")

@@ -1,4 +1,4 @@
-"""Output of the commands as text: aligned columns, tables, networks and scores in one line; checks of output files."""
+"""What the commands print: aligned columns, tables, lines about networks and scores. Also a check of output files."""
 
 import os
 

@@ -1,12 +1,16 @@
 """`fastmlp trace`: backpropagation on a small example, number by number."""
 
 from fastmlp import plots
+from fastmlp.cli import text
 from fastmlp.teaching.examples import load_example
 from fastmlp.teaching.trace import trace
 
 
 def run(args):
     """Run the command."""
+    if args.plot:
+        plots.check(args.plot)
+        text.check_writable(args.plot)
     example = load_example(args.example)
     if args.plot:
         net = example.network()

@@ -17,8 +17,10 @@ from fastmlp.tables.preprocessing import Preprocessing, split
 from fastmlp.tables.scores import score
 from fastmlp.threads import available, limited
 
-UPDATES_PER_EPOCH = 32  # number of updates that determines the default batch size
-BATCH_SIZES = (16, 4096)  # its limits: smaller steps cost more than their arithmetic, larger ones are too few
+# The default batch size gives 32 updates per epoch, within limits: steps of fewer than 16 rows cost more than their
+# arithmetic, and batches of more than 4096 rows would be too few.
+UPDATES_PER_EPOCH = 32
+BATCH_SIZES = (16, 4096)
 
 
 class Run(NamedTuple):
@@ -43,16 +45,17 @@ def run(args):
     if args.plot:
         plots.check(_picture(args, "loss"))
         text.check_writable(_picture(args, "loss"))
-    compiled = not CACHE_FOLDER or any(CACHE_FOLDER.rglob("*.nbi"))  # Numba's index files
+    compiled = CACHE_FOLDER and any(CACHE_FOLDER.rglob("*.nbi"))  # Numba's index files
 
     runs = [_prepare(args, table, loss, seed) for seed in range(args.seed, args.seed + args.seeds)]
     text.facts(_setting(args, runs[0]))
     if not compiled:
-        print("compiling the kernels for this machine, once: about half a minute", file=sys.stderr, flush=True)
+        when = "for this machine, once" if CACHE_FOLDER else "in every run, as no cache folder can be written"
+        print(f"compiling the kernels {when}: about half a minute", file=sys.stderr, flush=True)
     scores = []
     for one in runs:
         scores.append(_fit(args, one))
-        if len(runs) > 1:
+        if len(runs) > 1 and scores[-1]:
             text.facts([(f"seed {args.seed + len(scores) - 1}", f"test {text.scores(scores[-1])}")])
     text.facts(_results(args, runs, scores))
     if args.save:
@@ -66,9 +69,9 @@ def _prepare(args, table, loss, seed):
     labels = table.target if table.task == "classification" else None
     train, test = (table.rows(rows) for rows in split(table.n_rows, args.test_fraction, seed, labels=labels))
     output = LOSSES[table.task][loss.name]
-    row = losses.row(loss, output)
-    preprocessing = Preprocessing.fit(train, centre_target=row.targets != losses.COUNTS)
-    sizes = [preprocessing.n_inputs, *args.hidden, row.outputs * preprocessing.n_outputs]
+    properties = losses.row(loss, output)  # kind of the targets, outputs for each target
+    preprocessing = Preprocessing.fit(train, centre_target=properties.targets != losses.COUNTS)
+    sizes = [preprocessing.n_inputs, *args.hidden, properties.outputs * preprocessing.n_outputs]
     net = MLP(sizes, args.activation, output, dtype=args.dtype, seed=seed)
     batch_size = args.batch_size
     if batch_size is None:
@@ -99,8 +102,9 @@ def _schedule(args):
 
 def _fit(args, one):
     """Train, and return the scores of the test part by name: a dict, empty if that part is."""
+    loss = one.trainer.loss  # its name
     one.trainer.fit(
-        *arrays(one.preprocessing, one.train, one.trainer.loss, one.net.dtype),
+        *arrays(one.preprocessing, one.train, loss, one.net.dtype),
         epochs=args.epochs,
         validation_fraction=args.validation_fraction or None,
         patience=args.patience,
@@ -128,9 +132,9 @@ def _setting(args, first):
 def _results(args, runs, scores):
     """Pairs (name, value) about the results: losses of the first run, scores over all, and the speed."""
     history = runs[0].trainer.history
-    losses, epoch = _losses(history)
+    kept, epoch = _losses(history)
     of_seed = f" (seed {args.seed})" if len(runs) > 1 else ""
-    yield "losses", f"{text.scores(losses)} at epoch {epoch} of {len(history.loss)}{of_seed}"
+    yield "losses", f"{text.scores(kept)} at epoch {epoch} of {len(history.loss)}{of_seed}"
     for name in scores[0]:
         values = np.array([named[name] for named in scores])
         spread = f" ± {values.std(ddof=1):.4f} over {len(runs)} seeds" if len(runs) > 1 else ""
@@ -151,12 +155,12 @@ def _losses(history):
     """Return the losses, by name, of the epoch whose parameters were kept, and its number counted from 1."""
     epoch = len(history.loss) - 1 if history.best_epoch is None else history.best_epoch
     both = {"training": history.loss, "validation": history.val_loss}
-    return {name: losses[epoch] for name, losses in both.items() if losses}, epoch + 1
+    return {name: curve[epoch] for name, curve in both.items() if curve}, epoch + 1
 
 
 def _save(args, one, scores):
     """Save the network of a Run, with its preprocessing and a description of the training as metadata."""
-    losses, epoch = _losses(one.trainer.history)
+    kept, epoch = _losses(one.trainer.history)
     one.net.metadata["preprocessing"] = one.preprocessing.to_dict()
     one.net.metadata["training"] = {
         "source": args.source,
@@ -176,7 +180,7 @@ def _save(args, one, scores):
         "class_weight": args.class_weight,
         "epochs": epoch,
         "seconds": sum(one.trainer.history.seconds),
-        "losses": losses,
+        "losses": kept,
         "test_scores": scores,
     }
     one.net.save(args.save)
@@ -186,7 +190,8 @@ def _save(args, one, scores):
 def _plot(args, one):
     plots.loss_curves(one.trainer.history, _picture(args, "loss"))
     plots.error_signals(one.trainer.history, _picture(args, "error-signals"))
-    if len(one.train.features) == one.preprocessing.n_inputs == 2:
+    columns = one.preprocessing.columns.values()
+    if len(columns) == 2 and not any("categories" in column for column in columns):
         _plot_regions(one, _picture(args, "decision-regions"))
     text.facts([("drawn", _picture(args, "*"))])
 

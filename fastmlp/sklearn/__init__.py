@@ -5,9 +5,13 @@ are the same, batches have the same samples, and training follows scikit-learn's
 """
 
 try:
-    import sklearn  # noqa: F401
+    import sklearn
 except ImportError as error:
     raise ImportError("fastmlp.sklearn needs scikit-learn 1.7 or newer: pip install 'fastmlp[sklearn]'") from error
+if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 7):
+    raise ImportError(
+        f"fastmlp.sklearn needs scikit-learn 1.7 or newer, found {sklearn.__version__}: pip install 'fastmlp[sklearn]'"
+    )
 
 from .estimators import MLPClassifier, MLPRegressor
 

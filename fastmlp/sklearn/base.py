@@ -5,6 +5,7 @@ rules, `lbfgs` the solver of that name. "As in scikit-learn" means its file _mul
 """
 
 import warnings
+from copy import copy
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -45,8 +46,17 @@ def nonnegative(closed="left"):
 class BaseMLP(BaseEstimator):
     """Base of the two estimators. After a fit `_net` is the `MLP` of which `coefs_` and `intercepts_` are views.
 
-    Subclasses provide what depends on the task: `_validate_input`, `_weigh`, `_output_activation`, `_loss`,
-    `_loss_share`, `_stratify`, `_labels` and `_score_outputs`.
+    Subclasses provide what depends on the task (the classifier's docstrings say more):
+
+    `_sklearn_class`      scikit-learn's class of the same name
+    `_validate_input`     checks samples and makes the targets of the network
+    `_weigh`              multiplies the sample weights by the class weights, if there are any
+    `_output_activation`  activation of the outputs, by scikit-learn's name
+    `_loss`               object of `fastmlp.losses` to train with
+    `_loss_share`         ratio of the reported loss to that of the trainer
+    `_stratify`           classes that the split for early stopping keeps in proportion
+    `_labels`             predictions for outputs of the network: class labels or numbers
+    `_score_outputs`      score of outputs that early stopping watches by default
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -123,12 +133,15 @@ class BaseMLP(BaseEstimator):
             )
         defaults = self._sklearn_class().get_params()
         parameters = {name: getattr(self, name) for name in defaults}
+        if names:
+            (parameters["activation"],) = names
+        elif self.activation not in SHARED_ACTIVATIONS:  # no layer has it, but scikit-learn looks it up
+            parameters["activation"] = defaults["activation"]
         for name in ("solver", "learning_rate", "loss"):
             accepted = [c for c in self._sklearn_class._parameter_constraints.get(name, ()) if hasattr(c, "options")]
             if name in parameters and not any(parameters[name] in c.options for c in accepted):
                 parameters[name] = defaults[name]
-        model = self._sklearn_class(**parameters | dict.fromkeys(["activation"] if names else [], *names))
-        return self._hand_over(self, model)
+        return self._hand_over(self, self._sklearn_class(**parameters))
 
     @classmethod
     def from_sklearn(cls, model):
@@ -152,7 +165,7 @@ class BaseMLP(BaseEstimator):
         """Copy the attributes that a fit sets, and the weights, from one estimator to another; return the latter."""
         for name in FITTED:
             if hasattr(source, name):
-                setattr(target, name, getattr(source, name))
+                setattr(target, name, copy(getattr(source, name)))  # a list grows in further training
         target.coefs_ = [coef.copy() for coef in source.coefs_]
         target.intercepts_ = [intercept.copy() for intercept in source.intercepts_]
         target._random_state = check_random_state(source.random_state)
@@ -249,6 +262,7 @@ class BaseMLP(BaseEstimator):
         if not incremental or not hasattr(self, "_optimizer"):
             named = isinstance(self.learning_rate, str) and self.solver != "sgd"  # the names are for "sgd" alone
             rate = "constant" if named else self.learning_rate
+            # Named as in scikit-learn, where the optimizer has the learning rate and the rules that change it.
             self._optimizer = Rate(rate, self.learning_rate_init, self.power_t)
             self._optimizer_state = None
         trainer = self._make_trainer(X.shape[0])
@@ -275,7 +289,7 @@ class BaseMLP(BaseEstimator):
         follow.restore(self._net)
 
     def _make_trainer(self, samples):
-        """Trainer of `_net` for `samples` samples, with the optimizer's state of the last `partial_fit`, if any."""
+        """Trainer of `_net` for `samples` samples; in `partial_fit`, with the optimizer's state of the last fit."""
         if self.batch_size == "auto":
             batch_size = min(200, samples)
         else:
@@ -291,7 +305,7 @@ class BaseMLP(BaseEstimator):
             learning_rate=self._optimizer,
             batch_size=batch_size,
             l2=float(self.alpha),
-            average_l2=True,
+            average_l2=True,  # scikit-learn divides the penalty by the number of samples too
             dropout=self.dropout,
             clip_norm=self.clip_norm,
             shuffle=Reorder(self._random_state) if self.shuffle else False,
@@ -311,6 +325,7 @@ class BaseMLP(BaseEstimator):
             return kind(self.momentum, rate_in_velocity=True)
         if self.solver == "adamw":
             return optimizers.AdamW(self.beta_1, self.beta_2, self.epsilon, weight_decay=self.weight_decay)
+        # scikit-learn adds epsilon before the correction of the second moment (see `optimizers.Adam`).
         return optimizers.Adam(self.beta_1, self.beta_2, self.epsilon, epsilon_hat=True)
 
     def _split(self, X, targets, sample_weight):

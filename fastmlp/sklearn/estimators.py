@@ -1,5 +1,6 @@
 """MLPClassifier and MLPRegressor; `base` has what they share."""
 
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from sklearn.utils.validation import validate_data
 
 from .. import losses
-from .base import BaseMLP, Real
+from .base import BaseMLP
 from .rules import r2
 
 LOG_LOSSES = {"softmax": "cross_entropy", "logistic": "binary_cross_entropy"}
@@ -37,13 +38,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     activation : str or sequence of str, default="relu"
         Any activation of this library ("logistic" is its sigmoid), or one for each hidden layer.
     solver : {"lbfgs", "sgd", "adam", "adamw"} or an object of `fastmlp.optimizers`, default="adam"
-        "lbfgs" uses all samples at once and does not accept `dropout`, `clip_norm` and `callbacks`.
+        "lbfgs" uses all samples at once and does not accept `dropout`, `clip_norm` or `callbacks`.
     learning_rate : {"constant", "invscaling", "adaptive"} or a schedule of `fastmlp.schedules`, default="constant"
         The names have an effect with solver="sgd" only, a schedule with every solver but "lbfgs".
     loss : {"log_loss", "focal"} or an object of `fastmlp.losses`, default="log_loss"
-        "log_loss" is the cross-entropy. Any other name of `fastmlp.losses` for such outputs is accepted too.
-    class_weight : dict, "balanced" or None, default=None
-        Factors of the sample weights by class label; "balanced" gives all classes the same total weight.
+        "log_loss" is the cross-entropy. Names of other losses are accepted too, if they are for softmax outputs (more
+        than two classes) or for sigmoid outputs (two classes, or samples with several labels).
+    class_weight : dict, list of dict, "balanced" or None, default=None
+        Factors of the sample weights by class label; "balanced" gives all classes the same total weight. A list has a
+        dict for each column of `y`, for samples with several labels.
     label_smoothing : float, default=0.0
         Share of each target that is spread over all classes.
     dropout : float or sequence of float, default=0.0

@@ -19,7 +19,7 @@ def minimize(estimator, X, targets, sample_weight):
     Raises
     ------
     ValueError
-        If the estimator has `dropout`, `clip_norm` or `callbacks`, which need batches.
+        If the estimator has `dropout`, `clip_norm` or `callbacks`, which belong to training in batches.
     """
     for name in ("dropout", "clip_norm", "callbacks"):
         if np.any(value := getattr(estimator, name)):
@@ -39,12 +39,13 @@ def minimize(estimator, X, targets, sample_weight):
     share = estimator._loss_share()
 
     def loss_and_gradient(params):
+        # As in scikit-learn, whose squared error is averaged over outputs while its gradient is that of the sum.
         loss, penalty, gradient = objective(params)
-        return loss * share + penalty, gradient.copy()
+        return loss * share + penalty, gradient.copy()  # a copy, as the next call overwrites it
 
     iterations = itertools.count(1)
 
-    def report(intermediate_result):
+    def report(intermediate_result):  # SciPy goes by this name: any other would get the parameters alone
         print(f"Iteration {next(iterations)}, loss = {intermediate_result.fun:.8f}")
 
     with _pools().limit(limits=1, user_api="blas"):

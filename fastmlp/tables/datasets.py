@@ -19,7 +19,9 @@ from fastmlp.checks import choice, nearest
 
 TASKS = ("classification", "regression")
 BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes")
-FEW = 20  # largest number of distinct whole numbers in a target that are taken as classes: digits and grades, not ages
+# Up to so many distinct values, whole numbers in a target are taken as classes (digits and grades, not ages), and texts
+# that are numbers as categories.
+FEW = 20
 MISSING = ("", "?", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null")  # texts for a missing value in CSV files
 
 
@@ -168,7 +170,7 @@ def checked(source, name, values):
     for row, kind in enumerate(kinds):
         if kind is not str:
             wanted = "must hold numbers, booleans or text"
-            raise ValueError(f"{where} {wanted}; got a {kind.__name__} in data row {row + 1}")
+            raise ValueError(f"{where} {wanted}; got type {kind.__name__} in data row {row + 1}")
     distinct = set(values)
     if len(distinct) > FEW and 2 * sum(map(is_number, distinct)) > len(distinct):
         return numbers(source, name, values)

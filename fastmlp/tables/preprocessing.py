@@ -49,8 +49,8 @@ class Preprocessing:
         table : fastmlp.tables.datasets.Table
             Training rows, with a target.
         centre_target : bool
-            Whether a regression target is standardized. If not, it is only divided by the size of its mean, which
-            suits counts.
+            Whether a regression target is standardized. If not, it is only divided by the absolute value of its
+            mean, which suits counts.
 
         Raises
         ------
@@ -76,7 +76,10 @@ class Preprocessing:
 
     @property
     def n_outputs(self):
-        """Number of network outputs: one per class, or one for regression."""
+        """Number of targets of a row: one per class, or one for regression.
+
+        The network has as many outputs, or twice as many for "gaussian_nll", which has two outputs for each target.
+        """
         return len(self.classes) or 1
 
     def transform(self, table, dtype="float32"):
@@ -124,7 +127,18 @@ class Preprocessing:
         return labels
 
     def decode_prediction(self, outputs):
-        """Return (N,) predictions for outputs (N, n_outputs): class names (object array) or float64 quantities."""
+        """Return predictions for a network's outputs.
+
+        Parameters
+        ----------
+        outputs : (N, n_outputs) or, for "gaussian_nll", (N, 2 * n_outputs) array
+            The prediction of a regression is the first column. That of the log variance is left out.
+
+        Returns
+        -------
+        (N,) array
+            Class names (object array), or float64 quantities.
+        """
         if self.task == "regression":
             return self.target_mean + self.target_scale * np.asarray(outputs, np.float64)[:, 0]
         return np.array(self.classes, dtype=object)[np.argmax(outputs, axis=1)]
@@ -150,7 +164,7 @@ class Preprocessing:
         return cls(**{**values, "classes": tuple(values["classes"])})
 
 
-@keyword_only_soon
+@keyword_only_soon  # takes `labels` by position too, with a FutureWarning
 def split(n, test_fraction, seed=0, *, labels=None):
     """Split rows 0..n-1 at random into a training and a test part, the same for the same seed.
 
@@ -214,7 +228,10 @@ def _mean_and_scale(values):
 
 
 def _in_order(names):
-    """Return names sorted as numbers if all of them are numbers, else as text."""
+    """Return names sorted as numbers if all of them are numbers, else as text.
+
+    Names of the same number, such as "1" and "1.0", are in the order of their text, whatever the order of a set.
+    """
     return sorted(sorted(names), key=float if all(map(is_number, names)) else None)
 
 

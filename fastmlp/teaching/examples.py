@@ -143,7 +143,7 @@ def _example(name, fields):
     The constructors of MLP and Trainer, and a first training step, check most of the fields.
     """
     if not isinstance(fields, dict):
-        raise ValueError(f"expected one JSON object, came {type(fields).__name__}")
+        raise ValueError(f"expected one JSON object, got {type(fields).__name__}")
     known = {field.name: field for field in dataclasses.fields(Example) if field.name != "name"}
     for field in fields:
         choice("field", field, known)
@@ -160,7 +160,7 @@ def _example(name, fields):
     example = Example(name, **(fields | arrays))
     for field in ("update_biases", "check"):
         if not isinstance(fields.get(field, True), bool):
-            raise ValueError(f"{field} must be true or false, came {fields[field]!r}")
+            raise ValueError(f"{field} must be true or false, got {fields[field]!r}")
     check_steps(example.steps)
     net = example.network()
     example.trainer(net).step(example.x, example.y)
@@ -197,4 +197,4 @@ def _check_shapes(weights, x, y, biases=None):
 def check_steps(steps):
     """Raise a ValueError unless `steps` is a whole number from 1 on."""
     if type(steps) is not int or steps < 1:
-        raise ValueError(f"steps must be a whole number from 1 on, came {steps!r}")
+        raise ValueError(f"steps must be a whole number from 1 on, got {steps!r}")

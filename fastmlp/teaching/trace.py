@@ -3,7 +3,8 @@
 `MLP.backpropagate` computes all intermediate results of a step, and `Trainer.step` makes the update. This module only
 computes what explains one of their numbers, such as a term of a sum or a difference.
 
-In the private functions `passed` is the `Backpropagation` of a step and `n` the number of a sample.
+In the private functions `passed` is the `Backpropagation` of a step, `n` the index of a sample and `i` or `j` that of a
+unit, from 0. `layer` counts from 1, so that `net.weights[layer - 1]` leads to it, and 0 is the input.
 """
 
 import textwrap
@@ -94,7 +95,10 @@ def _forward(example, net, passed, n):
 
 
 def _errors(example, net, passed, n):
-    """Return the squared error of each output of sample n: the loss if all other outputs equaled their targets."""
+    """Return half the squared error of each output of sample n, or None with another loss.
+
+    It is the loss of the sample with all other targets set to the outputs.
+    """
     if example.loss != "squared_error":
         return None
     targets = np.tile(passed.activations[-1][n], (net.sizes[-1], 1))
@@ -118,7 +122,11 @@ def _backward(example, net, passed, n):
 
 
 def _output_error(example, passed, n, j):
-    """Describe a - y of output j: δ itself for cross-entropy with softmax or sigmoid, else δ without its factor g'."""
+    """Describe a - y of output j.
+
+    With the squared error it is δ without the factor g'; with cross-entropy of softmax or sigmoid, and with the Poisson
+    loss, δ itself. δ of any other loss is not made from it alone, and is only shown.
+    """
     a = _unit("a", len(passed.deltas), j)
     yield _result(f"  {a} - y{_subscript(j)}", passed.activations[-1][n, j] - example.y[n, j])
 
@@ -152,7 +160,8 @@ def _check(example, net, gradient):
     differences = np.empty_like(gradient)
     for k, kept in enumerate(net.params.copy()):
         losses = []
-        for net.params[k] in (kept + SHIFT, kept - SHIFT):
+        for shifted in (kept + SHIFT, kept - SHIFT):
+            net.params[k] = shifted
             losses.append(net.gradient(example.x, example.y, loss=example.loss, reduction=example.reduction)[0])
         differences[k] = (losses[0] - losses[1]) / (2 * SHIFT)
         net.params[k] = kept

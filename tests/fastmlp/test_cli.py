@@ -143,6 +143,12 @@ def test_compiling_is_announced_where_nothing_is_compiled_yet(here, monkeypatch,
         assert ("compiling the kernels for this machine" in capsys.readouterr().err) is announced
 
 
+def test_compiling_is_announced_in_every_run_without_a_cache(here, monkeypatch, capsys):
+    monkeypatch.setattr("fastmlp.cli.train.CACHE_FOLDER", None)
+    assert main(["train", "plane.csv", "--target", "side", *QUICK]) == 0
+    assert "compiling the kernels in every run, as no cache folder can be written" in capsys.readouterr().err
+
+
 def test_seeds_give_mean_and_standard_deviation(here, capsys):
     assert main(["train", "slope.csv", "--target", "height", *QUICK, "--seed", "3", "--seeds", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -220,6 +226,8 @@ def test_all_rows_can_train(here, capsys):
     assert "200 to train, 0 to test" in out
     assert "test accuracy" not in out
     assert "validation" not in out
+    assert main([*argv, "--seeds", "2"]) == 0
+    assert "\nseed" not in capsys.readouterr().out
 
 
 def test_early_stopping_reports_the_epoch_that_is_kept(here, tmp_path, capsys):
@@ -239,6 +247,14 @@ def test_plots_show_decision_regions_for_two_inputs_only(here, tmp_path, name, p
     assert main(["train", f"{name}.csv", "--target", target, *QUICK, "--plot", str(tmp_path)]) == 0
     names = [f"{name}-{kind}.png" for kind in ("decision-regions", "error-signals", "loss")]
     assert sorted(path.name for path in tmp_path.iterdir()) == names[-pictures:]
+
+
+def test_columns_of_a_single_text_are_no_plane(tmp_path):
+    pytest.importorskip("matplotlib")
+    sides = ["left", "right"] * 20
+    table = write_csv(tmp_path / "texts.csv", ("x", "y", "side"), [("a", "b", side) for side in sides])
+    assert main(["train", str(table), "--target", "side", *QUICK, "--plot", str(tmp_path)]) == 0
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["texts-error-signals.png", "texts-loss.png"]
 
 
 def test_predictions_are_written_as_csv(here, capsys):
@@ -340,6 +356,7 @@ BAD = {
     "no true target": "evaluate plane.safetensors slope.csv",
     "no such example": "trace nowhere",
     "unknown kind of picture": "trace a --plot network.txt",
+    "no folder for a picture": "trace a --plot nowhere/network.png",
 }
 
 

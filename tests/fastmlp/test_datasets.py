@@ -220,7 +220,7 @@ def test_truncated_arrays_are_refused(write):
         ("a,y\n1,2\n2,?\n", "column 'y' has no value in data row 2"),
         ("a,y\ntrue,2\n,3\n", "column 'a' has no value in data row 2"),
         ("a,y\n1,2\n-inf,3\n", "column 'a' has the infinite value -inf in data row 2"),
-        ("a,y\n2020-01-01,2\n2020-01-02,3\n", "column 'a' must hold numbers, booleans or text; got a date"),
+        ("a,y\n2020-01-01,2\n2020-01-02,3\n", "column 'a' must hold numbers, booleans or text; got type date"),
         ("a,y\n" + "".join(f"{i}.5,1\n" for i in range(30)) + "oops,1\n", "got 'oops' in data row 31"),
     ],
 )

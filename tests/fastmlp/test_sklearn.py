@@ -150,6 +150,22 @@ def test_regressors_move_too():
         np.testing.assert_allclose(moved.predict(DIGITS), model.predict(DIGITS), rtol=1e-12)
 
 
+def test_training_of_the_moved_leaves_the_source_as_it_was():
+    for model in both("MLPClassifier", DIGITS, NUMBERS, max_iter=2):
+        ours = isinstance(model, MLPClassifier)
+        moved = model.to_sklearn() if ours else MLPClassifier.from_sklearn(model)
+        moved.partial_fit(DIGITS, NUMBERS)
+        assert (len(moved.loss_curve_), len(model.loss_curve_)) == (3, 2)
+
+
+@pytest.mark.parametrize(("activation", "moved"), [("gelu", "relu"), ([], "relu"), ("tanh", "tanh")])
+def test_without_hidden_layers_any_activation_moves(activation, moved):
+    model = MLPRegressor(hidden_layer_sizes=(), activation=activation, max_iter=2).fit(DIGITS, NUMBERS)
+    theirs = model.to_sklearn()
+    assert theirs.activation == moved
+    np.testing.assert_allclose(theirs.predict(DIGITS), model.predict(DIGITS), rtol=1e-12)
+
+
 def test_copies_and_replaced_weights_count():
     model = MLPRegressor(max_iter=5).fit(DIGITS, NUMBERS)
     for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
@@ -294,3 +310,9 @@ def test_without_scikit_learn_the_message_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert "fastmlp.sklearn needs scikit-learn" in done.stderr
     assert "pip install 'fastmlp[sklearn]'" in done.stderr
+
+
+def test_an_older_scikit_learn_is_named():
+    script = "import sklearn; sklearn.__version__ = '1.6.1'; import fastmlp.sklearn"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert "fastmlp.sklearn needs scikit-learn 1.7 or newer, found 1.6.1" in done.stderr

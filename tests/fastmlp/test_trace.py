@@ -183,7 +183,7 @@ def test_a_wrong_field_is_named_in_one_line_with_its_file(tmp_path, changes, mes
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "not JSON"), ("[1]", "expected one JSON object, came list")])
+@pytest.mark.parametrize(("text", "message"), [("{", "not JSON"), ("[1]", "expected one JSON object, got list")])
 def test_a_file_that_holds_no_object_is_refused(tmp_path, text, message):
     (tmp_path / "net.json").write_text(text)
     with pytest.raises(ValueError, match=message):
