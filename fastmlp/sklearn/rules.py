@@ -62,24 +62,24 @@ class Rate:
     """
 
     def __init__(self, rule, initial, power):
-        self.rule, self.initial, self.power, self.epochs = rule, initial, power, 0
+        self.name, self.initial, self.power, self.epochs = rule, initial, power, 0
         self.learning_rate = float(initial)
 
     def rate(self, epoch, losses):
         """Rate of the next epoch. Schedules of `fastmlp.schedules` count epochs over all calls of partial_fit."""
-        if hasattr(self.rule, "rate"):
-            self.learning_rate = self.rule.rate(self.epochs, losses)
+        if hasattr(self.name, "rate"):
+            self.learning_rate = self.name.rate(self.epochs, losses)
             self.epochs += 1
         return self.learning_rate
 
     def epoch_ends(self, samples):
         """Update the rate after an epoch; `samples` is the number of samples trained on since weights were drawn."""
-        if self.rule == "invscaling":
+        if self.name == "invscaling":
             self.learning_rate = float(self.initial) / (samples + 1) ** self.power
 
     def gives_up(self, message, verbose):
         """Return whether to stop after too many epochs without improvement; lower an adaptive rate instead."""
-        if self.rule != "adaptive":
+        if self.name != "adaptive":
             outcome = "Stopping."
         elif self.learning_rate <= LEAST_RATE:
             outcome = "Learning rate too small. Stopping."

@@ -99,13 +99,7 @@ def _none(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @spliced
 def _sgd(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """w -= rate g: gradient descent.
-
-    Parameters
-    ----------
-    w, first, second, gradient, optimizer, step, scale, l2, decays
-        See `_none`.
-    """
+    """w -= rate g: gradient descent."""
     rate = w.dtype.type(optimizer.learning_rate)
     for i in range(len(w)):
         w[i] -= rate * (scale * gradient[i] + l2 * w[i])
@@ -113,13 +107,7 @@ def _sgd(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @spliced
 def _momentum(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """v = momentum v + g, then w -= rate v.
-
-    Parameters
-    ----------
-    w, first, second, gradient, optimizer, step, scale, l2, decays
-        See `_none`.
-    """
+    """v = momentum v + g, then w -= rate v."""
     rate, momentum = w.dtype.type(optimizer.learning_rate), w.dtype.type(optimizer.momentum)
     for i in range(len(w)):
         first[i] = momentum * first[i] + (scale * gradient[i] + l2 * w[i])
@@ -128,13 +116,7 @@ def _momentum(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @spliced
 def _nesterov(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """v = momentum v + g, then w -= rate (g + momentum v): Nesterov's momentum (Sutskever et al. 2013).
-
-    Parameters
-    ----------
-    w, first, second, gradient, optimizer, step, scale, l2, decays
-        See `_none`.
-    """
+    """v = momentum v + g, then w -= rate (g + momentum v): Nesterov's momentum (Sutskever et al. 2013)."""
     rate, momentum = w.dtype.type(optimizer.learning_rate), w.dtype.type(optimizer.momentum)
     for i in range(len(w)):
         g = scale * gradient[i] + l2 * w[i]
@@ -144,13 +126,7 @@ def _nesterov(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @spliced
 def _adam(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """Adam (Kingma & Ba 2015, algorithm 1) and AdamW (Loshchilov & Hutter 2019, algorithm 2).
-
-    Parameters
-    ----------
-    w, first, second, gradient, optimizer, step, scale, l2, decays
-        See `_none`.
-    """
+    """Adam (Kingma & Ba 2015, algorithm 1) and AdamW (Loshchilov & Hutter 2019, algorithm 2)."""
     real = w.dtype.type
     momentum, beta2 = real(optimizer.momentum), real(optimizer.beta2)
     rate = real(optimizer.learning_rate / (1 - optimizer.momentum**step))
@@ -168,13 +144,7 @@ def _adam(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @spliced
 def _rmsprop(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """RMSprop: gradient over the root of a running mean of its square (G. Hinton, Coursera 2012, lecture 6e).
-
-    Parameters
-    ----------
-    w, first, second, gradient, optimizer, step, scale, l2, decays
-        See `_none`.
-    """
+    """RMSprop: gradient over the root of a running mean of its square (G. Hinton, Coursera 2012, lecture 6e)."""
     real = w.dtype.type
     rate, epsilon = real(optimizer.learning_rate), real(optimizer.epsilon)
     beta2, rest2 = real(optimizer.beta2), real(1 - optimizer.beta2)
@@ -186,13 +156,7 @@ def _rmsprop(w, first, second, gradient, optimizer, step, scale, l2, decays):
 
 @spliced
 def _adagrad(w, first, second, gradient, optimizer, step, scale, l2, decays):
-    """Adagrad: gradient over the root of the sum of its squares so far (J. Duchi, E. Hazan, Y. Singer 2011).
-
-    Parameters
-    ----------
-    w, first, second, gradient, optimizer, step, scale, l2, decays
-        See `_none`.
-    """
+    """Adagrad: gradient over the root of the sum of its squares so far (J. Duchi, E. Hazan, Y. Singer 2011)."""
     rate, epsilon = w.dtype.type(optimizer.learning_rate), w.dtype.type(optimizer.epsilon)
     for i in range(len(w)):
         g = scale * gradient[i] + l2 * w[i]
@@ -258,13 +222,7 @@ def usual(setting):
 def _of_kinds(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """Template of a loop: calls `loop` if the optimizer's kind is one of `kinds`, else `others`.
 
-    The three names are globals that `jit.specialize` binds (see `_any_of`).
-
-    Parameters
-    ----------
-    w, first, second, gradient, optimizer, step, scale, l2, decays
-        See `_none`.
-    """
+    The three names are globals that `jit.specialize` binds (see `_any_of`)."""
     if optimizer.kind in kinds:  # noqa: F821
         loop(w, first, second, gradient, optimizer, step, scale, l2, decays)  # noqa: F821
     else:
