@@ -326,7 +326,7 @@ WARM_SCRIPT = """
     from fastmlp import MLP, Trainer
     from fastmlp_kernels.layout import network as packed
     from fastmlp_kernels import calls as pointers
-    from fastmlp_kernels.drivers import prediction
+    from fastmlp_kernels.drivers import evaluation, prediction
     from fastmlp_kernels.drivers import training
     x, y = np.ones((50, 4), "f4"), np.ones((50, 2), "f4")
     net = MLP([4, 3, 2], "tanh")
