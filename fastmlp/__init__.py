@@ -98,6 +98,11 @@ class _Moved:
         return module
 
     @staticmethod
+    def get_code(name):
+        """Code of the module, by which `python -m` runs it."""
+        return importlib.util.find_spec(_MOVED[name]).loader.get_code(_MOVED[name])
+
+    @staticmethod
     def exec_module(module):
         module.__spec__ = module.__spec__.loader_state  # the module's own, which the import replaced
 

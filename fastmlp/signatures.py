@@ -42,6 +42,6 @@ def call(made, **values):
     for name, parameter in inspect.signature(type(made)).parameters.items():
         if name in values and parameter.default is parameter.empty:
             shown.append(repr(values[name]))
-        elif name in values and values[name] != parameter.default:
+        elif name in values and repr(values[name]) != repr(parameter.default):
             shown.append(f"{name}={values[name]!r}")
     return f"{type(made).__name__}({', '.join(shown)})"

@@ -14,8 +14,8 @@ class Update(Repeated):
     param_names = ["optimizer", "weights"]
 
     def prepare(self, optimizer, weights):
-        optimizer, self.units = optimizers.resolve(optimizer), weights
-        self.optimizer = optimizers.compiled(optimizer, 1e-4, 0.0, None, True, True, False)
+        self.units = weights
+        self.optimizer = fk.optimizer(getattr(fk, optimizer.upper()), learning_rate=1e-4)
         self.weights, self.gradient = (self.buffers.new(weights, np.float32, 1) for _ in range(2))
         first, second = (self.buffers.new(weights, np.float32, 0) for _ in range(2))
         self.state = fk.State(first, second, np.zeros(1, np.int64))

@@ -94,7 +94,7 @@ def test_unknown_names_are_told_of_registered_ones(samples):
 
 def test_a_softmax_output_and_a_loss_of_ones_own_do_not_go_together():
     register_loss("mine", own.squared_value, own.squared_slope)
-    with pytest.raises(ValueError, match="loss is 'mine' with output_activation 'softmax'; accepted: elementwise"):
+    with pytest.raises(ValueError, match="loss is 'mine' with output_activation 'softmax'; accepted: all but softmax"):
         Trainer(MLP([3, 4, 2], output_activation="softmax"), loss="mine")
 
 

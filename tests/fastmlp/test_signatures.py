@@ -129,6 +129,10 @@ def test_a_history_shows_how_far_it_got():
     assert repr(stopped) == "<History of 2 epochs: loss 0.25, val_loss 0.333333, monitor 2, best_epoch 1>"
 
 
+def test_a_trainer_with_a_seed_of_several_numbers_has_a_repr():
+    assert "seed=array([1, 2])" in repr(Trainer(NET, seed=np.array([1, 2])))
+
+
 def test_an_objective_shows_its_network_samples_and_penalty():
     assert repr(Objective(NET, X, Y, l2=0.5)) == f"<Objective of {SHOWN} over 4 samples, l2=0.5>"
 

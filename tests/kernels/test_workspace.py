@@ -50,3 +50,13 @@ def test_training_that_was_not_prepared_is_refused(how, guarded):
             case.train(reference.Optimizer("sgd"), how)
     finally:
         training._addresses[:] = kept
+
+
+@RUNS
+def test_a_workspace_to_evaluate_is_not_trained_with(how, guarded):
+    case = Case(guarded, np.float32)
+    case.workspace = workspace(case.built, 0, 1, len(case.x), block_rows=ROWS)
+    before = case.digest()
+    with pytest.raises(RuntimeError, match="training_workspace"):
+        case.train(reference.Optimizer("sgd"), how)
+    assert case.digest() == before

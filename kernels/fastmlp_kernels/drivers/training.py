@@ -191,7 +191,7 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
     learning = Learning(network, workspace, data, loss, optimizer, state, progress, np.intp(batch_size))
     # Parallel regions accept no tuples within tuples, such as a Learning, but its address on the stack.
     kept, begin, end = on_stack(learning), np.intp(first), np.intp(last)
-    if not is_prepared(kept):
+    if not is_prepared(kept) or not len(workspace.gradients):
         raise RuntimeError(
             "workspace is not made for training in this process; accepted: one made by `training_workspace`"
         )

@@ -83,7 +83,7 @@ class Workspace(NamedTuple):
     nonzeros : products.sparse.Nonzeros; without elements if inputs are dense
     scratch : Scratch
     gradients : (groups, size) array, each row packed like the weights; gradients of groups, the first of which becomes
-        the gradient of the batch
+        the gradient of the batch; (0, size) if made to evaluate only
     pieces : record array of layout.tasks.PIECE
     sums : Sums
     tickets : int64 array; counters of the items that threads take (see `drivers.phases`)
@@ -121,7 +121,8 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     Workspace
     """
     dtype, sizes = network.weights.dtype, tuple(sizes_of(network))
-    width, batch_size = engine_of(dtype).width(dtype.itemsize), batch_size or min(samples, plan.EVALUATION_ROWS)
+    width, training = engine_of(dtype).width(dtype.itemsize), batch_size > 0
+    batch_size = batch_size or min(samples, plan.EVALUATION_ROWS)
     sparse = network.layers["outputs"][0] == 0  # no panels of inputs come before the outputs of the first layer
     block_rows = plan.whole_tiles(block_rows) if block_rows else plan.rows_of_a_block(sizes, batch_size)
     blocks, panels = -(-batch_size // block_rows), [-(-n // width) for n in sizes]  # -(-a // b) is a / b rounded up
@@ -136,6 +137,7 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     # The sums of a hidden layer's error signals have a term for each unit of the layer after: at most DEPTH at a time.
     unfinished_panels = max(panels[1:-1]) if max(sizes[2:], default=0) > DEPTH else 0
     evaluated_blocks = -(-samples // block_rows)
+    buffers = 1 if keep else min(groups, blocks)
     return Workspace(
         block_rows=block_rows,
         keep=keep,
@@ -157,7 +159,7 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
             partial_sums=aligned((threads, unfinished_panels * panel), dtype),
             gradient=aligned((threads, (side + 1) * width if nonzeros else 0), dtype),  # + 1: the row of biases
         ),
-        gradients=aligned((1 if keep else min(groups, blocks), network.weights.size), dtype),
+        gradients=aligned((buffers if training else 0, network.weights.size), dtype),
         pieces=pieces,
         sums=Sums(
             losses=np.zeros(max(blocks, evaluated_blocks)),

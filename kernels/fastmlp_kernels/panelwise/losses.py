@@ -306,7 +306,8 @@ def loss_key(loss, output_activation):
     if not fitting:
         known = ", ".join(dict.fromkeys(name for name, _ in LOSSES))
         raise ValueError(f"loss is {loss!r}; accepted: {known}, or one registered before, with register_loss")
-    raise ValueError(f"loss is {loss!r} with output_activation {output_activation!r}; accepted: {', '.join(fitting)}")
+    accepted = ", ".join("all but softmax" if output == "elementwise" else output for output in fitting)
+    raise ValueError(f"loss is {loss!r} with output_activation {output_activation!r}; accepted: {accepted}")
 
 
 def loss(loss, output_activation, dtype, parameter=None, smoothing=0.0):

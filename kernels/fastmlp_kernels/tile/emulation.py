@@ -104,3 +104,6 @@ def total(tile):
 
 def largest(tile):
     return tile.max()
+
+
+width = panel_width
