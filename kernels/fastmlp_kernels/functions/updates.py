@@ -129,12 +129,12 @@ def _adam(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """Adam (Kingma & Ba 2015, algorithm 1) and AdamW (Loshchilov & Hutter 2019, algorithm 2)."""
     real = w.dtype.type
     momentum, beta2 = real(optimizer.momentum), real(optimizer.beta2)
-    rate = real(optimizer.learning_rate / (1 - optimizer.momentum**step))
     correction = real(1 / math.sqrt(1 - optimizer.beta2**step))
     epsilon = real(optimizer.epsilon) * (correction if optimizer.epsilon_hat else real(1))
     decoupled = optimizer.kind == ADAMW and decays
     keep = real(1 - optimizer.learning_rate * optimizer.weight_decay if decoupled else 1.0)
     rest, rest2 = real(1 - optimizer.momentum), real(1 - optimizer.beta2)
+    rate = real(optimizer.learning_rate / (1 - optimizer.momentum**step))
     for i in range(len(w)):
         g = scale * gradient[i] + l2 * w[i]
         first[i] = momentum * first[i] + rest * g
