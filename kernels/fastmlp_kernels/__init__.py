@@ -68,15 +68,15 @@ from .functions import scalar, vectormath
 from .functions.activation_table import activation_code
 from .functions.updates import KINDS, NO_UPDATE, NONE, Optimizer, State
 from .layout.network import Network, pack, parameter_count, set_dropout, unpack
-from .layout.samples import Data, SparseRows
+from .layout.samples import Data
+from .layout.samples import SparseRows as Rows
 from .panelwise.losses import Loss, loss
 from .products.first_layer import network_for
 from .tile import engines
 
-Rows = SparseRows
 # Constants for the kinds of optimizers: SGD, ADAM, ...
-_CODES = {name.upper(): kind for name, kind in KINDS.items()}
-globals().update(_CODES)
+_KINDS = {name.upper(): kind for name, kind in KINDS.items()}
+globals().update(_KINDS)
 # Names under which users import modules that live in folders or under other names.
 compile, cpu = jit, engines
 for _name, _module in {"compile": jit, "cpu": engines, "scalar": scalar, "vectormath": vectormath}.items():
@@ -136,5 +136,5 @@ __all__ = [
     "workspace",
     "workspace_of",
     "workspaces",
-    *_CODES,
+    *_KINDS,
 ]

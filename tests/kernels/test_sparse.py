@@ -149,8 +149,8 @@ def test_no_memory_is_taken_for_zeros():
 
 def test_the_bound_for_the_non_zeros_of_a_block_holds_for_the_longest_rows():
     x = rows_of(np.tri(5, 9, dtype=np.float32))  # of 1 to 5 non-zeros
-    assert [samples.most_entries(x, rows) for rows in (1, 2, 5, 8)] == [5, 9, 15, 15]
-    assert samples.most_entries(x, 2) <= plan.most_nonzeros(x, 2) <= 2 * 15
+    assert [samples.most_nonzeros_in(x, rows) for rows in (1, 2, 5, 8)] == [5, 9, 15, 15]
+    assert samples.most_nonzeros_in(x, 2) <= plan.most_nonzeros(x, 2) <= 2 * 15
 
 
 def test_samples_come_in_order_without_one(guarded):

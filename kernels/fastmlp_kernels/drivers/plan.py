@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 
-from ..layout.samples import SparseRows, most_entries
+from ..layout.samples import SparseRows, most_nonzeros_in
 from ..layout.tasks import PIECE
 from ..tile.operations import ROWS
 
@@ -119,7 +119,7 @@ def most_nonzeros(x, batch_size):
     """
     if not isinstance(x, SparseRows):
         return 0
-    return 1 << most_entries(x, min(batch_size, BLOCK + ROWS)).bit_length()  # BLOCK is rounded up to whole tiles
+    return 1 << most_nonzeros_in(x, min(batch_size, BLOCK + ROWS)).bit_length()  # BLOCK is rounded up to whole tiles
 
 
 @functools.lru_cache

@@ -28,6 +28,7 @@ INCLUDE = str(Path(__file__).parent)  # the folder of fastmlp.h
 
 # Fields of the struct. The first two are public: see fastmlp.h.
 _SCALARS = ("n_in", "n_out", "softmax", "block")
+# In the order of the fields of Network and RowsWorkspace, from which `CNetwork` takes the arrays.
 _ARRAYS = ("layers", "weights", "transposed", "activations", "deltas", "scratch")
 # An array is its address and its number of elements. Addresses are ctypes pointers, since a structure with such fields
 # cannot be pickled or copied: a copy could outlive the arrays.
@@ -104,12 +105,12 @@ def _compiled(function, dtype):
     """Compile one of the C functions above for networks of a dtype: a `numba.cfunc`."""
     if config.DISABLE_JIT:
         raise RuntimeError("C functions are machine code, but NUMBA_DISABLE_JIT is set; accepted: a process without it")
-    struct, rows, array = types.voidptr, types.int64, types.CPointer(from_dtype(dtype))
+    struct_type, rows_type, array_type = types.voidptr, types.int64, types.CPointer(from_dtype(dtype))
     signatures = {
-        _forward: types.int32(struct, rows, array, array),
-        _forward_one: types.void(struct, array, array),
-        _vjp: types.void(struct, rows, array, array, array),
-        _integrand: types.float64(types.int32, array, struct),
+        _forward: types.int32(struct_type, rows_type, array_type, array_type),
+        _forward_one: types.void(struct_type, array_type, array_type),
+        _vjp: types.void(struct_type, rows_type, array_type, array_type, array_type),
+        _integrand: types.float64(types.int32, array_type, struct_type),
     }
     return c_function(function, signatures[function])
 
@@ -146,7 +147,7 @@ class CNetwork(ctypes.Structure):
         if rows < 1:
             raise ValueError(f"rows is {rows}; accepted: 1 or more")
         space, units = workspace(network, rows), sizes(network)
-        arrays = *network[:3], *space[1:]
+        arrays = *network[:3], *space[1:]  # in the order of _ARRAYS
         addresses = [part for array in arrays for part in (array.ctypes.data, array.size)]
         super().__init__(units[0], units[-1], int(network.softmax), int(space.block), *addresses)
         self.network, self._arrays = network, arrays  # kept alive, since the struct points to their memory

@@ -1,7 +1,8 @@
-"""Construction of networks, scratch memory and optimizer states, in Python and in compiled code.
+"""Construction of networks, scratch memory, optimizer states, gradients, and records of samples and of sums.
 
-These functions allocate; the functions that work on the arrays do not. Where Python and compiled code need different
-forms, the second is the `overload` that follows the first.
+These functions allocate; the functions that work on the arrays do not. They run in Python and in compiled code. Where
+these need different forms, the second is the `overload` that follows the first. The kernels `padded` and `panels_of`
+are written out here, since Python would have to compile them.
 """
 
 import numpy as np
@@ -109,7 +110,8 @@ def network(weights, biases, activations):
     Raises
     ------
     ValueError
-        If lengths or shapes do not fit together, or there is no such activation.
+        If lengths or shapes do not fit together, weights are neither float32 nor float64, or there is no such
+        activation.
     """
     weights = [np.ascontiguousarray(matrix) for matrix in weights]
     dtype = np.result_type(*weights)
@@ -260,7 +262,8 @@ def data(network, x, y, weights=None):
     ----------
     network : Network
     x : (N, n_in) array, row-major, of the network's dtype
-    y : (N, n_out) array, row-major, of the network's dtype, or (N,) int64 array of class numbers
+    y : (N, n_out) array (for "gaussian_nll", (N, n_out / 2)), row-major, of the network's dtype, or (N,) int64 array of
+        class numbers
     weights : (N,) array of the network's dtype, optional; weight of each sample in the loss, by default 1
 
     Returns
@@ -291,4 +294,6 @@ def _compiled_data(network, x, y, weights=None):
 @allocating
 def progress(network):
     """Make a record of the sums that training adds to: zeros, without `means` (see `Progress`)."""
-    return Progress(np.zeros(1), np.zeros(len(network.layers)), np.zeros(1, np.int64), np.zeros(0))
+    return Progress(
+        loss=np.zeros(1), squares=np.zeros(len(network.layers)), diverged=np.zeros(1, np.int64), means=np.zeros(0)
+    )

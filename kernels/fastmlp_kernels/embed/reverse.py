@@ -2,7 +2,7 @@
 
 E is a function of the outputs a: its derivatives dE/da with respect to them are given, or computed from a loss.
 Each function takes blocks of rows forward, then the error signals delta = dE/dz back (see `products.deltas`), and forms
-from them the gradient of the inputs, delta[1] W[1]^T, or of the parameters.
+from them the gradient of the inputs, delta W^T of the first layer, or of the parameters.
 """
 
 import numpy as np
@@ -46,9 +46,10 @@ def add_gradient(gradient, network, workspace, rows, fresh):
 
 @inlined
 def input_signals(network, workspace, rows):
-    """Compute the gradient with respect to the inputs, delta[1] W[1]^T, of a block whose error signals are known.
+    """Compute the gradient with respect to the inputs, delta W^T of the first layer, over a block.
 
-    It is written in panels from workspace.scratch[0] on; NaN if the network does not keep W[1]^T.
+    The block's error signals are in the workspace. The gradient is written in panels from workspace.scratch[0] on; NaN
+    if the network does not keep W^T of the first layer.
     """
     layer, scratch, block = network.layers[0], workspace.scratch, workspace.block
     operands = operands_of(network, workspace.activations, workspace.deltas)  # the arrays that products read
@@ -133,7 +134,8 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
     network : Network
     workspace : RowsWorkspace
     x : (N, n_in) array, row-major, of the network's dtype
-    y : (N, n_out) array, row-major, of the network's dtype, or (N,) int64 array of class numbers
+    y : (N, n_out) array (for "gaussian_nll", (N, n_out / 2)), row-major, of the network's dtype, or (N,) int64 array of
+        class numbers
     loss : panelwise.losses.Loss (see `panelwise.losses.loss`)
     fresh : bool; whether to overwrite the gradient rather than add to it
     weights : (N,) array of the network's dtype, optional; weight of each row in the loss, by default 1
@@ -183,8 +185,9 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
 def output_rows(network, workspace, first, rows):
     """Set the output layer's error signals for derivatives of single outputs: row s is for output first + s.
 
-    All rows are for one sample, whose activations and slopes are in row 0 of the workspace. With k = first + s, row s
-    is zero but for g'(z_k) in column k, or it is row k of the softmax Jacobian. Padding is set to zero.
+    All rows are for one sample, whose activations and slopes are in row 0 of the workspace. Row s is zero but for the
+    slope of its output in the column of that output, or it is the output's row of the softmax Jacobian. Padding is set
+    to zero.
     """
     activations, deltas, layer = workspace.activations, workspace.deltas, output_layer(network)
     outputs, delta = outputs_of(layer, activations, workspace.block), deltas_of(layer, deltas, workspace.block)

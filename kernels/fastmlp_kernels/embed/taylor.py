@@ -53,18 +53,19 @@ class TaylorWorkspace(NamedTuple):
 
 
 @inlined
-def _activate(workspace, jet, tangent_start, streams, length):
+def _activate(workspace, jet_start, tangent_start, streams, length):
     """Compute the tangents p and q of one panel from its jets and net tangents.
 
     Parameters
     ----------
     workspace : TaylorWorkspace; tangents are written
-    jet, tangent_start : int; offsets of the panel in jets, and in tangents and net_tangents alike
+    jet_start, tangent_start : int; offsets of the panel in jets, and in tangents and net_tangents alike
     streams, length : int; number of streams, and elements of one stream in a panel
     """
     jets, net, width = workspace.jets, workspace.net_tangents, panel_width(workspace.jets)
     for i in range(0, length, TILE * width):
-        slope, curvature = load(jets, jet + length + i, width, TILE), load(jets, jet + 2 * length + i, width, TILE)
+        slope = load(jets, jet_start + length + i, width, TILE)
+        curvature = load(jets, jet_start + 2 * length + i, width, TILE)
         for p_at in range(tangent_start + i, tangent_start + i + streams // 2 * length, length):
             q_at = p_at + streams // 2 * length
             zp, zq = load(net, p_at, width, TILE), load(net, q_at, width, TILE)
@@ -109,16 +110,17 @@ def expand(network, workspace, x, first, rows, block):
     block : int; rows of a stream, `rows` rounded up to whole tiles
     """
     activations, jets, net, tangents = workspace.activations, workspace.jets, workspace.net_tangents, workspace.tangents
-    # Operands are the arrays that products read (see `products.operands`).
-    operands, streams = operands_of(network, activations, jets), 2 * network.layers[0].n_in
+    # The arrays that products read (see `products.operands`), for activations and for tangents; no error signals.
+    operands, of_tangents = operands_of(network, activations, activations), operands_of(network, tangents, tangents)
+    streams = 2 * network.layers[0].n_in
     length, tall = block * panel_width(jets), streams * block
     pack_rows(activations, x, IN_ORDER, first, rows, block)
     for l in range(len(network.layers)):
         layer = network.layers[l]
         a, net_tangents = inputs_of(layer, operands.activations, block), deltas_of(layer, net, tall)
         if l > 0:
-            before = deltas_of(network.layers[l - 1], tangents, tall)
-            product(net_tangents, before, weights_of(layer, operands.weights), layer.n_out, layer.n_in, tall)
+            before = deltas_of(network.layers[l - 1], of_tangents.activations, tall)
+            product(net_tangents, before, weights_of(layer, of_tangents.weights), layer.n_out, layer.n_in, tall)
         for panel in range(panels_of(layer.n_out, jets)):
             jet = panel_at(deltas_of(layer, jets, 4 * block), panel)
             w = panel_at(weights_of(layer, operands.weights), panel)

@@ -6,6 +6,9 @@ input the first and second derivatives zp and zq of z, those of a are
     p_k = a_k u_k,            u_k = zp_k - sum_j a_j zp_j,
     q_k = a_k (u_k² + v_k),   v_k = zq_k - sum_j a_j zq_j - sum_j p_j zp_j.
 
+For input i, p (or zp) of sample s is row i * block + s, and q (or zq) row (n_in + i) * block + s, of a matrix of
+2 n_in * block rows.
+
 The loops are scalar code, with sums over outputs in float64.
 """
 
@@ -89,7 +92,7 @@ def _back_one(a, net, adjoints, first_gradients, second_gradients, row, i, s, p_
     ----------
     a : Matrix, (rows, n); activations
     net : Matrix, (2 * n_in * block, n); net tangents, two rows of which are replaced
-    adjoints : Matrix, whose row 0, dE/da of the sample, is added to
+    adjoints : Matrix, (block, n), whose row 0, dE/da of the sample, is added to
     first_gradients, second_gradients : (N, n, n_in) arrays; dE/dp and dE/dq
     row, i : int; the sample's row in these two, and the network input
     s : int; the sample's row in `a`
@@ -121,7 +124,7 @@ def _back_one(a, net, adjoints, first_gradients, second_gradients, row, i, s, p_
 
 
 @njit
-def softmax_taylor_back(network, workspace, output_gradients, gradients, start, rows, block):
+def softmax_taylor_back(network, workspace, output_gradients, gradients, first, rows, block):
     """Go back through softmax outputs: replace a by dE/dz, and zp and zq by dE/dzp and dE/dzq, in the workspace.
 
     Parameters
@@ -130,7 +133,7 @@ def softmax_taylor_back(network, workspace, output_gradients, gradients, start, 
     workspace : TaylorWorkspace; the output layer's activations and net tangents are replaced, with zeros as padding
     output_gradients : (N, n_out) array; dE/da
     gradients : pair of (N, n_out, n_in) arrays; dE/dp and dE/dq
-    start, rows : int; the block's rows in these arrays are start..start + rows
+    first, rows : int; the block's rows in these arrays are first..first + rows
     block : int; rows of a stream
     """
     layer, n_in = output_layer(network), network.layers[0].n_in
@@ -141,11 +144,11 @@ def softmax_taylor_back(network, workspace, output_gradients, gradients, start, 
     adjoints = Matrix(unused.numbers, unused.start, block)  # of which only row 0 is used
     for s in range(block):
         for k in range(n):
-            adjoints.numbers[element(adjoints, 0, k)] = output_gradients[start + s, k] if s < rows else 0
+            adjoints.numbers[element(adjoints, 0, k)] = output_gradients[first + s, k] if s < rows else 0
         for i in range(n_in):
             p_row, q_row = i * block + s, (n_in + i) * block + s
             if s < rows:
-                _back_one(a, net, adjoints, gradients[0], gradients[1], start + s, i, s, p_row, q_row, n)
+                _back_one(a, net, adjoints, gradients[0], gradients[1], first + s, i, s, p_row, q_row, n)
             for k in range(n if s < rows else 0, columns):
                 net.numbers[element(net, p_row, k)] = net.numbers[element(net, q_row, k)] = 0
         mean = np.float64(0)

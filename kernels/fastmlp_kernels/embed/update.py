@@ -89,6 +89,6 @@ def update_network(network, state, gradient, optimizer, scale):
     for l in range(len(network.layers)):
         layer = network.layers[l]
         piece = whole_layer(network, l)
-        for column in range(0, layer.n_out, width):
+        for column in range(0, layer.n_out, width):  # origin 0: the gradient is packed like the weights
             update_panel(network, state, optimizer, piece, column, gradient, origin=0, scale=scale, l2=l2)
     state.steps[0] += 1

@@ -1,5 +1,5 @@
 """Mathematics of single numbers: elementary functions, activations, updates of weights.
 
-These are scalar functions, and loops over contiguous ranges of memory that become vector code. Nothing here knows of
-panels, layers or threads.
+These are scalar functions, loops over contiguous ranges of memory that become vector code, and a table of the addresses
+of the activations' loops. Nothing here knows of panels, layers or threads.
 """

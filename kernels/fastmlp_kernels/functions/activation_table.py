@@ -26,8 +26,8 @@ VALUES, SLOPES, JETS = range(3)
 
 _codes = {entry: code for code, entry in enumerate(ACTIVATIONS.values(), SOFTMAX + 1)}
 _table, _read_address = address_table("fastmlp_kernels_activation_addresses", MOST * 2 * 3)
-# By code, by dtype (float32: 0, float64: 1, which is itemsize // 8), by kind. So that of (code, dtype, kind) is number
-# (code * 2 + dtype) * 3 + kind of the table.
+# The table by code, dtype (float32: 0, float64: 1, which is itemsize // 8) and kind: (code, dtype, kind) is number
+# (code * 2 + dtype) * 3 + kind.
 _addresses = _table.reshape(MOST, 2, 3)
 
 

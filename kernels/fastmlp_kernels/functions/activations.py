@@ -69,10 +69,10 @@ def sigmoid(z):
 
 @njit
 def sigmoid_curvature(z):
-    """s (1 - 2 a) and s (1 - 6 s) with s = a (1 - a)."""
-    a, s = sigmoid(z)
+    """σ' (1 - 2 σ) and σ' (1 - 6 σ') with the sigmoid σ and its slope σ' = σ (1 - σ)."""
+    a, slope = sigmoid(z)
     one = like(1.0, z)
-    return s * fma(like(-2.0, z), a, one), s * fma(like(-6.0, z), s, one)
+    return slope * fma(like(-2.0, z), a, one), slope * fma(like(-6.0, z), slope, one)
 
 
 @njit
@@ -84,9 +84,9 @@ def tanh(z):
 
 @njit
 def tanh_curvature(z):
-    """-2 a s and -2 s (1 - 3 a²) with s = 1 - a²."""
-    a, s = tanh(z)
-    twice = like(-2.0, z) * s
+    """-2 a a' and -2 a' (1 - 3 a²) with the hyperbolic tangent a and its slope a' = 1 - a²."""
+    a, slope = tanh(z)
+    twice = like(-2.0, z) * slope
     return twice * a, twice * fma(like(-3.0, z) * a, a, like(1.0, z))
 
 
@@ -167,13 +167,13 @@ def silu(z):
     """z·sigmoid(z) (S. Elfwing, E. Uchibe, K. Doya 2018)."""
     far = like(FAR, z)
     raised = clip(z, -far, like(np.inf, z))  # -FAR·0 for -inf·0, which is NaN
-    s, slope = sigmoid(z)
-    return raised * s, fma(clip(z, -far, far), slope, s)
+    a, slope = sigmoid(z)
+    return raised * a, fma(clip(z, -far, far), slope, a)
 
 
 @njit
 def silu_curvature(z):
-    """2 s + z s' and 3 s' + z s'' with the first three derivatives s, s', s'' of the sigmoid."""
+    """2 σ' + z σ'' and 3 σ'' + z σ''' with the sigmoid σ."""
     far = like(FAR, z)
     near, slope = clip(z, -far, far), sigmoid(z)[1]
     second, third = sigmoid_curvature(z)
@@ -211,9 +211,9 @@ def _tanh_of_softplus(z):
     one, two, off = like(1.0, z), like(2.0, z), z < like(0.0, z)
     e = _exp(-abs(z))
     square = e * e
-    above = fma(two, e, square if off else one)
-    inverse = one / fma(two, one if off else square, above)
-    return above * inverse, like(4.0, z) * (one + e) * (e if off else square) * inverse * inverse
+    numerator = fma(two, e, square if off else one)
+    inverse = one / fma(two, one if off else square, numerator)
+    return numerator * inverse, like(4.0, z) * (one + e) * (e if off else square) * inverse * inverse
 
 
 @njit
@@ -229,13 +229,13 @@ def mish(z):
 def mish_curvature(z):
     """2 t' + z t'' and 3 t'' + z t''' with t = tanh(softplus(z)).
 
-    With the sigmoid s and k = 1 - s (1 + 2 t), t'' = t' k and t''' = t'' k + t' k'.
+    With the sigmoid σ and k = 1 - σ (1 + 2 t), t'' = t' k and t''' = t'' k + t' k'.
     """
     far, one, two = like(FAR, z), like(1.0, z), like(2.0, z)
-    near, (t, first), (s, slope) = clip(z, -far, far), _tanh_of_softplus(z), sigmoid(z)
-    k = one - s * fma(two, t, one)
+    near, (t, first), (a, slope) = clip(z, -far, far), _tanh_of_softplus(z), sigmoid(z)
+    k = one - a * fma(two, t, one)
     second = first * k
-    third = second * k - first * (slope * fma(two, t, one) + two * s * first)
+    third = second * k - first * (slope * fma(two, t, one) + two * a * first)
     return fma(near, second, two * first), fma(near, third, like(3.0, z) * second)
 
 

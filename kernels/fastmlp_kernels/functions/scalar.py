@@ -2,6 +2,10 @@
 
 All take float32 or float64 scalars, return the dtype of their argument, and become vector instructions in a loop over
 a contiguous array. With the JIT disabled (NUMBA_DISABLE_JIT=1) the same names are plain functions of NumPy scalars.
+
+The compiled ones are Numba *intrinsics*: Python functions that Numba runs when it compiles a call of them, and which
+return the call's signature and a function that writes its LLVM instructions. Their first parameter, `typing_context`,
+is Numba's and not an argument of the call.
 """
 
 import numpy as np
@@ -61,9 +65,11 @@ else:
     from numba.extending import intrinsic
 
     def _dtype(number_type):
+        """NumPy type of the Numba type float32 or float64."""
         return {types.float32: np.float32, types.float64: np.float64}[number_type]
 
-    def _constant(context, builder, value, value_type, x_type):
+    def _cast(context, builder, value, value_type, x_type):
+        """The LLVM value `value` of the Numba type `value_type`, cast to the Numba type `x_type`."""
         return context.cast(builder, value, types.unliteral(value_type), x_type)
 
     @intrinsic
@@ -71,7 +77,7 @@ else:
         """The number `constant` in the dtype of `x`; costs nothing if the compiler knows its value."""
 
         def build(context, builder, signature, arguments):
-            return _constant(context, builder, arguments[0], constant, x)
+            return _cast(context, builder, arguments[0], constant, x)
 
         return x(constant, x), build
 
@@ -81,7 +87,7 @@ else:
         choice = 1 if x == types.float32 else 2
 
         def build(context, builder, signature, arguments):
-            return _constant(context, builder, arguments[choice], signature.args[choice], x)
+            return _cast(context, builder, arguments[choice], signature.args[choice], x)
 
         return x(x, single, double), build
 
@@ -101,7 +107,7 @@ else:
 
         def build(context, builder, signature, arguments):
             coefficients = [
-                _constant(context, builder, builder.extract_value(arguments[choice], i), types.float64, x)
+                _cast(context, builder, builder.extract_value(arguments[choice], i), types.float64, x)
                 for i in range(len(signature.args[choice]))
             ]
             total = coefficients.pop()

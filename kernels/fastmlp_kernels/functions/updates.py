@@ -213,7 +213,11 @@ KEEPS_FIRST, KEEPS_SECOND = (
 
 
 def usual(setting):
-    """Usual values of a setting by kind: a tuple. Kinds that do not read it have the value of the first that does."""
+    """Usual values of a setting by kind: a tuple.
+
+    Kinds that do not read it have the value of the first that does, so that all elements are of one type: compiled code
+    cannot index other tuples.
+    """
     values = [rule.settings.get(setting) for rule in RULES.values()]
     other = next(value for value in values if value is not None)
     return tuple(other if value is None else value for value in (None, *values))
@@ -222,7 +226,8 @@ def usual(setting):
 def _of_kinds(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """Template of a loop: calls `loop` if the optimizer's kind is one of `kinds`, else `others`.
 
-    The three names are globals that `jit.specialize` binds (see `_any_of`)."""
+    The three names are globals that `jit.specialize` binds (see `_any_of`).
+    """
     if optimizer.kind in kinds:  # noqa: F821
         loop(w, first, second, gradient, optimizer, step, scale, l2, decays)  # noqa: F821
     else:

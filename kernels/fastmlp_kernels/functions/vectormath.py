@@ -156,10 +156,10 @@ def _log(x, correction):
     m, k = split_power(x)
     f = m - like(1.0, x)
     s = f / (f + like(2.0, x))
-    square, half_square = s * s, like(0.5, x) * f * f
+    s_square, half_f_square = s * s, like(0.5, x) * f * f
     low = fma(k, by_precision(x, LN2_LOW_F32, LN2_LOW_F64), correction)
-    low = fma(s, fma(square, polynomial(square, LOG_F32, LOG_F64), half_square), low)
-    return fma(k, by_precision(x, LN2_HIGH_F32, LN2_HIGH_F64), f - (half_square - low))
+    low = fma(s, fma(s_square, polynomial(s_square, LOG_F32, LOG_F64), half_f_square), low)
+    return fma(k, by_precision(x, LN2_HIGH_F32, LN2_HIGH_F64), f - (half_f_square - low))
 
 
 @njit

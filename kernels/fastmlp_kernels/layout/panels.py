@@ -13,9 +13,9 @@ So a product reads all its operands with one constant stride whatever the size o
 length is a power of two do not fall into the same few cache sets. Products work on whole tiles of ROWS rows, so that
 rows of activations are padded to a multiple of ROWS as well.
 
-Tiles are small matrices in registers (see `tile.emit`), ROWS and panel_width those of this machine. Here most have one
-row: load(array, offset, stride, rows) reads one, zero(array, rows) makes one. The stride between rows then counts for
-nothing.
+Tiles are small matrices in registers (see `tile.emit`); products on this machine use tiles of ROWS rows and panel_width
+columns. Here most have one row: load(array, offset, stride, rows) reads one, zero(array, rows) makes one. The stride
+between rows then counts for nothing.
 """
 
 from typing import NamedTuple
@@ -132,6 +132,7 @@ def pack_rows(panels, source, order, first, rows, panel_rows):
     for s in range(rows):
         row = order[first + s] if order.size else first + s
         for p in range(panels_of(columns, panels)):
+            # The offset in `source`, which has two dimensions, counts its elements row after row.
             copied = load_columns(source, row * columns + p * width, columns - p * width)
             store(copied, panels, row_at(panel_at(packed, p), s), width)
             checked = multiply_add(copied, zeros, checked)  # stays 0 as long as all are finite: 0 * inf is NaN
@@ -208,6 +209,7 @@ def unpack_rows(target, first, panels, rows, panel_rows):
     for s in range(rows):
         for p in range(whole):
             row = load(panels, row_at(panel_at(packed, p), s), 0, 1)
+            # The offset in `target`, which has two dimensions, counts its elements row after row.
             store(row, target, (first + s) * columns + p * width, width)
         for c in range(whole * width, columns):
             target[first + s, c] = panels[element(packed, s, c)]

@@ -26,7 +26,7 @@ class Data(NamedTuple):
     Attributes
     ----------
     x : (N, n_in) array, or SparseRows, with a network made for them (see `products.first_layer.network_for`)
-    y : (N, n_out) array of targets, or (0, n_out) if `labels` are given
+    y : (N, n_out) array of targets (for "gaussian_nll", (N, n_out / 2)), or (0, n_out) if `labels` are given
     labels : (N,) int64 array of class numbers, or (0,)
     order : (n,) int64 array; numbers of the samples to take, in this order; empty: all N, from the first to the last
     weights : (N,) array of the samples' weights in the loss; empty: all are 1
@@ -39,7 +39,7 @@ class Data(NamedTuple):
     weights: np.ndarray
 
 
-def most_entries(x, rows):
+def most_nonzeros_in(x, rows):
     """Largest number of non-zeros that any `rows` rows of the SparseRows `x` have together."""
     counts = np.diff(x.indptr)
     return int(counts.sum() if rows >= len(counts) else np.partition(counts, -rows)[-rows:].sum())

@@ -55,4 +55,5 @@ def panel_range(network, piece, column):
     layer, p = network.layers[piece.layer], column // panel_width(network.weights)
     weights = panel_at(weights_of(layer, network.weights), p)
     start, stop = row_at(weights, piece.first), row_at(weights, piece.last)
-    return panel_at(biases_of(layer, network.weights), p).start if piece.first == 0 else start, start, stop
+    biases = panel_at(biases_of(layer, network.weights), p).start if piece.first == 0 else start
+    return biases, start, stop

@@ -68,8 +68,11 @@ def _constant(vector, number):
 def mask(typing, seed, update, pair, unit, threshold, scale):
     """Tile of PAIR rows with `scale` for units that are kept and 0 for units that are dropped.
 
-    A tile is a small matrix in vector registers (see `tile.emit`): here, two rows of a panel. `typing` is Numba's and
-    not an argument of the call. Vector v of a row holds the units of its `lanes` columns.
+    Numba calls this function when it compiles a call of it; it returns the call's signature, and `generate`, which
+    writes the instructions. `typing` is Numba's and not an argument of the call.
+
+    A tile is a small matrix in vector registers (see `tile.emit`): here, two rows of a panel. Vector v of a row holds
+    the units of its `lanes` columns; emit.map(f) makes the tile whose vector v of row r is f(r, v).
 
     Parameters
     ----------
@@ -93,12 +96,12 @@ def mask(typing, seed, update, pair, unit, threshold, scale):
         pair, unit, threshold = (in_all_lanes(number) for number in args[2:5])
         kept, dropped = emit.splat(args[5]), ir.Constant(tile.vector, None)
 
-        def columns(v):
+        def numbers_of(v):
             units = builder.add(unit, ir.Constant(words, [*range(v * tile.lanes, (v + 1) * tile.lanes)]))
             counter = _Words(builder, pair), _Words(builder, units)
             return threefry(key, counter, lambda n: _Words(builder, _constant(words, n)), _Words.rotated)
 
-        numbers = [columns(v) for v in range(len([*emit.indices()]) // PAIR)]
+        numbers = [numbers_of(v) for v in range(tile.vecs)]
         return emit.map(
             lambda r, v: builder.select(builder.icmp_unsigned("<", numbers[v][r].value, threshold), dropped, kept)
         )

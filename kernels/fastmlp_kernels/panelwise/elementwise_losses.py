@@ -1,4 +1,9 @@
-"""Loops of the losses that are sums over outputs (see `losses`, which has their formulas and describes arguments)."""
+"""Loops of the losses that are sums over outputs (see `losses`, which has their formulas and describes arguments).
+
+Rows are read and written as tiles of one row, a panel wide: load(array, i, 0, 1) is array[i : i + width]. On return
+`deltas` must have zeros in the padding: in the panel whose first column is q, keep_columns(tile, n - q) clears the
+columns from n - q on; `clear_rows` clears the rows.
+"""
 
 import numpy as np
 
@@ -35,7 +40,7 @@ def each_output(deltas, outputs, targets, sample_weights, parameter, rows, n, bl
     deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows
         Those of all losses (see `losses`).
     """
-    width, loss = panel_width(deltas), np.float64(0)
+    width, error_sum = panel_width(deltas), np.float64(0)
     # Results go to buffers on the stack first, of ROWS * width numbers each. If they went to the arrays, the compiler
     # would have to assume that each store may change what is loaded next, and not make vector code of the loop. It also
     # needs a long loop, over the elements of ROWS rows: one over a single row would be unrolled instead, and take twice
@@ -51,7 +56,7 @@ def each_output(deltas, outputs, targets, sample_weights, parameter, rows, n, bl
                         values[i], errors[i], signals[i] = function(outputs[j], deltas[j], targets[j], parameter)  # noqa: F821
                     for i in range(count):
                         j, weight = start + i * width, sample_weights[first + i]
-                        loss += weight * errors[i]
+                        error_sum += weight * errors[i]
                         outputs[j], deltas[j] = values[i], weight * signals[i]
             for r in range(rows):
                 i = row_of(deltas, q, r, block_rows)
@@ -69,9 +74,9 @@ def each_output(deltas, outputs, targets, sample_weights, parameter, rows, n, bl
                 signal = multiply(weight, load(signals, i, 0, 1))
                 store(keep_columns(signal, n - q), deltas, start + i, width)
                 store(load(values, i, 0, 1), outputs, start + i, width)
-        loss += total(sums)
+        error_sum += total(sums)
     clear_rows(deltas, rows, n, block_rows)
-    return loss
+    return error_sum
 
 
 @njit
@@ -83,18 +88,19 @@ def squared_error(deltas, outputs, targets, sample_weights, parameter, rows, n, 
     deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows
         Those of all losses (see `losses`).
     """
-    width, loss = panel_width(deltas), np.float64(0)
+    width, square_sum = panel_width(deltas), np.float64(0)
     for q in range(0, n, width):
         squares = zero(deltas, 1)
         for r in range(rows):
             i, weight = row_of(deltas, q, r, block_rows), spread(sample_weights[r])
             error = keep_columns(subtract(load(outputs, i, 0, 1), load(targets, i, 0, 1)), n - q)
             signal = multiply(weight, multiply(load(deltas, i, 0, 1), error))
+            # Again, as 0 times a slope in the padding that is not finite is NaN.
             store(keep_columns(signal, n - q), deltas, i, width)
             squares = multiply_add(multiply(weight, error), error, squares)
-        loss += total(squares)
+        square_sum += total(squares)
     clear_rows(deltas, rows, n, block_rows)
-    return loss / 2
+    return square_sum / 2
 
 
 def output_by_output(function):

@@ -19,7 +19,7 @@ Most losses are made from a formula, a scalar function of the output a, the slop
 which returns (a, E, delta). If the loss applies the activation itself, its second argument is the net input z, and the
 first has no meaning. A formula has no `if` statements, only conditional expressions, both sides of which are computed
 and one selected, so that the loop over it becomes vector code (see `elementwise_losses`). Losses of softmax outputs
-have their own loops (see `softmax_losses`).
+have their own loops (see `softmax_losses`). How loops read and write rows as tiles: see `elementwise_losses`.
 
 A new loss is a formula or loop, and a row of LOSSES.
 """
@@ -140,15 +140,16 @@ def _gaussian_term(mean, log_variance, y):
 def _gaussian_nll(deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows):
     """Negative log-likelihood of normal distributions, for n / 2 targets.
 
-    The n identity outputs, an even number, are n / 2 means, then n / 2 log variances (see `_gaussian_term`). Of
-    `targets` the first n / 2 columns are read.
+    The n identity outputs, an even number, are n / 2 means, then n / 2 log variances (see `_gaussian_term`). They are
+    the net inputs, which `deltas` has on entry. Of `targets` the first n / 2 columns are read.
 
     Parameters
     ----------
     deltas, outputs, targets, sample_weights, parameter, rows, n, block_rows
         Those of all losses (see above).
     """
-    width, half, loss = panel_width(deltas), n // 2, np.float64(0)
+    width, half, error_sum = panel_width(deltas), n // 2, np.float64(0)
+    # Buffers on the stack, of ROWS * width numbers each; why: see `elementwise_losses.each_output`.
     errors, by_mean, by_log_variance = tile_memory(deltas), tile_memory(deltas), tile_memory(deltas)
     for c in range(half):
         m, v = element(Matrix(deltas, 0, block_rows), 0, c), element(Matrix(deltas, 0, block_rows), 0, c + half)
@@ -160,15 +161,15 @@ def _gaussian_nll(deltas, outputs, targets, sample_weights, parameter, rows, n, 
                 errors[i], by_mean[i], by_log_variance[i] = term
             for i in range(count):
                 j, weight = start + i * width, sample_weights[first + i]
-                loss += weight * errors[i]
+                error_sum += weight * errors[i]
                 outputs[m + j], outputs[v + j] = deltas[m + j], deltas[v + j]
                 deltas[m + j], deltas[v + j] = weight * by_mean[i], weight * by_log_variance[i]
-    for q in range(0, n, width):
+    for q in range(0, n, width):  # zeros in the padding columns
         for r in range(rows):
             i = row_of(deltas, q, r, block_rows)
             store(keep_columns(load(deltas, i, 0, 1), n - q), deltas, i, width)
     clear_rows(deltas, rows, n, block_rows)
-    return loss
+    return error_sum
 
 
 class LossFunction(NamedTuple):
@@ -243,6 +244,7 @@ def _entry(deltas, outputs, targets, sample_weights, parameter, rows, n, block_r
         Those of all losses (see above).
     """
     count = padded(n, panel_width(as_array(deltas, 1))) * block_rows
+    # The targets of "gaussian_nll" may be shorter: it reads half of the columns.
     panels = as_array(deltas, count), as_array(outputs, count), as_array(targets, count)
     return function(*panels, as_array(sample_weights, rows), parameter, rows, n, block_rows)  # noqa: F821
 
@@ -253,11 +255,11 @@ def loss_address(key, dtype):
 
 
 @cache
-def _address(key, loss, dtype):
+def _address(key, row, dtype):
     array, size = types.CPointer(dtype), types.int64
-    entry = specialize(_entry, "_".join(key), function=loss.function)
+    entry = specialize(_entry, "_".join(key), function=row.function)
     signature = types.float64(array, array, array, array, types.float64, size, size, size)
-    return address(entry, signature, loss.cached)
+    return address(entry, signature, row.cached)
 
 
 class Loss(NamedTuple):
@@ -335,6 +337,6 @@ def loss(loss, output_activation, dtype, parameter=None, smoothing=0.0):
         If there is no such loss, or none for such outputs.
     """
     key = loss_key(loss, output_activation)
-    entry = LOSSES[key]
-    number = float(entry.parameter if parameter is None else parameter)
-    return Loss(loss_address(key, from_dtype(np.dtype(dtype))), entry.from_net_inputs, number, float(smoothing))
+    row = LOSSES[key]
+    number = float(row.parameter if parameter is None else parameter)
+    return Loss(loss_address(key, from_dtype(np.dtype(dtype))), row.from_net_inputs, number, float(smoothing))

@@ -2,7 +2,8 @@
 
 The arguments of all loops are described in `losses`: on entry `deltas` has the net inputs z, on return the error
 signals. Rows are read and written as tiles of one row, a panel wide, of which keep_columns(tile, n - q) clears the
-columns from n - q on: the padding of the last panel.
+columns from n - q on: the padding of the last panel. Where tiles are multiplied, clearing one is not enough: 0 times a
+number in the padding that is not finite is NaN.
 """
 
 import math

@@ -47,7 +47,7 @@ class Nonzeros(NamedTuple):
 
 
 @inlined
-def entries(x, order, s):
+def nonzeros_of(x, order, s):
     """Range (begin, end) of the non-zeros of row order[s] of the SparseRows `x`, or of row s if `order` is empty."""
     row = order[s] if order.size else s
     return x.indptr[row], x.indptr[row + 1]
@@ -78,7 +78,7 @@ def net_inputs(z, network, x, order, first, rows, block_rows):
     target, biases, w = Matrix(z, 0, block_rows), biases_of(layer, weights), weights_of(layer, weights)
     last_panel = panels_of(layer.n_out, z) - 1
     for s in range(padded(rows, ROWS)):
-        begin, end = entries(x, order, first + s) if s < rows else (0, 0)
+        begin, end = nonzeros_of(x, order, first + s) if s < rows else (0, 0)
         for e in range(begin, end):
             finite &= abs(x.values[e]) < np.inf
         for p in range(0, last_panel + 1, 4):
@@ -117,13 +117,13 @@ def index_rows(nonzeros, slot, x, order, first, rows):
     for i in range(len(starts)):
         starts[i] = 0
     for s in range(rows):
-        begin, end = entries(x, order, first + s)
+        begin, end = nonzeros_of(x, order, first + s)
         for e in range(begin, end):
             starts[(x.indices[e] >> bits) + 2] += 1
     for i in range(2, len(starts)):
         starts[i] += starts[i - 1]
     for s in range(rows):  # starts[g + 1] is where the next of group g goes: first at its start, at last at its end
-        begin, end = entries(x, order, first + s)
+        begin, end = nonzeros_of(x, order, first + s)
         for e in range(begin, end):
             i = (x.indices[e] >> bits) + 1
             columns[starts[i]], samples[starts[i]], values[starts[i]] = x.indices[e], s, x.values[e]
