@@ -133,9 +133,8 @@ class Trainer:
         """Make `_learning`, the network packed for training. It holds addresses of this process: it is not pickled."""
         loss, kind = self.net.kernel_loss(self._loss), self.optimizer.kind
         self._learning = Learning(self.net, loss, kind, self.dropout, self._dropout_seed)
-        self._rate = (
-            0.0  # with `rate_in_velocity`: velocity = _rate * (the kernels' velocity); 0 before the first epoch
-        )
+        # With `rate_in_velocity`: velocity = _rate * (the kernels' velocity); 0 before the first update.
+        self._rate = 0.0
 
     def __getstate__(self):
         kept = {name: value for name, value in vars(self).items() if name not in REMADE}
@@ -257,7 +256,9 @@ class Trainer:
         return history
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Make one update on one batch of any number of samples. Arguments and errors as for `fit`.
+        """Make one update on one batch of any number of samples, with the learning rate of the first epoch of a `fit`.
+
+        Arguments and errors as for `fit`.
 
         Returns
         -------
@@ -276,8 +277,8 @@ class Trainer:
         """State of the optimizer as a dict. Assigning such a dict to another trainer lets it continue from there.
 
         "first" and "second" are copies of its velocity or moments, flat arrays laid out like `net.params`, or empty if
-        it keeps none. "steps" is the number of updates. "rate" is the learning rate by which the velocity was divided,
-        if `rate_in_velocity` is set (see `optimizers.Momentum`), else 0.
+        it keeps none. "steps" is the number of updates. "rate" is the learning rate by which the velocity was divided;
+        0 before the first update, and without `rate_in_velocity` (see `optimizers.Momentum`).
         """
         return self._learning.state | {"rate": self._rate}
 
@@ -298,10 +299,6 @@ class Trainer:
         if self.shuffle:
             self._reorder(data.order)
         history, rate = self.history, self.schedule.rate(epoch, self.history.watched)
-        if getattr(self.optimizer, "rate_in_velocity", False) and rate > 0:
-            # The velocity is rate * (the kernels' velocity): a change of the rate must leave it as it is
-            self._learning.scale_velocity(self._rate / rate if self._rate else 1)
-            self._rate = rate
         batch_size = min(self.batch_size, samples)
         batches = -(-samples // batch_size)
         first, loss, weight, begin = 0, 0.0, 0.0, time.perf_counter()
@@ -344,7 +341,13 @@ class Trainer:
         int
             The batch to continue with (see `Learning.train`).
         """
-        reached = self._learning.train(data, self._settings(rate), batch_size, first, last)
+        settings = self._settings(rate)
+        if getattr(self.optimizer, "rate_in_velocity", False) and rate > 0:
+            # The velocity is rate * (the kernels' velocity): a change of the rate must leave it as it is
+            if self._rate not in (0, rate):
+                self._learning.scale_velocity(self._rate / rate)
+            self._rate = rate
+        reached = self._learning.train(data, settings, batch_size, first, last)
         if diverged := self._learning.nonfinite_layer():
             self._learning.forget()
             self._rate = 0.0
