@@ -132,7 +132,7 @@ class Preprocessing:
         Parameters
         ----------
         outputs : (N, n_outputs) or, for "gaussian_nll", (N, 2 * n_outputs) array
-            The prediction of a regression is the first column. That of the log variance is left out.
+            Of a regression, the first column is the prediction; a second, the logarithm of the variance, is left out.
 
         Returns
         -------
