@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import checks, losses, optimizers, schedules, weighting
-from ._kernels import Data, Learning, row_count, sample_count
+from ._kernels import AS_THEY_COME, Data, Learning, row_count, sample_count
 from .events import Listeners
 from .history import History
 from .network import MLP
@@ -115,19 +115,20 @@ class Trainer:
         self.clip_norm = None if clip_norm is None else checks.number("clip_norm", clip_norm, open_start=True)
         self.threads = None if threads is None else checks.count("threads", threads)
         self.history = History()
-        self.dropout = self._rates(dropout)
+        self.dropout = self._dropout_shares(dropout)
+        # From a child of the generator, so that dropout does not change how samples are shuffled.
         self._dropout_seed = int(self._rng.spawn(1)[0].integers(2**32)) if any(self.dropout) else 0
         self._make()
 
-    def _rates(self, dropout):
+    def _dropout_shares(self, dropout):
         """Share of the units of each hidden layer that is dropped: a tuple of float."""
         hidden = len(self.net.sizes) - 2
-        rates = [dropout] * hidden if isinstance(dropout, numbers.Real) else list(checks.sequence("dropout", dropout))
-        if len(rates) != hidden:
+        shares = [dropout] * hidden if isinstance(dropout, numbers.Real) else list(checks.sequence("dropout", dropout))
+        if len(shares) != hidden:
             raise ValueError(
-                f"dropout has {len(rates)} rates; accepted: one, or one for each of {hidden} hidden layers"
+                f"dropout has {len(shares)} shares; accepted: one, or one for each of {hidden} hidden layers"
             )
-        return tuple(checks.number("dropout", rate, 0, 1) for rate in rates)
+        return tuple(checks.number("dropout", share, 0, 1) for share in shares)
 
     def _make(self):
         """Make `_learning`, the network packed for training. It holds addresses of this process: it is not pickled."""
@@ -180,7 +181,8 @@ class Trainer:
         ----------
         X : (N, n_in) array-like, or sparse matrix of scipy
             Numbers of any dtype and memory order. A row-major array of the network's dtype is used without a copy. A
-            sparse matrix is never made dense; compressed rows (CSR) of the network's dtype are used without a copy.
+            sparse matrix is never made dense; of compressed rows (CSR) of the network's dtype, with sorted 32-bit
+            indices and no duplicates, only the row starts are copied.
         y : (N, n_out) array-like
             Targets: (N, n_out / 2) for `losses.GaussianNLL`. For a single target also (N,). For cross-entropy or focal
             loss of a softmax also (N,) integer class labels from 0 on.
@@ -246,7 +248,7 @@ class Trainer:
                     stopping = stop(history)
                     if notify("on_epoch_end", epoch) or stopping:
                         break
-            stop.restore(history)
+            stop.restore()
         except (TypeError, ValueError):
             if not notify.raised:
                 self.net.params[:], self.history = kept
@@ -371,7 +373,7 @@ class Trainer:
         data, _ = self.net.data(X, y, self._loss, sample_weight)
         if class_weight is None:
             return data
-        return weighting.by_class(data, class_weight, losses.targets(self._loss, self.net.output_activation))
+        return weighting.by_class(data, class_weight, losses.target_kind(self._loss, self.net.output_activation))
 
     def _split(self, data, validation_data, validation_fraction):
         """Division of `data`: (training data, validation data or None), each Data of the kernels."""
@@ -387,7 +389,7 @@ class Trainer:
             targets = self.net.targets("validation_data[1]", validation_data[1], row_count(x), self._loss)
             given = validation_data[2] if len(validation_data) == 3 else None
             weights = weighting.sample_weights("validation_data[2]", given, row_count(x), self.net.dtype)
-            return data._replace(order=order), Data(x, *targets, np.empty(0, np.int64), weights)
+            return data._replace(order=order), Data(x, *targets, AS_THEY_COME, weights)
         if validation_fraction is None:
             return data._replace(order=order), None
         held = math.ceil(checks.number("validation_fraction", validation_fraction, 0, 1, open_start=True) * rows)
