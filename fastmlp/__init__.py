@@ -39,8 +39,16 @@ _HOMES = {  # name: the module that defines it
     "register_loss": "fastmlp_kernels.custom",
 }
 _MODULES = (
-    *("callbacks", "datasets", "initializers", "losses", "optimizers", "plots", "preprocessing", "schedules"),
-    *("sklearn", "trace"),
+    "callbacks",
+    "datasets",
+    "initializers",
+    "losses",
+    "optimizers",
+    "plots",
+    "preprocessing",
+    "schedules",
+    "sklearn",
+    "trace",
 )
 _MOVED = {  # second names of modules, which users import: where the module lies
     "fastmlp.datasets": "fastmlp.tables.datasets",
@@ -80,7 +88,8 @@ def __getattr__(name):
 
 
 def __dir__():
-    missing = {name for name in ("sklearn",) if not importlib.util.find_spec(name)}  # getting a listed name never fails
+    # Getting the module `sklearn` fails where scikit-learn is missing.
+    missing = {name for name in ("sklearn",) if not importlib.util.find_spec(name)}
     return sorted({*__all__, *_MODULES} - missing)
 
 

@@ -4,10 +4,10 @@ A *driver* is a compiled function that predicts, evaluates or trains many rows: 
 which give the same bits. A *block* is the group of samples that one thread takes through all layers at once. *Packed*
 numbers lie in *panels*: a matrix is cut into groups of a few columns, each stored row by row, with room for the rows of
 a block (see `fastmlp_kernels.layout.panels`, and `layout.network` for the weights). Inputs are arrays or, if they are
-sparse, `Rows`: `is_sparse` tells which, and `row_count` is for both.
+sparse, `SparseRows`: `is_sparse` tells which, and `row_count` is for both.
 
-All other modules of this package see flat parameters (see `MLP.params`) and arrays of samples only. `MLP.network` hands
-a packed network out, for compiled code of the user.
+All other modules of this package see parameters only as flat arrays (see `MLP.params`), and samples as `Data`.
+`MLP.network` hands a packed network out, for compiled code of the user.
 """
 
 import math
@@ -19,7 +19,6 @@ from fastmlp_kernels import (
     NONE,
     Data,
     Network,
-    Rows,
     activation_code,
     network_for,
     optimizer_state,
@@ -34,6 +33,7 @@ from fastmlp_kernels.functions.activations import ACTIVATIONS
 from fastmlp_kernels.jit import CACHE_FOLDER
 from fastmlp_kernels.layout import network as packed
 from fastmlp_kernels.layout.panels import unpack_rows
+from fastmlp_kernels.layout.samples import SparseRows
 from fastmlp_kernels.products.first_layer import is_sparse, row_count
 from fastmlp_kernels.tile.engines import engine_of
 from fastmlp_kernels.tile.peak import fma_peak
@@ -49,7 +49,7 @@ __all__ = [
     "Forward",
     "Learning",
     "Network",
-    "Rows",
+    "SparseRows",
     "described",
     "fma_peak",
     "packed_network",
@@ -99,7 +99,7 @@ class Forward:
         self._most_threads = threads or math.inf
         network = packed_network(net, len(net.sizes) - 1 if transposed_from is None else transposed_from)
         self._networks = {False: network}  # by whether inputs are sparse
-        self._memory = {}  # by kind of scratch memory: (sizes it was made for, the memory)
+        self._memory = {}  # by key, such as ("predict", False): (sizes that the scratch memory is for, the memory)
         self._packed = None  # copy of the parameters that `refresh` packed
 
     @property
@@ -122,8 +122,8 @@ class Forward:
         """Outputs for all rows of `x`, and whether all of `x` is finite: ((N, n_out) array, bool)."""
         network, rows = self._network_for(x), row_count(x)
         outputs = np.empty((rows, self.sizes[-1]), self.dtype)
-        kind, sizes = ("predict", is_sparse(x)), (rows, self._threads(rows))
-        activations, block = self._kept(kind, sizes, lambda: prediction_scratch(network, *sizes))
+        key, sizes = ("predict", is_sparse(x)), (rows, self._threads(rows))
+        activations, block = self._kept(key, sizes, lambda: prediction_scratch(network, *sizes))
         run = prediction.predict if len(activations) > 1 else prediction.predict_serial
         tickets = np.zeros(2, np.int64)  # number of blocks that threads have taken; 1 if an input is not finite, else 0
         run(outputs, network, activations, x, AS_THEY_COME, block, tickets)
@@ -133,8 +133,8 @@ class Forward:
         """Weighted sum of the losses of all samples: a float; NaN if an input is not finite."""
         network, rows = self._network_for(data.x), sample_count(data)
         threads = self._threads(rows)
-        kind = "evaluate", is_sparse(data.x)
-        space = self._kept(kind, (threads, rows), lambda: workspace(network, 0, threads, rows))
+        key, sizes = ("evaluate", is_sparse(data.x)), {"batch_size": 0, "threads": threads, "samples": rows}
+        space = self._kept(key, sizes, lambda: workspace(network, **sizes))
         run = evaluation.evaluate if threads > 1 else evaluation.evaluate_serial
         return run(network, space, data, loss, threads)
 
@@ -149,11 +149,11 @@ class Forward:
         """Number of threads for a call on `rows` rows: 1 if that is too little work, or in a forked child."""
         return 1 if self._flops * rows < plan.SERIAL_FLOPS else min(self._most_threads, available())
 
-    def _kept(self, kind, sizes, make):
-        """Scratch memory of a kind: that of the last call if `sizes` are the same, else the result of `make()`."""
-        if kind not in self._memory or self._memory[kind][0] != sizes:
-            self._memory[kind] = sizes, make()
-        return self._memory[kind][1]
+    def _kept(self, key, sizes, make):
+        """Scratch memory for a key: that of the last call if `sizes` are the same, else the result of `make()`."""
+        if key not in self._memory or self._memory[key][0] != sizes:
+            self._memory[key] = sizes, make()
+        return self._memory[key][1]
 
 
 class Learning(Forward):
@@ -217,16 +217,16 @@ class Learning(Forward):
     def compile(self, data, optimizer, batch_size):
         """Compile the drivers for such data, or load them from the cache, so that no slice's time includes this.
 
-        They are called with no batches, as are the functions that `Trainer` calls after each slice. Nothing happens if
-        this process has done so before.
+        The drivers are called with no batches, then the functions that `Trainer` calls after each slice. Nothing
+        happens if this process has done so before.
         """
         for driver in self._pace(batch_size).drivers:
-            kind = driver, self.dtype, is_sparse(data.x)
-            if kind not in _compiled:
+            key = driver, self.dtype, is_sparse(data.x)
+            if key not in _compiled:
                 self._run(driver, data, optimizer, batch_size, 0, 0)
                 self.nonfinite_layer()
                 self._flat(self.network.weights)
-                _compiled.add(kind)
+                _compiled.add(key)
 
     def gradient(self, data, gradient):
         """Compute the weighted sum of the losses of all samples, and its gradient.
@@ -244,7 +244,7 @@ class Learning(Forward):
         """
         self.train(data, NO_UPDATE, sample_count(data), 0, 1)
         unpack(gradient, self.network, self._workspace.gradients[0])
-        finite = not self.progress.diverged[0]
+        finite = not self.progress.diverged[0]  # if not, the batch is left out of the sums in `progress`
         return (self.progress.loss[0] if finite else self._workspace.sums.losses.sum()), finite
 
     def intermediates(self, rows):
@@ -255,6 +255,7 @@ class Learning(Forward):
         activations, deltas : list of (rows, n) arrays
         """
         blocks, layers = self._workspace.blocks, self.network.layers
+        # Each array, and the number of each layer's first panel there: of layers 0 to L, and of layers 1 to L.
         places = (blocks.activations[0], [0, *layers["outputs"]]), (blocks.deltas[0], layers["deltas"])
         return tuple(
             [self._rows(buffer, panel, n, rows) for n, panel in zip(self.sizes[-len(panels) :], panels, strict=True)]
@@ -272,7 +273,7 @@ class Learning(Forward):
     def forget(self):
         """Reset the optimizer's state, and set all packed weights to zero; `pack` must follow before the next call.
 
-        Values that are not finite may have been left in the padding of the panels, which `pack` does not write.
+        No value that is not finite is left then, even in the padding of the panels.
         """
         self.network.weights[:], self.network.transposed[:] = 0, 0
         self._state = optimizer_state(self.network, self._kind)
@@ -294,7 +295,7 @@ class Learning(Forward):
             if given.shape != (packed.parameter_count(self.network) if moments.size else 0,):
                 raise ValueError(f"optimizer_state[{name!r}] has shape {given.shape}; accepted: as it was given out")
             if moments.size:
-                unused = np.empty_like(self.network.transposed)
+                unused = np.empty_like(self.network.transposed)  # `pack` writes it too, but moments have no transpose
                 packed.pack(self.network._replace(weights=moments, transposed=unused), given)
         self._state.steps[0] = state["steps"]
 
@@ -309,8 +310,8 @@ class Learning(Forward):
         """
         network, sparse = self._network_for(data.x), is_sparse(data.x)
         threads, nonzeros = self._threads(batch_size), plan.most_nonzeros(data.x, batch_size)
-        sizes = batch_size, threads, 0, self._block, nonzeros
-        self._workspace = self._kept(("train", sparse), sizes, lambda: training.workspace(network, *sizes))
+        sizes = {"batch_size": batch_size, "threads": threads, "block_rows": self._block, "nonzeros": nonzeros}
+        self._workspace = self._kept(("train", sparse), sizes, lambda: training.workspace(network, **sizes))
         for sums in self.progress:
             sums[:] = 0
         learning = self.loss, optimizer, self._state, self.progress
@@ -318,13 +319,14 @@ class Learning(Forward):
 
     def _pace(self, batch_size):
         """Pace for batches of a size; only that of the last size is kept."""
-        kind = batch_size, self._threads(batch_size)
-        if kind not in self._paces:
+        threads = self._threads(batch_size)
+        key = batch_size, threads
+        if key not in self._paces:
             flops = self._flops * batch_size
-            drivers = [training.train] if kind[1] > 1 else []
+            drivers = [training.train] if threads > 1 else []
             drivers += [training.train_serial] if flops < plan.PARALLEL_FLOPS or not drivers else []
-            self._paces = {kind: Pace(drivers, flops)}
-        return self._paces[kind]
+            self._paces = {key: Pace(drivers, flops)}
+        return self._paces[key]
 
     def _flat(self, weights):
         """New flat array of numbers that are packed like the weights; empty if `weights` is empty."""

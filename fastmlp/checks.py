@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ._kernels import Rows
+from ._kernels import SparseRows
 
 
 def choice(argument, value, known, others=""):
@@ -63,7 +63,7 @@ def matrix(argument, values, columns, dtype):
 
     An array that is so already is not copied, even if it is read-only or mapped from a file: kernels only read it.
     """
-    if is_sparse(values):
+    if is_scipy_sparse(values):
         raise TypeError(f"{argument} is a sparse matrix; accepted: an array, for one X.toarray()")
     array = _numeric(argument, values, dtype)
     _check_shape(argument, array.shape, columns)
@@ -71,12 +71,12 @@ def matrix(argument, values, columns, dtype):
 
 
 def inputs(argument, values, columns, dtype):
-    """Return `values` as `matrix` does, but a sparse matrix of scipy as `Rows` of the kernels, never made dense.
+    """Return `values` as `matrix` does, but a sparse matrix of scipy as `SparseRows` of the kernels.
 
-    Compressed rows (CSR) of `dtype` with sorted 32-bit indices and no duplicates are not copied. Other sparse matrices
-    are, with duplicates added up.
+    It is never made dense. Of compressed rows (CSR) of `dtype` with sorted 32-bit indices and no duplicates, only the
+    row starts are copied. Other sparse matrices are copied, with duplicates added up.
     """
-    if not is_sparse(values):
+    if not is_scipy_sparse(values):
         return matrix(argument, values, columns, dtype)
     _check_shape(argument, values.shape, columns)
     if values.dtype.kind not in "fiub":
@@ -96,10 +96,10 @@ def inputs(argument, values, columns, dtype):
         rows = rows.copy()  # so that the caller's matrix stays as it is
         rows.sum_duplicates()
     indptr, indices = (_numeric(argument, a, t) for a, t in ((rows.indptr, np.int64), (rows.indices, np.int32)))
-    return Rows(*map(_writable, (indptr, indices, _numeric(argument, rows.data, dtype))))
+    return SparseRows(*map(_writable, (indptr, indices, _numeric(argument, rows.data, dtype))))
 
 
-def is_sparse(values):
+def is_scipy_sparse(values):
     """Whether `values` is a sparse matrix or array of scipy, which need not be installed."""
     scipy = sys.modules.get("scipy.sparse")
     return scipy is not None and scipy.issparse(values)
@@ -132,7 +132,7 @@ def targets(argument, y, rows, outputs, dtype, loss, kind):
     outputs : int; number of targets of a sample
     dtype : dtype of the network
     loss : str; name of the loss, for messages
-    kind : str; kind of the targets (see `losses.targets`)
+    kind : str; kind of the targets (see `losses.target_kind`)
 
     Returns
     -------
@@ -175,14 +175,14 @@ def targets(argument, y, rows, outputs, dtype, loss, kind):
 
 
 def finite(argument, array):
-    """Raise a ValueError with the position of the first value that is not finite, if any, of an array or `Rows`."""
-    values = array.values if isinstance(array, Rows) else array.reshape(-1)
+    """Raise a ValueError with the position of the first value that is not finite, in an array or `SparseRows`."""
+    values = array.values if isinstance(array, SparseRows) else array.reshape(-1)
     step = 1 << 20  # a few megabytes at a time
     for start in range(0, len(values), step):
         wrong = np.flatnonzero(~np.isfinite(values[start : start + step]))
         if wrong.size:
             place = start + wrong[0]
-            if isinstance(array, Rows):
+            if isinstance(array, SparseRows):
                 i, j = np.searchsorted(array.indptr, place, "right") - 1, array.indices[place]
             else:
                 i, j = divmod(place, array.shape[1])

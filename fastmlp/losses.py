@@ -202,7 +202,7 @@ def row(loss, output_activation):
     return kernels.LOSSES[kernels.loss_key(loss.name, output_activation)]
 
 
-def targets(loss, output_activation):
+def target_kind(loss, output_activation):
     """Kind of the targets of a loss: CLASSES, PROBABILITIES, COUNTS or "numbers"."""
     return row(loss, output_activation).targets
 
@@ -213,7 +213,7 @@ def suited_output(name):
     return next(fitting, "identity")
 
 
-def columns(loss, output_activation, outputs):
+def target_count(loss, output_activation, outputs):
     """Number of targets of a sample, for a network with `outputs` outputs."""
     return outputs // row(loss, output_activation).outputs
 

@@ -87,6 +87,13 @@ class MLP:
         Writable views of `params`, one for each layer; `biases` is an empty list if the units have none.
     metadata : dict
         Values that JSON can represent, saved and loaded with the network.
+    sizes : tuple of int
+    activation, output_activation
+        As they were given.
+    activations : tuple of str
+        Activation of each layer from 1 to L, the last of them the output activation.
+    dtype : numpy.dtype
+    bias : bool
     """
 
     @keyword_only_soon
@@ -111,7 +118,7 @@ class MLP:
             raise ValueError(
                 f"activation has {len(names)} names; accepted: one, or one for each of {hidden} hidden layers"
             )
-        if single:
+        if single:  # checked even if there is no hidden layer
             checks.choice("activation", activation, ACTIVATIONS, CUSTOM)
         names = [checks.choice("activation", name, ACTIVATIONS, CUSTOM) for name in names]
         names.append(checks.choice("output_activation", output_activation, [*ACTIVATIONS, "softmax"], CUSTOM))
@@ -288,10 +295,11 @@ class MLP:
     ) -> float:
         """Loss of the network's outputs for `X` with targets `y`: a float. Arguments as for `gradient`."""
         data, loss = self.data(X, y, loss, sample_weight)
+        scale = self._scale(reduction, data)
         total = Forward(self).evaluate(data, self.kernel_loss(loss))
         if not np.isfinite(total):
             checks.finite("X", data.x)
-        return total * self._scale(reduction, data)
+        return total * scale
 
     @keyword_only_soon
     def gradient(
@@ -418,9 +426,9 @@ class MLP:
 
     def targets(self, argument, y, rows, loss):
         """Targets for a loss, checked and converted: (y, labels) (see `checks.targets`)."""
-        kind = losses.targets(loss, self.output_activation)
-        columns = losses.columns(loss, self.output_activation, self.sizes[-1])
-        return checks.targets(argument, y, rows, columns, self.dtype, loss.name, kind)
+        kind = losses.target_kind(loss, self.output_activation)
+        count = losses.target_count(loss, self.output_activation, self.sizes[-1])
+        return checks.targets(argument, y, rows, count, self.dtype, loss.name, kind)
 
     def data(self, X, y, loss, sample_weight=None):
         """Arguments of the user, checked and converted: (Data of the kernels, object of `fastmlp.losses`)."""

@@ -10,7 +10,9 @@ from ._kernels import Learning, sample_count
 from .network import MLP
 from .signatures import keyword_only_soon
 
-ALONE_FLOPS = 5_000_000  # floating-point operations of a call below which one thread is faster than waking others
+# Floating-point operations of a call below which one thread is faster than waking others. The kernels' SERIAL_FLOPS is
+# less, as a slice of training wakes them for many steps, a call for one.
+ALONE_FLOPS = 5_000_000
 
 
 class Objective:

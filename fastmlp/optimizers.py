@@ -163,7 +163,7 @@ def for_kernels(optimizer, learning_rate, l2, clip_norm, mean, update_biases, av
     fastmlp_kernels.Optimizer
         Every number is a float, because the kernels are compiled for the types of its fields.
     """
-    read = updates.RULES[optimizer.name].settings
+    settings = updates.RULES[optimizer.name].settings  # those that this rule reads, with their usual values
     return updates.NO_UPDATE._replace(
         kind=optimizer.kind,
         learning_rate=checks.number("learning_rate", learning_rate),
@@ -172,5 +172,5 @@ def for_kernels(optimizer, learning_rate, l2, clip_norm, mean, update_biases, av
         mean=mean,
         update_biases=update_biases,
         average_l2=average_l2,
-        **{name: type(usual)(getattr(optimizer, name)) for name, usual in read.items()},
+        **{name: type(usual)(getattr(optimizer, name)) for name, usual in settings.items()},
     )

@@ -20,6 +20,11 @@ class Pace:
         Drivers to choose from.
     flops : int
         Floating-point operations of a batch.
+
+    Attributes
+    ----------
+    seconds : dict
+        Seconds per batch in the last slice of each driver that has had one.
     """
 
     def __init__(self, drivers, flops):
@@ -29,15 +34,14 @@ class Pace:
 
     def pick(self):
         """Driver for the next slice, and the largest number of batches: (function, int)."""
-        by_speed = sorted(
-            self.drivers, key=lambda driver: self.seconds.get(driver, 0.0)
-        )  # those not measured yet come first
-        fastest, slowest = by_speed[0], by_speed[-1]
-        if fastest not in self.seconds:
-            return fastest, self.trial
-        if slowest is not fastest and self.since * TRIAL_SHARE > self.seconds[slowest] * self.trial:
+        # Drivers that are not measured yet come first.
+        by_speed = sorted(self.drivers, key=lambda driver: self.seconds.get(driver, 0.0))
+        first, slowest = by_speed[0], by_speed[-1]
+        if first not in self.seconds:
+            return first, self.trial
+        if slowest is not first and self.since * TRIAL_SHARE > self.seconds[slowest] * self.trial:
             return slowest, self.trial
-        return fastest, max(1, round(SLICE_SECONDS / self.seconds[fastest]))
+        return first, max(1, round(SLICE_SECONDS / self.seconds[first]))
 
     def note(self, driver, seconds, batches=1):
         """Record the seconds per batch of a slice of `batches` batches with `driver`."""

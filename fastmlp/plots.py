@@ -18,10 +18,11 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = "osD^vP*X"
 GRAY = "#999999"
+UNIT_RADIUS = 19  # of the circle of a unit, in points (1/72 inch)
 MOST_UNITS = 12  # largest layer of a drawn network; with more units their values are too small to read
 WIDEST = 7.0  # width of the arrow of the largest error signal, in points (1/72 inch)
 SPAN = 10  # ratio of the largest to the smallest loss above which the scale is logarithmic
-DODGE = 5  # distance, in a roofline, between the points of one network with different libraries, in points (1/72 inch)
+DODGE = 5  # distance, in a roofline, between the marks of one network with different libraries, in points (1/72 inch)
 GRID = 300  # decision regions are predicted at GRID times GRID places
 
 
@@ -88,7 +89,7 @@ def network(net, backpropagation, path):
 
 
 def _unit(axes, x, y, activation, delta):
-    axes.plot(x, y, "o", markersize=38, color="white", markeredgecolor="black", zorder=3)
+    axes.plot(x, y, "o", markersize=2 * UNIT_RADIUS, color="white", markeredgecolor="black", zorder=3)
     axes.text(x, y, _short(activation), ha="center", va="center", fontsize=8.5, zorder=4)
     if delta is not None:
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8}
@@ -112,8 +113,8 @@ def _arrow(axes, start, end, share, bend=0.08):
         arrowstyle="simple,tail_width=1,head_width=2.5,head_length=2",
         mutation_scale=WIDEST * abs(share),  # in points: the tail is as wide as this
         connectionstyle=f"arc3,rad={bend}",
-        shrinkA=21,
-        shrinkB=21,
+        shrinkA=UNIT_RADIUS + 2,  # a gap of 2 points
+        shrinkB=UNIT_RADIUS + 2,
         linewidth=0,
         facecolor=ORANGE if share > 0 else BLUE,
         alpha=0.85,
@@ -124,6 +125,8 @@ def _arrow(axes, start, end, share, bend=0.08):
 
 def loss_curves(history, path):
     """Draw the training loss, and the validation loss where there is one, per epoch, and mark the best epoch.
+
+    That is the epoch of the lowest validation loss or, without one, of the lowest training loss.
 
     Parameters
     ----------
@@ -141,8 +144,9 @@ def loss_curves(history, path):
         curves["validation"] = history.val_loss
     for (name, losses), color in zip(curves.items(), COLORS, strict=False):
         _plot_per_epoch(axes, losses, color=color, label=name)
+    watched, losses = list(curves.items())[-1]
     best = int(np.nanargmin(losses))
-    label = f"best epoch: {best + 1}, {name} loss {losses[best]:.4g}"
+    label = f"best epoch: {best + 1}, {watched} loss {losses[best]:.4g}"
     axes.plot(best + 1, losses[best], "o", markersize=11, markerfacecolor="none", color="black", label=label)
     values = np.concatenate(list(curves.values()))
     if values.min() > 0 and values.max() > SPAN * values.min():
@@ -264,7 +268,7 @@ def _classes(axes, sides, outputs, X, y, class_names):
 def roofline(points, peak, bandwidth, path):
     """Draw speed over arithmetic intensity, under the limits of CPU and memory (Williams et al. 2009).
 
-    A color is a library, a marker a network; the points of a network are side by side. They may lie above the limit of
+    A color is a library, a marker a network; the marks of a network are side by side. They may lie above the limit of
     the memory, if the data of a step stay in the caches.
 
     Parameters
@@ -309,7 +313,7 @@ def roofline(points, peak, bandwidth, path):
 
 
 def _roof(axes, intensities, peak, bandwidth):
-    """Draw the two limits, over a range of intensities that includes all points, and label them."""
+    """Draw the two limits, over a range that includes all `intensities`, and label them."""
     ridge = peak / bandwidth
     left, right = min(*intensities, ridge) / 2, max(*intensities, ridge) * 2
     axes.plot([left, ridge, right], np.array([left * bandwidth, peak, peak]) / 1e9, color="black", linewidth=1.2)

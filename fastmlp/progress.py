@@ -10,7 +10,7 @@ SECONDS_BETWEEN_LINES = 2.0
 
 
 class Silent:
-    """Display that shows nothing. `epochs` is the number of epochs, `samples` that of samples in each."""
+    """Base of displays; shows nothing. `epochs` is the number of epochs, `samples` that of samples in each."""
 
     def __init__(self, epochs, samples):
         pass
@@ -80,10 +80,8 @@ class Lines(Silent):
         print(text, file=sys.stderr, flush=True)
 
 
-def start(show, epochs, samples):
-    """New display for a fit: Silent if not `show`, else a Bar if tqdm is installed, else Lines."""
-    if not show:
-        return Silent(epochs, samples)
+def start(epochs, samples):
+    """New display for a fit: a Bar if tqdm is installed, else Lines."""
     try:
         return Bar(epochs, samples)
     except ImportError:
@@ -100,7 +98,7 @@ class ProgressBar:
         return "ProgressBar()"
 
     def on_fit_begin(self, trainer, epochs, samples):
-        self._display = start(True, epochs, samples)
+        self._display = start(epochs, samples)
 
     def on_slice_end(self, trainer, samples, loss):
         self._display.update(samples, loss)

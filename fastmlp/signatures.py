@@ -34,7 +34,8 @@ def call(made, **values):
     Parameters
     ----------
     made : object
-        Object with an attribute for each argument of its constructor.
+        Object with attributes that are named like the arguments of its constructor. Arguments without an attribute are
+        left out.
     **values
         Values to show instead of attributes, by argument; an argument whose value is the default is left out.
     """

@@ -20,7 +20,11 @@ class Stopping:
         self.best, self.params, self.waited = math.inf, None, 0
 
     def __call__(self, history):
-        """Return whether to stop after the last epoch of a history; call once after each epoch."""
+        """Return whether to stop after the last epoch of a history; call once after each epoch.
+
+        With `tol` or `patience`, if that epoch is the best so far, its parameters are kept and `history.best_epoch` is
+        set to it.
+        """
         loss = history.watched[-1]
         if self.early:
             self.waited = 0 if loss < self.best - self.tol else self.waited + 1
@@ -28,7 +32,7 @@ class Stopping:
                 self.best, self.params, history.best_epoch = loss, self.net.params.copy(), len(history.loss) - 1
         return (self.target is not None and loss <= self.target) or (self.early and self.waited >= self.patience)
 
-    def restore(self, history):
+    def restore(self):
         """Copy the best parameters back to the network, if they were kept."""
         if self.params is not None:
             self.net.params[:] = self.params

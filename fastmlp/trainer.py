@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import checks, losses, optimizers, schedules, weighting
-from ._kernels import Data, Learning, row_count, sample_count
+from ._kernels import AS_THEY_COME, Data, Learning, row_count, sample_count
 from .events import Listeners
 from .history import History
 from .network import MLP
@@ -115,27 +115,27 @@ class Trainer:
         self.clip_norm = None if clip_norm is None else checks.number("clip_norm", clip_norm, open_start=True)
         self.threads = None if threads is None else checks.count("threads", threads)
         self.history = History()
-        self.dropout = self._rates(dropout)
+        self.dropout = self._dropout_shares(dropout)
+        # From a child of the generator, so that dropout does not change how samples are shuffled.
         self._dropout_seed = int(self._rng.spawn(1)[0].integers(2**32)) if any(self.dropout) else 0
         self._make()
 
-    def _rates(self, dropout):
+    def _dropout_shares(self, dropout):
         """Share of the units of each hidden layer that is dropped: a tuple of float."""
         hidden = len(self.net.sizes) - 2
-        rates = [dropout] * hidden if isinstance(dropout, numbers.Real) else list(checks.sequence("dropout", dropout))
-        if len(rates) != hidden:
+        shares = [dropout] * hidden if isinstance(dropout, numbers.Real) else list(checks.sequence("dropout", dropout))
+        if len(shares) != hidden:
             raise ValueError(
-                f"dropout has {len(rates)} rates; accepted: one, or one for each of {hidden} hidden layers"
+                f"dropout has {len(shares)} shares; accepted: one, or one for each of {hidden} hidden layers"
             )
-        return tuple(checks.number("dropout", rate, 0, 1) for rate in rates)
+        return tuple(checks.number("dropout", share, 0, 1) for share in shares)
 
     def _make(self):
         """Make `_learning`, the network packed for training. It holds addresses of this process: it is not pickled."""
         loss, kind = self.net.kernel_loss(self._loss), self.optimizer.kind
         self._learning = Learning(self.net, loss, kind, self.dropout, self._dropout_seed)
-        self._rate = (
-            0.0  # with `rate_in_velocity`: velocity = _rate * (the kernels' velocity); 0 before the first epoch
-        )
+        # With `rate_in_velocity`: velocity = _rate * (the kernels' velocity); 0 before the first update.
+        self._rate = 0.0
 
     def __getstate__(self):
         kept = {name: value for name, value in vars(self).items() if name not in REMADE}
@@ -181,7 +181,8 @@ class Trainer:
         ----------
         X : (N, n_in) array-like, or sparse matrix of scipy
             Numbers of any dtype and memory order. A row-major array of the network's dtype is used without a copy. A
-            sparse matrix is never made dense; compressed rows (CSR) of the network's dtype are used without a copy.
+            sparse matrix is never made dense; of compressed rows (CSR) of the network's dtype, with sorted 32-bit
+            indices and no duplicates, only the row starts are copied.
         y : (N, n_out) array-like
             Targets: (N, n_out / 2) for `losses.GaussianNLL`. For a single target also (N,). For cross-entropy or focal
             loss of a softmax also (N,) integer class labels from 0 on.
@@ -247,7 +248,7 @@ class Trainer:
                     stopping = stop(history)
                     if notify("on_epoch_end", epoch) or stopping:
                         break
-            stop.restore(history)
+            stop.restore()
         except (TypeError, ValueError):
             if not notify.raised:
                 self.net.params[:], self.history = kept
@@ -257,7 +258,9 @@ class Trainer:
         return history
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Make one update on one batch of any number of samples. Arguments and errors as for `fit`.
+        """Make one update on one batch of any number of samples, with the learning rate of the first epoch of a `fit`.
+
+        Arguments and errors as for `fit`.
 
         Returns
         -------
@@ -276,8 +279,8 @@ class Trainer:
         """State of the optimizer as a dict. Assigning such a dict to another trainer lets it continue from there.
 
         "first" and "second" are copies of its velocity or moments, flat arrays laid out like `net.params`, or empty if
-        it keeps none. "steps" is the number of updates. "rate" is the learning rate by which the velocity was divided,
-        if `rate_in_velocity` is set (see `optimizers.Momentum`), else 0.
+        it keeps none. "steps" is the number of updates. "rate" is the learning rate by which the velocity was divided;
+        0 before the first update, and without `rate_in_velocity` (see `optimizers.Momentum`).
         """
         return self._learning.state | {"rate": self._rate}
 
@@ -298,10 +301,6 @@ class Trainer:
         if self.shuffle:
             self._reorder(data.order)
         history, rate = self.history, self.schedule.rate(epoch, self.history.watched)
-        if getattr(self.optimizer, "rate_in_velocity", False) and rate > 0:
-            # The velocity is rate * (the kernels' velocity): a change of the rate must leave it as it is
-            self._learning.scale_velocity(self._rate / rate if self._rate else 1)
-            self._rate = rate
         batch_size = min(self.batch_size, samples)
         batches = -(-samples // batch_size)
         first, loss, weight, begin = 0, 0.0, 0.0, time.perf_counter()
@@ -344,7 +343,13 @@ class Trainer:
         int
             The batch to continue with (see `Learning.train`).
         """
-        reached = self._learning.train(data, self._settings(rate), batch_size, first, last)
+        settings = self._settings(rate)
+        if getattr(self.optimizer, "rate_in_velocity", False) and rate > 0:
+            # The velocity is rate * (the kernels' velocity): a change of the rate must leave it as it is
+            if self._rate not in (0, rate):
+                self._learning.scale_velocity(self._rate / rate)
+            self._rate = rate
+        reached = self._learning.train(data, settings, batch_size, first, last)
         if diverged := self._learning.nonfinite_layer():
             self._learning.forget()
             self._rate = 0.0
@@ -368,7 +373,7 @@ class Trainer:
         data, _ = self.net.data(X, y, self._loss, sample_weight)
         if class_weight is None:
             return data
-        return weighting.by_class(data, class_weight, losses.targets(self._loss, self.net.output_activation))
+        return weighting.by_class(data, class_weight, losses.target_kind(self._loss, self.net.output_activation))
 
     def _split(self, data, validation_data, validation_fraction):
         """Division of `data`: (training data, validation data or None), each Data of the kernels."""
@@ -384,7 +389,7 @@ class Trainer:
             targets = self.net.targets("validation_data[1]", validation_data[1], row_count(x), self._loss)
             given = validation_data[2] if len(validation_data) == 3 else None
             weights = weighting.sample_weights("validation_data[2]", given, row_count(x), self.net.dtype)
-            return data._replace(order=order), Data(x, *targets, np.empty(0, np.int64), weights)
+            return data._replace(order=order), Data(x, *targets, AS_THEY_COME, weights)
         if validation_fraction is None:
             return data._replace(order=order), None
         held = math.ceil(checks.number("validation_fraction", validation_fraction, 0, 1, open_start=True) * rows)

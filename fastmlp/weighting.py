@@ -46,7 +46,7 @@ def by_class(data, class_weight, kind):
         with which all classes that occur have the same total weight, unless `data` already has weights: samples are
         counted, whatever their weights.
     kind : str
-        Kind of the targets (see `losses.targets`).
+        Kind of the targets (see `losses.target_kind`).
     """
     outputs = data.y.shape[1]
     if kind == losses.CLASSES:

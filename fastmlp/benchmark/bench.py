@@ -23,9 +23,9 @@ from fastmlp.benchmark.peers import LIBRARIES, Task
 
 TURN_SECONDS = 0.3  # duration of training in a turn
 REST_SECONDS = 0.05  # pause before a turn, as idle threads of the previous library spin a while before they sleep
-# Duration, about, of a sample: one call of `train`, of which a turn takes several. It is so long that the fixed cost of
-# a call of `fit` hardly counts.
-SAMPLE_SECONDS = 0.05
+# Duration, about, of a run: one call of `train`, of which a turn takes several. It is so long that the fixed cost of a
+# call of `fit` hardly counts.
+RUN_SECONDS = 0.05
 BANDWIDTH_BYTES, BANDWIDTH_RUNS = 128 << 20, 10  # size of each array, beyond all caches; number of runs
 THREAD_LIMITS = (
     "NUMBA_NUM_THREADS",
@@ -171,6 +171,7 @@ class _Worker:
 
     def __exit__(self, *_):
         self.process.kill()
+        # Leaving these contexts closes pipes and file; a request that the process has not read breaks the pipe.
         with contextlib.suppress(BrokenPipeError), self.process, self.errors:
             pass
 
@@ -178,20 +179,20 @@ class _Worker:
 def _take_turns(library, case, requests, answers):
     """Answer each line of the file `requests` with the seconds per step of a turn, in a line of the file `answers`.
 
-    A turn is the median of samples, each of as many epochs as take about SAMPLE_SECONDS.
+    The answer is the median of several runs, each of as many epochs as take about RUN_SECONDS.
     """
     task = Task.random(*case)
     peer, batches, epochs = LIBRARIES[library](task), len(task.x) // case.batch_size, 1
     for _ in requests:
         time.sleep(REST_SECONDS)
-        samples, end = [], time.perf_counter() + TURN_SECONDS
-        while not samples or time.perf_counter() < end:
+        runs, end = [], time.perf_counter() + TURN_SECONDS
+        while not runs or time.perf_counter() < end:
             start = time.perf_counter()
             peer.train(epochs)
             seconds = (time.perf_counter() - start) / epochs
-            samples.append(seconds / batches)
-            epochs = max(1, round(SAMPLE_SECONDS / seconds))
-        print(statistics.median(samples), file=answers, flush=True)
+            runs.append(seconds / batches)
+            epochs = max(1, round(RUN_SECONDS / seconds))
+        print(statistics.median(runs), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def _model(net):
         text.facts(_data(Preprocessing.from_dict(net.metadata["preprocessing"])))
     if "training" in net.metadata:
         print()
-        text.facts((name.replace("_", " "), _value(value)) for name, value in net.metadata["training"].items())
+        text.facts((_name(key), _value(value)) for key, value in net.metadata["training"].items())
 
 
 def _network(net):
@@ -53,6 +53,10 @@ def _data(preprocessing):
     yield "", listed(preprocessing.columns)
 
 
+def _name(key):
+    return "epoch kept" if key == "epochs" else key.replace("_", " ")
+
+
 def _value(value):
     if isinstance(value, dict):
         return text.scores(value) or "none"
@@ -65,7 +69,7 @@ def _machine():
     """Pairs (name, value) about this machine and the versions of libraries.
 
     The register tile is the part of a matrix product whose sums stay in the CPU's registers. Products that give
-    gradients have one of another height, which must divide the width of the panels that weights are stored in.
+    gradients have one of another height, which must divide the width of the panels that inputs are stored in.
     """
     threads = numba.get_num_threads()
     yield "CPU", cpu_name()

@@ -10,7 +10,9 @@ from fastmlp.cli import names
 from fastmlp.tables.preprocessing import Preprocessing
 
 # {task: {name of a loss: the output activation that it is for}}; the first loss of a task is its default.
-LOSSES = {task: {name: loss.output for name, loss in table.items()} for task, table in names.losses().items()}
+OUTPUT_ACTIVATIONS = {
+    task: {name: loss.output for name, loss in table.items()} for task, table in names.losses().items()
+}
 
 
 def parse_loss(text, task):
@@ -28,7 +30,7 @@ def parse_loss(text, task):
         If the task has no such loss, the loss no setting, or the setting cannot have this value.
     """
     name, equals, value = text.partition("=")
-    kind = losses.LOSSES[choice("--loss", name, LOSSES[task])]
+    kind = losses.LOSSES[choice("--loss", name, OUTPUT_ACTIVATIONS[task])]
     if not equals:
         return kind()
     settings = [field.name for field in dataclasses.fields(kind) if field.name != "label_smoothing"]
@@ -68,6 +70,6 @@ def arrays(preprocessing, table, loss, dtype):
         as `Preprocessing.encode_target` scales them.
     """
     X, y = preprocessing.transform(table, dtype), preprocessing.encode_target(table, dtype)
-    if preprocessing.task == "classification" and LOSSES["classification"][loss] != "softmax":
+    if preprocessing.task == "classification" and OUTPUT_ACTIVATIONS["classification"][loss] != "softmax":
         y = np.eye(preprocessing.n_outputs, dtype=dtype)[y]
     return X, y

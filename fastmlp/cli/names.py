@@ -51,7 +51,7 @@ def optimizers():
     return list(rows("functions/updates.py", "RULES"))
 
 
-class Loss(NamedTuple):
+class LossProperties(NamedTuple):
     """Properties of a loss that the command line uses.
 
     Attributes
@@ -67,7 +67,7 @@ class Loss(NamedTuple):
 
 
 def losses():
-    """Losses by task and name: {task: {name: Loss}}; the first of a task is its default.
+    """Losses by task and name: {task: {name: LossProperties}}; the first of a task is its default.
 
     Rows of the kernels' table look like ::
 
@@ -81,8 +81,8 @@ def losses():
     tasks = {"classification": {}, "regression": {}}
     for (name, output), row in rows("panelwise/losses.py", "LOSSES").items():
         said = {field: row[field] for field in ("setting", "targets") if field in row}
-        loss = Loss("identity" if output == "elementwise" else output, **said)
+        loss = LossProperties("identity" if output == "elementwise" else output, **said)
         task = "classification" if loss.targets in ("classes", "probabilities") else "regression"
         tasks[task].setdefault(name, loss)
-    tasks["classification"]["squared_error"] = Loss("sigmoid")  # the Brier score, of one-hot rows
+    tasks["classification"]["squared_error"] = LossProperties("sigmoid")  # the Brier score, of one-hot rows
     return tasks

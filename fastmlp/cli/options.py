@@ -52,12 +52,13 @@ def _train(commands):
 
     training = command.add_argument_group("training")
     classes, numbers = map(_losses, names.losses().values())
-    help = f"for classes: {classes}; for numbers, in standard deviations of the target: {numbers}"
+    units = "in units of the target's standard deviation (poisson: of its mean)"
+    help = f"for classes: {classes}; for numbers, {units}: {numbers}"
     _option(training, "--loss", str, None, help)
     _option(training, "--optimizer", str, "adam", ", ".join(names.optimizers()))
     _option(training, "--learning-rate", float, None, "initial learning rate; by default, one that suits the optimizer")
     _option(training, "--schedule", str, "cosine", "learning rate: constant, step, cosine, inverse_scaling, plateau")
-    _option(training, "--warmup", int, 0, "epochs in which the rate rises from 0")
+    _option(training, "--warmup", int, 0, "epochs in which the rate rises to the initial one")
     _option(
         training, "--batch-size", int, None, "rows per update; by default, a 32nd of the training rows, from 16 to 4096"
     )
@@ -69,7 +70,7 @@ def _train(commands):
     _option(training, "--clip-norm", float, None, "scale larger gradients down to this norm")
     _option(training, "--patience", int, None, "stop after so many epochs without improvement")
     _option(training, "--target-loss", float, None, "stop once the loss is this low")
-    _option(training, "--threads", int, None, "number of threads, at most; by default, one for each core")
+    _option(training, "--threads", int, None, "number of threads, at most; by default, one for each logical CPU")
     _option(training, "--seed", int, 0, "seed for the split, the initial weights, the order of rows and dropout")
     _option(training, "--seeds", _positive, 1, "number of seeds to train with; prints mean and spread, saves the first")
 
@@ -115,13 +116,11 @@ def _bench(commands):
         "Each library trains in its own process, and they take turns. The table is Markdown. "
         "Example: fastmlp bench --layers 784,128,10 --batch-size 4096 --peers torch"
     )
-    _option(
-        command, "--layers", _widths, None, "inputs, hidden units, outputs of a network; by default, seven networks"
-    )
+    _option(command, "--layers", _widths, None, "inputs, hidden units, outputs of a network; by default, seven cases")
     _option(command, "--batch-size", _positive, None, "rows per step of that network; by default, 4096")
     _option(command, "--peers", _peers, None, f"{PEERS}, or none; by default, those installed")
     _option(command, "--dtype", str, "float32", "float32 or float64")
-    _option(command, "--threads", int, None, "number of threads of each library; by default, one for each core")
+    _option(command, "--threads", int, None, "number of threads of each library; by default, one for each logical CPU")
     _option(command, "--rounds", _positive, 5, "number of turns of each library, whose median counts")
     _option(command, "--plot", Path, None, "draw speed over arithmetic intensity, with the limits of CPU and memory")
 

@@ -10,7 +10,7 @@ from fastmlp import MLP, Trainer, losses, optimizers, plots
 from fastmlp._kernels import CACHE_FOLDER, fma_peak
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
-from fastmlp.cli.models import LOSSES, arrays, parse_loss
+from fastmlp.cli.models import OUTPUT_ACTIVATIONS, arrays, parse_loss
 from fastmlp.schedules import SCHEDULES, Cosine, Warmup
 from fastmlp.tables import datasets
 from fastmlp.tables.preprocessing import Preprocessing, split
@@ -36,7 +36,7 @@ class Run(NamedTuple):
 def run(args):
     """Run the command."""
     table = datasets.load(args.source, args.target, args.task)
-    args.loss = args.loss or next(iter(LOSSES[table.task]))
+    args.loss = args.loss or next(iter(OUTPUT_ACTIVATIONS[table.task]))
     loss = parse_loss(args.loss, table.task)
     if args.learning_rate is None:
         args.learning_rate = optimizers.resolve(args.optimizer).suggested_rate
@@ -68,7 +68,7 @@ def _prepare(args, table, loss, seed):
     """Return the `Run` of one seed, which determines the split, the initial weights, the order of rows and dropout."""
     labels = table.target if table.task == "classification" else None
     train, test = (table.rows(rows) for rows in split(table.n_rows, args.test_fraction, seed, labels=labels))
-    output = LOSSES[table.task][loss.name]
+    output = OUTPUT_ACTIVATIONS[table.task][loss.name]
     properties = losses.row(loss, output)  # kind of the targets, outputs for each target
     preprocessing = Preprocessing.fit(train, centre_target=properties.targets != losses.COUNTS)
     sizes = [preprocessing.n_inputs, *args.hidden, properties.outputs * preprocessing.n_outputs]
@@ -178,7 +178,7 @@ def _save(args, one, scores):
         "label_smoothing": args.label_smoothing,
         "dropout": args.dropout,
         "class_weight": args.class_weight,
-        "epochs": epoch,
+        "epochs": epoch,  # the one whose parameters were kept, from 1; `fastmlp info` shows it as "epoch kept"
         "seconds": sum(one.trainer.history.seconds),
         "losses": kept,
         "test_scores": scores,

@@ -24,7 +24,7 @@ from ..trainer import DivergenceError, Trainer
 from . import lbfgs
 from .rules import Follow, Rate, Reorder, draw_weights
 
-ACTIVATIONS = {"logistic": "sigmoid"}  # scikit-learn's name: this library's; all other names are the same in both
+OUR_NAMES = {"logistic": "sigmoid"}  # of activations, by scikit-learn's name; all others are the same in both libraries
 SOLVERS = {"lbfgs", "sgd", "adam", "adamw"}
 SHARED_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")  # those that scikit-learn has too
 NOT_FINITE = (
@@ -168,7 +168,6 @@ class BaseMLP(BaseEstimator):
                 setattr(target, name, copy(getattr(source, name)))  # a list grows in further training
         target.coefs_ = [coef.copy() for coef in source.coefs_]
         target.intercepts_ = [intercept.copy() for intercept in source.intercepts_]
-        target._random_state = check_random_state(source.random_state)
         return target
 
     def __getstate__(self):
@@ -198,7 +197,7 @@ class BaseMLP(BaseEstimator):
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
-        elif "_net" not in vars(self) or not self._owns():
+        else:
             self._adopt(self._network())
         if self.solver == "lbfgs":
             lbfgs.minimize(self, X, targets, sample_weight)
@@ -229,8 +228,8 @@ class BaseMLP(BaseEstimator):
 
     def _build(self, sizes, dtype):
         """New `MLP` with this estimator's activations and weights of zero."""
-        names = [ACTIVATIONS.get(name, name) for name in self._activation_names(len(sizes) - 2)]
-        output = ACTIVATIONS.get(self.out_activation_, self.out_activation_)
+        names = [OUR_NAMES.get(name, name) for name in self._activation_names(len(sizes) - 2)]
+        output = OUR_NAMES.get(self.out_activation_, self.out_activation_)
         return MLP(sizes, names, output, dtype=dtype, init="zeros")
 
     def _owns(self):
@@ -265,6 +264,8 @@ class BaseMLP(BaseEstimator):
             # Named as in scikit-learn, where the optimizer has the learning rate and the rules that change it.
             self._optimizer = Rate(rate, self.learning_rate_init, self.power_t)
             self._optimizer_state = None
+        # After each epoch, `follow` sets the fitted attributes and, by scikit-learn's rules, changes the rate of
+        # `_optimizer`, the trainer's schedule, or stops the training.
         trainer = self._make_trainer(X.shape[0])
         follow = Follow(self, self._optimizer, X.shape[0], once=incremental)
         self.n_iter_ = 0

@@ -62,24 +62,28 @@ class Rate:
     """
 
     def __init__(self, rule, initial, power):
-        self.name, self.initial, self.power, self.epochs = rule, initial, power, 0
+        self.rule, self.initial, self.power, self.epochs = rule, initial, power, 0
         self.learning_rate = float(initial)
 
     def rate(self, epoch, losses):
-        """Rate of the next epoch. Schedules of `fastmlp.schedules` count epochs over all calls of partial_fit."""
-        if hasattr(self.name, "rate"):
-            self.learning_rate = self.name.rate(self.epochs, losses)
+        """Rate of the next epoch.
+
+        Schedules of `fastmlp.schedules` count epochs over all calls of partial_fit, but `losses` has only those of the
+        current call: none.
+        """
+        if hasattr(self.rule, "rate"):
+            self.learning_rate = self.rule.rate(self.epochs, losses)
             self.epochs += 1
         return self.learning_rate
 
     def epoch_ends(self, samples):
         """Update the rate after an epoch; `samples` is the number of samples trained on since weights were drawn."""
-        if self.name == "invscaling":
+        if self.rule == "invscaling":
             self.learning_rate = float(self.initial) / (samples + 1) ** self.power
 
     def gives_up(self, message, verbose):
         """Return whether to stop after too many epochs without improvement; lower an adaptive rate instead."""
-        if self.name != "adaptive":
+        if self.rule != "adaptive":
             outcome = "Stopping."
         elif self.learning_rate <= LEAST_RATE:
             outcome = "Learning rate too small. Stopping."
@@ -114,7 +118,8 @@ class Follow:
 
     def on_epoch_end(self, trainer, epoch):
         # Of each epoch, `history.objective` has loss plus penalty, averaged over the updates, `penalty` the penalty
-        # alone, and `watched` what early stopping minimizes: the validation loss, or the function of `_monitor`.
+        # alone, and `watched` what early stopping minimizes: the validation loss, or the function of
+        # `base.BaseMLP._monitor`.
         model, history = self.estimator, trainer.history
         model.n_iter_ += 1
         loss = history.objective[-1] - history.penalty[-1]

@@ -178,7 +178,7 @@ def checked(source, name, values):
 
 
 def _read(source, target):
-    """Return the columns of a file or bundled set, {name: (N,) array}, and the name or position of the usual target."""
+    """Return the columns of a file or bundled set, {name: (N,) array}, and name or position of the default target."""
     if source in BUNDLED:
         return _read_bundled(source), "target"
     path = Path(source)
@@ -191,11 +191,11 @@ def _read(source, target):
         raise ValueError(f"{path}: unknown kind of file {path.suffix!r}; accepted are {', '.join(EXTENSIONS)}")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty")
-    read, usual_target = _READERS[path.suffix.lower()]
+    read, default = _READERS[path.suffix.lower()]
     columns = read(path, target)
     if not columns or len(next(iter(columns.values()))) == 0:
         raise ValueError(f"{path} has no data rows")
-    return columns, usual_target
+    return columns, default
 
 
 def _resolve(source, target, names):

@@ -95,7 +95,7 @@ class Preprocessing:
         """
         inputs = np.zeros((table.n_rows, self.n_inputs), dtype)
         at = 0
-        for (name, learned), found in zip(self.columns.items(), self._find(table), strict=True):
+        for learned, found in zip(self.columns.values(), self._find(table), strict=True):
             values = checked(table.source, found, table.features[found])
             if "categories" in learned:
                 category = _index(values, learned["categories"])
@@ -103,7 +103,7 @@ class Preprocessing:
                 inputs[known, at + category[known]] = 1
                 at += len(learned["categories"])
             else:
-                values = numbers(table.source, name, values).astype(np.float64)
+                values = numbers(table.source, found, values).astype(np.float64)
                 inputs[:, at] = (values - learned["mean"]) / learned["scale"]
                 at += 1
         return inputs
@@ -132,7 +132,7 @@ class Preprocessing:
         Parameters
         ----------
         outputs : (N, n_outputs) or, for "gaussian_nll", (N, 2 * n_outputs) array
-            The prediction of a regression is the first column. That of the log variance is left out.
+            Of a regression, the first column is the prediction; a second, the logarithm of the variance, is left out.
 
         Returns
         -------

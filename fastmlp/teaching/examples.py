@@ -8,7 +8,7 @@ import numpy as np
 
 from fastmlp.checks import choice
 from fastmlp.network import MLP
-from fastmlp.trainer import Trainer
+from fastmlp.trainer import DivergenceError, Trainer
 
 _A = {
     "weights": [[[0.15, 0.25], [0.20, 0.30]], [[0.40, 0.50], [0.45, 0.55]]],
@@ -116,12 +116,14 @@ def load_example(name_or_path):
          "loss": "squared_error", "reduction": "mean", "learning_rate": 0.5, "update_biases": true, "steps": 1}
 
     `weights`, `activation`, `output_activation`, `x`, `y` and `learning_rate` are required. Without `biases` the
-    network has none.
+    network has none. A field that is null counts as left out.
 
     Raises
     ------
     ValueError
         If the file cannot be read or a field is wrong; the message, in one line, names them.
+    DivergenceError
+        If a first update, made as a check, meets values that are not finite.
     """
     name = str(name_or_path)
     if name in EXAMPLES:
@@ -135,6 +137,8 @@ def load_example(name_or_path):
         raise ValueError(f"{name}: not JSON: {error}") from None
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from None
+    except DivergenceError as error:
+        raise DivergenceError(f"{name}: {error}") from None
 
 
 def _example(name, fields):

@@ -34,7 +34,7 @@ def trace(example, steps=None):
     ------
     str
         One line, without its end. Layers are counted from 1; `W[l][i,j]` is the weight from unit i to unit j, both
-        counted from 0; units of z, a and δ are counted from 1. Numbers have ten significant digits.
+        counted from 0; units of z, a, b and δ are counted from 1. Numbers have ten significant digits.
     """
     steps = example.steps if steps is None else steps
     check_steps(steps)
@@ -162,7 +162,7 @@ def _check(example, net, gradient):
         losses = []
         for shifted in (kept + SHIFT, kept - SHIFT):
             net.params[k] = shifted
-            losses.append(net.gradient(example.x, example.y, loss=example.loss, reduction=example.reduction)[0])
+            losses.append(net.evaluate(example.x, example.y, loss=example.loss, reduction=example.reduction))
         differences[k] = (losses[0] - losses[1]) / (2 * SHIFT)
         net.params[k] = kept
     yield from ("", f"  Check: central differences, (E(w + {SHIFT:g}) - E(w - {SHIFT:g})) / {2 * SHIFT:g}")
@@ -205,4 +205,4 @@ def _subscript(index):
 
 def _wrapped(label, values):
     text = label + "(" + ", ".join(f"{value:.10g}" for value in values) + ")"
-    return textwrap.wrap(text, WIDTH, subsequent_indent=" " * len(label), drop_whitespace=True)
+    return textwrap.wrap(text, WIDTH, subsequent_indent=" " * len(label))

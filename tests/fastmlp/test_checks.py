@@ -294,7 +294,7 @@ def test_questions_to_the_network_check_their_loss_and_reduction(loss):
         with pytest.raises(ValueError, match=f"^loss is '{loss}'"):
             ask(X, Y, loss=loss)
         with pytest.raises(ValueError, match=r"^reduction is 'total'.*; accepted: mean, sum"):
-            ask(X, Y, reduction="total")
+            ask(X * np.nan, Y, reduction="total")  # found first, before anything is computed
 
 
 def test_whole_numbers_of_numpy_are_whole_numbers():

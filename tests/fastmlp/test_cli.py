@@ -19,7 +19,7 @@ from fastmlp.schedules import SCHEDULES
 from fastmlp.tables import datasets, scores
 
 COMMANDS = ("train", "predict", "evaluate", "info", "trace", "bench")
-NUMBER_LOSSES = [name for name in models.LOSSES["regression"] if name != "poisson"]
+NUMBER_LOSSES = [name for name in models.OUTPUT_ACTIVATIONS["regression"] if name != "poisson"]
 QUICK = ("--hidden", "8", "--epochs", "10")
 
 
@@ -106,13 +106,13 @@ def test_help_of_training_names_all_there_is_to_choose_from(capsys):
     assert not named & (ACTIVATIONS.keys() - trainable)
 
 
-@pytest.mark.parametrize("task", models.LOSSES)
+@pytest.mark.parametrize("task", models.OUTPUT_ACTIVATIONS)
 def test_losses_of_a_task_go_with_their_outputs_and_targets(task):
-    for name, output in models.LOSSES[task].items():
+    for name, output in models.OUTPUT_ACTIVATIONS[task].items():
         row = losses.row(losses.LOSSES[name](), output)
         of_classes = row.targets in (losses.CLASSES, losses.PROBABILITIES) or output == "sigmoid"
         assert of_classes == (task == "classification")
-    assert {name for names in models.LOSSES.values() for name in names} == losses.LOSSES.keys()
+    assert {name for names in models.OUTPUT_ACTIVATIONS.values() for name in names} == losses.LOSSES.keys()
 
 
 OPTIONS = [("--optimizer", name) for name in OPTIMIZERS]
@@ -167,7 +167,7 @@ def test_same_seed_trains_the_same_model(here, tmp_path):
     assert (here / "a.out").read_bytes() == (here / "b.out").read_bytes()
 
 
-@pytest.mark.parametrize("loss", [*models.LOSSES["classification"], "focal=1"])
+@pytest.mark.parametrize("loss", [*models.OUTPUT_ACTIVATIONS["classification"], "focal=1"])
 def test_classes_are_learnt_with_every_loss(here, capsys, loss, tmp_path):
     model = str(tmp_path / "model.safetensors")
     assert main(["train", "plane.csv", "--target", "side", "--loss", loss, "--save", model]) == 0
@@ -237,7 +237,7 @@ def test_early_stopping_reports_the_epoch_that_is_kept(here, tmp_path, capsys):
     kept, epochs = re.search(r"at epoch (\d+) of (\d+)", capsys.readouterr().out).groups()
     assert int(kept) == int(epochs) - 2
     main(["info", model])
-    assert f"\nepochs         {kept}\n" in capsys.readouterr().out
+    assert f"\nepoch kept     {kept}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("name", "pictures"), [("plane", 3), ("slope", 3), ("mixed", 2)])

@@ -43,11 +43,11 @@ def test_the_mean_over_many_masks_is_the_network_without_any():
     [
         (1.0, r"dropout is 1.0; accepted: a number in \[0, 1\)"),
         (-0.1, r"dropout is -0.1; accepted: a number in \[0, 1\)"),
-        ([0.5], "dropout has 1 rates; accepted: one, or one for each of 2 hidden layers"),
+        ([0.5], "dropout has 1 shares; accepted: one, or one for each of 2 hidden layers"),
         ([0.5, "half"], "dropout is 'half'; accepted: a number"),
         (None, "dropout is None; accepted: a sequence"),
     ],
 )
-def test_rates_that_make_no_sense_are_refused(dropout, message):
+def test_shares_that_make_no_sense_are_refused(dropout, message):
     with pytest.raises((TypeError, ValueError), match=f"^{message}"):
         fitted(dropout=dropout)

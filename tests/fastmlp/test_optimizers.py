@@ -8,6 +8,7 @@ from fastmlp_kernels.drivers import plan
 from fastmlp_kernels.functions import updates
 
 from fastmlp import MLP, SGD, Adam, AdamW, Momentum, Nesterov, Trainer, optimizers
+from fastmlp.schedules import Step
 from tests import reference
 
 RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adam": 0.01, "adamw": 0.01, "rmsprop": 0.01, "adagrad": 0.05}
@@ -170,6 +171,22 @@ def test_steps_on_batches_are_an_epoch_of_fit():
     losses = [trainer.step(x[i : i + 10], y[i : i + 10]) * len(x[i : i + 10]) for i in range(0, ROWS, 10)]
     assert net.params.tobytes() == fitted[0].params.tobytes()
     assert sum(losses) / ROWS == pytest.approx(history.loss[0], rel=1e-14)
+
+
+def test_a_velocity_with_the_rate_in_it_stays_as_it_is_when_the_rate_changes():
+    (net, x, y), (other, *_) = problem(), problem()
+    trainer = Trainer(net, optimizer=Momentum(0.5, rate_in_velocity=True), learning_rate=Step(0.4, every=1))
+    velocity = 0.0
+    for rates in ([0.4, 0.2], [0.4], [0.4, 0.2]):  # two epochs, a step, two epochs, each of one batch
+        if len(rates) == 1:
+            trainer.step(x, y)
+        else:
+            trainer.fit(x, y, len(rates), progress=False)
+        for rate in rates:
+            velocity = 0.5 * velocity + rate * other.gradient(x, y)[1]
+            other.params[:] -= velocity
+        np.testing.assert_allclose(net.params, other.params, rtol=1e-10, atol=1e-12)
+        assert trainer.optimizer_state["rate"] == rates[-1]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

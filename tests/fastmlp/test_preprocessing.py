@@ -79,6 +79,9 @@ def test_columns_of_an_array_are_taken_by_position_where_names_are_missing():
     np.testing.assert_array_equal(learnt.transform(by_position), learnt.transform(Table("t.csv", arrays)))
     with pytest.raises(ValueError, match=r"t\.npy: no column 'area'; the model needs area, town"):
         learnt.transform(Table("t.npy", {"0": arrays["area"]}))
+    texts = Table("t.csv", {"0": text("1", "2", "big", "4"), "1": arrays["town"]})
+    with pytest.raises(ValueError, match=r"^t\.csv: column '0' must hold numbers; got 'big' in data row 3$"):
+        learnt.transform(texts)
 
 
 def test_a_missing_feature_is_named_with_the_nearest_column():

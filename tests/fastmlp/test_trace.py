@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from fastmlp import DivergenceError
 from fastmlp.teaching.examples import EXAMPLES
 from fastmlp.teaching.trace import load_example, trace
 
@@ -181,6 +182,13 @@ def test_a_wrong_field_is_named_in_one_line_with_its_file(tmp_path, changes, mes
         load_example(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_first_update_that_is_not_finite_is_told_with_its_file(tmp_path):
+    path = write(tmp_path / "net.json", y=[[1e200, 0.0]])
+    with pytest.raises(DivergenceError, match="training diverged in a step") as caught:
+        load_example(path)
+    assert str(caught.value).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize(("text", "message"), [("{", "not JSON"), ("[1]", "expected one JSON object, got list")])
