@@ -147,7 +147,7 @@ class Forward:
 
     def _threads(self, rows):
         """Number of threads for a call on `rows` rows: 1 if that is too little work, or in a forked child."""
-        return 1 if self._flops * rows < plan.SERIAL_FLOPS else min(self._most_threads, available())
+        return 1 if plan.is_serial(self.sizes, rows) else min(self._most_threads, available())
 
     def _kept(self, kind, sizes, make):
         """Scratch memory of a kind: that of the last call if `sizes` are the same, else the result of `make()`."""
@@ -308,9 +308,9 @@ class Learning(Forward):
             See `train`.
         """
         network, sparse = self._network_for(data.x), is_sparse(data.x)
-        threads, nonzeros = self._threads(batch_size), plan.most_nonzeros(data.x, batch_size)
+        threads, nonzeros = self._threads(batch_size), plan.most_nonzeros(data.x, batch_size, self._block)
         sizes = batch_size, threads, 0, self._block, nonzeros
-        self._workspace = self._kept(("train", sparse), sizes, lambda: training.workspace(network, *sizes))
+        self._workspace = self._kept(("train", sparse), sizes, lambda: training.training_workspace(network, *sizes))
         for sums in self.progress:
             sums[:] = 0
         learning = self.loss, optimizer, self._state, self.progress
