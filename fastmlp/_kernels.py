@@ -277,6 +277,15 @@ class Learning(Forward):
         self.network.weights[:], self.network.transposed[:] = 0, 0
         self._state = optimizer_state(self.network, self._kind)
 
+    def moments(self):
+        """Copy of the optimizer's state, for `restore`."""
+        return [kept.copy() for kept in self._state]
+
+    def restore(self, moments):
+        """Set the optimizer's state back to that of a call of `moments`."""
+        for kept, earlier in zip(self._state, moments, strict=True):
+            kept[:] = earlier
+
     def scale_velocity(self, factor):
         """Multiply the optimizer's velocity by `factor`."""
         self._state.first[:] *= factor
