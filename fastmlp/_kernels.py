@@ -147,7 +147,7 @@ class Forward:
 
     def _threads(self, rows):
         """Number of threads for a call on `rows` rows: 1 if that is too little work, or in a forked child."""
-        return 1 if self._flops * rows < plan.SERIAL_FLOPS else min(self._most_threads, available())
+        return 1 if plan.is_serial(self.sizes, rows) else min(self._most_threads, available())
 
     def _kept(self, key, sizes, make):
         """Scratch memory for a key: that of the last call if `sizes` are the same, else the result of `make()`."""
@@ -278,6 +278,15 @@ class Learning(Forward):
         self.network.weights[:], self.network.transposed[:] = 0, 0
         self._state = optimizer_state(self.network, self._kind)
 
+    def moments(self):
+        """Copy of the optimizer's state, for `restore`."""
+        return [kept.copy() for kept in self._state]
+
+    def restore(self, moments):
+        """Set the optimizer's state back to that of a call of `moments`."""
+        for kept, earlier in zip(self._state, moments, strict=True):
+            kept[:] = earlier
+
     def scale_velocity(self, factor):
         """Multiply the optimizer's velocity by `factor`."""
         self._state.first[:] *= factor
@@ -309,9 +318,9 @@ class Learning(Forward):
             See `train`.
         """
         network, sparse = self._network_for(data.x), is_sparse(data.x)
-        threads, nonzeros = self._threads(batch_size), plan.most_nonzeros(data.x, batch_size)
+        threads, nonzeros = self._threads(batch_size), plan.most_nonzeros(data.x, batch_size, self._block)
         sizes = {"batch_size": batch_size, "threads": threads, "block_rows": self._block, "nonzeros": nonzeros}
-        self._workspace = self._kept(("train", sparse), sizes, lambda: training.workspace(network, **sizes))
+        self._workspace = self._kept(("train", sparse), sizes, lambda: training.training_workspace(network, **sizes))
         for sums in self.progress:
             sums[:] = 0
         learning = self.loss, optimizer, self._state, self.progress

@@ -60,8 +60,9 @@ class Trainer:
         Whether biases are updated, rather than kept as they are.
     shuffle : bool or function
         Whether each epoch takes the samples in a new random order. A function is called before each epoch with the
-        order of the previous one, an int64 array, and writes the new order into it. In each fit the array at first
-        holds 0 to N - 1; with `validation_fraction`, the indices of the samples that are not held out, shuffled.
+        order of the previous one, an int64 array, and writes the new order into it: a permutation, else `fit` raises a
+        ValueError. In each fit the array at first holds 0 to N - 1; with `validation_fraction`, the indices of the
+        samples that are not held out, shuffled.
     seed : int
         Seed for shuffling, the validation split and dropout.
     threads : int, optional
@@ -220,8 +221,9 @@ class Trainer:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not accepted, or if `monitor`, the schedule or the function that shuffles raises it: then
-            network and history stay as they were. What a callback raises undoes nothing (see `callbacks.Callback`).
+            If an argument is not accepted, if `monitor`, the schedule or the function that shuffles raises it, or if
+            that function leaves no permutation: then network, history and optimizer stay as they were. What a callback
+            raises undoes nothing (see `callbacks.Callback`).
         DivergenceError
             If values stop being finite. The network holds the last finite parameters.
         """
@@ -230,7 +232,8 @@ class Trainer:
         data, validation = self._split(data, validation_data, validation_fraction)
         stop = Stopping(self.net, tol, patience, target_loss)
         notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
-        kept = self.net.params.copy(), self.history
+        kept = self.net.params.copy(), self.history, self._rate
+        moments = self._learning.moments()
         self.history = history = History()
         self._learning.pack(self.net.params)
         samples = sample_count(data)
@@ -251,7 +254,8 @@ class Trainer:
             stop.restore()
         except (TypeError, ValueError):
             if not notify.raised:
-                self.net.params[:], self.history = kept
+                self.net.params[:], self.history, self._rate = kept
+                self._learning.restore(moments)
             raise
         finally:
             notify.close()
@@ -299,7 +303,7 @@ class Trainer:
         notify : Listeners
         """
         if self.shuffle:
-            self._reorder(data.order)
+            self._put_in_order(data.order)
         history, rate = self.history, self.schedule.rate(epoch, self.history.watched)
         batch_size = min(self.batch_size, samples)
         batches = -(-samples // batch_size)
@@ -324,6 +328,20 @@ class Trainer:
         history.learning_rate.append(rate)
         history.seconds.append(elapsed)
         history.samples_per_second.append(samples / elapsed)
+
+    def _put_in_order(self, order):
+        """Write a new order of the samples into `order`; a ValueError if the user's function leaves no permutation."""
+        if self._reorder == self._rng.shuffle:
+            self._rng.shuffle(order)
+            return
+        given, size = np.bincount(order), 1 + order.max()
+        self._reorder(order)
+        left = np.bincount(order[(order >= 0) & (order < size)], minlength=size)
+        if not np.array_equal(left, given):
+            raise ValueError(
+                f"shuffle leaves an order without {np.count_nonzero(left < given)} of the {len(order)} numbers that it "
+                "got; accepted: all of them, each once"
+            )
 
     def _run(self, data, batch_size, rate, first, last, when):
         """Make the updates of the batches in range(first, last), or of as many as a slice has time for.

@@ -41,8 +41,7 @@ from .drivers.evaluation import evaluate, evaluate_serial
 from .drivers.plan import most_nonzeros
 from .drivers.prediction import predict, predict_serial
 from .drivers.step import Progress
-from .drivers.training import train, train_serial
-from .drivers.training import workspace as training_workspace
+from .drivers.training import train, train_serial, training_workspace
 from .drivers.workspace import prediction_scratch
 from .embed.batch import RowsWorkspace, forward_rows
 from .embed.c_interface import INCLUDE, CNetwork

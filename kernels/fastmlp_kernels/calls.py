@@ -32,7 +32,7 @@ from numba import types
 from numba.core import cgutils, config
 from numba.extending import intrinsic, models, register_model
 
-from .jit import OPTIONS, _cached
+from .jit import OPTIONS, with_cache
 
 # as_array(pointer, count): the memory that a C function gets, as an array. It is one already with the JIT disabled.
 as_array = (lambda array, count: array[:count]) if config.DISABLE_JIT else numba.carray
@@ -54,7 +54,7 @@ def c_function(function, signature, cached=True):
     numba.cfunc
     """
     options = {key: OPTIONS[key] for key in ("error_model", "boundscheck")}
-    _kept.append(_cached(lambda cache: numba.cfunc(signature, cache=cache and cached, **options)(function)))
+    _kept.append(with_cache(lambda cache: numba.cfunc(signature, cache=cache and cached, **options)(function)))
     return _kept[-1]
 
 
@@ -141,7 +141,7 @@ def call_loss(
     targets, targets_offset : 1-D array and int
         Targets, in panels.
     sample_weights, weights_offset : 1-D array and int
-        Weight of each sample.
+        Weights of the samples, `rows` numbers one after the other.
     parameter : float
         The setting of a loss that has one, such as delta of "huber".
     rows, n : int

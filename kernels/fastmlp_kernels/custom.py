@@ -23,6 +23,7 @@ from .jit import specialize, uncached
 from .panelwise.elementwise_losses import each_output
 from .panelwise.losses import LOSSES, LossFunction
 
+# Names in `fastmlp.initializers.INITIALIZERS`, repeated since kernels do not import `fastmlp`; without "zeros".
 INITIALIZERS = tuple(f"{name}_{shape}" for name in ("glorot", "he", "lecun") for shape in ("uniform", "normal"))
 
 STEP, STRIDE = 2.0**-20, 2.0**-8  # steps of difference quotients: short, and long to show how much the function curves
@@ -175,12 +176,13 @@ def _compiled(argument, function, count):
         raise TypeError(f"{argument} is {function!r}; accepted: a Python function, plain or compiled by numba.njit")
     compiled = uncached(plain)
     for dtype in (np.float32, np.float64):
+        given = f"{count} argument{'s' if count > 1 else ''} of type {dtype.__name__}"
         try:
             result = compiled(*[dtype(0.5)] * count)
         except Exception as error:  # whatever the user's function, or the compiler, raises
-            raise ValueError(f"{argument} does not work for {count} {dtype.__name__}: {error}") from error
+            raise ValueError(f"{argument} does not work for {given}: {error}") from error
         if not isinstance(result, numbers.Real | np.bool_):
-            raise TypeError(f"{argument} gives {result!r} for {count} {dtype.__name__}; accepted: a number")
+            raise TypeError(f"{argument} gives {result!r} for {given}; accepted: a number")
     return compiled
 
 
@@ -202,7 +204,7 @@ def _check(argument, derivative, of, value, points):
     )
     left, right = (here - before) / STEP, (after - here) / STEP
     places = [f"({', '.join(f'{number:.6g}' for number in point)})" for point in points]
-    for i in np.flatnonzero(~np.isfinite([left, right, given]).all(axis=0))[:1]:
+    for i in np.flatnonzero(~np.isfinite([left, right, given]).all(axis=0))[:1]:  # the first, if any
         raise ValueError(
             f"{of}{places[i]} is {here[i]:g} and {argument}{places[i]} is {given[i]:g}; "
             "accepted: finite numbers, there and nearby"
@@ -210,7 +212,7 @@ def _check(argument, derivative, of, value, points):
     low, high = np.minimum(left, right), np.maximum(left, right)
     curved = np.fmax(abs(here - far_before), abs(far_after - here)) / STRIDE
     error = RELATIVE * np.maximum(abs(low), abs(high)) + CURVED * curved + ROUNDING * np.maximum(1, abs(here))
-    for i in np.flatnonzero((given < low - error) | (given > high + error))[:1]:
+    for i in np.flatnonzero((given < low - error) | (given > high + error))[:1]:  # the first, if any
         raise ValueError(
             f"{argument}{places[i]} is {given[i]:.9g}; accepted: {left[i]:.9g} to {right[i]:.9g}, "
             f"the slopes of {of} to the left and right"

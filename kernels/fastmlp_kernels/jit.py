@@ -84,7 +84,7 @@ def _cache_folder():
 CACHE_FOLDER = _cache_folder()
 
 
-def _cached(decorate):
+def with_cache(decorate):
     """Result of `decorate(cache)`, called while Numba's setting for its cache folder names ours."""
     previous, config.CACHE_DIR = config.CACHE_DIR, str(CACHE_FOLDER or "")
     try:
@@ -95,7 +95,7 @@ def _cached(decorate):
 
 def njit(function):
     """Compile a serial kernel with the options and the cache that all kernels share."""
-    return _cached(lambda cache: numba.njit(cache=cache, **OPTIONS)(function))
+    return with_cache(lambda cache: numba.njit(cache=cache, **OPTIONS)(function))
 
 
 def inlined(function):
@@ -103,7 +103,7 @@ def inlined(function):
 
     It is typed once for each combination of argument types, whatever the number of its callers.
     """
-    return _cached(lambda cache: numba.njit(cache=cache, **INLINED)(function))
+    return with_cache(lambda cache: numba.njit(cache=cache, **INLINED)(function))
 
 
 def spliced(function):
@@ -126,7 +126,7 @@ def uncached(function):
 def parallel_njit(function):
     """Compile a driver whose `prange` loops run on Numba's threads."""
     regions = ParallelOptions(dict.fromkeys(AUTOMATIC, False))  # Numba would empty a dict at the first signature
-    return _cached(lambda cache: numba.njit(cache=cache, parallel=regions, **OPTIONS)(function))
+    return with_cache(lambda cache: numba.njit(cache=cache, parallel=regions, **OPTIONS)(function))
 
 
 def cached_njit(**options):
@@ -135,17 +135,19 @@ def cached_njit(**options):
     Numba also compiles anew when the function's own source file changes. Functions that take a `Network` as an argument
     do not need this decorator, `numba.njit(cache=True)` is enough: the type of `Network` changes with the sources.
     """
-    return lambda function: _cached(lambda cache: numba.njit(cache=cache, **options)(function))
+    return lambda function: with_cache(lambda cache: numba.njit(cache=cache, **options)(function))
 
 
-# Decorator of functions that may allocate, which no kernel can (see OPTIONS), and of small ones that only Python and
-# users' compiled code call: called from Python they are plain Python, and compiled callers compile them with their own
-# options.
-allocating = register_jitable
+# Decorator of functions that are no kernels: in Python they are plain Python, and compiled callers compile them with
+# their own options. So they may make arrays, which no kernel can (see OPTIONS).
+compiled_by_callers = register_jitable
 
 
 def specialize(template, name, **names):
     """Copy of the plain function `template`, named `name`, whose globals `names` are bound to other objects.
+
+    Its other globals are copied as they are at the call. Defaults of keyword-only arguments are lost, and a closure is
+    refused.
 
     For example, with a template `def square_of(x): return inner(x) ** 2`, specialize(square_of, "square_of_sin",
     inner=sin) gives the function sin(x) ** 2. So one loop nest serves several inner functions, each copy inlined and

@@ -8,6 +8,7 @@ import pytest
 
 from fastmlp import MLP, Trainer
 from fastmlp.callbacks import Callback, Checkpoint, CSVLogger, JSONLinesLogger, ProgressBar
+from fastmlp.optimizers import Momentum
 
 
 def noise(rows=40, seed=0):
@@ -79,7 +80,7 @@ def test_a_callback_that_is_not_accepted_leaves_network_and_history():
 
 @pytest.mark.parametrize("error", [TypeError, ValueError])
 @pytest.mark.parametrize("source", ["monitor", "shuffle", "schedule"])
-def test_an_argument_of_fit_that_raises_a_type_or_value_error_leaves_network_and_history(source, error):
+def test_an_argument_of_fit_that_raises_a_type_or_value_error_leaves_network_history_and_optimizer(source, error):
     class Late:
         """Function and schedule that raises at every second call while `fails` is set."""
 
@@ -99,11 +100,12 @@ def test_an_argument_of_fit_that_raises_a_type_or_value_error_leaves_network_and
     monitor = {"monitor": late} if source == "monitor" else {}
     coach = Trainer(MLP([3, 4, 2]), batch_size=10, **settings)
     history = coach.fit(*noise(), 2, progress=False, **monitor)
-    params, late.fails = coach.net.params.copy(), True
+    params, state, late.fails = coach.net.params.copy(), coach.optimizer_state, True
     with pytest.raises(error, match="no more"):
         coach.fit(*noise(), 3, progress=False, **monitor)
     assert coach.history is history
     np.testing.assert_array_equal(coach.net.params, params)
+    np.testing.assert_equal(coach.optimizer_state, state)
 
 
 def test_parameters_that_a_callback_changes_do_not_reach_the_training():
@@ -146,6 +148,37 @@ def test_a_function_puts_the_samples_in_order():
     Trainer(net, batch_size=10, shuffle=turn).fit(x, y, 1, progress=False)
     Trainer(other, batch_size=10, shuffle=False).fit(x[::-1], y[::-1], 1, progress=False)
     assert net.params.tobytes() == other.params.tobytes()
+    Trainer(net, shuffle=turn).fit(x, y, 2, validation_fraction=0.5, progress=False)  # not of 0 to N - 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [({}, 1), ({}, 40), ({}, -1), ({"optimizer": Momentum(rate_in_velocity=True)}, 2**40)],
+    ids=["twice", "too large", "negative", "velocity"],
+)
+def test_an_order_that_is_no_permutation_is_refused_and_leaves_network_history_and_optimizer(settings, wrong):
+    calls = []
+
+    def spoil(order):
+        calls.append(order[0])
+        if len(calls) == 4:  # in the second epoch of the second fit
+            order[0] = wrong
+
+    coach, other = (
+        Trainer(MLP([3, 4, 2]), batch_size=10, shuffle=turn, **settings) for turn in (spoil, lambda _: None)
+    )
+    for trainer in (coach, other):
+        trainer.fit(*noise(), 2, progress=False)
+    history, params, state = coach.history, coach.net.params.copy(), coach.optimizer_state
+    message = "^shuffle leaves an order without 1 of the 40 numbers that it got; accepted: all of them, each once$"
+    with pytest.raises(ValueError, match=message):
+        coach.fit(*noise(), 3, progress=False)
+    assert coach.history is history
+    np.testing.assert_array_equal(coach.net.params, params)
+    np.testing.assert_equal(coach.optimizer_state, state)
+    for trainer in (coach, other):
+        trainer.fit(*noise(), 3, progress=False)
+    assert coach.net.params.tobytes() == other.net.params.tobytes()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam"])

@@ -52,7 +52,7 @@ class SparseCase(Case):
         self.built = guarded(inputs.network_for(kernel_network(self.network, dtype), self.data.x))
         self.loss = kernel_loss(self.network, self.name, dtype)
         nonzeros = plan.most_nonzeros(self.data.x, BATCH)
-        space = training.workspace(self.built, BATCH, numba.get_num_threads(), SAMPLES, ROWS, nonzeros)
+        space = training.training_workspace(self.built, BATCH, numba.get_num_threads(), SAMPLES, ROWS, nonzeros)
         slots = max(numba.get_num_threads(), 4) if chunks else len(space.blocks.activations)
         for array in (*space.blocks, *space.scratch, space.gradients, space.nonzeros.values):
             array[:] = np.nan
@@ -151,6 +151,11 @@ def test_the_bound_for_the_non_zeros_of_a_block_holds_for_the_longest_rows():
     x = rows_of(np.tri(5, 9, dtype=np.float32))  # of 1 to 5 non-zeros
     assert [samples.most_nonzeros_in(x, rows) for rows in (1, 2, 5, 8)] == [5, 9, 15, 15]
     assert samples.most_nonzeros_in(x, 2) <= plan.most_nonzeros(x, 2) <= 2 * 15
+
+
+def test_the_bound_for_the_non_zeros_of_a_block_holds_for_blocks_of_a_given_size():
+    x = rows_of(np.ones((1000, 1), np.float32))
+    assert plan.most_nonzeros(x, 1000) < 900 <= plan.most_nonzeros(x, 1000, block_rows=900)
 
 
 def test_samples_come_in_order_without_one(guarded):

@@ -190,6 +190,14 @@ def test_load_rows_repeats_the_last_of_few_rows(run, guarded, dtype, count):
 
 
 @DTYPES
+def test_load_takes_an_array_of_two_dimensions(run, guarded, dtype):
+    size = columns_of(dtype)
+    array, out = guarded(integers((ROWS, size), dtype)), guarded((ROWS * size,), dtype)
+    run(run_load, out, 0, size, array, 0, size)
+    np.testing.assert_array_equal(out, array.ravel())
+
+
+@DTYPES
 @pytest.mark.parametrize("count", sorted({1, 2, ROWS // 2 + 1, ROWS - 1, ROWS}))
 def test_store_rows_writes_no_more_rows(run, guarded, dtype, count):
     size = columns_of(dtype)
@@ -333,6 +341,8 @@ def test_rows_must_be_known_to_the_compiler():
 def test_other_dtypes_are_no_tiles():
     with pytest.raises(TypingError, match="no tile"):
         build(run_zero, "compiled")(np.zeros(ROWS * 64, np.int64))
+    with pytest.raises(TypingError, match="no tile of int64; accepted: a float32 or float64"):
+        build(run_spread, "compiled")(np.zeros(ROWS * 64), 3)
 
 
 def test_the_emulation_refuses_to_leave_its_array():

@@ -84,7 +84,7 @@ class Case:
 
     def scratch(self, groups):
         threads = numba.get_num_threads()
-        space = training.workspace(self.built, BATCH, threads, len(self.x), block_rows=ROWS)
+        space = training.training_workspace(self.built, BATCH, threads, len(self.x), block_rows=ROWS)
         blocks, size = len(space.sums.losses), self.built.weights.size
         slots = max(threads, {None: blocks, 0: 4}.get(groups, 0))
         nan = Blocks(*(np.full((slots, array.shape[1]), np.nan, self.dtype) for array in space.blocks))

@@ -1,6 +1,7 @@
 """Training, evaluation and prediction of many rows on many threads, and their plan and scratch memory.
 
-The only parallel regions are here. The arithmetic is that of `products` and `panelwise`. Words used throughout:
+All parallel regions are here, but for the measurement in `tile.peak`. The arithmetic is that of `products` and
+`panelwise`. Words used throughout:
 
 - *tile*: small matrix that a product keeps in registers, a panel wide and ROWS rows high (see `tile.operations`);
 - *panel*: columns of a matrix, as many as a tile has, stored together row by row (see `layout.panels`);

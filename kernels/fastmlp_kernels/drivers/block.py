@@ -1,8 +1,8 @@
 """Training of one block of samples: loading, forward pass, loss, and backward pass to the error signals of all layers.
 
 Samples are numbered by their position in `data.order` or, if `data.order` is empty, in `data.x`. A batch is the samples
-from `start` on; a block is some samples from row `first` of its batch on. The block's activations and error signals are
-in a slot, its targets and weights in the scratch memory of the thread.
+from `start` on; a block is some samples from row `first_row` of its batch on. The block's activations and error signals
+are in a slot, its targets and weights in the scratch memory of the thread.
 """
 
 import math
@@ -48,7 +48,7 @@ def load_block(network, workspace, data, slot, thread, sample, rows):
 
 
 @inlined
-def block_loss(network, workspace, data, loss, update, slot, thread, start, first, rows):
+def block_loss(network, workspace, data, loss, update, slot, thread, start, first_row, rows):
     """Compute the loss of a block and the error signals of the output layer, which are left in the slot.
 
     Parameters
@@ -60,7 +60,7 @@ def block_loss(network, workspace, data, loss, update, slot, thread, start, firs
     update : int; number of the update, for dropout, or NO_DROPOUT (see `products.forward.forward_training`)
     slot, thread : int
     start : int; first sample of the batch
-    first, rows : int; the block's first row in the batch, and number of rows
+    first_row, rows : int; the block's first row in the batch, and number of rows
 
     Returns
     -------
@@ -68,16 +68,17 @@ def block_loss(network, workspace, data, loss, update, slot, thread, start, firs
     total_weight : float; sum of the weights
     finite : bool; whether all inputs are finite
     """
-    total_weight, finite = load_block(network, workspace, data, slot, thread, start + first, rows)
+    total_weight, finite = load_block(network, workspace, data, slot, thread, start + first_row, rows)
     block_rows, layer = workspace.block_rows, output_layer(network)
     activations, deltas = workspace.blocks.activations[slot], workspace.blocks.deltas[slot]
     targets, weights = workspace.scratch.targets[thread], workspace.scratch.sample_weights[thread]
     started = is_sparse(data.x)  # the first layer's net inputs are in `deltas` already (see `load_block`)
-    forward_training(network, activations, deltas, loss.from_net_inputs, update, first, rows, block_rows, started)
+    forward_training(network, activations, deltas, loss.from_net_inputs, update, first_row, rows, block_rows, started)
     if loss.smoothing > 0:
         smooth(targets, loss.smoothing, network.softmax, rows, layer.n_out, block_rows)
-    signals, outputs = deltas_of(layer, deltas, block_rows).start, outputs_of(layer, activations, block_rows).start
-    buffers = deltas, signals, activations, outputs, targets, 0, weights, 0  # each array, and where it begins
+    signals_start = deltas_of(layer, deltas, block_rows).start
+    outputs_start = outputs_of(layer, activations, block_rows).start
+    buffers = deltas, signals_start, activations, outputs_start, targets, 0, weights, 0  # each array, and its start
     return call_loss(loss.address, *buffers, loss.parameter, rows, layer.n_out, block_rows), total_weight, finite
 
 
@@ -107,9 +108,9 @@ def train_block(network, workspace, data, loss, update, b, slot, thread, start, 
     The block's sums (of losses, weights, squared error signals) are written to workspace.sums. If inputs are sparse,
     its non-zeros are sorted for the gradient.
 
-    Whether inputs are finite is not looked at here. One that is not makes losses or error signals not finite, which
-    stops the training (see `step.summarize`), or else, where an activation hides it, the gradient of its weights, which
-    are so not finite after the update: callers look at them afterwards (see `layout.network.nonfinite_layer`).
+    Inputs are not checked here. One that is not finite mostly makes a loss or an error signal not finite, which stops
+    the training (see `step.summarize`). Where an activation hides it, its weights are not finite after the update:
+    callers check them (see `layout.network.nonfinite_layer`).
 
     Parameters
     ----------
@@ -123,12 +124,12 @@ def train_block(network, workspace, data, loss, update, b, slot, thread, start, 
     start, rows : int; first sample of the batch, and number of samples in the batch
     """
     block_rows, sums = workspace.block_rows, workspace.sums
-    first, count = block_range(block_rows, b, rows)
-    total, total_weight, _ = block_loss(network, workspace, data, loss, update, slot, thread, start, first, count)
+    first_row, count = block_range(block_rows, b, rows)
+    total, total_weight, _ = block_loss(network, workspace, data, loss, update, slot, thread, start, first_row, count)
     sums.losses[b], sums.weights[b] = total, total_weight
     if not math.isfinite(sums.losses[b]):
         sums.overflows[b] = overflowing_layer(network, workspace.blocks.activations[slot], count, block_rows)
     deltas = workspace.blocks.deltas[slot]
     backward(network, deltas, count, block_rows, workspace.scratch.partial_sums[thread])
     sum_squares(sums.squares[b], network, deltas, count, block_rows)
-    index_inputs(data.x, workspace.nonzeros, slot, data.order, start + first, count)
+    index_inputs(data.x, workspace.nonzeros, slot, data.order, start + first_row, count)

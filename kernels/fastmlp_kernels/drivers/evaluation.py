@@ -17,8 +17,9 @@ def evaluate_blocks(network, workspace, data, loss, thread):
     block_rows, rows = workspace.block_rows, sample_count(data)
     b = take(workspace.tickets, TAKEN)
     while b * block_rows < rows:
-        first = b * block_rows
-        count = min(block_rows, rows - first)
+        # All blocks but the last are full: they need not be of nearly equal size, as those of a batch (`block_range`).
+        first_row = b * block_rows
+        count = min(block_rows, rows - first_row)
         loss_sum, _, finite = block_loss(
             network,
             workspace,
@@ -28,7 +29,7 @@ def evaluate_blocks(network, workspace, data, loss, thread):
             slot=thread,  # a workspace has a slot for each thread, at least
             thread=thread,
             start=0,  # all samples are one batch
-            first=first,
+            first_row=first_row,
             rows=count,
         )
         workspace.sums.losses[b] = loss_sum if finite else np.nan
@@ -51,7 +52,7 @@ def _evaluate(network, workspace, data, loss, threads):
     float
     """
     workspace.tickets[:] = 0
-    # Parallel regions accept no tuples within tuples, such as a Workspace (see `on_stack`). Prediction has none.
+    # Parallel regions accept no tuple that holds tuples, as a Workspace does: its address is passed (see `on_stack`).
     kept = on_stack((network, workspace, data, loss))
     for thread in prange(threads):
         network_, workspace_, data_, loss_ = taken_from_stack(kept)

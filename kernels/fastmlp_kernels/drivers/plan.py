@@ -23,7 +23,7 @@ SHARES = 4
 # Floating-point operations that each share must have (some 10 us of work) for a batch to have more than two shares.
 SHARE_FLOPS = 1_000_000
 GROUPS = 64  # groups of blocks, at most; each has its own gradient
-GROUP_READS = 5  # activations and error signals of a group, at least, per element of the gradient that it is summed to
+GROUP_READS = 5  # activations and error signals that a group has, at least, for each element of its gradient
 # Bytes of a group's gradient, at most: groups were 10 % faster than kept blocks at 1.6 MB, 2 to 5 % slower at 12 MB.
 GROUP_BYTES = 4 * 1024 * 1024
 # Bytes of activations and error signals in slots, at most, unless that is less than one block a thread: 8 % faster with
@@ -33,7 +33,8 @@ PIECE_SIDE = 128  # rows and columns of a piece of the weights, at most: 64 KB o
 PIECES = 16  # pieces of a network, at least, unless they would be narrower than a panel: threads get equal numbers
 EVALUATION_ROWS = 8192  # rows that the batch of a workspace only for evaluation has, at most
 SERIAL_FLOPS = 400_000  # estimated operations of a step below which one thread is faster than waking others
-# Estimated operations of a step above which one thread is slower than several, even if waking them takes 0.25 ms.
+# Estimated operations of a step above which one thread is slower than several, even if waking them takes 0.25 ms: for
+# `fastmlp`, which chooses the driver.
 PARALLEL_FLOPS = 50_000_000
 
 
@@ -59,7 +60,7 @@ def shares_of(sizes, rows):
     return max(1, min(SHARES, rows // MIN_BLOCK, max(2, training_flops(sizes) * rows // SHARE_FLOPS)))
 
 
-def groups(sizes, rows):
+def groups_of(sizes, rows):
     """Number of groups of blocks, each with its own gradient: a power of two, to divide evenly among threads.
 
     A group's gradient, one number per weight, is read by the threads that own the pieces of the weights. Without groups
@@ -84,7 +85,7 @@ def rows_of_a_block(sizes, rows):
     is at least one block for each group.
     """
     shares = shares_of(sizes, rows)
-    blocks, multiple = max(-(-rows // BLOCK), shares), max(shares, groups(sizes, rows))
+    blocks, multiple = max(-(-rows // BLOCK), shares), max(shares, groups_of(sizes, rows))
     blocks = -(-blocks // multiple) * multiple
     return whole_tiles(-(-rows // blocks))
 
@@ -97,7 +98,7 @@ def keeps_blocks(sizes, rows, blocks, groups, weight_bytes):
     Parameters
     ----------
     sizes, rows : tuple of int, int; units of each layer, and samples of a batch
-    blocks, groups : int; blocks of a batch, and what `groups` returns
+    blocks, groups : int; blocks of a batch, and what `groups_of` returns
     weight_bytes : int; size of the packed weights
     """
     return groups < min(shares_of(sizes, rows), blocks) or weight_bytes > GROUP_BYTES
@@ -112,14 +113,22 @@ def slots(blocks, threads, block_bytes):
     return max(min(blocks, KEPT_BYTES // block_bytes // threads * threads), threads)
 
 
-def most_nonzeros(x, batch_size):
+def most_nonzeros(x, batch_size, block_rows=None):
     """Bound on the non-zeros of any block of the sparse inputs `x`; 0 if `x` is dense.
 
-    It is a power of two, so that similar data have the same bound. `batch_size` is the number of samples of a batch.
+    It is a power of two, so that similar data have the same bound. A block must not have a row of `x` twice.
+
+    Parameters
+    ----------
+    x : (N, n_in) array, or SparseRows
+    batch_size : int; samples of a batch
+    block_rows : int, optional; that of the workspace if it is given one (see `drivers.workspace.workspace`), else
+        blocks have at most BLOCK + ROWS rows
     """
     if not isinstance(x, SparseRows):
         return 0
-    return 1 << most_nonzeros_in(x, min(batch_size, BLOCK + ROWS)).bit_length()  # BLOCK is rounded up to whole tiles
+    rows = (block_rows or BLOCK) + ROWS  # of a block, at most: it is rounded up to whole tiles
+    return 1 << most_nonzeros_in(x, min(batch_size, rows)).bit_length()
 
 
 @functools.lru_cache

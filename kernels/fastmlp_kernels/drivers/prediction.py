@@ -67,10 +67,12 @@ def _predict(outputs, network, activations, x, order, block_rows, tickets):
     x : (n, n_in) array, row-major, or SparseRows, with a network made for them (see `products.first_layer.network_for`)
     order : (N,) int64 array of the rows of `x` to take, or empty for the first N
     block_rows : int; rows of a block
-    tickets : (2,) int64 array of zeros; counts the blocks taken; the last element becomes 1 if an input is not finite
+    tickets : (2,) int64 array of zeros; the first element, counter TAKEN of `phases`, counts the blocks taken; the last
+        becomes 1 if an input is not finite
     """
     for thread in prange(len(activations)):
         predict_blocks(outputs, network, activations[thread], x, order, block_rows, tickets)
 
 
+# The driver in two forms: its loop over threads as a parallel region, or on the caller's thread for small work.
 predict, predict_serial = parallel_njit(specialize(_predict, "predict")), njit(specialize(_predict, "predict_serial"))

@@ -1,8 +1,8 @@
 """Work of each phase of a training step, on one share, one piece of the weights, or the sums of a batch.
 
 The phases are explained in `training`, which calls these functions; the words chunk, share and piece in the opening
-docstring of this folder (`drivers/__init__.py`). Most functions have one caller, and are `spliced`: written into it
-before it is compiled. Functions made by `by_type` have two forms, chosen by whether the inputs are dense or sparse.
+docstring of this folder (`drivers/__init__.py`). Most functions are `spliced`: written into their few callers before
+these are compiled. Functions made by `by_type` have two forms, chosen by whether the inputs are dense or sparse.
 """
 
 import math
@@ -10,17 +10,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..functions.updates import NONE
+from ..functions.updates import NONE, Optimizer, State
 from ..jit import njit, spliced
+from ..layout.network import Network
 from ..layout.panels import block_range
+from ..layout.samples import Data
 from ..layout.tasks import panel_range
+from ..panelwise.losses import Loss
 from ..products import sparse
 from ..products.first_layer import by_type, slot_gradient
 from ..products.learning import update_panel
 from ..tile.operations import load, multiply_add, panel_width, total, zero
 from .block import train_block
+from .workspace import Workspace
 
-SAMPLES, WEIGHTS, CLIPPED = range(3)  # the phases
+# The phases. SAMPLES: blocks are trained up to their error signals. WEIGHTS: gradients are completed, and weights
+# updated unless gradients are clipped. CLIPPED, only if they are: weights are updated.
+SAMPLES, WEIGHTS, CLIPPED = range(3)
 
 
 class Progress(NamedTuple):
@@ -45,13 +51,13 @@ class Progress(NamedTuple):
 class Learning(NamedTuple):
     """Arguments that all batches of a training have in common (see `training._train`)."""
 
-    network: NamedTuple
-    workspace: NamedTuple
-    data: NamedTuple
-    loss: NamedTuple
-    optimizer: NamedTuple
-    state: NamedTuple
-    progress: NamedTuple
+    network: Network
+    workspace: Workspace
+    data: Data
+    loss: Loss
+    optimizer: Optimizer
+    state: State
+    progress: Progress
     batch_size: int
 
 
@@ -62,14 +68,14 @@ class Chunk(NamedTuple):
     ----------
     start, rows : int; first sample of the batch, and number of its samples
     begin, end : int; range of the chunk's blocks
-    blocks : int; number of blocks of the batch: the chunk is the batch's last if end == blocks
+    block_count : int; blocks of the batch: the chunk is the batch's last if end == block_count
     """
 
     start: int
     rows: int
     begin: int
     end: int
-    blocks: int
+    block_count: int
 
 
 class Rates(NamedTuple):
@@ -82,16 +88,16 @@ class Rates(NamedTuple):
 @spliced
 def chunks_of(workspace, rows):
     """Number of blocks of a batch of `rows` samples, and number of blocks of a chunk: a pair of int."""
-    blocks = (rows + workspace.block_rows - 1) // workspace.block_rows
-    slots = len(workspace.blocks.activations) if workspace.keep else blocks
-    chunks = (blocks + slots - 1) // slots
-    return blocks, (blocks + chunks - 1) // chunks
+    block_count = (rows + workspace.block_rows - 1) // workspace.block_rows
+    slots = len(workspace.blocks.activations) if workspace.keep else block_count
+    chunks = (block_count + slots - 1) // slots
+    return block_count, (block_count + chunks - 1) // chunks
 
 
 @spliced
 def share_count(workspace, chunk):
     """Number of items of the phase SAMPLES: blocks of the chunk if they are kept, else groups of blocks."""
-    return chunk.end - chunk.begin if workspace.keep else min(chunk.blocks, len(workspace.gradients))
+    return chunk.end - chunk.begin if workspace.keep else min(chunk.block_count, len(workspace.gradients))
 
 
 @spliced
@@ -116,11 +122,11 @@ def add_block(gradient, learning, chunk, piece, b, slot, fresh):
 @spliced
 def train_share(learning, chunk, i, thread):
     """Do item `i` of the phase SAMPLES: train a block that is kept, or a group of blocks and their gradient."""
-    network, workspace, data, loss, _, state, _, _ = learning
+    network, workspace, data, loss = learning.network, learning.workspace, learning.data, learning.loss
     shares, count = share_count(workspace, chunk), chunk.end - chunk.begin
     # If blocks are kept there are as many shares as blocks, so that this is one block; else the blocks of group i.
     first, last = chunk.begin + i * count // shares, chunk.begin + (i + 1) * count // shares
-    slot, update = i if workspace.keep else thread, state.steps[0]
+    slot, update = i if workspace.keep else thread, learning.state.steps[0]
     for b in range(first, last):
         train_block(network, workspace, data, loss, update, b, slot, thread, chunk.start, chunk.rows)
         if not workspace.keep:
@@ -151,7 +157,10 @@ def complete_gradient(learning, chunk, piece):
 
 @njit
 def squared_norm(network, gradient, piece, biases):
-    """Sum of squares of a piece of a packed gradient: of weights, and of biases if `biases` and the network has any."""
+    """Sum of squares of a piece of a packed gradient: of weights, and of biases if `biases` and the network has any.
+
+    Squares are added one by one in float64, as in `embed.update.gradient_norm`: clipping depends on the sum.
+    """
     squares = 0.0
     for column in range(piece.left, piece.right, panel_width(gradient)):
         bias_start, start, stop = panel_range(network, piece, column)
@@ -162,7 +171,10 @@ def squared_norm(network, gradient, piece, biases):
 
 @spliced
 def squared_weights(network, piece):
-    """Sum of squares of a piece of the weights, without biases."""
+    """Sum of squares of a piece of the weights, without biases.
+
+    Those of a panel are added row by row in the dtype of the weights, which is faster: the sum is only reported.
+    """
     weights, width, sum_ = network.weights, panel_width(network.weights), 0.0
     for column in range(piece.left, piece.right, width):
         _, start, stop = panel_range(network, piece, column)
@@ -205,10 +217,10 @@ def _learn_dense(x, learning, chunk, piece, rates, thread):
 
 def _learn_sparse(x, learning, chunk, piece, rates, thread):
     """See `_learn_dense`."""
-    network, workspace, _, _, optimizer, state, _, _ = learning
+    workspace = learning.workspace
     if piece.layer == 0:
-        common, gradient = (network, state, optimizer, workspace.nonzeros), workspace.scratch.gradient[thread]
-        sizes = workspace.block_rows, chunk.blocks, chunk.rows
+        common = learning.network, learning.state, learning.optimizer, workspace.nonzeros
+        gradient, sizes = workspace.scratch.gradient[thread], (workspace.block_rows, chunk.block_count, chunk.rows)
         sparse.learn_piece(*common, piece, workspace.blocks.deltas, gradient, *sizes, rates.scale, rates.l2)
     return piece.layer == 0
 
@@ -223,7 +235,7 @@ def train_piece(learning, chunk, i, rates, thread):
     It is updated with the last chunk of a batch, unless the gradient is to be clipped first, or there is no optimizer.
     """
     workspace, optimizer, piece = learning.workspace, learning.optimizer, learning.workspace.pieces[i]
-    clip, last = optimizer.clip_norm > 0, chunk.end == chunk.blocks
+    clip, last = optimizer.clip_norm > 0, chunk.end == chunk.block_count
     learns = last and not clip and optimizer.kind != NONE
     if last and is_penalized(learning):
         workspace.sums.penalties[i] = squared_weights(learning.network, piece)
@@ -233,7 +245,7 @@ def train_piece(learning, chunk, i, rates, thread):
     complete_gradient(learning, chunk, piece)
     if clip:
         square = squared_norm(learning.network, workspace.gradients[0], piece, optimizer.update_biases)
-        workspace.sums.norms[i] = square
+        workspace.sums.norms[i] = square  # of the chunks so far; complete with the last
     elif learns:
         update_piece(learning, piece, rates)
 
@@ -245,10 +257,10 @@ def is_penalized(learning):
 
 
 @spliced
-def mean_scale(sums, blocks):
+def mean_scale(sums, block_count):
     """Factor from a sum over a batch to a mean: 1 / the sum of its samples' weights, or 0 if that is 0."""
     weights = 0.0
-    for b in range(blocks):
+    for b in range(block_count):
         weights += sums.weights[b]
     return 1 / weights if weights > 0 else 0.0
 
@@ -270,7 +282,7 @@ def clipping(limit, scale, norms):
 def rates_of(learning, chunk, phase):
     """Rates of the updates in a phase, WEIGHTS or CLIPPED, from sums that are complete after the phase before."""
     optimizer, sums = learning.optimizer, learning.workspace.sums
-    scale = mean_scale(sums, chunk.blocks) if optimizer.mean and chunk.end == chunk.blocks else 1.0
+    scale = mean_scale(sums, chunk.block_count) if optimizer.mean and chunk.end == chunk.block_count else 1.0
     l2 = optimizer.l2 * (scale if optimizer.average_l2 else 1.0)
     return Rates(scale * clipping(optimizer.clip_norm, scale, sums.norms) if phase == CLIPPED else scale, l2)
 
@@ -279,18 +291,20 @@ def rates_of(learning, chunk, phase):
 def summarize(learning, chunk):
     """Add losses and squared error signals of a batch to the progress, in the order of its blocks.
 
-    Where a sum is not finite, progress.diverged is set to the number of a layer instead, counted from 1.
+    If a sum is not finite, progress.diverged is set instead to the number of a layer, counted from 1. For the losses it
+    is that in `Sums.overflows` for the first block whose loss is not finite, or the last layer if all losses are and
+    only their sum is not; for squared error signals, the last layer whose sum is not finite.
     """
-    network, workspace, _, _, optimizer, _, progress, _ = learning
-    loss, layers, sums = 0.0, len(network.layers), workspace.sums
-    for b in range(chunk.blocks):
+    progress, sums, layers = learning.progress, learning.workspace.sums, len(learning.network.layers)
+    loss = 0.0
+    for b in range(chunk.block_count):
         loss += sums.losses[b]
         if not math.isfinite(loss):
             progress.diverged[0] = layers if math.isfinite(sums.losses[b]) else sums.overflows[b]
             return
     for l in range(layers - 1, -1, -1):
         squares = 0.0
-        for b in range(chunk.blocks):
+        for b in range(chunk.block_count):
             squares += sums.squares[b, l]
         if not math.isfinite(squares):
             progress.diverged[0] = l + 1
@@ -298,7 +312,8 @@ def summarize(learning, chunk):
         progress.squares[l] += squares
     progress.loss[0] += loss
     if progress.means.size:
-        progress.means[0] += chunk.rows * loss * (mean_scale(sums, chunk.blocks) if optimizer.mean else 1.0)
+        scale = mean_scale(sums, chunk.block_count) if learning.optimizer.mean else 1.0
+        progress.means[0] += chunk.rows * loss * scale
 
 
 @spliced
@@ -316,7 +331,7 @@ def conclude(learning, chunk, phase, rates):
 
     Sums of a batch are added to the progress, and its update is counted: all with its last chunk, nothing with others.
     """
-    optimizer, last = learning.optimizer, chunk.end == chunk.blocks
+    optimizer, last = learning.optimizer, chunk.end == chunk.block_count
     clip = optimizer.clip_norm > 0
     if last and phase == SAMPLES:
         summarize(learning, chunk)

@@ -35,7 +35,7 @@ from ..jit import INLINED, njit, parallel_njit, specialize
 from ..layout.samples import Data, SparseRows
 from ..panelwise.losses import Loss
 from ..products.first_layer import sample_count
-from . import workspace as memory
+from . import workspace as scratch
 from .phases import TAKEN, finish, release, take, wait
 from .step import (
     CLIPPED,
@@ -61,15 +61,16 @@ def train_thread(learning, first, last, thread):
 
     All threads end early when progress.diverged is set.
     """
-    workspace, tickets, rates = learning.workspace, learning.workspace.tickets, Rates(1.0, 0.0)
+    workspace, tickets = learning.workspace, learning.workspace.tickets
+    rates = Rates(1.0, 0.0)  # Numba needs their type before the loop; replaced before their first use
     item, end = take(tickets, TAKEN), 0
     for batch in range(first, last):
         start = batch * learning.batch_size
         rows = min(learning.batch_size, sample_count(learning.data) - start)
-        blocks, count = chunks_of(workspace, rows)
-        for begin in range(0, blocks, count):
-            chunk = Chunk(start, rows, begin, min(begin + count, blocks), blocks)
-            clipped = learning.optimizer.clip_norm > 0 and chunk.end == blocks
+        block_count, count = chunks_of(workspace, rows)
+        for begin in range(0, block_count, count):
+            chunk = Chunk(start, rows, begin, min(begin + count, block_count), block_count)
+            clipped = learning.optimizer.clip_norm > 0 and chunk.end == block_count
             for phase in range(SAMPLES, CLIPPED + 1 if clipped else CLIPPED):
                 if phase != SAMPLES:
                     rates = rates_of(learning, chunk, phase)
@@ -119,12 +120,9 @@ def prepare(network, workspace):
         _types[index], _addresses[index] = kernel_address(train_thread, (learning, 0, 0, 0))
 
 
-def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros=0):
-    """Make scratch memory as `drivers.workspace.workspace` does, and compile training unless `batch_size` is 0.
-
-    The package exports this function as `training_workspace`.
-    """
-    made = memory.workspace(network, batch_size, threads, samples, block_rows, nonzeros)
+def training_workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros=0):
+    """Make scratch memory as `drivers.workspace.workspace` does, and compile training unless `batch_size` is 0."""
+    made = scratch.workspace(network, batch_size, threads, samples, block_rows, nonzeros)
     if batch_size:
         prepare(network, made)
     return made
@@ -137,7 +135,11 @@ def run_thread(learning, first, last, thread):
 
 @overload(run_thread, jit_options=INLINED)
 def _run_thread(learning, first, last, thread):
-    """Compiled form of `run_thread`, for Numba types: `learning.held` is that of the Learning on the stack."""
+    """Compiled form of `run_thread`, for Numba types: `learning.held` is that of the Learning on the stack.
+
+    Types are not known if `prepare` has not run before the caller is compiled, or if an array is of another type than
+    `prepare` assumes, such as a read-only one. Then `train_thread` is compiled into the caller.
+    """
     known = [index for index, types_ in _types.items() if types_ == (learning.held, first, last, thread)]
     if not known:
         return lambda learning, first, last, thread: train_thread(taken_from_stack(learning), first, last, thread)
@@ -171,7 +173,7 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
     Parameters
     ----------
     network : Network; its weights are updated
-    workspace : Workspace for batches of `batch_size` rows (see `workspace`)
+    workspace : Workspace for batches of `batch_size` rows (see `training_workspace`)
     data : Data; batch i has the samples from i * batch_size on, the last batch those that are left
     loss : panelwise.losses.Loss
     optimizer : Optimizer; with NO_UPDATE (of `functions.updates`) nothing is updated: after a call for one batch,

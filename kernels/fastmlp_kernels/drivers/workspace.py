@@ -108,13 +108,15 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     network : Network
         For sparse inputs, one made for them (see `products.first_layer.network_for`).
     batch_size, samples : int
-        Rows of a batch and rows of an evaluation, at most. With a batch size of 0 the memory is for evaluation only.
+        Rows of a batch and rows of an evaluation, at most; not both 0. With a batch size of 0 the memory is for
+        evaluation only.
     threads : int
         Number of threads that share the work, at most.
     block_rows : int, optional
         Rows of a block, rounded up to whole tiles; by default they are chosen by `plan`.
     nonzeros : int
-        Bound on the non-zeros of a block of sparse inputs (see `plan.most_nonzeros`), needed for training only.
+        Bound on the non-zeros of a block of sparse inputs (see `plan.most_nonzeros`, which needs `block_rows` too if it
+        is given), needed for training only.
 
     Returns
     -------
@@ -126,7 +128,9 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     sparse = network.layers["outputs"][0] == 0  # no panels of inputs come before the outputs of the first layer
     block_rows = plan.whole_tiles(block_rows) if block_rows else plan.rows_of_a_block(sizes, batch_size)
     blocks, panels = -(-batch_size // block_rows), [-(-n // width) for n in sizes]  # -(-a // b) is a / b rounded up
-    groups = 1 if sparse else plan.groups(sizes, batch_size)
+    # With sparse inputs the gradient of the first layer is stored only where it must be (see the opening docstring of
+    # `training`); each group would have to store one.
+    groups = 1 if sparse else plan.groups_of(sizes, batch_size)
     keep = sparse or plan.keeps_blocks(sizes, batch_size, blocks, groups, network.weights.nbytes)
     delta_panels = sum(panels[1:])
     activation_panels = delta_panels + (0 if sparse else panels[0])
@@ -147,7 +151,7 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
         ),
         nonzeros=Nonzeros(
             bits=side.bit_length() - 1,  # log2(side)
-            # A start for each group, and two more: the end of the last, and one that the counting sort needs.
+            # A start for each bin, and two more: the end of the last, and one that the counting sort needs.
             starts=np.zeros((slots, -(-sizes[0] // side) + 2 if nonzeros else 0), np.int64),
             columns=np.empty((slots, nonzeros), np.int32),
             samples=np.empty((slots, nonzeros), np.int32),

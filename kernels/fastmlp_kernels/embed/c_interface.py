@@ -2,8 +2,8 @@
 
 A caller hands over one pointer for the network and its scratch memory. It points to a struct of addresses and sizes,
 from which the C functions make the tuples of arrays that the kernels take. They do not allocate, call Python or need
-its lock (those decorated `allocating` only make arrays of memory that is there already, which no kernel may return).
-`fastmlp.h` declares their types.
+its lock (those decorated `compiled_by_callers` only make arrays of memory that is there already, which no kernel may
+return). `fastmlp.h` declares their types.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 from numba.np.numpy_support import from_dtype
 
 from ..calls import c_function
-from ..jit import allocating
+from ..jit import compiled_by_callers
 from ..layout.network import LAYER, Network, sizes
 from .batch import RowsWorkspace, forward_rows
 from .make import workspace
@@ -47,7 +47,7 @@ def _pointer(typing, address, like):
     return like(address, like), generate
 
 
-@allocating
+@compiled_by_callers
 def _network(struct, like):
     """Network whose arrays a struct points to; `like` is a C pointer to numbers of its dtype."""
     s = carray(struct, 1, _STRUCT)[0]
@@ -59,7 +59,7 @@ def _network(struct, like):
     )
 
 
-@allocating
+@compiled_by_callers
 def _workspace(struct, like):
     """RowsWorkspace whose arrays a struct points to; `like` is a C pointer to numbers of its dtype."""
     s = carray(struct, 1, _STRUCT)[0]

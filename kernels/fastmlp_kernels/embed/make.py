@@ -13,7 +13,7 @@ from ..drivers.plan import BLOCK
 from ..drivers.step import Progress
 from ..functions.activation_table import SLOPES, SOFTMAX, activation_address, activation_code
 from ..functions.updates import KEEPS_FIRST, KEEPS_SECOND, State
-from ..jit import allocating
+from ..jit import compiled_by_callers
 from ..layout.network import LAYER, Network, lay_out, pack
 from ..layout.samples import Data
 from ..tile.operations import ROWS, WIDTH_BYTES
@@ -23,7 +23,7 @@ from .taylor import TaylorWorkspace
 LINE = 64  # bytes of a cache line
 
 
-@allocating
+@compiled_by_callers
 def _aligned(count, like):
     """New array of `count` elements of the dtype of `like`, not initialized, that starts on a cache line."""
     buffer = np.empty(count + LINE // like.itemsize, like.dtype)
@@ -31,13 +31,13 @@ def _aligned(count, like):
     return buffer[start : start + count]
 
 
-@allocating
+@compiled_by_callers
 def _rows_for_threads(count, size, like):
     """New (count, size) array, whose rows start on cache lines if a row is a multiple of 64 bytes."""
     return _aligned(count * size, like).reshape(count, size)
 
 
-@allocating
+@compiled_by_callers
 def _zeros(count, like):
     """New array of `count` zeros of the dtype of `like` that starts on a cache line."""
     zeros = _aligned(count, like)
@@ -56,7 +56,7 @@ def _compiled_layer_table(count):
     return lambda count: np.zeros(count, LAYER)
 
 
-@allocating
+@compiled_by_callers
 def _assemble(weights, biases, codes):
     """Network of lists of arrays (see `network`) and activation codes; an empty list of biases if it has none."""
     depth, like = len(weights), weights[0]
@@ -130,7 +130,7 @@ def _compiled_network(weights, biases, activations):
     return lambda weights, biases, activations: _assemble(weights, biases, activations)
 
 
-@allocating
+@compiled_by_callers
 def _extent(network):
     """Numbers of panels: of the inputs and all layers' outputs together, of the inputs, and of the widest of them."""
     width, layers = WIDTH_BYTES // network.weights.itemsize, network.layers
@@ -142,7 +142,7 @@ def _extent(network):
     return total, inputs, widest
 
 
-@allocating
+@compiled_by_callers
 def workspaces(network, rows, count):
     """Make scratch memory for `count` threads, each of which gets its own by `workspace_of` (see `workspace`).
 
@@ -160,7 +160,7 @@ def workspaces(network, rows, count):
     return RowsWorkspace(block, activations, deltas, _rows_for_threads(count, 2 * widest * panel, like))
 
 
-@allocating
+@compiled_by_callers
 def taylor_workspaces(network, rows, count):
     """Make scratch memory for second derivatives, for `count` threads, each of which gets its own by `workspace_of`.
 
@@ -201,7 +201,7 @@ def _compiled_workspace_of(spaces, thread):
     )
 
 
-@allocating
+@compiled_by_callers
 def workspace(network, rows):
     """Make scratch memory of one thread for outputs, first derivatives and gradients.
 
@@ -219,7 +219,7 @@ def workspace(network, rows):
     return workspace_of(workspaces(network, rows, 1), 0)
 
 
-@allocating
+@compiled_by_callers
 def taylor_workspace(network, rows):
     """Make scratch memory of one thread for second derivatives (see `workspace`); the more inputs, the smaller blocks.
 
@@ -230,7 +230,7 @@ def taylor_workspace(network, rows):
     return workspace_of(taylor_workspaces(network, rows, 1), 0)
 
 
-@allocating
+@compiled_by_callers
 def optimizer_state(network, kind):
     """Make the state of an optimizer before its first update: zeros.
 
@@ -249,7 +249,7 @@ def optimizer_state(network, kind):
     return State(first, _zeros(weights.size if KEEPS_SECOND[kind] else 0, weights), np.zeros(1, np.int64))
 
 
-@allocating
+@compiled_by_callers
 def packed_gradient(network):
     """New array of zeros for a gradient packed like the weights of a network."""
     return _zeros(network.weights.size, network.weights)
@@ -291,7 +291,7 @@ def _compiled_data(network, x, y, weights=None):
     return labelled
 
 
-@allocating
+@compiled_by_callers
 def progress(network):
     """Make a record of the sums that training adds to: zeros, without `means` (see `Progress`)."""
     return Progress(

@@ -3,7 +3,7 @@
 import math
 
 from ..functions.updates import Optimizer, usual
-from ..jit import allocating, njit
+from ..jit import compiled_by_callers, njit
 from ..layout.network import biases_of, weights_of
 from ..layout.panels import panel_at, panels_of, row_at
 from ..layout.tasks import whole_layer
@@ -14,7 +14,7 @@ from ..tile.operations import panel_width
 _MOMENTUM, _BETA2, _EPSILON, _DECAY = map(usual, ("momentum", "beta2", "epsilon", "weight_decay"))
 
 
-@allocating
+@compiled_by_callers
 def optimizer(
     kind,
     learning_rate=1e-3,

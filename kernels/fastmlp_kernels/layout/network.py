@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..functions.activation_table import JETS, SLOPES, SOFTMAX, VALUES, activation_address, activation_code
-from ..jit import SOURCES, allocating, inlined, njit
+from ..jit import SOURCES, compiled_by_callers, inlined, njit
 from ..memory import aligned
 from ..tile.operations import WIDTH_BYTES, load_columns, panel_width, store
 from .panels import Matrix, all_finite, element, panel_at, panels_of, row_at, unpack_rows
@@ -67,7 +67,7 @@ class Network(NamedTuple):
     softmax: bool
 
 
-@allocating  # not a kernel: called by `build` in Python, and by `embed.make` in users' compiled code (see `jit`)
+@compiled_by_callers  # not a kernel: called by `build` in Python, by `embed.make` in users' compiled code (see `jit`)
 def lay_out(layers, sizes, codes, bias, transposed_from, itemsize):
     """Fill in the table of layers.
 
@@ -136,7 +136,7 @@ def _laid_out(sizes, itemsize, bias, codes, transposed_from):
     return layers, lay_out(layers, sizes, codes, bias, transposed_from, itemsize)
 
 
-@allocating
+@compiled_by_callers
 def set_dropout(network, rates, seed):
     """Set the dropout of the hidden layers, which only training applies (see `panelwise.dropout`).
 
@@ -157,7 +157,7 @@ def sizes(network):
     return [int(network.layers["n_in"][0]), *map(int, network.layers["n_out"])]
 
 
-@allocating
+@compiled_by_callers
 def parameter_count(network):
     """Number of flat parameters of a network (see `pack` and `unpack`)."""
     layer = network.layers[len(network.layers) - 1]

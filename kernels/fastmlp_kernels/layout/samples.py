@@ -28,7 +28,9 @@ class Data(NamedTuple):
     x : (N, n_in) array, or SparseRows, with a network made for them (see `products.first_layer.network_for`)
     y : (N, n_out) array of targets (for "gaussian_nll", (N, n_out / 2)), or (0, n_out) if `labels` are given
     labels : (N,) int64 array of class numbers, or (0,)
-    order : (n,) int64 array; numbers of the samples to take, in this order; empty: all N, from the first to the last
+    order : (n,) int64 array; numbers of the samples to take, in this order; empty: all N, from the first to the last.
+        They are not checked: each is at least 0 and less than N. To train on sparse inputs none may be there twice, as
+        slots have room for the non-zeros of different samples (see `drivers.plan.most_nonzeros`).
     weights : (N,) array of the samples' weights in the loss; empty: all are 1
     """
 

@@ -6,11 +6,9 @@ The forward pass leaves the slopes g'(z[l]) in the place of delta[l], where they
 from ..jit import inlined
 from ..layout.network import deltas_of, transposed_of
 from ..layout.panels import Matrix, padded, panel_at, panels_of, row_at
-from ..tile.operations import ROWS, load, multiply_add, panel_width, sum_rows, total, zero
+from ..tile.operations import ROWS, SUM_ROWS, load, multiply_add, panel_width, sum_rows, total, zero
 from .operands import operands_of
 from .product import DEPTH, error_signal_panel
-
-SQUARES_ROWS = 2  # rows of the tile that sums squares; divides ROWS of every engine
 
 
 @inlined
@@ -34,7 +32,7 @@ def backward(network, deltas, rows, block_rows, partial_sums):
             stop = min(k + DEPTH, layer.n_out)
             for p in range(panels_of(layer.n_in, deltas)):
                 w = panel_at(transposed_of(layer, operands.transposed), p)
-                unfinished = panel_at(Matrix(partial_sums, 0, block_rows), p)
+                unfinished = panel_at(Matrix(partial_sums, start=0, panel_rows=block_rows), p)
                 delta = panel_at(signals, p)
                 # The last argument is in the place of biases, which error signals do not have: it is not read.
                 error_signal_panel(delta, next_signals, w, k, stop, layer.n_out, rows, unfinished, delta)
@@ -59,8 +57,8 @@ def sum_squares(squares, network, deltas, rows, block_rows):
         layer = network.layers[l]
         squares[l] = 0
         for p in range(panels_of(layer.n_out, deltas)):
-            acc, panel = zero(deltas, SQUARES_ROWS), panel_at(deltas_of(layer, deltas, block_rows), p)
-            for r in range(0, padded(rows, ROWS), SQUARES_ROWS):
-                signals = load(deltas, row_at(panel, r), width, SQUARES_ROWS)
+            acc, panel = zero(deltas, SUM_ROWS), panel_at(deltas_of(layer, deltas, block_rows), p)
+            for r in range(0, padded(rows, ROWS), SUM_ROWS):
+                signals = load(deltas, row_at(panel, r), width, SUM_ROWS)
                 acc = multiply_add(signals, signals, acc)
             squares[l] += total(sum_rows(acc))

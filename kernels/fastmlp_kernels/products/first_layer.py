@@ -25,6 +25,7 @@ def by_type(for_dense, for_sparse):
         return (for_sparse if isinstance(x, SparseRows) else for_dense)(x, *args)
 
     choose.__doc__ = for_dense.__doc__
+    # strict=False, or Numba would refuse the two forms: they name the arguments that the function below takes as *args.
     overload(choose, jit_options=INLINED, strict=False)(
         lambda x, *args: for_sparse if _is_sparse_type(x) else for_dense
     )
@@ -49,7 +50,7 @@ row_count = by_type(_dense_rows, _sparse_rows)
 
 @inlined
 def sample_count(data):
-    """Number of samples that are taken from `data`."""
+    """Number of samples that are taken from `data`, a `layout.samples.Data`: those in its order, or all."""
     return len(data.order) if data.order.size else row_count(data.x)
 
 
@@ -153,6 +154,7 @@ def network_for(network, x):
     if not is_sparse(x):
         return network
     layers = network.layers.copy()
+    # Of the dense network, outputs[0] is the number of panels of the inputs.
     layers["inputs"] -= network.layers["outputs"][0]
     layers["outputs"] -= network.layers["outputs"][0]
     return network._replace(layers=layers)

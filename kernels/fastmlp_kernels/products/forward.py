@@ -19,7 +19,7 @@ NO_DROPOUT = -1  # number of an update that drops no units
 
 
 @inlined
-def net_inputs(z, layer, p, weights, operands, a, k, depth, rows):
+def add_net_inputs(z, layer, p, weights, operands, a, k, depth, rows):
     """Add up to DEPTH terms, from term `k` on, to the sums of one panel of z = a W + b.
 
     Parameters
@@ -49,8 +49,8 @@ def net_inputs(z, layer, p, weights, operands, a, k, depth, rows):
 def forward_training(network, activations, deltas, from_net_inputs, update, first, rows, block_rows, started=False):
     """Compute the activations g(z) and the slopes g'(z) of all layers for a block of samples.
 
-    If the outputs are a softmax or `from_net_inputs` is true, the output layer's part of `deltas` gets its net inputs
-    instead of its slopes, and its activations are not written: the loss computes them.
+    If the outputs are a softmax or `from_net_inputs` is true, the output activation is left to the caller: the output
+    layer's part of `deltas` gets its net inputs instead of its slopes, and its activations are not written.
 
     Parameters
     ----------
@@ -72,17 +72,18 @@ def forward_training(network, activations, deltas, from_net_inputs, update, firs
     for l in range(len(network.layers)):
         layer = network.layers[l]
         a = inputs_of(layer, operands.activations, block_rows)
+        # Address of the activation (see `calls`); 0: it is left to the caller (layer.slopes is 0 for a softmax).
         slopes = 0 if from_net_inputs and l == len(network.layers) - 1 else layer.slopes
         depth = 0 if started and l == 0 else layer.n_in
         for k in range(0, max(depth, 1), DEPTH):
             for p in range(panels_of(layer.n_out, deltas)):
                 z = panel_at(deltas_of(layer, deltas, block_rows), p)
                 values = panel_at(outputs_of(layer, activations, block_rows), p)
-                complete = not depth or net_inputs(z, layer, p, network.weights, operands, a, k, depth, rows)
+                complete = not depth or add_net_inputs(z, layer, p, network.weights, operands, a, k, depth, rows)
                 # While the panel is in the L1 cache: `deltas` has z, and gets g'(z); `activations` gets g(z).
                 if slopes and complete:
                     call_slopes(slopes, activations, values.start, deltas, z.start, padded(rows, ROWS) * width)
-                    if update >= 0 and layer.dropout > 0:
+                    if update >= 0 and layer.dropout > 0:  # of hidden layers only, which all have slopes
                         drop(activations, values.start, deltas, z.start, layer, p * width, update, first, rows)
 
 
@@ -106,8 +107,8 @@ def forward(network, activations, rows, block_rows, started=False):
         for k in range(0, max(depth, 1), DEPTH):
             for p in range(panels_of(layer.n_out, activations)):
                 z = panel_at(outputs_of(layer, activations, block_rows), p)
-                complete = not depth or net_inputs(z, layer, p, network.weights, operands, a, k, depth, rows)
-                if layer.values and complete:
+                complete = not depth or add_net_inputs(z, layer, p, network.weights, operands, a, k, depth, rows)
+                if layer.values and complete:  # an address; 0 for identity and softmax
                     call_values(layer.values, activations, z.start, padded(rows, ROWS) * panel_width(activations))
     if network.softmax:
         layer = output_layer(network)

@@ -1,5 +1,7 @@
 """Gradients of a piece of a layer's weights over a block of samples: dE/dW = a^T delta, dE/db = sums of delta.
 
+A piece is a rectangle of the weights, with the biases if it begins at row 0 (see `layout.tasks`).
+
 Both sums run over the samples of the block, padding rows included, in which error signals are zero.
 
 The tile of a gradient has GRADIENT_ROWS rows, inputs of the layer, which are columns of the left operand's panels:
@@ -12,6 +14,7 @@ from ..layout.panels import element, padded, panel_at, row_at
 from ..tile.operations import (
     GRADIENT_ROWS,
     ROWS,
+    SUM_ROWS,
     add,
     load,
     load_rows,
@@ -23,8 +26,6 @@ from ..tile.operations import (
     zero,
 )
 from .operands import operands_of
-
-SUM_ROWS = 2  # rows of the tile that sums the gradient of biases; divides ROWS of every engine
 
 
 @inlined

@@ -26,12 +26,12 @@ def update_panel(network, state, optimizer, piece, column, gradient, origin, sca
     l2 : float; coefficient of the penalty l2 / 2 |W|^2, whose gradient l2 W is added to the scaled gradient
     """
     weights, layer = network.weights, network.layers[piece.layer]
-    biases, start, stop = panel_range(network, piece, column)
-    learned = start - biases if layer.bias and optimizer.update_biases else 0  # a row of biases, or nothing
+    biases, start, stop = panel_range(network, piece, column)  # biases == start if the piece has none
+    bias_count = start - biases if layer.bias and optimizer.update_biases else 0
     for decays in (False, True):  # biases, weights; a loop, so that `update` is compiled but once
-        begin, end = (start, stop) if decays else (biases, biases + learned)
+        begin, end = (start, stop) if decays else (biases, biases + bias_count)
         if begin < end:
             part = gradient[begin - origin : end - origin]
             update(weights, state, part, begin, end, optimizer, scale, l2, decays)
-    if layer.transposed >= 0:
+    if layer.transposed >= 0:  # -1: not kept
         transpose(network, piece.layer, column, piece.first, piece.last)

@@ -1,4 +1,8 @@
-"""Product C = A B of matrices in panels, on register tiles: the loops of the forward and of the backward products.
+"""Product C = A B of matrices in panels, on register tiles: forward, backward, and for derivatives in `embed`.
+
+A panel is `panel_width` neighboring columns of a matrix, stored row by row. A `Matrix` is a matrix in panels within the
+1-D array `numbers`; panel_at(matrix, p) is its panel p, a Matrix too, and row_at(panel, r) the offset of row r of a
+panel in `numbers` (see `layout.panels`).
 
 One panel of C is computed at a time, in tiles of ROWS rows. The loop nest is written once and specialized for two
 functions: `first_sum`, which gives the tile that sums start from (zeros or biases), and `finish`, which is applied to a
@@ -7,7 +11,8 @@ tile of sums before it is stored (nothing, or a multiplication by slopes).
 A *term* is one product A[r, k] B[k, c] of the sum C[r, c]. `rank1` adds terms(b) of them to every sum of a tile in one
 step, with today's engines one: acc[r, c] += A[r, k] B[k, c] for all r and c of the tile.
 
-Long sums are computed DEPTH terms at a time, for all panels of C in turn: unfinished sums wait in memory.
+The forward and the backward product compute long sums DEPTH terms at a time, for all panels of C in turn: unfinished
+sums wait in memory. `product` computes all terms of a panel at once.
 """
 
 from ..jit import inlined, njit, specialize
@@ -66,7 +71,7 @@ def product_panel(c, a, b, start, stop, depth, rows, unfinished, biases):
     width = panel_width(c.numbers)
     for r in range(0, rows, ROWS):
         acc = accumulate(first_sum(biases, c) if start == 0 else zero(c.numbers, ROWS), a, r, b, start, stop)  # noqa: F821
-        if start > 0:
+        if start > 0:  # the terms before are added last: the order of additions decides the bits of a sum
             acc = add(acc, load(unfinished.numbers, row_at(unfinished, r), width, ROWS))
         if stop < depth:
             store(acc, unfinished.numbers, row_at(unfinished, r), width)

@@ -5,14 +5,17 @@ the weights. In the gradient, each non-zero x[s, i] adds x[s, i] times the error
 
 Matrices are in panels (see `layout.panels`); a *piece* is a rectangle of the weights that one thread updates, with the
 biases if it begins at row 0 (see `layout.tasks`). The gradient of a piece of the weights needs only the non-zeros whose
-columns are among the piece's rows of weights. So the thread that trains a block sorts its non-zeros into groups: group
-g has those of columns g * 2**bits to (g + 1) * 2**bits, as many as a piece has rows. For example, with bits = 2,
+columns are among the piece's rows of weights. So the thread that trains a block sorts its non-zeros into bins: bin i
+has those of columns i * 2**bits to (i + 1) * 2**bits, as many as a piece has rows. For example, with bits = 2,
 non-zeros of columns 5, 1, 6 are sorted to
 
-    columns = 1 | 5 6    starts = 0 1 3 3    so that group g is columns[starts[g] : starts[g + 1]]
+    columns = 1 | 5 6    starts = 0 1 3 3    so that bin i is columns[starts[i] : starts[i + 1]]
 
-The order within a group is that of the samples. Sums are added in this order, whatever the number of threads, so that
+The order within a bin is that of the samples. Sums are added in this order, whatever the number of threads, so that
 results have the same bits.
+
+Register tiles have one row here, of `panel_width` numbers: load(array, offset, 0, 1) is the row at `offset`, and
+rank1(sums, x, e, 0, array, offset) adds x[e] times that row to the tile `sums`. The strides, 0, count for nothing.
 """
 
 from typing import NamedTuple
@@ -29,12 +32,12 @@ from .learning import update_panel
 
 
 class Nonzeros(NamedTuple):
-    """Non-zeros of blocks of samples, one block in each slot, sorted into groups (see the opening docstring).
+    """Non-zeros of blocks of samples, one block in each slot, sorted into bins (see the opening docstring).
 
     Attributes
     ----------
-    bits : int; pieces of the first layer, and groups, have 2**bits rows of weights
-    starts : (slots, groups + 2) int64 array; group g of a slot has its non-zeros starts[g] to starts[g + 1]
+    bits : int; pieces of the first layer, and bins, have 2**bits rows of weights
+    starts : (slots, bins + 2) int64 array; bin i of a slot has its non-zeros starts[i] to starts[i + 1]
     columns, samples : (slots, n) int32 arrays; each non-zero's column, and its sample counted from the block's first
     values : (slots, n) array; value of each non-zero
     """
@@ -103,11 +106,12 @@ def net_inputs(z, network, x, order, first, rows, block_rows):
 
 @njit
 def index_rows(nonzeros, slot, x, order, first, rows):
-    """Sort the non-zeros of a block of samples into the groups of a slot, by a counting sort.
+    """Sort the non-zeros of a block of samples into the bins of a slot, by a counting sort.
 
     Parameters
     ----------
-    nonzeros : Nonzeros, of which a slot is written
+    nonzeros : Nonzeros, of which a slot is written; it must have room for all non-zeros of the block. A workspace has
+        if no sample is twice in a block (see `drivers.plan.most_nonzeros`).
     slot : int
     x : SparseRows
     order, first, rows : the samples (see `layout.panels.pack_rows`)
@@ -122,7 +126,7 @@ def index_rows(nonzeros, slot, x, order, first, rows):
             starts[(x.indices[e] >> bits) + 2] += 1
     for i in range(2, len(starts)):
         starts[i] += starts[i - 1]
-    for s in range(rows):  # starts[g + 1] is where the next of group g goes: first at its start, at last at its end
+    for s in range(rows):  # starts[i] is where the next of bin i - 1 goes: first at its start, at last at its end
         begin, end = nonzeros_of(x, order, first + s)
         for e in range(begin, end):
             i = (x.indices[e] >> bits) + 1
@@ -153,8 +157,8 @@ def panel_gradient(gradient, biases, weights, nonzeros, slot, piece, delta, rows
         for i in range(weights + piece.first * width, weights + piece.last * width):
             gradient[i] = 0
     columns, samples, values = nonzeros.columns[slot], nonzeros.samples[slot], nonzeros.values[slot]
-    starts, group = nonzeros.starts[slot], piece.first >> nonzeros.bits
-    for e in range(starts[group], starts[group + 1]):
+    starts, bin_ = nonzeros.starts[slot], piece.first >> nonzeros.bits
+    for e in range(starts[bin_], starts[bin_ + 1]):
         row = weights + np.intp(columns[e]) * width
         acc = load(gradient, row, 0, 1)
         signal = row_at(delta, np.intp(samples[e]))
@@ -186,7 +190,7 @@ def piece_gradient(gradient, network, nonzeros, slot, piece, deltas, rows, block
 
 
 @njit
-def learn_piece(network, state, optimizer, nonzeros, piece, deltas, gradient, block_rows, blocks, rows, scale, l2):
+def learn_piece(network, state, optimizer, nonzeros, piece, deltas, gradient, block_rows, block_count, rows, scale, l2):
     """Update a piece of the first layer's weights from a batch, all blocks of which are in slots.
 
     The gradient, most rows of which are zero, is computed one panel at a time in a small buffer that stays in the
@@ -200,7 +204,7 @@ def learn_piece(network, state, optimizer, nonzeros, piece, deltas, gradient, bl
     deltas : (slots, size) array; row b holds the error signals of block b, of layers 1 to L
     gradient : 1-D array; scratch for one panel of a piece: a row of biases, and a row for each of its rows of weights
     block_rows : int; rows that each panel has room for
-    blocks, rows : int; blocks and samples of the batch
+    block_count, rows : int; blocks and samples of the batch
     scale, l2 : float; see `learning.update_panel`
     """
     layer = network.layers[0]
@@ -208,7 +212,7 @@ def learn_piece(network, state, optimizer, nonzeros, piece, deltas, gradient, bl
         p = column // panel_width(network.weights)
         origin, _, _ = panel_range(network, piece, column)  # offset of the first weight or bias that is updated
         weights = panel_at(weights_of(layer, network.weights), p).start - origin
-        for b in range(blocks):
+        for b in range(block_count):
             _, count = block_range(block_rows, b, rows)
             delta = panel_at(deltas_of(layer, deltas[b], block_rows), p)
             panel_gradient(gradient, 0, weights, nonzeros, b, piece, delta, count, b == 0)

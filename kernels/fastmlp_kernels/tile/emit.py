@@ -108,21 +108,18 @@ class Emitter:
         self.builder.store(value, self.vector_pointer(pointer, v), align=self.tile.align)
 
     def splat(self, scalar):
-        """Vector with `scalar` in every lane."""
-        undefined = ir.Constant(self.tile.vector, ir.Undefined)
+        """Vector with `scalar`, a float or an integer, in every lane."""
+        undefined = ir.Constant(ir.VectorType(scalar.type, self.tile.lanes), ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
         zeros = ir.Constant(ir.VectorType(I32, self.tile.lanes), [0] * self.tile.lanes)
         return self.builder.shuffle_vector(first, undefined, zeros)
 
     def columns(self, count):
         """Masks, one for each vector of a row, that are true in the lanes of the first `count` columns."""
-        lanes, count = range(self.tile.lanes), self.builder.trunc(count, I32)
-        zeros = ir.Constant(ir.VectorType(I32, len(lanes)), [0] * len(lanes))
-        undefined = ir.Constant(zeros.type, ir.Undefined)
-        splat = self.builder.shuffle_vector(self.builder.insert_element(undefined, count, I32(0)), undefined, zeros)
+        lanes, counts = range(self.tile.lanes), self.splat(self.builder.trunc(count, I32))
         starts = [v * len(lanes) for v in range(self.tile.vecs)]
-        indices = [ir.Constant(zeros.type, [start + lane for lane in lanes]) for start in starts]
-        return [self.builder.icmp_signed("<", index, splat) for index in indices]
+        indices = [ir.Constant(counts.type, [start + lane for lane in lanes]) for start in starts]
+        return [self.builder.icmp_signed("<", index, counts) for index in indices]
 
     def multiply_add(self, a, b, c):
         """Vector a * b + c, rounded once if the CPU has a fused multiply-add, else twice."""

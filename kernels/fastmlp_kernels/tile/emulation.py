@@ -1,10 +1,10 @@
 """Emulation of the tile operations on NumPy arrays, for running the kernels as plain Python (NUMBA_DISABLE_JIT=1).
 
 A tile is an array of shape (rows, panel width); the panel width is the number of columns of a tile, and of a panel (see
-`layout.panels`). The functions are described in `operations`, where those of the same name have the same arguments. Two
-things differ from compiled code. Results are not the same to the last bit: a multiply-add is rounded twice here, once
-where the CPU fuses it, and `total` adds in the order that NumPy chooses. And the loads and stores of
-whole rows (`load`, `load_rows`, `store`, `store_rows`) check their offsets.
+`layout.panels`). The functions are described in `operations`, where those of the same name have the same arguments.
+Three things differ from compiled code. Results are not the same to the last bit: a multiply-add is rounded twice here,
+once where the CPU fuses it, and `total` adds in the order that NumPy chooses. `largest` is NaN if one element is. And
+the loads and stores of whole rows (`load`, `load_rows`, `store`, `store_rows`) check their offsets.
 """
 
 import numpy as np
@@ -42,11 +42,13 @@ def load(array, offset, stride, rows):
 
 def load_rows(array, offset, stride, rows, count):
     starts, width = _rows(array, offset, stride, rows, count)
-    return np.stack([array[start : start + width] for start in starts])
+    flat = array.reshape(-1)
+    return np.stack([flat[start : start + width] for start in starts])
 
 
 def load_columns(array, offset, count):
-    return keep_columns(np.resize(array.reshape(-1)[offset : offset + count], (1, panel_width(array))), count)
+    row = np.resize(array.reshape(-1)[offset : offset + count], (1, panel_width(array)))  # cut, or repeated to fill it
+    return keep_columns(row, count)
 
 
 def keep_columns(tile, count):

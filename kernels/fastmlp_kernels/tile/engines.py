@@ -83,10 +83,11 @@ ENGINES = (
 )
 
 
-def _choose(operand="float32"):
+def _choose(operand):
     """Engine for an operand type: the first in the table that this machine has, or the one that FASTMLP_TILE names.
 
-    A ValueError is raised if FASTMLP_TILE names none of the table.
+    The engine named there need not be one that the machine has: LLVM then divides its vectors into those that there
+    are. A ValueError is raised if it is not in the table.
     """
     forced, engines = os.environ.get("FASTMLP_TILE"), [engine for engine in ENGINES if operand in engine.operands]
     if forced:

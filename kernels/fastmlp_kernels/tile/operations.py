@@ -4,7 +4,8 @@ Read `emit` first, for what a tile is, and an intrinsic. Arrays are contiguous, 
 by the offset of its first element and by `stride`, the number of elements between the starts of two of its rows; each
 row is `panel_width` contiguous elements, as are the rows of a panel (see `layout.panels`). `rows` must be a literal or
 a global constant, since the tile's type contains it. Offsets are not checked. `typing`, the first parameter of each
-function, is Numba's and not an argument of the call.
+function, is Numba's and not an argument of the call. The names of the other arguments stand for Numba types; inside
+`generate`, where `args` is unpacked to them, for LLVM values.
 """
 
 import functools
@@ -21,6 +22,7 @@ from .engines import ENGINE, engine_of
 
 ROWS = ENGINE.rows  # rows of the tile of a product
 GRADIENT_ROWS = ENGINE.gradient_rows  # rows of the tile of a gradient
+SUM_ROWS = 2  # rows of a tile that sums the rows of a panel; divides ROWS of every engine
 WIDTH_BYTES = ENGINE.width(1)  # bytes of one row of a tile
 
 
@@ -47,9 +49,10 @@ def terms(typing, array):
 
 @intrinsic
 def tile_memory(typing, array):
-    """New 1-D array of ROWS * panel_width elements, of the dtype of `array`, on the stack of the calling function.
+    """1-D array of ROWS * panel_width elements, of the dtype of `array`, on the stack of the calling function.
 
-    It holds a tile, row after row, whose elements scalar code works on, and must not be returned.
+    It holds a tile, row after row, whose elements scalar code works on. It is not initialized and must not be returned;
+    a call in a loop gives the same memory at each pass.
     """
 
     def generate(context, builder, signature, args):
@@ -171,6 +174,8 @@ def join_columns(typing, left, right, count):
 @intrinsic
 def spread(typing, number):
     """One-row tile with the float `number` in every column."""
+    if number not in (types.float32, types.float64):
+        raise TypingError(f"no tile of {number}; accepted: a float32 or float64")
     tile = Tile(number, 1)
 
     def generate(context, builder, signature, args):

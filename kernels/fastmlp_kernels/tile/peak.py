@@ -8,7 +8,7 @@ from numba import prange
 
 from ..jit import parallel_njit
 from ..memory import aligned
-from .operations import ROWS, WIDTH_BYTES, load, rank1, store, width
+from .operations import ROWS, WIDTH_BYTES, load, panel_width, rank1, store
 
 STEPS = 100_000  # rank-1 updates in a run, about 0.2 ms: so short that other programs do not disturb all of many runs
 SECONDS = 0.5  # for which runs are repeated
@@ -19,10 +19,12 @@ def _update_tiles(buffers, steps):
     """Update a tile by `rank1`, `steps` times, on each thread: thread i in row i of the 2-D array `buffers`."""
     for thread in prange(len(buffers)):
         buffer = buffers[thread]
+        # A stride of 0 loads one row ROWS times; both operands of `rank1`, A and B, are the start of the buffer. All
+        # numbers are 0: only the time counts.
         acc = load(buffer, 0, 0, ROWS)
         for _ in range(steps):
             acc = rank1(acc, buffer, 0, 1, buffer, 0)
-        store(acc, buffer, 0, width(buffer))
+        store(acc, buffer, 0, panel_width(buffer))
 
 
 def fma_peak(dtype=np.float32, threads=None):
