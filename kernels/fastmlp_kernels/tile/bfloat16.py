@@ -21,8 +21,10 @@ from numba.extending import intrinsic
 from . import amx
 from .emit import I32, I64, Emitter, Tile
 from .engines import FEATURES, engine_of
+from .operations import stack_array
 
 I16 = ir.IntType(16)
+SQUARE = 32  # rows of operands that are transposed together; columns of a panel, and terms of a step of AMX
 SIDE = 16  # rows and columns, in words, of the square that `transpose_words` transposes
 
 
@@ -204,6 +206,12 @@ def _emulated_step(emit, sums, left, stride, right):
     return builder.load(memory)
 
 
+@intrinsic
+def square_memory(typing, array):
+    """1-D array of SQUARE * SQUARE elements, of the dtype of `array`, on the stack (see `operations.tile_memory`)."""
+    return stack_array(array, SQUARE * SQUARE)
+
+
 STEPS = {"bf16-amx": _amx_step, "bf16-dot": _dot_step, "bf16-emulated": _emulated_step}
 
 
@@ -292,6 +300,7 @@ if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
     from .emulation import (  # noqa: F401
         add_terms,
         load_sums,
+        square_memory,
         store_left,
         store_right,
         store_sums,

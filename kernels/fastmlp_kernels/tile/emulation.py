@@ -21,7 +21,7 @@ def _rows(array, offset, stride, rows, count):
 
 
 def panel_width(array):
-    return engine_of(array.dtype).width(array.itemsize)
+    return engine_of(array.dtype).panel_width(array.itemsize)
 
 
 def terms(array):
@@ -30,6 +30,10 @@ def terms(array):
 
 def tile_memory(array):
     return np.empty(engine_of(array.dtype).rows * panel_width(array), array.dtype)
+
+
+def square_memory(array):
+    return np.empty(32 * 32, array.dtype)
 
 
 def zero(array, rows):

@@ -71,6 +71,10 @@ class Engine(NamedTuple):
         """Columns of a tile, also the width of a panel, for sums of `itemsize` bytes."""
         return self.vecs * self.lanes(itemsize)
 
+    def panel_width(self, itemsize):
+        """Columns of a panel of numbers of `itemsize` bytes: for bfloat16, 2 bytes, as many as of their sums."""
+        return self.width(max(itemsize, 4))
+
 
 FEATURES = frozenset(codegen.get_host_cpu_features().split(","))
 HAS_FMA = bool({"+fma", "+neon"} & FEATURES)
@@ -148,6 +152,15 @@ _CHOSEN = dict.fromkeys(FLOATS, ENGINE) | {"uint16": _choose("uint16", ENGINE.wi
 def engine_of(dtype):
     """Engine that multiplies operands of a dtype (a NumPy dtype, a Numba type or a name); None if there is none."""
     return _CHOSEN[getattr(dtype, "name", dtype)]
+
+
+def bfloat16_refusal():
+    """Reason why there is no engine for bfloat16 operands on this machine, in words; empty if there is one."""
+    if engine_of("uint16"):
+        return ""
+    reasons = {engine.name: refusal(engine) for engine in ENGINES if engine.operands == BFLOAT16 and engine.features}
+    reasons = [f"{name}: {reason or 'panels are of another width'}" for name, reason in reasons.items()]
+    return f"there is no engine for it here ({'; '.join(reasons)})"
 
 
 SHAPE = ENGINE  # the name that users' code has for it
