@@ -301,10 +301,10 @@ def smooth(targets, smoothing, softmax, rows, n, block_rows):
 
 def loss_key(loss, output_activation):
     """Key in LOSSES of the loss called `loss` for an output activation; a ValueError if there is none."""
-    fitting = sorted(output for name, output in LOSSES if name == loss)
     for output in (output_activation, *(["elementwise"] if output_activation != "softmax" else [])):
-        if output in fitting:
+        if (loss, output) in LOSSES:
             return loss, output
+    fitting = sorted(output for name, output in LOSSES if name == loss)
     if not fitting:
         known = ", ".join(dict.fromkeys(name for name, _ in LOSSES))
         raise ValueError(f"loss is {loss!r}; accepted: {known}, or one registered before, with register_loss")
