@@ -7,8 +7,9 @@ import pytest
 import scipy.sparse
 from fastmlp_kernels.tile.engines import engine_of
 
-from fastmlp import MLP, Objective, Trainer, losses, optimizers
+from fastmlp import MLP, Trainer, losses, optimizers
 from fastmlp.cli import main
+from fastmlp.objective import Objective
 from fastmlp.sklearn import MLPClassifier, MLPRegressor
 from tests.fastmlp.test_guarantees import run_python
 
