@@ -45,6 +45,7 @@ _MODULES = (
     "losses",
     "optimizers",
     "plots",
+    "precision",
     "preprocessing",
     "schedules",
     "sklearn",

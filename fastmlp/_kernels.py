@@ -35,7 +35,7 @@ from fastmlp_kernels.layout import network as packed
 from fastmlp_kernels.layout.panels import unpack_rows
 from fastmlp_kernels.layout.samples import SparseRows
 from fastmlp_kernels.products.first_layer import is_sparse, row_count
-from fastmlp_kernels.tile.engines import engine_of
+from fastmlp_kernels.tile.engines import bfloat16_refusal, engine_of
 from fastmlp_kernels.tile.peak import fma_peak
 
 from .pace import Pace
@@ -52,6 +52,7 @@ __all__ = [
     "SparseRows",
     "described",
     "fma_peak",
+    "mixed_refusal",
     "packed_network",
     "row_count",
     "sample_count",
@@ -60,7 +61,8 @@ __all__ = [
 ]
 
 AS_THEY_COME = np.empty(0, np.int64)  # order of samples if all are taken, from the first to the last
-_compiled = set()  # (driver, dtype, whether inputs are sparse) that have run in this process
+mixed_refusal = bfloat16_refusal
+_compiled = set()  # (driver, type of the network, dtype, whether inputs are sparse) that have run in this process
 
 
 def sample_count(data):
@@ -68,10 +70,10 @@ def sample_count(data):
     return len(data.order) or row_count(data.x)
 
 
-def packed_network(net, transposed_from):
-    """New Network of the kernels with an MLP's parameters; for `transposed_from` see `layout.network.build` there."""
+def packed_network(net, transposed_from, mixed=False):
+    """New network of the kernels with an MLP's parameters; for the arguments see `layout.network.build` there."""
     codes = [activation_code(function, net.dtype) for function in net.functions]
-    network = packed.build(net.sizes, net.dtype, net.bias, codes, transposed_from)
+    network = packed.build(net.sizes, net.dtype, net.bias, codes, transposed_from, mixed)
     packed.pack(network, net.params)
     return network
 
@@ -92,12 +94,14 @@ class Forward:
         First layer, counted from 0, whose transposed weights are kept for the backward pass; by default none are.
     threads : int, optional
         Largest number of threads; by default all of Numba's.
+    mixed : bool
+        Whether products have bfloat16 operands (see `precision`).
     """
 
-    def __init__(self, net, transposed_from=None, threads=None):
+    def __init__(self, net, transposed_from=None, threads=None, mixed=False):
         self.sizes, self.dtype, self._flops = net.sizes, net.dtype, net.training_flops
         self._most_threads = threads or math.inf
-        network = packed_network(net, len(net.sizes) - 1 if transposed_from is None else transposed_from)
+        network = packed_network(net, len(net.sizes) - 1 if transposed_from is None else transposed_from, mixed)
         self._networks = {False: network}  # by whether inputs are sparse
         self._memory = {}  # by key, such as ("predict", False): (sizes that the scratch memory is for, the memory)
         self._packed = None  # copy of the parameters that `refresh` packed
@@ -173,6 +177,8 @@ class Learning(Forward):
         Largest number of threads; by default all of Numba's.
     block : int, optional
         Rows of a block of samples; by default the kernels choose.
+    mixed : bool
+        Whether products have bfloat16 operands (see `precision`).
 
     Attributes
     ----------
@@ -181,8 +187,8 @@ class Learning(Forward):
         NONE, of the two terms that updates minimize; and where values stopped being finite.
     """
 
-    def __init__(self, net, loss, kind=NONE, dropout=(), seed=0, threads=None, block=None):
-        super().__init__(net, transposed_from=1, threads=threads)
+    def __init__(self, net, loss, kind=NONE, dropout=(), seed=0, threads=None, block=None, mixed=False):
+        super().__init__(net, transposed_from=1, threads=threads, mixed=mixed)
         self.loss, self._kind, self._block, self._paces = loss, kind, block, {}
         if any(dropout):
             set_dropout(self.network, dropout, seed)
@@ -221,7 +227,7 @@ class Learning(Forward):
         happens if this process has done so before.
         """
         for driver in self._pace(batch_size).drivers:
-            key = driver, self.dtype, is_sparse(data.x)
+            key = driver, type(self.network), self.dtype, is_sparse(data.x)
             if key not in _compiled:
                 self._run(driver, data, optimizer, batch_size, 0, 0)
                 self.nonfinite_layer()
@@ -275,7 +281,8 @@ class Learning(Forward):
 
         No value that is not finite is left then, even in the padding of the panels.
         """
-        self.network.weights[:], self.network.transposed[:] = 0, 0
+        for copy in packed.copies_of_weights(self.network):
+            copy[:] = 0
         self._state = optimizer_state(self.network, self._kind)
 
     def moments(self):
@@ -304,8 +311,7 @@ class Learning(Forward):
             if given.shape != (packed.parameter_count(self.network) if moments.size else 0,):
                 raise ValueError(f"optimizer_state[{name!r}] has shape {given.shape}; accepted: as it was given out")
             if moments.size:
-                unused = np.empty_like(self.network.transposed)  # `pack` writes it too, but moments have no transpose
-                packed.pack(self.network._replace(weights=moments, transposed=unused), given)
+                packed.pack(packed.like_weights(self.network, moments), given)
         self._state.steps[0] = state["steps"]
 
     def _run(self, driver, data, optimizer, batch_size, first, last):

@@ -27,6 +27,7 @@ from ._kernels import (
     unpack,
 )
 from .initializers import INITIALIZERS
+from .precision import is_mixed
 from .signatures import keyword_only_soon
 
 REMADE = "weights", "biases", "functions", "_forwards"  # attributes that are not pickled, but made again
@@ -151,7 +152,8 @@ class MLP:
 
     def _view(self):
         self.weights, self.biases = self.views(self._params)
-        self._forwards = []  # kept by `predict`: one for each Python thread that has called it at the same time
+        # Kept by `predict`, by whether products are mixed: one for each Python thread that called it at the same time.
+        self._forwards = {False: [], True: []}
 
     @property
     def params(self) -> np.ndarray:
@@ -250,7 +252,7 @@ class MLP:
         """Read a network from a file (see `fastmlp.files.load`)."""
         return files.load(path, cls)
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(self, X: ArrayLike, *, precision: str = "float32") -> np.ndarray:
         """Outputs of the network.
 
         The parameters are packed for the kernels if they have changed since the last call. As they are writable views,
@@ -261,6 +263,8 @@ class MLP:
         ----------
         X : (N, n_in) array-like, or sparse matrix of scipy
             Numbers of any dtype and memory order.
+        precision : {"float32", "bf16-mixed"}
+            Precision of the matrix products (see `fastmlp.precision`). That of the training makes no difference.
 
         Returns
         -------
@@ -269,16 +273,18 @@ class MLP:
         Raises
         ------
         TypeError, ValueError
-            If `X` has another number of columns, or does not convert to finite numbers.
+            If `X` has another number of columns, or does not convert to finite numbers, or `precision` is not accepted.
+        RuntimeError
+            If `precision` is "bf16-mixed", and this CPU has no matrix unit for it.
         """
-        x = checks.inputs("X", X, self.sizes[0], self.dtype)
+        x, mixed = checks.inputs("X", X, self.sizes[0], self.dtype), is_mixed(precision, self.dtype)
         try:
-            forward = self._forwards.pop()
+            forward = self._forwards[mixed].pop()
         except IndexError:
-            forward = Forward(self)
+            forward = Forward(self, mixed=mixed)
         forward.refresh(self.params)
         outputs, finite = forward.predict(x)
-        self._forwards.append(forward)
+        self._forwards[mixed].append(forward)
         if not finite:
             checks.finite("X", x)
         return outputs
@@ -292,11 +298,13 @@ class MLP:
         *,
         reduction: str = "mean",
         sample_weight: ArrayLike | None = None,
+        precision: str = "float32",
     ) -> float:
-        """Loss of the network's outputs for `X` with targets `y`: a float. Arguments as for `gradient`."""
+        """Loss of the network's outputs for `X` with targets `y`: a float. Arguments as for `gradient`, `predict`."""
+        mixed = is_mixed(precision, self.dtype)
         data, loss = self.data(X, y, loss, sample_weight)
         scale = self._scale(reduction, data)
-        total = Forward(self).evaluate(data, self.kernel_loss(loss))
+        total = Forward(self, mixed=mixed).evaluate(data, self.kernel_loss(loss))
         if not np.isfinite(total):
             checks.finite("X", data.x)
         return total * scale

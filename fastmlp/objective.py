@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from . import losses, weighting
 from ._kernels import Learning, sample_count
 from .network import MLP
+from .precision import is_mixed
 from .signatures import keyword_only_soon
 
 # Floating-point operations of a call below which one thread is faster than waking others. The kernels' SERIAL_FLOPS is
@@ -28,6 +29,8 @@ class Objective:
         Coefficient of the penalty l2 / 2 |W|^2 on the weights (not the biases).
     threads : int, optional
         Largest number of threads; by default all of Numba's. Results are the same to the bit for any number.
+    precision : {"float32", "bf16-mixed"}
+        Precision of the matrix products (see `fastmlp.precision`).
     """
 
     @keyword_only_soon
@@ -41,14 +44,16 @@ class Objective:
         l2: float = 0.0,
         sample_weight: ArrayLike | None = None,
         threads: int | None = None,
+        precision: str = "float32",
     ) -> None:
         net.check_trainable()
+        mixed = is_mixed(precision, net.dtype)
         self.net, self.l2 = net, l2
         self._data, loss = net.data(X, y, loss, sample_weight)
         rows = sample_count(self._data)
         self._weight = weighting.total(self._data, 0, rows)
         alone = net.training_flops * rows <= ALONE_FLOPS
-        self._learning = Learning(net, net.kernel_loss(loss), threads=1 if alone else threads)
+        self._learning = Learning(net, net.kernel_loss(loss), threads=1 if alone else threads, mixed=mixed)
         self._gradient = np.empty_like(net.params)
 
     def __repr__(self):

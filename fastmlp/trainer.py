@@ -19,6 +19,7 @@ from ._kernels import AS_THEY_COME, Data, Learning, row_count, sample_count
 from .events import Listeners
 from .history import History
 from .network import MLP
+from .precision import is_mixed
 from .progress import ProgressBar
 from .signatures import call, keyword_only_soon
 from .stopping import Stopping
@@ -74,6 +75,8 @@ class Trainer:
     dropout : float or sequence of float
         Share of the units of hidden layers that an update drops at random, scaling the others up by 1 / (1 - share):
         one share for all hidden layers, or one for each. Evaluation and prediction drop none.
+    precision : {"float32", "bf16-mixed"}
+        Precision of the matrix products, of training and validation (see `fastmlp.precision`).
 
     Attributes
     ----------
@@ -100,8 +103,11 @@ class Trainer:
         average_l2: bool = False,
         label_smoothing: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
+        precision: str = "float32",
     ) -> None:
         net.check_trainable()
+        is_mixed(precision, net.dtype)
+        self.precision = precision
         self.net = net
         self._loss = losses.smoothed(net.resolve_loss(loss), checks.number("label_smoothing", label_smoothing, 0, 1))
         self.loss = self._loss.name
@@ -134,7 +140,8 @@ class Trainer:
     def _make(self):
         """Make `_learning`, the network packed for training. It holds addresses of this process: it is not pickled."""
         loss, kind = self.net.kernel_loss(self._loss), self.optimizer.kind
-        self._learning = Learning(self.net, loss, kind, self.dropout, self._dropout_seed)
+        mixed = is_mixed(self.precision, self.net.dtype)
+        self._learning = Learning(self.net, loss, kind, self.dropout, self._dropout_seed, mixed=mixed)
         # With `rate_in_velocity`: velocity = _rate * (the kernels' velocity); 0 before the first update.
         self._rate = 0.0
 

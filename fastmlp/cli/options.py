@@ -70,6 +70,8 @@ def _train(commands):
     _option(training, "--clip-norm", float, None, "scale larger gradients down to this norm")
     _option(training, "--patience", int, None, "stop after so many epochs without improvement")
     _option(training, "--target-loss", float, None, "stop once the loss is this low")
+    precisions = "precision of matrix products: float32, or bf16-mixed on CPUs with matrix units for 16-bit numbers"
+    _option(training, "--precision", str, "float32", precisions)
     _option(training, "--threads", int, None, "number of threads, at most; by default, one for each logical CPU")
     _option(training, "--seed", int, 0, "seed for the split, the initial weights, the order of rows and dropout")
     _option(training, "--seeds", _positive, 1, "number of seeds to train with; prints mean and spread, saves the first")
@@ -88,6 +90,7 @@ def _predict(commands):
     command.add_argument("data", metavar="DATA", help=DATA)
     _option(command, "--output", Path, None, "write to this file instead of standard output")
     command.add_argument("--probabilities", action="store_true", help="add a column for each class")
+    _option(command, "--precision", str, "float32", "precision of matrix products: float32 or bf16-mixed")
 
 
 def _evaluate(commands):

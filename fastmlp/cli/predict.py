@@ -16,7 +16,8 @@ def run(args):
     net, preprocessing = load(args.model)
     if args.probabilities and preprocessing.task != "classification":
         raise ValueError(f"--probabilities: {args.model} predicts numbers, not classes")
-    outputs = net.predict(preprocessing.transform(datasets.load_features(args.data), net.dtype))
+    X = preprocessing.transform(datasets.load_features(args.data), net.dtype)
+    outputs = net.predict(X, precision=args.precision)
     header = [preprocessing.target_name]
     columns = [preprocessing.decode_prediction(outputs)]
     if args.probabilities:

@@ -88,6 +88,7 @@ def _prepare(args, table, loss, seed):
         clip_norm=args.clip_norm,
         label_smoothing=args.label_smoothing,
         dropout=args.dropout,
+        precision=args.precision,
     )
     return Run(net, trainer, preprocessing, train, test)
 
@@ -126,7 +127,8 @@ def _setting(args, first):
     yield "rows", f"{first.train.n_rows:,} to train{validation}, {first.test.n_rows:,} to test"
     yield "network", text.network(first.net)
     rate = f"{args.optimizer} at {args.learning_rate:g}, {args.schedule}"
-    yield "training", f"{args.loss}, {rate}, batches of {first.trainer.batch_size:,}"
+    mixed = f", {args.precision}" if args.precision != "float32" else ""
+    yield "training", f"{args.loss}, {rate}, batches of {first.trainer.batch_size:,}{mixed}"
 
 
 def _results(args, runs, scores):
@@ -177,6 +179,7 @@ def _save(args, one, scores):
         "clip_norm": args.clip_norm,
         "label_smoothing": args.label_smoothing,
         "dropout": args.dropout,
+        "precision": args.precision,
         "class_weight": args.class_weight,
         "epochs": epoch,  # the one whose parameters were kept, from 1; `fastmlp info` shows it as "epoch kept"
         "seconds": sum(one.trainer.history.seconds),

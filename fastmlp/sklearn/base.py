@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from .. import optimizers
 from ..network import MLP
+from ..precision import PRECISIONS
 from ..threads import limited
 from ..trainer import DivergenceError, Trainer
 from . import lbfgs
@@ -90,6 +91,7 @@ class BaseMLP(BaseEstimator):
         "scoring": [None, str, callable],
         "callbacks": ["array-like"],
         "threads": [None, Interval(Integral, 1, None, closed="left")],
+        "precision": [StrOptions(set(PRECISIONS))],
     }
 
     def _keep(self, parameters):
@@ -312,6 +314,7 @@ class BaseMLP(BaseEstimator):
             shuffle=Reorder(self._random_state) if self.shuffle else False,
             seed=self._random_state.randint(2**31) if np.any(self.dropout) else 0,  # used by dropout alone
             threads=self.threads,
+            precision=self.precision,
         )
         if self._optimizer_state is not None:
             trainer.optimizer_state = self._optimizer_state

@@ -62,6 +62,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Objects to call during training (see `fastmlp.callbacks`).
     threads : int, default=None
         Largest number of threads for training and prediction; None: all. Results are the same for any number.
+    precision : {"float32", "bf16-mixed"}, default="float32"
+        Precision of the matrix products of a fit (see `fastmlp.precision`); predictions are in float32.
 
     Attributes
     ----------
@@ -111,6 +113,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         scoring=None,
         callbacks=(),
         threads=None,
+        precision="float32",
     ):
         self._keep(locals())
 
@@ -299,6 +302,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         scoring=None,
         callbacks=(),
         threads=None,
+        precision="float32",
     ):
         self._keep(locals())
 

@@ -19,11 +19,14 @@ def minimize(estimator, X, targets, sample_weight):
     Raises
     ------
     ValueError
-        If the estimator has `dropout`, `clip_norm` or `callbacks`, which belong to training in batches.
+        If the estimator has `dropout`, `clip_norm` or `callbacks`, which belong to training in batches, or a
+        `precision` other than "float32".
     """
     for name in ("dropout", "clip_norm", "callbacks"):
         if np.any(value := getattr(estimator, name)):
             raise ValueError(f"{name} is {value!r} with solver 'lbfgs'; accepted with solvers that take batches")
+    if estimator.precision != "float32":
+        raise ValueError(f"precision is {estimator.precision!r} with solver 'lbfgs'; accepted: 'float32'")
     net = estimator._net
     double = net if net.dtype == np.float64 else net.astype("float64")
     samples = X.shape[0] if sample_weight is None else np.sum(sample_weight)

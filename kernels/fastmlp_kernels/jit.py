@@ -16,9 +16,10 @@ from pathlib import Path
 from types import FunctionType
 
 import numba
+from numba import types
 from numba.core import config
 from numba.core.cpu_options import ParallelOptions
-from numba.extending import register_jitable
+from numba.extending import overload, register_jitable
 
 # No fastmath: sums keep their order and NaN checks stay. The numpy error model makes x / 0 inf instead of a branch.
 # No reference counts (`_nrt`): arrays belong to the caller, and counting, an atomic operation per array of a tuple at
@@ -136,6 +137,24 @@ def cached_njit(**options):
     do not need this decorator, `numba.njit(cache=True)` is enough: the type of `Network` changes with the sources.
     """
     return lambda function: with_cache(lambda cache: numba.njit(cache=cache, **options)(function))
+
+
+def by_class(cls, for_class, for_others):
+    """Function that calls `for_class` if its first argument is a `cls`, a named tuple, and `for_others` if it is not.
+
+    Numba chooses by the type when it compiles a call, so that the other is not in the machine code. Both are plain
+    functions, inlined into the caller, and take the same arguments by position. The docstring is that of `for_others`.
+    """
+
+    def choose(x, *args):
+        return (for_class if isinstance(x, cls) else for_others)(x, *args)
+
+    def compiled(x, *args):
+        return for_class if isinstance(x, types.NamedTuple) and x.instance_class is cls else for_others
+
+    choose.__doc__ = for_others.__doc__
+    overload(choose, jit_options=INLINED, strict=False)(compiled)  # not strict: the names of arguments differ
+    return choose
 
 
 # Decorator of functions that are no kernels: in Python they are plain Python, and compiled callers compile them with

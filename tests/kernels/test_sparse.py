@@ -54,7 +54,7 @@ class SparseCase(Case):
         nonzeros = plan.most_nonzeros(self.data.x, BATCH)
         space = training.training_workspace(self.built, BATCH, numba.get_num_threads(), SAMPLES, ROWS, nonzeros)
         slots = max(numba.get_num_threads(), 4) if chunks else len(space.blocks.activations)
-        for array in (*space.blocks, *space.scratch, space.gradients, space.nonzeros.values):
+        for array in (*space.blocks[:2], *space.scratch, space.gradients, space.nonzeros.values):
             array[:] = np.nan
         self.workspace = guarded(space._replace(blocks=Blocks(*(array[:slots] for array in space.blocks))))
         self.progress = guarded(construction.progress(self.built)._replace(means=np.zeros(2)))

@@ -87,7 +87,8 @@ class Case:
         space = training.training_workspace(self.built, BATCH, threads, len(self.x), block_rows=ROWS)
         blocks, size = len(space.sums.losses), self.built.weights.size
         slots = max(threads, {None: blocks, 0: 4}.get(groups, 0))
-        nan = Blocks(*(np.full((slots, array.shape[1]), np.nan, self.dtype) for array in space.blocks))
+        numbers = (np.full((slots, array.shape[1]), np.nan, self.dtype) for array in space.blocks[:2])
+        nan = Blocks(*numbers, np.empty((slots, 0), np.uint16))
         scratch = Scratch(*(np.full(array.shape, np.nan, self.dtype) for array in space.scratch))
         gradients = np.full((groups or 1, size), np.nan, self.dtype)
         return self.guarded(space._replace(keep=not groups, gradients=gradients, blocks=nan, scratch=scratch))

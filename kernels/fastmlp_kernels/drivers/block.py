@@ -15,6 +15,7 @@ from ..panelwise.losses import smooth
 from ..products.deltas import backward, sum_squares
 from ..products.first_layer import index_inputs, is_sparse, load_inputs
 from ..products.forward import forward_training
+from ..products.operands import panel_rows_of
 
 
 @inlined
@@ -37,13 +38,18 @@ def load_block(network, workspace, data, slot, thread, sample, rows):
     total_weight : float; sum of the weights of the samples
     finite : bool; whether all inputs are finite
     """
-    blocks, scratch, block_rows = workspace.blocks, workspace.scratch, workspace.block_rows
-    activations, deltas, targets = blocks.activations[slot], blocks.deltas[slot], scratch.targets[thread]
-    finite = load_inputs(data.x, activations, deltas, network, data.order, sample, rows, block_rows)
+    blocks, scratch, panel_rows = workspace.blocks, workspace.scratch, panel_rows_of(network, workspace.block_rows)
+    activations, deltas, forms, targets = (
+        blocks.activations[slot],
+        blocks.deltas[slot],
+        blocks.forms[slot],
+        scratch.targets[thread],
+    )
+    finite = load_inputs(data.x, activations, deltas, network, data.order, sample, rows, panel_rows, forms)
     if data.labels.size:
-        pack_labels(targets, data.labels, data.order, sample, rows, data.y.shape[1], block_rows)
+        pack_labels(targets, data.labels, data.order, sample, rows, data.y.shape[1], panel_rows)
     else:
-        pack_rows(targets, data.y, data.order, sample, rows, block_rows)
+        pack_rows(targets, data.y, data.order, sample, rows, panel_rows)
     return pack_sample_weights(scratch.sample_weights[thread], data.weights, data.order, sample, rows), finite
 
 
@@ -69,17 +75,18 @@ def block_loss(network, workspace, data, loss, update, slot, thread, start, firs
     finite : bool; whether all inputs are finite
     """
     total_weight, finite = load_block(network, workspace, data, slot, thread, start + first_row, rows)
-    block_rows, layer = workspace.block_rows, output_layer(network)
-    activations, deltas = workspace.blocks.activations[slot], workspace.blocks.deltas[slot]
+    panel_rows, layer, blocks = panel_rows_of(network, workspace.block_rows), output_layer(network), workspace.blocks
+    activations, deltas, forms = blocks.activations[slot], blocks.deltas[slot], blocks.forms[slot]
     targets, weights = workspace.scratch.targets[thread], workspace.scratch.sample_weights[thread]
     started = is_sparse(data.x)  # the first layer's net inputs are in `deltas` already (see `load_block`)
-    forward_training(network, activations, deltas, loss.from_net_inputs, update, first_row, rows, block_rows, started)
+    where = first_row, rows, panel_rows
+    forward_training(network, activations, deltas, loss.from_net_inputs, update, *where, started, forms)
     if loss.smoothing > 0:
-        smooth(targets, loss.smoothing, network.softmax, rows, layer.n_out, block_rows)
-    signals_start = deltas_of(layer, deltas, block_rows).start
-    outputs_start = outputs_of(layer, activations, block_rows).start
+        smooth(targets, loss.smoothing, network.softmax, rows, layer.n_out, panel_rows)
+    signals_start = deltas_of(layer, deltas, panel_rows).start
+    outputs_start = outputs_of(layer, activations, panel_rows).start
     buffers = deltas, signals_start, activations, outputs_start, targets, 0, weights, 0  # each array, and its start
-    return call_loss(loss.address, *buffers, loss.parameter, rows, layer.n_out, block_rows), total_weight, finite
+    return call_loss(loss.address, *buffers, loss.parameter, rows, layer.n_out, panel_rows), total_weight, finite
 
 
 @njit
@@ -123,13 +130,13 @@ def train_block(network, workspace, data, loss, update, b, slot, thread, start, 
     slot, thread : int; where the block is kept, and whose scratch memory is used
     start, rows : int; first sample of the batch, and number of samples in the batch
     """
-    block_rows, sums = workspace.block_rows, workspace.sums
-    first_row, count = block_range(block_rows, b, rows)
+    panel_rows, sums = panel_rows_of(network, workspace.block_rows), workspace.sums
+    first_row, count = block_range(workspace.block_rows, b, rows)
     total, total_weight, _ = block_loss(network, workspace, data, loss, update, slot, thread, start, first_row, count)
     sums.losses[b], sums.weights[b] = total, total_weight
     if not math.isfinite(sums.losses[b]):
-        sums.overflows[b] = overflowing_layer(network, workspace.blocks.activations[slot], count, block_rows)
-    deltas = workspace.blocks.deltas[slot]
-    backward(network, deltas, count, block_rows, workspace.scratch.partial_sums[thread])
-    sum_squares(sums.squares[b], network, deltas, count, block_rows)
+        sums.overflows[b] = overflowing_layer(network, workspace.blocks.activations[slot], count, panel_rows)
+    deltas, forms = workspace.blocks.deltas[slot], workspace.blocks.forms[slot]
+    backward(network, deltas, count, panel_rows, workspace.scratch.partial_sums[thread], forms)
+    sum_squares(sums.squares[b], network, deltas, count, panel_rows)
     index_inputs(data.x, workspace.nonzeros, slot, data.order, start + first_row, count)

@@ -1,24 +1,40 @@
 """Prediction: blocks of rows go forward through all layers, and threads take one block after the other."""
 
+import numpy as np
 from numba import prange
 
-from ..jit import njit, parallel_njit, specialize
-from ..layout.network import output_layer, outputs_of
+from ..jit import by_class, njit, parallel_njit, specialize
+from ..layout.network import MixedNetwork, output_layer, outputs_of
 from ..layout.panels import unpack_rows
 from ..products.first_layer import is_sparse, load_inputs
 from ..products.forward import forward
+from ..products.operands import panel_rows_of
 from .phases import TAKEN, take
 
 
+def _all_activations(network, memory):
+    """Parts of a thread's memory: for a block's activations, and for their forms as operands of a MixedNetwork."""
+    return memory, None
+
+
+def _activations_and_forms(network, memory):
+    """See `_all_activations`."""
+    size = memory.size // 3 * 2
+    return memory[:size], memory[size:].view(np.uint16)
+
+
+parts_of = by_class(MixedNetwork, _activations_and_forms, _all_activations)
+
+
 @njit
-def predict_rows(outputs, network, activations, x, order, first, last, block_rows):
+def predict_rows(outputs, network, memory, x, order, first, last, block_rows):
     """Compute the network's outputs for rows first..last, one block of rows after the other.
 
     Parameters
     ----------
     outputs : (N, n_out) array, row-major; outputs[first : last] is written
-    network : Network
-    activations : 1-D array; scratch memory for one block (see `drivers.workspace.prediction_scratch`)
+    network : Network or MixedNetwork
+    memory : 1-D array; scratch memory for one block (see `drivers.workspace.prediction_scratch`)
     x : (n, n_in) array, row-major, or SparseRows
     order : 1-D int64 array; row i of the outputs belongs to row order[i] of `x`, or to row i if `order` is empty
     first, last : int; range of rows of the outputs
@@ -29,49 +45,50 @@ def predict_rows(outputs, network, activations, x, order, first, last, block_row
     bool
         Whether all inputs of these rows are finite.
     """
-    output_start, finite = outputs_of(output_layer(network), activations, block_rows).start, True
+    (activations, forms), panel_rows = parts_of(network, memory), panel_rows_of(network, block_rows)
+    output_start, finite = outputs_of(output_layer(network), activations, panel_rows).start, True
     for start in range(first, last, block_rows):
         rows = min(block_rows, last - start)
         # `activations` twice: dense inputs are copied to it, of sparse ones the first layer's net inputs are written.
-        finite &= load_inputs(x, activations, activations, network, order, start, rows, block_rows)
-        forward(network, activations, rows, block_rows, is_sparse(x))
-        unpack_rows(outputs, start, activations[output_start:], rows, block_rows)
+        finite &= load_inputs(x, activations, activations, network, order, start, rows, panel_rows, forms)
+        forward(network, activations, rows, panel_rows, is_sparse(x), forms)
+        unpack_rows(outputs, start, activations[output_start:], rows, panel_rows)
     return finite
 
 
 @njit
-def predict_blocks(outputs, network, activations, x, order, block_rows, tickets):
+def predict_blocks(outputs, network, memory, x, order, block_rows, tickets):
     """Compute one thread's part of a prediction: blocks that no other thread has taken, until there are none.
 
     Parameters
     ----------
-    activations : 1-D array; the thread's scratch memory
+    memory : 1-D array; the thread's scratch memory
     outputs, network, x, order, block_rows, tickets : see `_predict`
     """
     first = take(tickets, TAKEN) * block_rows
     while first < len(outputs):
         last = min(first + block_rows, len(outputs))
-        if not predict_rows(outputs, network, activations, x, order, first, last, block_rows):
+        if not predict_rows(outputs, network, memory, x, order, first, last, block_rows):
             tickets[-1] = 1
         first = take(tickets, TAKEN) * block_rows
 
 
-def _predict(outputs, network, activations, x, order, block_rows, tickets):
+def _predict(outputs, network, memory, x, order, block_rows, tickets):
     """Compute the network's outputs for N rows of `x`.
 
     Parameters
     ----------
     outputs : (N, n_out) array, row-major, written
-    network : Network
-    activations : (threads, size) array; scratch memory of each thread (see `drivers.workspace.prediction_scratch`)
+    network : Network or MixedNetwork
+    memory : (threads, size) array; scratch memory of each thread (see `drivers.workspace.prediction_scratch`)
     x : (n, n_in) array, row-major, or SparseRows, with a network made for them (see `products.first_layer.network_for`)
     order : (N,) int64 array of the rows of `x` to take, or empty for the first N
     block_rows : int; rows of a block
     tickets : (2,) int64 array of zeros; the first element, counter TAKEN of `phases`, counts the blocks taken; the last
         becomes 1 if an input is not finite
     """
-    for thread in prange(len(activations)):
-        predict_blocks(outputs, network, activations[thread], x, order, block_rows, tickets)
+    for thread in prange(len(memory)):
+        predict_blocks(outputs, network, memory[thread], x, order, block_rows, tickets)
 
 
 # The driver in two forms: its loop over threads as a parallel region, or on the caller's thread for small work.

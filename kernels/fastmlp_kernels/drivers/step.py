@@ -20,6 +20,7 @@ from ..panelwise.losses import Loss
 from ..products import sparse
 from ..products.first_layer import by_type, slot_gradient
 from ..products.learning import update_panel
+from ..products.operands import panel_rows_of
 from ..tile.operations import load, multiply_add, panel_width, total, zero
 from .block import train_block
 from .workspace import Workspace
@@ -116,7 +117,8 @@ def add_block(gradient, learning, chunk, piece, b, slot, fresh):
     workspace = learning.workspace
     _, count = block_range(workspace.block_rows, b, chunk.rows)
     where = workspace.blocks, workspace.nonzeros, slot
-    slot_gradient(learning.data.x, gradient, learning.network, *where, piece, count, workspace.block_rows, fresh)
+    panel_rows = panel_rows_of(learning.network, workspace.block_rows)
+    slot_gradient(learning.data.x, gradient, learning.network, *where, piece, count, panel_rows, fresh)
 
 
 @spliced

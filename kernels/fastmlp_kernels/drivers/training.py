@@ -32,6 +32,7 @@ from numba.extending import overload
 from ..calls import address_table, call_kernel, kernel_address, on_stack, taken_from_stack
 from ..functions.updates import NO_UPDATE, State
 from ..jit import INLINED, njit, parallel_njit, specialize
+from ..layout.network import MixedNetwork
 from ..layout.samples import Data, SparseRows
 from ..panelwise.losses import Loss
 from ..products.first_layer import sample_count
@@ -94,13 +95,19 @@ def train_thread(learning, first, last, thread):
 # Addresses of `train_thread` by `_index`, and the types of the arguments that each is compiled for. If drivers called
 # the function itself, Numba would compile it again into each of them, and three times more for a parallel region:
 # almost half of all the compilation that a first training waits for.
-_addresses, _address_at = address_table("fastmlp_kernels_training_addresses", 4)
+_addresses, _address_at = address_table("fastmlp_kernels_training_addresses", 6)
 _types = {}
 
 
-def _index(itemsize, sparse):
-    """Index in `_addresses`, by the bytes of an element and whether inputs are sparse: 0 to 3."""
-    return itemsize // 8 * 2 + int(sparse)
+def _index(network):
+    """Index in `_addresses`, by the precision of a network and whether it is made for sparse inputs: 0 to 5."""
+    precision = 2 if isinstance(network, MixedNetwork) else network.weights.itemsize // 8
+    return precision * 2 + int(_is_for_sparse(network))
+
+
+def _is_for_sparse(network):
+    """Whether a network is made for sparse inputs (see `products.first_layer.network_for`)."""
+    return network.layers["outputs"][0] == 0
 
 
 def prepare(network, workspace):
@@ -109,11 +116,10 @@ def prepare(network, workspace):
     Then drivers can call it by its address. Only types count; the arguments that training has besides `network` and
     `workspace` are made here without elements.
     """
-    dtype, sparse = network.weights.dtype, bool(network.layers["outputs"][0] == 0)
-    index = _index(dtype.itemsize, sparse)
+    index, dtype = _index(network), network.weights.dtype
     if index not in _types:
         numbers, integers, matrix = np.empty(0, dtype), np.empty(0, np.int64), np.empty((0, 0), dtype)
-        x = SparseRows(integers, np.empty(0, np.int32), numbers) if sparse else matrix
+        x = SparseRows(integers, np.empty(0, np.int32), numbers) if _is_for_sparse(network) else matrix
         data, loss = Data(x, matrix, integers, integers, numbers), Loss(0, False, 0.0, 0.0)
         state, progress = State(numbers, numbers, integers), Progress(np.empty(0), np.empty(0), integers, np.empty(0))
         learning = Learning(network, workspace, data, loss, NO_UPDATE, state, progress, 0)

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..layout.network import MixedNetwork
 from ..layout.network import sizes as sizes_of
 from ..memory import aligned
 from ..products.product import DEPTH
 from ..products.sparse import Nonzeros
+from ..tile.bfloat16 import SQUARE
 from ..tile.engines import engine_of
 from . import plan
 from .phases import RELEASED, SPACING
@@ -24,10 +26,12 @@ class Blocks(NamedTuple):
     ----------
     activations : (slots, size) array; panels of layers 0 to L, or of layers 1 to L if inputs are sparse
     deltas : (slots, size) array; panels of layers 1 to L: slopes or net inputs, then error signals
+    forms : (slots, size) uint16 array; operands of a MixedNetwork (see `products.operands`); size 0 for a Network
     """
 
     activations: np.ndarray
     deltas: np.ndarray
+    forms: np.ndarray
 
 
 class Scratch(NamedTuple):
@@ -134,12 +138,15 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     keep = sparse or plan.keeps_blocks(sizes, batch_size, blocks, groups, network.weights.nbytes)
     delta_panels = sum(panels[1:])
     activation_panels = delta_panels + (0 if sparse else panels[0])
-    panel = width * block_rows  # elements of a panel
+    mixed = isinstance(network, MixedNetwork)
+    panel = width * (-(-block_rows // SQUARE) * SQUARE if mixed else block_rows)  # elements of a panel
     block_bytes = (activation_panels + delta_panels) * panel * dtype.itemsize
     slots = plan.slots(blocks, threads, block_bytes) if keep else threads
     pieces, side = plan.pieces(sizes, width)
     # The sums of a hidden layer's error signals have a term for each unit of the layer after: at most DEPTH at a time.
     unfinished_panels = max(panels[1:-1]) if max(sizes[2:], default=0) > DEPTH else 0
+    if mixed:  # the sums of one panel are kept apart from the slopes
+        unfinished_panels = 1
     evaluated_blocks = -(-samples // block_rows)
     buffers = 1 if keep else min(groups, blocks)
     return Workspace(
@@ -148,6 +155,7 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
         blocks=Blocks(
             activations=aligned((slots, activation_panels * panel), dtype),
             deltas=aligned((slots, delta_panels * panel), dtype),
+            forms=aligned((slots, 2 * (activation_panels + delta_panels) * panel if mixed else 0), np.uint16),
         ),
         nonzeros=Nonzeros(
             bits=side.bit_length() - 1,  # log2(side)
@@ -190,10 +198,12 @@ def prediction_scratch(network, rows, shares):
 
     Returns
     -------
-    activations : (shares, size) array; a row for each thread, for a block's activations; fewer if blocks are fewer
+    memory : (shares, size) array; a row for each thread, for a block's activations, and for a MixedNetwork for their
+        forms as operands (see `prediction.parts_of`); fewer rows if blocks are fewer
     block_rows : int; rows of a block
     """
-    dtype, layer = network.weights.dtype, network.layers[-1]
+    dtype, layer, mixed = network.weights.dtype, network.layers[-1], isinstance(network, MixedNetwork)
     width, block_rows = engine_of(dtype).width(dtype.itemsize), plan.whole_tiles(min(plan.BLOCK, rows))
     panels = layer["outputs"] + -(-layer["n_out"] // width)
-    return aligned((min(shares, -(-rows // block_rows)), panels * width * block_rows), dtype), block_rows
+    size = panels * width * (-(-block_rows // SQUARE) * SQUARE if mixed else block_rows)
+    return aligned((min(shares, -(-rows // block_rows)), size * 3 // 2 if mixed else size), dtype), block_rows

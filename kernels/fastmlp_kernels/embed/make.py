@@ -76,7 +76,7 @@ def _assemble(weights, biases, codes):
             )
     layers = _layer_table(depth)
     transposed_from = 0  # all layers' transposed weights are kept
-    size, transposed = lay_out(layers, sizes, codes, bias, transposed_from, like.itemsize)
+    size, transposed, _ = lay_out(layers, sizes, codes, bias, transposed_from, like.itemsize)
     network = Network(layers, _zeros(size, like), _zeros(transposed, like), codes[depth - 1] == SOFTMAX)
     params, start = np.empty(np.sum((sizes[:-1] + bias) * sizes[1:]), like.dtype), 0
     for l in range(depth):  # flat parameters have a layer's biases before its weights (see `layout.network`)

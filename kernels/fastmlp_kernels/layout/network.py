@@ -16,10 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..functions.activation_table import JETS, SLOPES, SOFTMAX, VALUES, activation_address, activation_code
-from ..jit import SOURCES, compiled_by_callers, inlined, njit
+from ..jit import SOURCES, by_class, compiled_by_callers, inlined, njit
 from ..memory import aligned
+from ..tile.bfloat16 import SIDE, SQUARE, square_memory
 from ..tile.operations import WIDTH_BYTES, load_columns, panel_width, store
-from .panels import Matrix, all_finite, element, panel_at, panels_of, row_at, unpack_rows
+from .forms import store_left_square, store_right_square, transpose_square
+from .panels import Matrix, all_finite, element, padded, panel_at, panels_of, row_at, unpack_rows
 
 # One record a layer. Layers are counted from 0 here; activations of "layer 0 to L" count the inputs as layer 0.
 LAYER = np.dtype(
@@ -30,6 +32,7 @@ LAYER = np.dtype(
         ("params", np.int64),  # offset of the first row in the flat parameters
         ("weights", np.int64),  # offset of the augmented matrix in `weights`: panels of n_in + 1 rows
         ("transposed", np.int64),  # offset of the transpose in `transposed`: panels of n_out rows; -1: not kept
+        ("operand", np.int64),  # offset of the weights in `operand` of a MixedNetwork
         ("inputs", np.int64),  # number of the first panel of the layer's inputs in a block's activations
         ("outputs", np.int64),  # number of the first panel of its outputs there
         ("deltas", np.int64),  # number of the first panel of its error signals in a block's deltas
@@ -67,8 +70,29 @@ class Network(NamedTuple):
     softmax: bool
 
 
+class MixedNetwork(NamedTuple):
+    """Network whose products have bfloat16 operands, of a precision that is called bf16-mixed.
+
+    Everything else is in float32, and as in a `Network`: the weights that are updated, biases, sums, activations.
+
+    Attributes
+    ----------
+    layers, weights, softmax : see `Network`; the dtype is float32
+    operand : 1-D uint16 array
+        Weights as right operands (see `layout.forms`), which the forward products read.
+    transposed : 1-D uint16 array
+        Transposed weights as right operands, which the backward products read; of the same layers as in a `Network`.
+    """
+
+    layers: np.ndarray
+    weights: np.ndarray
+    transposed: np.ndarray
+    softmax: bool
+    operand: np.ndarray
+
+
 @compiled_by_callers  # not a kernel: called by `build` in Python, by `embed.make` in users' compiled code (see `jit`)
-def lay_out(layers, sizes, codes, bias, transposed_from, itemsize):
+def lay_out(layers, sizes, codes, bias, transposed_from, itemsize, terms=1):
     """Fill in the table of layers.
 
     Parameters
@@ -78,19 +102,21 @@ def lay_out(layers, sizes, codes, bias, transposed_from, itemsize):
     codes : sequence of L int; activations (see `functions.activation_table`)
     bias, transposed_from : see `build`
     itemsize : int; bytes of an element
+    terms : int; number of which the rows of operands are a multiple (see `layout.forms`)
 
     Returns
     -------
-    weights, transposed : int
-        Elements of the packed weights and of the transposed weights.
+    weights, transposed, operand : int
+        Elements of the packed weights, of the transposed weights, and of the weights as operands of a MixedNetwork.
     """
     width = WIDTH_BYTES // itemsize
-    params, weights, transposed, input_panel = 0, 0, 0, 0
+    params, weights, transposed, operand, input_panel = 0, 0, 0, 0, 0
     for l in range(len(layers)):
         layer, n_in, n_out = layers[l], sizes[l], sizes[l + 1]
         panels, input_panels, kept = (n_out + width - 1) // width, (n_in + width - 1) // width, l >= transposed_from
         layer.n_in, layer.n_out, layer.bias = n_in, n_out, bias
         layer.params, layer.weights, layer.transposed = params, weights, transposed if kept else -1
+        layer.operand = operand
         layer.inputs, layer.outputs = input_panel, input_panel + input_panels
         layer.deltas = input_panel + input_panels - (sizes[0] + width - 1) // width
         layer.values = activation_address(codes[l], itemsize, VALUES)
@@ -99,12 +125,13 @@ def lay_out(layers, sizes, codes, bias, transposed_from, itemsize):
         layer.dropout, layer.seed = 0.0, 0
         params += (n_in + bias) * n_out
         weights += (n_in + 1) * panels * width
-        transposed += n_out * input_panels * width if kept else 0
+        transposed += (n_out + terms - 1) // terms * terms * input_panels * width if kept else 0
+        operand += (n_in + terms - 1) // terms * terms * panels * width
         input_panel += input_panels
-    return weights, transposed
+    return weights, transposed, operand
 
 
-def build(sizes, dtype, bias=True, codes=None, transposed_from=1):
+def build(sizes, dtype, bias=True, codes=None, transposed_from=1, mixed=False):
     """Make a network whose weights are all zero.
 
     Parameters
@@ -119,21 +146,45 @@ def build(sizes, dtype, bias=True, codes=None, transposed_from=1):
     transposed_from : int
         First layer, counted from 0, whose transposed weights are kept: 0 for derivatives with respect to the inputs,
         1 for training, the number of layers if the network only predicts.
+    mixed : bool
+        Whether the operands of products are bfloat16, for which there must be an engine (see `tile.engines`).
 
     Returns
     -------
-    Network
+    Network, or MixedNetwork if `mixed`
     """
     codes = codes or [activation_code("identity", dtype)] * (len(sizes) - 1)
-    layers, counts = _laid_out(tuple(sizes), np.dtype(dtype).itemsize, bias, tuple(codes), transposed_from)
-    return Network(layers.copy(), *(aligned(count, dtype, 0) for count in counts), codes[-1] == SOFTMAX)
+    layers, (weights, transposed, operand) = _laid_out(
+        tuple(sizes), np.dtype(dtype).itemsize, bias, tuple(codes), transposed_from, SQUARE if mixed else 1
+    )
+    softmax = codes[-1] == SOFTMAX
+    if mixed:
+        forms = aligned(transposed, np.uint16, 0), softmax, aligned(operand, np.uint16, 0)
+        return MixedNetwork(layers.copy(), aligned(weights, dtype, 0), *forms)
+    return Network(layers.copy(), aligned(weights, dtype, 0), aligned(transposed, dtype, 0), softmax)
+
+
+def copies_of_weights(network):
+    """Arrays of a network that hold its weights, in whatever form: a list."""
+    return [array for name, array in network._asdict().items() if name in ("weights", "transposed", "operand")]
+
+
+def like_weights(network, numbers):
+    """Network of the same layers for an array packed like its weights, such as moments: for `pack`.
+
+    What products read of weights is written to arrays that nobody keeps.
+    """
+    others = {
+        name: np.empty_like(array) for name, array in network._asdict().items() if name in ("transposed", "operand")
+    }
+    return network._replace(weights=numbers, **others)
 
 
 @functools.lru_cache
-def _laid_out(sizes, itemsize, bias, codes, transposed_from):
-    """Table of layers, and numbers of packed and of transposed weights: the same for all networks of these layers."""
+def _laid_out(sizes, itemsize, bias, codes, transposed_from, terms):
+    """Table of layers, and what `lay_out` returns: the same for all networks of these layers."""
     layers = np.recarray(len(sizes) - 1, LAYER)
-    return layers, lay_out(layers, sizes, codes, bias, transposed_from, itemsize)
+    return layers, lay_out(layers, sizes, codes, bias, transposed_from, itemsize, terms)
 
 
 @compiled_by_callers
@@ -215,16 +266,18 @@ def transposed_of(layer, transposed):
 
 @njit
 def transpose(network, l, column, first, last):
-    """Copy part of a panel of weights to the transposed weights.
+    """Copy part of a panel of weights to the transposed weights of a layer that keeps them.
 
     Parameters
     ----------
-    network : Network; `transposed` is written, which must be kept for this layer (layer.transposed >= 0)
+    network : Network; `transposed` is written
     l : int; layer, counted from 0
     column : int; the panel's first column
     first, last : int; rows of the weights (inputs of the layer) from `first` to `last`, excluded
     """
     layer, width = network.layers[l], panel_width(network.weights)
+    if layer.transposed < 0:
+        return
     weights, transposed = weights_of(layer, network.weights), transposed_of(layer, network.transposed)
     source = panel_at(weights, column // width)
     for q in range(first // width * width, last, width):
@@ -235,12 +288,44 @@ def transpose(network, l, column, first, last):
 
 
 @njit
-def pack(network, params):
-    """Copy flat parameters into the packed weights and the transposed weights.
+def store_operands(network, l, column, first, last):
+    """Round part of a panel of weights to its forms as operands: of the weights, and of the transpose if it is kept.
 
     Parameters
     ----------
-    network : Network, written
+    network : MixedNetwork; `operand` and `transposed` are written
+    l, column : int; layer, counted from 0, and the panel's first column
+    first, last : int; rows of the weights from `first`, a multiple of SQUARE, to `last`, excluded, which is a multiple,
+        too, or the end of the matrix
+    """
+    layer = network.layers[l]
+    p, square = column // SQUARE, square_memory(network.operand)
+    weights = panel_at(weights_of(layer, network.weights), p)
+    operand = panel_at(Matrix(network.operand, layer.operand, padded(layer.n_in, SQUARE)), p)
+    transposed = Matrix(network.transposed, layer.transposed, padded(layer.n_out, SQUARE))
+    for i in range(first, last, SQUARE):
+        store_right_square(weights, i, last - i, SQUARE, network.operand, row_at(operand, i))
+        if layer.transposed >= 0:
+            store_left_square(weights, i, last - i, SQUARE, square, 0)
+            start = row_at(panel_at(transposed, i // SQUARE), column)
+            transpose_square(square, SQUARE, SIDE, network.transposed, start)
+
+
+# Copies of part of a panel of the weights that products read: after every change of the weights.
+refresh = by_class(
+    MixedNetwork,
+    lambda network, l, column, first, last: store_operands(network, l, column, first, last),
+    lambda network, l, column, first, last: transpose(network, l, column, first, last),
+)
+
+
+@njit
+def pack(network, params):
+    """Copy flat parameters into the packed weights, and into what products read of them.
+
+    Parameters
+    ----------
+    network : Network or MixedNetwork, written
     params : (parameter_count(network),) array; layer after layer, its biases first, then its weights row by row
     """
     width = panel_width(network.weights)
@@ -252,9 +337,8 @@ def pack(network, params):
             for p in range(panels_of(layer.n_out, network.weights)):
                 values = load_columns(params, source + p * width, layer.n_out - p * width)
                 store(values, network.weights, row_at(panel_at(augmented, p), skipped + i), width)
-        if layer.transposed >= 0:
-            for column in range(0, layer.n_out, width):
-                transpose(network, l, column, 0, layer.n_in)
+        for column in range(0, layer.n_out, width):
+            refresh(network, l, column, 0, layer.n_in)
 
 
 @njit

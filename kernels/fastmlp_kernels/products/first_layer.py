@@ -3,33 +3,18 @@
 Numba chooses the form by the type of the inputs `x` when it compiles a driver, so that the other form is not in it.
 """
 
-from numba import types
-from numba.extending import overload
-
-from ..jit import INLINED, inlined
+from ..jit import by_class, inlined
+from ..layout.network import MixedNetwork
 from ..layout.panels import pack_rows
 from ..layout.samples import SparseRows
 from . import sparse
 from .gradients import piece_gradient
-
-
-def _is_sparse_type(x):
-    """Whether the Numba type `x` is that of SparseRows."""
-    return isinstance(x, types.NamedTuple) and x.instance_class is SparseRows
+from .operands import operands_of, pack_operands
 
 
 def by_type(for_dense, for_sparse):
-    """Function that calls `for_sparse` if its first argument is SparseRows, else `for_dense`, and has its docstring."""
-
-    def choose(x, *args):
-        return (for_sparse if isinstance(x, SparseRows) else for_dense)(x, *args)
-
-    choose.__doc__ = for_dense.__doc__
-    # strict=False, or Numba would refuse the two forms: they name the arguments that the function below takes as *args.
-    overload(choose, jit_options=INLINED, strict=False)(
-        lambda x, *args: for_sparse if _is_sparse_type(x) else for_dense
-    )
-    return choose
+    """Function that calls `for_sparse` if its first argument is SparseRows, else `for_dense` (see `jit.by_class`)."""
+    return by_class(SparseRows, for_sparse, for_dense)
 
 
 is_sparse = by_type(lambda x: False, lambda x: True)  # a constant in compiled code
@@ -54,10 +39,33 @@ def sample_count(data):
     return len(data.order) if data.order.size else row_count(data.x)
 
 
-def _load_dense(x, activations, z, network, order, first, rows, block_rows):
+def _pack_rows(network, activations, forms, x, order, first, rows, panel_rows):
+    """Copy the inputs of a block to its panels of activations or, for a MixedNetwork, round them to operands.
+
+    Parameters
+    ----------
+    network : Network or MixedNetwork
+    activations : 1-D array, written from 0 on
+    forms : 1-D uint16 array, or None; memory for the operands of a MixedNetwork
+    x, order, first, rows, panel_rows : see `layout.panels.pack_rows`
+    """
+    return pack_rows(activations, x, order, first, rows, panel_rows)
+
+
+def _pack_operands(network, activations, forms, x, order, first, rows, panel_rows):
+    """See `_pack_rows`."""
+    operands = operands_of(network, activations, activations[:0], forms)
+    return pack_operands(operands, x, order, first, rows, panel_rows)
+
+
+pack_inputs = by_class(MixedNetwork, _pack_operands, _pack_rows)
+
+
+def _load_dense(x, activations, z, network, order, first, rows, panel_rows, forms):
     """Prepare the inputs of a block for the forward pass.
 
-    Dense inputs are copied into panels. For sparse inputs the first layer's net inputs x W + b are computed right away.
+    Dense inputs are copied into panels (see `pack_inputs`). For sparse inputs the first layer's net inputs x W + b are
+    computed right away.
 
     Parameters
     ----------
@@ -66,19 +74,20 @@ def _load_dense(x, activations, z, network, order, first, rows, block_rows):
     z : 1-D array; written from 0 on if inputs are sparse: panels of the first layer's net inputs
     network : Network; made for these inputs (see `network_for`)
     order, first, rows : the samples (see `layout.panels.pack_rows`)
-    block_rows : int; rows that each panel has room for
+    panel_rows : int; rows that each panel has room for
+    forms : 1-D uint16 array, or None; see `pack_inputs`
 
     Returns
     -------
     bool
         Whether all these inputs are finite.
     """
-    return pack_rows(activations, x, order, first, rows, block_rows)
+    return pack_inputs(network, activations, forms, x, order, first, rows, panel_rows)
 
 
-def _load_sparse(x, activations, z, network, order, first, rows, block_rows):
+def _load_sparse(x, activations, z, network, order, first, rows, panel_rows, forms):
     """See `_load_dense`."""
-    return sparse.net_inputs(z, network, x, order, first, rows, block_rows)
+    return sparse.net_inputs(z, network, x, order, first, rows, panel_rows)
 
 
 load_inputs = by_type(_load_dense, _load_sparse)
@@ -104,7 +113,7 @@ def _index_sparse(x, nonzeros, slot, order, first, rows):
 index_inputs = by_type(_index_dense, _index_sparse)
 
 
-def _dense_gradient(x, gradient, network, blocks, nonzeros, slot, piece, rows, block_rows, fresh):
+def _dense_gradient(x, gradient, network, blocks, nonzeros, slot, piece, rows, panel_rows, fresh):
     """Compute the gradient of a piece of the weights over one block of samples.
 
     Parameters
@@ -116,21 +125,20 @@ def _dense_gradient(x, gradient, network, blocks, nonzeros, slot, piece, rows, b
     nonzeros : products.sparse.Nonzeros; sorted non-zeros of the same blocks, if inputs are sparse
     slot : int; the slot of `blocks` and `nonzeros` that holds the block
     piece : a record of `layout.tasks.PIECE`
-    rows, block_rows : int; samples in the block, and rows that each panel has room for
+    rows, panel_rows : int; samples in the block, and rows that each panel has room for
     fresh : bool; whether to overwrite the gradient rather than add to it
     """
-    activations, deltas = blocks.activations[slot], blocks.deltas[slot]
-    piece_gradient(gradient, network, piece, activations, deltas, rows, block_rows, fresh)
+    activations, deltas, forms = blocks.activations[slot], blocks.deltas[slot], blocks.forms[slot]
+    piece_gradient(gradient, network, piece, activations, deltas, rows, panel_rows, fresh, forms)
 
 
-def _sparse_gradient(x, gradient, network, blocks, nonzeros, slot, piece, rows, block_rows, fresh):
+def _sparse_gradient(x, gradient, network, blocks, nonzeros, slot, piece, rows, panel_rows, fresh):
     """See `_dense_gradient`."""
+    activations, deltas, forms = blocks.activations[slot], blocks.deltas[slot], blocks.forms[slot]
     if piece.layer == 0:
-        deltas = blocks.deltas[slot]
-        sparse.piece_gradient(gradient, network, nonzeros, slot, piece, deltas, rows, block_rows, fresh)
+        sparse.piece_gradient(gradient, network, nonzeros, slot, piece, deltas, rows, panel_rows, fresh)
     else:
-        activations, deltas = blocks.activations[slot], blocks.deltas[slot]
-        piece_gradient(gradient, network, piece, activations, deltas, rows, block_rows, fresh)
+        piece_gradient(gradient, network, piece, activations, deltas, rows, panel_rows, fresh, forms)
 
 
 slot_gradient = by_type(_dense_gradient, _sparse_gradient)

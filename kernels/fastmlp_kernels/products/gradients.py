@@ -8,9 +8,10 @@ The tile of a gradient has GRADIENT_ROWS rows, inputs of the layer, which are co
 since GRADIENT_ROWS divides the panel width, all are in one panel, next to one another.
 """
 
-from ..jit import inlined
-from ..layout.network import biases_of, deltas_of, inputs_of, weights_of
-from ..layout.panels import element, padded, panel_at, row_at
+from ..jit import by_class, inlined
+from ..layout.network import MixedNetwork, biases_of, deltas_of, inputs_of, weights_of
+from ..layout.panels import Matrix, element, padded, panel_at, row_at
+from ..tile.bfloat16 import SQUARE
 from ..tile.operations import (
     GRADIENT_ROWS,
     ROWS,
@@ -25,6 +26,7 @@ from ..tile.operations import (
     sum_rows,
     zero,
 )
+from . import mixed
 from .operands import operands_of
 
 
@@ -82,25 +84,54 @@ def weight_gradient(gradient, a, delta, first, last, rows, fresh):
             store_rows(acc, numbers, target, width, count)
 
 
+def _panel_gradient(network, operands, layer, p, gradient, piece, rows, panel_rows, fresh):
+    """Compute one panel of the gradient of a piece of the weights, without biases.
+
+    Parameters
+    ----------
+    network : Network or MixedNetwork
+    operands : Operands or MixedOperands
+    layer : a record of `layout.network.LAYER`
+    p : int; number of the panel in the layer's weights
+    gradient, piece, rows, panel_rows, fresh : see `piece_gradient`
+    """
+    a, delta = inputs_of(layer, operands.activations, panel_rows), deltas_of(layer, operands.deltas, panel_rows)
+    w = panel_at(weights_of(layer, gradient), p)
+    weight_gradient(w, a, panel_at(delta, p), piece.first, piece.last, rows, fresh)
+
+
+def _mixed_panel_gradient(network, operands, layer, p, gradient, piece, rows, panel_rows, fresh):
+    """Compute one panel of the gradient from bfloat16 operands; see `_panel_gradient`."""
+    start = inputs_of(layer, operands.units, panel_rows).start
+    units, pairs = (
+        Matrix(operands.units, start, padded(layer.n_in, SQUARE)),
+        deltas_of(layer, operands.pairs, panel_rows),
+    )
+    w = panel_at(weights_of(layer, gradient), p)
+    mixed.weight_gradient(w, units, panel_at(pairs, p), piece.first, piece.last, rows, fresh)
+
+
+panel_gradient = by_class(MixedNetwork, _mixed_panel_gradient, _panel_gradient)
+
+
 @inlined
-def piece_gradient(gradient, network, piece, activations, deltas, rows, block_rows, fresh):
+def piece_gradient(gradient, network, piece, activations, deltas, rows, panel_rows, fresh, forms=None):
     """Compute the gradient of a piece of the weights, and of its biases if it has any, over a block of samples.
 
     Parameters
     ----------
     gradient : 1-D array packed like network.weights; the elements of the piece are written or added to
-    network : Network
+    network : Network or MixedNetwork
     piece : Piece, or a record of `layout.tasks.PIECE`
     activations, deltas : 1-D arrays; activations and error signals of the block
-    rows, block_rows : int; samples in the block, and rows that each panel has room for
+    rows, panel_rows : int; samples in the block, and rows that each panel has room for
     fresh : bool; whether to overwrite the gradient rather than add to it
+    forms : 1-D uint16 array, or None; memory with the operands of a MixedNetwork
     """
-    layer, operands = network.layers[piece.layer], operands_of(network, activations, deltas)
-    a, delta = inputs_of(layer, operands.activations, block_rows), deltas_of(layer, operands.deltas, block_rows)
+    layer, operands = network.layers[piece.layer], operands_of(network, activations, deltas, forms)
     for column in range(piece.left, piece.right, panel_width(deltas)):
         p = column // panel_width(deltas)
-        signals = panel_at(delta, p)
         if piece.first == 0:
+            signals = panel_at(deltas_of(layer, deltas, panel_rows), p)
             bias_gradient(gradient, panel_at(biases_of(layer, gradient), p).start, signals, rows, fresh)
-        w = panel_at(weights_of(layer, gradient), p)
-        weight_gradient(w, a, signals, piece.first, piece.last, rows, fresh)
+        panel_gradient(network, operands, layer, p, gradient, piece, rows, panel_rows, fresh)

@@ -5,7 +5,7 @@ The rules by which weights are updated, and the words State and Optimizer, are i
 
 from ..functions.updates import update
 from ..jit import inlined
-from ..layout.network import transpose
+from ..layout.network import refresh
 from ..layout.tasks import panel_range
 
 
@@ -33,5 +33,4 @@ def update_panel(network, state, optimizer, piece, column, gradient, origin, sca
         if begin < end:
             part = gradient[begin - origin : end - origin]
             update(weights, state, part, begin, end, optimizer, scale, l2, decays)
-    if layer.transposed >= 0:  # -1: not kept
-        transpose(network, piece.layer, column, piece.first, piece.last)
+    refresh(network, piece.layer, column, piece.first, piece.last)

@@ -1,10 +1,9 @@
 """Operands: the arrays that products read, as distinct from the arrays that hold learned or computed numbers.
 
 An engine is the instruction set that products use; a *term* is one product of two numbers that is added to a sum, and
-an engine adds one or several to each sum in a step (see `tile.engines`). It may read its operands in an element type
-and an order of its own. Today's engines, for float32 and float64, have one term a step and read the arrays in which
-activations, error signals and weights are kept, so that the operands are these arrays themselves, without copies. An
-engine with several terms a step, of which there is none yet, would have separate operand arrays, written where the
+an engine adds one or several to each sum in a step (see `tile.engines`). Engines for float32 and float64 have one term
+a step and read the arrays in which activations, error signals and weights are kept: their operands are these arrays
+themselves, without copies. Those for bfloat16 read forms of their own (see `layout.forms`), which are written where the
 numbers are computed: while inputs are packed, when a panel of activations or error signals is finished, and after the
 update of a piece of the weights.
 """
@@ -13,7 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..jit import inlined
+from ..jit import by_class, inlined
+from ..layout.forms import store_left_square, store_right_square, transpose_square
+from ..layout.network import MixedNetwork
+from ..layout.panels import Matrix, padded, panel_at, panels_of, row_at
+from ..tile.bfloat16 import SIDE, SQUARE, square_memory
+from ..tile.operations import load_columns, multiply_add, store, total, zero
 
 
 class Operands(NamedTuple):
@@ -33,11 +37,154 @@ class Operands(NamedTuple):
     transposed: np.ndarray
 
 
-@inlined
-def operands_of(network, activations, deltas):
-    """Operands of a block of samples whose activations and error signals are kept in the 1-D arrays given.
+class MixedOperands(NamedTuple):
+    """Operands of the products of one block of samples with a MixedNetwork: uint16 arrays, in panels.
+
+    Attributes
+    ----------
+    activations : 1-D array; left operand of forward products
+    units : 1-D array
+        Transposed activations, one row a unit and one column a sample, the left operand of gradients. Those of a layer
+        take the same place as its `activations`; each panel has room for as many rows as the layer has units, padded.
+    deltas : 1-D array; left operand of backward products
+    pairs : 1-D array; error signals with interleaved rows, the right operand of gradients
+    weights : 1-D array; right operand of forward products
+    transposed : 1-D array; right operand of backward products
+    """
+
+    activations: np.ndarray
+    units: np.ndarray
+    deltas: np.ndarray
+    pairs: np.ndarray
+    weights: np.ndarray
+    transposed: np.ndarray
+
+
+def _aliases(network, activations, deltas, forms):
+    """Operands of a block of samples.
 
     Where only some of the operands are read, any array may take the place of the others: the forward pass for
     prediction has no error signals and passes its activations twice, the backward pass its error signals twice.
+
+    Parameters
+    ----------
+    network : Network or MixedNetwork
+    activations, deltas : 1-D arrays; panels of the block's activations and error signals
+    forms : 1-D uint16 array; memory for the operands of a MixedNetwork (see `forms_size`); else not used
     """
     return Operands(activations, deltas, network.weights, network.transposed)
+
+
+def _parts(network, activations, deltas, forms):
+    """Operands of a block of samples with a MixedNetwork: parts of `forms`, of activations at its beginning, of
+    error signals at its end; see `_aliases`.
+    """
+    a, d = activations.size, forms.size - deltas.size
+    before = max(d - deltas.size, a)
+    return MixedOperands(forms[:a], forms[a:before], forms[before:d], forms[d:], network.operand, network.transposed)
+
+
+operands_of = by_class(MixedNetwork, _parts, _aliases)
+
+
+def _same_rows(network, block_rows):
+    """Rows that each panel of a block has room for: those of the block, and for a MixedNetwork whole squares."""
+    return block_rows
+
+
+def _whole_squares(network, block_rows):
+    """See `_same_rows`."""
+    return padded(block_rows, SQUARE)
+
+
+panel_rows_of = by_class(MixedNetwork, _whole_squares, _same_rows)
+
+
+def _nothing(network, operands, layer, p, values, rows, panel_rows):
+    """Store a finished panel of a layer's activations as operands of the next layer's products; if float, do nothing.
+
+    Parameters
+    ----------
+    network : Network or MixedNetwork
+    operands : Operands or MixedOperands, of which `activations` and `units` are written
+    layer : a record of `layout.network.LAYER`
+    p : int; number of the panel
+    values : Matrix of one panel; the activations
+    rows, panel_rows : int; rows of the block, and rows that each panel has room for
+    """
+
+
+def _store_outputs(network, operands, layer, p, values, rows, panel_rows):
+    """Store a finished panel of a layer's activations as operands; see `_nothing`."""
+    store_activations(operands, layer.outputs, layer.n_out, p, values, 0, rows, panel_rows)
+
+
+store_outputs = by_class(MixedNetwork, _store_outputs, _nothing)
+
+
+@inlined
+def store_activations(operands, first_panel, columns, p, values, start, rows, panel_rows):
+    """Store rows of one panel of activations as operands of the next layer: the left form, and that of the transpose.
+
+    Parameters
+    ----------
+    operands : MixedOperands
+    first_panel, columns : int; number of the first panel of these activations in a block, and their columns
+    p : int; number of the panel among theirs
+    values : Matrix of one panel; its row 0 is row `start` of the block
+    start, rows : int; first row, a multiple of SQUARE, and number of rows
+    panel_rows : int; rows that each panel has room for
+    """
+    square, count = square_memory(operands.activations), columns - p * SQUARE
+    left = panel_at(Matrix(operands.activations, 0, panel_rows), first_panel + p)
+    # Transposed activations are in panels of samples, each with a row for each unit.
+    units = Matrix(operands.units, first_panel * SQUARE * panel_rows, padded(columns, SQUARE))
+    for s in range(0, rows, SQUARE):
+        store_left_square(values, s, rows - s, count, left.numbers, row_at(left, start + s))
+        if operands.units.size:  # not kept for predictions
+            store_right_square(values, s, rows - s, count, square, 0)
+            place = row_at(panel_at(units, (start + s) // SQUARE), p * SQUARE)
+            transpose_square(square, SIDE, SQUARE, units.numbers, place)
+
+
+@inlined
+def store_signals(operands, first_panel, columns, p, signals, rows, panel_rows):
+    """Store one panel of error signals as operands: in the left form for products backward, in the right for gradients.
+
+    Parameters
+    ----------
+    operands : MixedOperands, of which `deltas` and `pairs` are written
+    first_panel, columns : int; number of the first panel of the layer's error signals, and the layer's units
+    p : int; number of the panel among them
+    signals : Matrix of one panel; the error signals
+    rows, panel_rows : int; rows of the block, and rows that each panel has room for
+    """
+    left = panel_at(Matrix(operands.deltas, 0, panel_rows), first_panel + p)
+    right = panel_at(Matrix(operands.pairs, 0, panel_rows), first_panel + p)
+    for s in range(0, rows, SQUARE):
+        store_left_square(signals, s, rows - s, columns - p * SQUARE, left.numbers, row_at(left, s))
+        store_right_square(signals, s, rows - s, columns - p * SQUARE, right.numbers, row_at(right, s))
+
+
+@inlined
+def pack_operands(operands, source, order, first, rows, panel_rows):
+    """Store rows of a row-major matrix as operands, the inputs of a block (see `layout.panels.pack_rows`).
+
+    Returns
+    -------
+    bool
+        Whether all these numbers are finite.
+    """
+    square, columns = square_memory(source), source.shape[1]
+    values = Matrix(square, 0, SQUARE)
+    zeros = checked = zero(source, 1)
+    for start in range(0, rows, SQUARE):
+        count = min(SQUARE, rows - start)
+        for p in range(panels_of(columns, source)):
+            for s in range(count):
+                row = order[first + start + s] if order.size else first + start + s
+                copied = load_columns(source, row * columns + p * SQUARE, columns - p * SQUARE)
+                store(copied, square, row_at(values, s), SQUARE)
+                checked = multiply_add(copied, zeros, checked)  # stays 0 as long as all are finite: 0 * inf is NaN
+            store_activations(operands, 0, columns, p, values, start, count, panel_rows)
+    return total(checked) == 0

@@ -29,6 +29,7 @@ from ..layout.tasks import panel_range
 from ..tile.operations import ROWS, load, panel_width, rank1, store
 from .gradients import bias_gradient
 from .learning import update_panel
+from .operands import panel_rows_of
 
 
 class Nonzeros(NamedTuple):
@@ -203,7 +204,7 @@ def learn_piece(network, state, optimizer, nonzeros, piece, deltas, gradient, bl
     piece : a record of `layout.tasks.PIECE`
     deltas : (slots, size) array; row b holds the error signals of block b, of layers 1 to L
     gradient : 1-D array; scratch for one panel of a piece: a row of biases, and a row for each of its rows of weights
-    block_rows : int; rows that each panel has room for
+    block_rows : int; rows of a block
     block_count, rows : int; blocks and samples of the batch
     scale, l2 : float; see `learning.update_panel`
     """
@@ -214,6 +215,6 @@ def learn_piece(network, state, optimizer, nonzeros, piece, deltas, gradient, bl
         weights = panel_at(weights_of(layer, network.weights), p).start - origin
         for b in range(block_count):
             _, count = block_range(block_rows, b, rows)
-            delta = panel_at(deltas_of(layer, deltas[b], block_rows), p)
+            delta = panel_at(deltas_of(layer, deltas[b], panel_rows_of(network, block_rows)), p)
             panel_gradient(gradient, 0, weights, nonzeros, b, piece, delta, count, b == 0)
         update_panel(network, state, optimizer, piece, column, gradient, origin, scale, l2)

@@ -21,7 +21,7 @@ def _rows(array, offset, stride, rows, count):
 
 
 def panel_width(array):
-    return engine_of(array.dtype).width(array.itemsize)
+    return engine_of(array.dtype).panel_width(array.itemsize)
 
 
 def terms(array):
@@ -30,6 +30,10 @@ def terms(array):
 
 def tile_memory(array):
     return np.empty(engine_of(array.dtype).rows * panel_width(array), array.dtype)
+
+
+def square_memory(array):
+    return np.empty(32 * 32, array.dtype)
 
 
 def zero(array, rows):
@@ -106,6 +110,66 @@ def total(tile):
 
 def largest(tile):
     return tile.max()
+
+
+def tile_rows(b):
+    return engine_of(b.dtype).rows
+
+
+def zero_sums(c, b):
+    return zero(c, tile_rows(b))
+
+
+def load_sums(c, offset, stride, b):
+    return load(c, offset, stride, tile_rows(b))
+
+
+store_sums = store
+
+
+def _widened(numbers):
+    """Numbers in bfloat16 as float32."""
+    return (numbers.astype(np.uint32) << 16).view(np.float32)
+
+
+def _flushed(numbers):
+    """Numbers in float32, subnormal ones replaced by zeros of the same sign."""
+    return np.where(np.abs(numbers) < np.finfo(np.float32).tiny, np.copysign(np.float32(0), numbers), numbers)
+
+
+def _rounded(tile):
+    """Tile of float32 rounded to the nearest bfloat16, ties to even."""
+    bits = _flushed(tile).astype(np.float32).view(np.uint32)
+    up = bits + (bits >> 16 & 1) + 0x7FFF
+    return (np.where(np.isnan(tile), bits | 0x400000, up) >> 16).astype(np.uint16)
+
+
+def add_terms(sums, a, a_offset, a_stride, b, b_offset):
+    (rows, columns), count = sums.shape, terms(b)
+    left = np.stack([_widened(a[a_offset + r * a_stride :][:count]) for r in range(rows)])
+    right = _widened(b[b_offset : b_offset + count * columns]).reshape(count // 2, columns, 2)
+    chains = np.zeros((2, rows, columns), np.float32)  # over even and odd terms
+    for t in range(count // 2):
+        for parity, chain in enumerate(chains):
+            term = left[:, 2 * t + parity, None].astype(np.float64) * right[t, :, parity]
+            chain[:] = _flushed((chain + term).astype(np.float32))  # rounded once: the sum is exact in float64 where
+    return _flushed(_flushed(sums) + _flushed(chains[0] + chains[1]))
+
+
+def store_left(row, operands, offset):
+    operands[offset : offset + row.size] = _rounded(row)[0]
+
+
+def store_right(row, next_row, operands, offset):
+    operands[offset : offset + 2 * row.size] = np.stack([_rounded(row)[0], _rounded(next_row)[0]], 1).reshape(-1)
+
+
+def transpose_words(source, offset, stride, target, target_offset, target_stride):
+    side = 16
+    rows = np.stack([source[offset + r * stride :][: 2 * side] for r in range(side)]).reshape(side, side, 2)
+    for r in range(side):
+        start = target_offset + r * target_stride
+        target[start : start + 2 * side] = rows[:, r].reshape(-1)
 
 
 width = panel_width

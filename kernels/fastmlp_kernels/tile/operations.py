@@ -28,13 +28,11 @@ WIDTH_BYTES = ENGINE.width(1)  # bytes of one row of a tile
 
 @intrinsic
 def panel_width(typing, array):
-    """Columns of a tile of `array`'s dtype, also the width of a panel: a constant to the compiler."""
-    tile = _array_tile(array, types.literal(1))
-
-    def generate(context, builder, signature, args):
-        return context.get_constant(types.intp, tile.vecs * tile.lanes)
-
-    return types.intp(array), generate
+    """Columns of a panel of `array`'s dtype, also the width of a tile: a constant to the compiler."""
+    if array.dtype.name != "uint16":
+        _array_tile(array, types.literal(1))  # raises an error if there is no tile
+    width = engine_of(array.dtype).panel_width(array.dtype.bitwidth // 8)
+    return types.intp(array), lambda context, builder, signature, args: context.get_constant(types.intp, width)
 
 
 @intrinsic
@@ -47,6 +45,26 @@ def terms(typing, array):
     return types.intp(array), generate
 
 
+def stack_array(array, count):
+    """Signature and `generate` function of an operation that returns a 1-D array on the stack of the calling function.
+
+    Parameters
+    ----------
+    array : Numba type of an array, whose dtype the new one has
+    count : int; number of elements
+    """
+    itemsize = array.dtype.bitwidth // 8
+
+    def generate(context, builder, signature, args):
+        data = cgutils.alloca_once(builder, context.get_value_type(array.dtype), count)
+        result = context.make_array(signature.return_type)(context, builder)
+        shape, strides = ([context.get_constant(types.intp, number)] for number in (count, itemsize))
+        populate_array(result, data, shape, strides, itemsize=strides[0], meminfo=None)  # None: no reference counts
+        return result._getvalue()
+
+    return types.Array(array.dtype, 1, "C")(array), generate
+
+
 @intrinsic
 def tile_memory(typing, array):
     """1-D array of ROWS * panel_width elements, of the dtype of `array`, on the stack of the calling function.
@@ -54,17 +72,7 @@ def tile_memory(typing, array):
     It holds a tile, row after row, whose elements scalar code works on. It is not initialized and must not be returned;
     a call in a loop gives the same memory at each pass.
     """
-
-    def generate(context, builder, signature, args):
-        itemsize = array.dtype.bitwidth // 8
-        size = ROWS * WIDTH_BYTES // itemsize
-        data = cgutils.alloca_once(builder, context.get_value_type(array.dtype), size)
-        result = context.make_array(signature.return_type)(context, builder)
-        shape, strides = ([context.get_constant(types.intp, number)] for number in (size, itemsize))
-        populate_array(result, data, shape, strides, itemsize=strides[0], meminfo=None)  # None: no reference counts
-        return result._getvalue()
-
-    return types.Array(array.dtype, 1, "C")(array), generate
+    return stack_array(array, ROWS * WIDTH_BYTES * 8 // array.dtype.bitwidth)
 
 
 def _array_tile(array, rows):

@@ -1,0 +1,190 @@
+"""Networks whose products have bfloat16 operands: forms of operands, and each product from the numbers that it read."""
+
+import numpy as np
+import pytest
+from fastmlp_kernels.drivers import evaluation, prediction, training
+from fastmlp_kernels.drivers.workspace import prediction_scratch
+from fastmlp_kernels.functions import updates
+from fastmlp_kernels.functions.activation_table import activation_code
+from fastmlp_kernels.layout import network as packed
+from fastmlp_kernels.layout.samples import Data
+from fastmlp_kernels.panelwise import losses
+from fastmlp_kernels.tile.engines import engine_of
+
+from tests import reference
+from tests.kernels.cases import NO_LABELS, NO_ORDER, PLAIN, assert_close, parameters
+from tests.kernels.test_bfloat16 import rounded, widened
+
+pytestmark = [
+    pytest.mark.shapes,
+    pytest.mark.skipif(engine_of("uint16") is None, reason="no engine for bfloat16 on this CPU"),
+]
+EPS = np.finfo(np.float32).eps
+WIDTH = 32
+# Sizes of layers and rows of a batch: about the 32 rows and columns of operands, and wide enough for several pieces.
+CASES = [([1, 1], 1), ([31, 33, 2], 33), ([8, 16, 3], 7), ([33, 65, 32, 5], 100)]
+CASES += [] if PLAIN else [([40, 300, 129, 64, 1], 333), ([64, 64, 64], 1), ([200, 1, 10], 160)]
+ALL = pytest.mark.parametrize(("sizes", "rows"), CASES, ids=["-".join(map(str, s)) + f"@{r}" for s, r in CASES])
+
+
+def bf16(numbers):
+    """The nearest bfloat16 as float64."""
+    return widened(rounded(np.asarray(numbers, np.float32))).astype(float)
+
+
+def product(a, b):
+    """Product of operands as they are rounded, and bounds of the errors of sums in float32 in any order."""
+    a, b = bf16(a), bf16(b)
+    return a @ b, (a.shape[1] + 2) * EPS * (np.abs(a) @ np.abs(b))
+
+
+class Mixed:
+    """A network of tanh layers with its packed form, and a batch; buffers that drivers write are full of NaN."""
+
+    def __init__(self, guarded, sizes, rows, bias=True, groups=None):
+        rng = np.random.default_rng(rows)
+        self.sizes, self.rows = sizes, rows
+        self.network = reference.random_network(sizes, ["tanh"] * (len(sizes) - 2) + ["identity"], np.float32, bias)
+        codes = [activation_code(name, np.float32) for name in self.network.activations]
+        self.built = guarded(packed.build(sizes, np.float32, bias, codes, mixed=True))
+        packed.pack(self.built, reference.flatten(self.network.weights, self.network.biases).astype(np.float32))
+        self.weights, self.biases = parameters(self.built)
+        self.x, self.y = (rng.standard_normal((rows, n)).astype(np.float32) for n in (sizes[0], sizes[-1]))
+        self.data = Data(self.x, self.y, NO_LABELS, NO_ORDER, np.empty(0, np.float32))
+        space = training.training_workspace(self.built, rows, 2, rows)
+        space.blocks.activations[:], space.blocks.deltas[:], space.blocks.forms[:] = np.nan, np.nan, 0x7FC0
+        space.scratch.partial_sums[:], space.gradients[:] = np.nan, np.nan
+        self.workspace = guarded(space._replace(keep=True) if groups == 0 else space)
+        self.loss = losses.loss("squared_error", "identity", np.float32)
+
+    def gradient(self, threads=1):
+        """The packed gradient of the summed loss."""
+        numbers = np.empty(0, np.float32)
+        state = updates.State(numbers, numbers, np.zeros(1, np.int64))
+        sums = training.Progress(np.zeros(1), np.zeros(len(self.sizes) - 1), np.zeros(1, np.int64), np.zeros(2))
+        arguments = self.built, self.workspace, self.data, self.loss, updates.NO_UPDATE, state, sums
+        training.train_serial(*arguments, self.rows, 0, 1, threads)
+        assert sums.diverged[0] == 0
+        return self.workspace.gradients[0]
+
+    def predictions(self, guarded):
+        scratch, block_rows = prediction_scratch(self.built, self.rows, 1)
+        scratch[:] = np.nan
+        outputs, scratch = guarded(np.full((self.rows, self.sizes[-1]), np.nan, np.float32)), guarded(scratch)
+        prediction.predict_serial(outputs, self.built, scratch, self.x, NO_ORDER, block_rows, np.zeros(2, np.int64))
+        return outputs
+
+
+def forward(case):
+    """Activations of all layers as NumPy has them, and bounds of the errors that products of rounded numbers make.
+
+    A sum that is off by little may be rounded to the other neighbor: then the next layer's operand is off by the
+    distance of two bfloat16 numbers, 2^-7 of its size.
+    """
+    a, error = case.x.astype(float), np.zeros(case.x.shape)
+    activations, errors = [a], [error]
+    for l, w in enumerate(case.weights):
+        operand_error = np.where(errors[-1] > 0, errors[-1] + 2.0**-7 * np.abs(activations[-1]), 0)
+        z, bound = product(activations[-1], w)
+        z = z + (case.biases[l] if case.biases else 0)
+        bound = bound + operand_error @ np.abs(bf16(w)) + 4 * EPS * np.abs(z)
+        last = l == len(case.weights) - 1
+        activations.append(z if last else np.tanh(z))
+        errors.append(bound if last else bound + 8 * EPS)
+    return activations, errors
+
+
+@ALL
+def test_outputs_are_those_of_rounded_operands(guarded, sizes, rows):
+    case = Mixed(guarded, sizes, rows)
+    activations, errors = forward(case)
+    assert_close(case.predictions(guarded), activations[-1], errors[-1])
+
+
+def block(case, b, array, layers, first):
+    """Matrices of a block that is kept in slot `b`, one for each layer: a list of arrays."""
+    room = -(-case.workspace.block_rows // WIDTH) * WIDTH
+    count = min(case.workspace.block_rows, case.rows)
+    matrices = []
+    for l in range(first, len(case.sizes)):
+        panels = -(-case.sizes[l] // WIDTH)
+        start = layers[l - first] * WIDTH * room
+        panel = array[b][start : start + panels * WIDTH * room].reshape(panels, room, WIDTH)
+        matrices.append(np.concatenate([*panel], axis=1)[:count, : case.sizes[l]].astype(float))
+    return matrices
+
+
+@pytest.mark.parametrize("bias", [True, False], ids=["biases", "no biases"])
+@pytest.mark.parametrize(("sizes", "rows"), [([33, 65, 32, 5], 14), ([40, 70, 3], 10), ([3, 2], 5)])
+def test_every_product_is_that_of_the_operands_it_read(guarded, sizes, rows, bias):
+    case = Mixed(guarded, sizes, rows, bias)  # one block: all it read and wrote is left
+    gradient = parameters(case.built, case.gradient())
+    blocks, layers = case.workspace.blocks, case.built.layers
+    a = [case.x.astype(float), *block(case, 0, blocks.activations, layers["outputs"], 1)]
+    signals = block(case, 0, blocks.deltas, layers["deltas"], 1)
+    for l, w in enumerate(case.weights):
+        z, bound = product(a[l], w)
+        z += case.biases[l] if bias else 0
+        last = l == len(case.weights) - 1
+        assert_close(a[l + 1], z if last else np.tanh(z), bound + 8 * EPS * (1 + np.abs(z)))
+        expected, bound = product(a[l].T, signals[l])
+        assert_close(gradient[0][l], expected, bound)
+        if bias:
+            assert_close(gradient[1][l], signals[l].sum(0), rows * EPS * np.abs(signals[l]).sum(0))
+        if not last:
+            sums, bound = product(signals[l + 1], case.weights[l + 1].T)
+            assert_close(signals[l], sums * (1 - a[l + 1] ** 2), bound + 8 * EPS * np.abs(sums))
+    np.testing.assert_array_equal(signals[-1], (a[-1].astype(np.float32) - case.y).astype(float))
+
+
+@ALL
+def test_gradients_agree_with_those_of_rounded_operands(guarded, sizes, rows):
+    """Blocks, groups, pieces and partial tiles: relative to the norm, since a few operands are rounded otherwise."""
+    for groups in (None, 0):
+        case = Mixed(guarded, sizes, rows, groups=groups)
+        weights, biases = parameters(case.built, case.gradient())
+        a, _ = forward(case)
+        signals = a[-1] - case.y
+        for l in reversed(range(len(case.weights))):
+            expected = bf16(a[l]).T @ bf16(signals)
+            assert np.linalg.norm(weights[l] - expected) <= 3e-3 * np.linalg.norm(expected)
+            assert np.linalg.norm(biases[l] - signals.sum(0)) <= 3e-3 * (np.linalg.norm(signals.sum(0)) + 1)
+            if l:
+                signals = (bf16(signals) @ bf16(case.weights[l]).T) * (1 - a[l] ** 2)
+
+
+@ALL
+def test_evaluations_are_those_of_the_outputs(guarded, sizes, rows):
+    case = Mixed(guarded, sizes, rows)
+    outputs = case.predictions(guarded).astype(float)
+    found = evaluation.evaluate_serial(case.built, case.workspace, case.data, case.loss, 1)
+    expected = ((outputs - case.y) ** 2).sum() / 2
+    assert abs(found - expected) <= 1e-5 * expected
+
+
+def test_weights_that_change_change_all_their_forms(guarded):
+    """Packing new parameters leaves the forms that a new network has."""
+    first, second = (Mixed(guarded, [33, 65, 5], 4, bias) for bias in (True, True))
+    flat = np.random.default_rng(1).standard_normal(packed.parameter_count(first.built)).astype(np.float32)
+    for case in (first, second):
+        packed.pack(case.built, flat if case is first else 2 * flat)
+    packed.pack(second.built, flat)
+    for ours, theirs in zip(first.built[1:], second.built[1:], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    operand = first.built.operand.reshape(-1, 2).astype(np.uint32)
+    assert operand.any()
+
+
+def test_forms_of_weights_are_the_weights_rounded(guarded):
+    case = Mixed(guarded, [33, 65, 5], 4)
+    for l, (w, layer) in enumerate(zip(case.weights, case.built.layers, strict=True)):
+        for array, start, matrix in (
+            (case.built.operand, layer["operand"], w),
+            *([(case.built.transposed, layer["transposed"], w.T)] if l else []),
+        ):
+            rows, columns = (-(-n // WIDTH) * WIDTH for n in matrix.shape)
+            panels = array[start : start + rows * columns].reshape(columns // WIDTH, rows // 2, WIDTH, 2)
+            found = panels.transpose(1, 3, 0, 2).reshape(rows, columns)
+            expected = np.zeros((rows, columns), np.uint16)
+            expected[: len(matrix), : matrix.shape[1]] = rounded(matrix.astype(np.float32))
+            np.testing.assert_array_equal(found, expected)
