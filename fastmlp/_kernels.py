@@ -36,7 +36,7 @@ from fastmlp_kernels.layout.panels import unpack_rows
 from fastmlp_kernels.layout.samples import SparseRows
 from fastmlp_kernels.products.first_layer import is_sparse, row_count
 from fastmlp_kernels.tile.engines import bfloat16_refusal, engine_of
-from fastmlp_kernels.tile.peak import fma_peak
+from fastmlp_kernels.tile.peak import bfloat16_peak, fma_peak
 
 from .pace import Pace
 from .threads import available
@@ -50,9 +50,10 @@ __all__ = [
     "Learning",
     "Network",
     "SparseRows",
+    "bfloat16_peak",
+    "bfloat16_refusal",
     "described",
     "fma_peak",
-    "mixed_refusal",
     "packed_network",
     "row_count",
     "sample_count",
@@ -61,7 +62,6 @@ __all__ = [
 ]
 
 AS_THEY_COME = np.empty(0, np.int64)  # order of samples if all are taken, from the first to the last
-mixed_refusal = bfloat16_refusal
 _compiled = set()  # (driver, type of the network, dtype, whether inputs are sparse) that have run in this process
 
 

@@ -6,7 +6,7 @@
 """
 
 from . import checks
-from ._kernels import mixed_refusal
+from ._kernels import bfloat16_refusal
 
 PRECISIONS = ("float32", "bf16-mixed")
 
@@ -24,9 +24,9 @@ def is_mixed(precision, dtype):
     mixed = checks.choice("precision", precision, PRECISIONS) == "bf16-mixed"
     if mixed and dtype != "float32":
         raise ValueError(f"precision is 'bf16-mixed' for a network of dtype {dtype}; accepted: float32")
-    if mixed and mixed_refusal():
+    if mixed and bfloat16_refusal():
         raise RuntimeError(
-            f"precision is 'bf16-mixed', but {mixed_refusal()}; accepted here: 'float32' (the environment variable "
+            f"precision is 'bf16-mixed', but {bfloat16_refusal()}; accepted here: 'float32' (the environment variable "
             "FASTMLP_TILE=bf16-emulated has it emulated, which is slow)"
         )
     return mixed

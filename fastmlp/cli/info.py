@@ -5,11 +5,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numba
-from fastmlp_kernels.tile.engines import ENGINE
+from fastmlp_kernels.tile.engines import ENGINE, engine_of
 
 import fastmlp
 from fastmlp import MLP
-from fastmlp._kernels import CACHE_FOLDER, fma_peak
+from fastmlp._kernels import CACHE_FOLDER, bfloat16_peak, bfloat16_refusal, fma_peak
 from fastmlp.cli import text
 from fastmlp.tables.datasets import listed
 from fastmlp.tables.preprocessing import Preprocessing
@@ -77,6 +77,11 @@ def _machine():
     yield "register tile", f"{ENGINE.rows} rows of {ENGINE.vecs} vectors, for gradients {ENGINE.gradient_rows} rows"
     for dtype in ("float32", "float64"):
         yield "FMA peak", f"{fma_peak(dtype, threads) / 1e9:,.0f} GFLOP/s in {dtype}, measured now"
+    if engine := engine_of("uint16"):
+        rate = f"{bfloat16_peak(threads) / 1e9:,.0f} GFLOP/s, measured now"
+        yield "bf16-mixed", f"{engine.name}, tiles of {engine.rows} x {engine.width(4)} sums, {rate}"
+    else:
+        yield "bf16-mixed", bfloat16_refusal()
     # Numba knows its threading layer only after a parallel run, here that of fma_peak.
     yield "threads", f"{threads}, Numba's {numba.threading_layer()} layer"
     yield "kernel cache", CACHE_FOLDER or "none: no folder can be written"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp import MLP, Trainer, losses, optimizers, plots
-from fastmlp._kernels import CACHE_FOLDER, fma_peak
+from fastmlp._kernels import CACHE_FOLDER, bfloat16_peak, fma_peak
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
 from fastmlp.cli.models import OUTPUT_ACTIVATIONS, arrays, parse_loss
@@ -146,10 +146,13 @@ def _results(args, runs, scores):
     flops = speed * runs[0].net.training_flops
     with limited(args.threads):
         threads = available()
-    peak = fma_peak(args.dtype, threads)
+    mixed = args.precision == "bf16-mixed"
+    peak = bfloat16_peak(threads) if mixed else fma_peak(args.dtype, threads)
     yield "trained in", f"{sum(sum(one.trainer.history.seconds) for one in runs):.2f} s"
     yield "speed", f"{speed:,.0f} samples/s, {flops / 1e9:.1f} GFLOP/s"
-    measured = f"FMA peak of {peak / 1e9:,.0f} GFLOP/s, measured now ({args.dtype}, {threads} threads)"
+    kind = "bfloat16 peak" if mixed else "FMA peak"
+    numbers = args.precision if mixed else args.dtype
+    measured = f"{kind} of {peak / 1e9:,.0f} GFLOP/s, measured now ({numbers}, {threads} threads)"
     yield "of peak", f"{flops / peak:.1%} of this CPU's {measured}"
 
 

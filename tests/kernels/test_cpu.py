@@ -2,9 +2,11 @@
 
 import pytest
 from fastmlp_kernels.tile import engines as cpu
+from fastmlp_kernels.tile import permission
 from fastmlp_kernels.tile.operations import SUM_ROWS
 
-SHAPES = pytest.mark.parametrize("shape", cpu.ENGINES, ids=lambda shape: shape.name)
+FLOATS = [shape for shape in cpu.ENGINES if shape.operands == cpu.FLOATS]
+SHAPES = pytest.mark.parametrize("shape", FLOATS, ids=lambda shape: shape.name)
 REGISTERS = {"avx512": 32, "avx2": 16, "neon": 32, "sse": 16}
 
 
@@ -31,7 +33,7 @@ def test_a_shape_can_be_forced(monkeypatch, shape):
 
 def test_an_unknown_shape_is_refused(monkeypatch):
     monkeypatch.setenv("FASTMLP_TILE", "mmx")
-    with pytest.raises(ValueError, match="'mmx'; accepted: avx512, avx2, neon, sse"):
+    with pytest.raises(ValueError, match="'mmx'; accepted: avx512, avx2, neon, sse, bf16-amx, bf16-dot, bf16-emulated"):
         cpu._choose("float32")
 
 
@@ -49,3 +51,62 @@ def test_the_widest_that_the_machine_has_is_chosen(monkeypatch, features, name):
     monkeypatch.delenv("FASTMLP_TILE", raising=False)
     monkeypatch.setattr(cpu, "FEATURES", frozenset(features))
     assert cpu._choose("float32").name == name
+
+
+AMX, DOT = {"+avx512f", "+avx512bf16", "+amx-bf16"}, {"+avx512f", "+avx512bf16", "+sse4a"}
+
+
+@pytest.mark.parametrize(
+    ("features", "refused", "name"),
+    [
+        (AMX, "", "bf16-amx"),
+        (AMX, "the operating system refuses", None),  # AVX512_BF16 of Intel's CPUs is slower than float32
+        (AMX | DOT, "the operating system refuses", "bf16-dot"),
+        (DOT, "", "bf16-dot"),
+        ({"+avx512f"}, "", None),
+        ({"+avx2"}, "", None),  # the emulation is for those who ask for it
+    ],
+)
+def test_the_engine_for_bfloat16_that_the_machine_can_run_is_chosen(monkeypatch, features, refused, name):
+    monkeypatch.delenv("FASTMLP_TILE", raising=False)
+    monkeypatch.setattr(cpu, "FEATURES", frozenset(features))
+    monkeypatch.setattr(cpu, "amx_refusal", lambda: refused)
+    chosen = cpu._choose("uint16", cpu._choose("float32").width(4))
+    assert (chosen and chosen.name) == name
+    monkeypatch.setattr(cpu, "_CHOSEN", {"uint16": chosen})
+    reasons = cpu.bfloat16_refusal()
+    assert bool(reasons) == (name is None)
+    assert refused in reasons or name
+
+
+def test_the_emulation_makes_panels_of_float32_as_wide(monkeypatch):
+    monkeypatch.setenv("FASTMLP_TILE", "bf16-emulated")
+    assert cpu._choose("uint16").name == "bf16-emulated"
+    assert cpu._choose("float32").width(4) == cpu._choose("uint16").width(4)
+
+
+@pytest.mark.parametrize("name", ["bf16-amx", "bf16-dot"])
+def test_an_engine_that_the_machine_cannot_run_is_refused(monkeypatch, name):
+    monkeypatch.setenv("FASTMLP_TILE", name)
+    monkeypatch.setattr(cpu, "FEATURES", frozenset({"+avx2"}))
+    with pytest.raises(RuntimeError, match=f"{name}', but the CPU lacks .*accepted here: bf16-emulated"):
+        cpu._choose("float32")
+
+
+def test_a_refusal_of_the_operating_system_comes_in_words(monkeypatch):
+    """As on systems that know AMX but do not lend it, or do not know it, or of which it is not known how to ask."""
+
+    class Refusing:
+        def syscall(self, *_):
+            return -1
+
+    permission.amx_refusal.cache_clear()
+    monkeypatch.setattr(permission.ctypes, "CDLL", lambda *_, **__: Refusing())
+    monkeypatch.setattr(permission.platform, "machine", lambda: "x86_64")
+    for system, reason in (
+        ("linux", "refuses AMX's tile registers"),
+        ("darwin", "on Linux on x86-64 only, not on darwin"),
+    ):
+        monkeypatch.setattr(permission.sys, "platform", system)
+        assert reason in permission.amx_refusal()
+        permission.amx_refusal.cache_clear()

@@ -3,8 +3,8 @@
 `engines` is the table of instruction sets and of the tile shape that each uses. `emit` is the tile as a Numba type, and
 the LLVM instructions on it. `operations` are the functions that kernels call: load, store, rank-1 update, sums.
 `bfloat16` are those on operands in that format, with the instructions of `amx`; `permission` asks the operating system
-for AMX. `emulation` has the same functions on NumPy arrays, for plain Python. `peak` measures the fastest rate that tiles
-reach.
+for AMX. `emulation` has the same functions on NumPy arrays, for plain Python. `peak` measures the fastest rate that
+tiles reach.
 
 Only this folder writes instructions for products. Nothing here knows of networks or layers, and of the layout of
 matrices in *panels* (see `layout.panels`) only the width, `panel_width`, which is that of a tile.
