@@ -83,7 +83,7 @@ def test_results_have_the_same_bits_on_1_2_3_and_4_threads():
 def test_both_kinds_of_step_are_among_the_shapes(name):
     sizes, dtype, _, batch, _, keep = SHAPES[name]
     assert workspace(packed.build(sizes, dtype), batch, 1).keep == keep
-    assert plan.is_serial(sizes, batch) == (name == "small steps")
+    assert plan.is_serial(tuple(sizes), batch) == (name == "small steps")
 
 
 @pytest.mark.parametrize("name", SHAPES)

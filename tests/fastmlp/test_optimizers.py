@@ -12,7 +12,7 @@ from fastmlp.schedules import Step
 from tests import reference
 
 RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adam": 0.01, "adamw": 0.01, "rmsprop": 0.01, "adagrad": 0.05}
-ROWS, SIZES, EPOCHS = 53, [7, 19, 5, 3], 4
+ROWS, SIZES, EPOCHS = 53, (7, 19, 5, 3), 4
 
 
 def one_hot(labels, classes):

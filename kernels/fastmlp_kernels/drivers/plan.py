@@ -48,6 +48,7 @@ def training_flops(sizes):
     return 4 * products[0] + 6 * sum(products[1:])
 
 
+@functools.lru_cache(1024)  # asked for at every call of a driver
 def is_serial(sizes, rows):
     """Whether a step over `rows` samples is too small to be divided among threads."""
     return training_flops(sizes) * rows < SERIAL_FLOPS

@@ -78,7 +78,7 @@ def values_and_slopes(network, workspace, x, first, rows):
         update=NO_DROPOUT,
         first=0,
         rows=rows,
-        block_rows=block,
+        panel_rows=block,
     )
     if network.softmax:  # its net inputs were left in `deltas`, since a loss would compute its activations
         layer = output_layer(network)

@@ -171,7 +171,7 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
             update=NO_DROPOUT,
             first=0,
             rows=rows,
-            block_rows=block,
+            panel_rows=block,
         )
         # Each array, and where it begins.
         buffers, sizes = (deltas, signals, activations, outputs, scratch, 0, row_weights, 0), (rows, layer.n_out, block)

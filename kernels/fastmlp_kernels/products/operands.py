@@ -60,7 +60,7 @@ class MixedOperands(NamedTuple):
     transposed: np.ndarray
 
 
-def _aliases(network, activations, deltas, forms):
+def _aliases(network, activations, deltas, forms=None):
     """Operands of a block of samples.
 
     Where only some of the operands are read, any array may take the place of the others: the forward pass for
@@ -75,7 +75,7 @@ def _aliases(network, activations, deltas, forms):
     return Operands(activations, deltas, network.weights, network.transposed)
 
 
-def _parts(network, activations, deltas, forms):
+def _parts(network, activations, deltas, forms=None):
     """Operands of a block of samples with a MixedNetwork: parts of `forms`, of activations at its beginning, of
     error signals at its end; see `_aliases`.
     """
