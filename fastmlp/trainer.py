@@ -84,6 +84,8 @@ class Trainer:
         Record of the last call to `fit`.
     """
 
+    precision = "float32"  # of trainers that were pickled before they had one
+
     @keyword_only_soon
     def __init__(
         self,
