@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = Path(fastmlp_kernels.__file__).parent
 # The tests whose compilation runs the code that writes instructions; no plain Python does, and nothing already cached.
 COMPILING = [f"tests/kernels/{name}" for name in ("test_tile.py", "test_pointers.py", "test_tickets.py")]
+MIXED = ["tests/kernels/test_bfloat16.py", "tests/kernels/test_mixed.py"]
 THREADED = [
     "tests/kernels/test_embedding.py",
     "tests/kernels/test_training.py::test_any_number_of_threads_gives_the_same_bits",
@@ -67,8 +68,10 @@ def build(name, lines, config):
     count = ["-m", "coverage", "run", "--data-file", str(lines), "--parallel-mode", "--source", str(SOURCES), *PYTEST]
     if name == "plain":
         python(*count, "-m", "not outer", "tests/kernels", NUMBA_DISABLE_JIT="1")
+        python(*count, *MIXED, NUMBA_DISABLE_JIT="1", FASTMLP_TILE=EMULATED)
     elif name == "compiling":
         python(*count, *COMPILING, FASTMLP_CACHE_DIR=str(lines.parent / "empty"))
+        python(*count, MIXED[0], FASTMLP_TILE=EMULATED, FASTMLP_CACHE_DIR=str(lines.parent / "empty"))
     elif name in LAYERS:
         python(*PYTEST, "-k", "same_bits", *THREADED, NUMBA_THREADING_LAYER=name)
     else:

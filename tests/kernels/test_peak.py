@@ -9,7 +9,7 @@ from tests.kernels.cases import DTYPES, PLAIN
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    monkeypatch.setattr(peak, "STEPS", 10 if PLAIN else 10_000)
+    monkeypatch.setattr(peak, "UPDATES", 10 if PLAIN else 10_000)
     monkeypatch.setattr(peak, "SECONDS", 0.05)
 
 
