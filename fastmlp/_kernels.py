@@ -127,10 +127,10 @@ class Forward:
         network, rows = self._network_for(x), row_count(x)
         outputs = np.empty((rows, self.sizes[-1]), self.dtype)
         key, sizes = ("predict", is_sparse(x)), (rows, self._threads(rows))
-        activations, block = self._kept(key, sizes, lambda: prediction_scratch(network, *sizes))
-        run = prediction.predict if len(activations) > 1 else prediction.predict_serial
+        memory, block = self._kept(key, sizes, lambda: prediction_scratch(network, *sizes))
+        run = prediction.predict if len(memory) > 1 else prediction.predict_serial
         tickets = np.zeros(2, np.int64)  # number of blocks that threads have taken; 1 if an input is not finite, else 0
-        run(outputs, network, activations, x, AS_THEY_COME, block, tickets)
+        run(outputs, network, memory, x, AS_THEY_COME, block, tickets)
         return outputs, not tickets[-1]
 
     def evaluate(self, data, loss):

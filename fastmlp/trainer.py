@@ -108,9 +108,7 @@ class Trainer:
         precision: str = "float32",
     ) -> None:
         net.check_trainable()
-        is_mixed(precision, net.dtype)
-        self.precision = precision
-        self.net = net
+        self.net, self.precision = net, precision
         self._loss = losses.smoothed(net.resolve_loss(loss), checks.number("label_smoothing", label_smoothing, 0, 1))
         self.loss = self._loss.name
         self.optimizer = optimizers.resolve(optimizer)

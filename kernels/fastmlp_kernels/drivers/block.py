@@ -39,12 +39,8 @@ def load_block(network, workspace, data, slot, thread, sample, rows):
     finite : bool; whether all inputs are finite
     """
     blocks, scratch, panel_rows = workspace.blocks, workspace.scratch, panel_rows_of(network, workspace.block_rows)
-    activations, deltas, forms, targets = (
-        blocks.activations[slot],
-        blocks.deltas[slot],
-        blocks.forms[slot],
-        scratch.targets[thread],
-    )
+    activations, deltas, forms = blocks.activations[slot], blocks.deltas[slot], blocks.forms[slot]
+    targets = scratch.targets[thread]
     finite = load_inputs(data.x, activations, deltas, network, data.order, sample, rows, panel_rows, forms)
     if data.labels.size:
         pack_labels(targets, data.labels, data.order, sample, rows, data.y.shape[1], panel_rows)

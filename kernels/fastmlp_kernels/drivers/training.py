@@ -111,7 +111,7 @@ def _is_for_sparse(network):
 
 
 def prepare(network, workspace):
-    """Compile `train_thread` for this dtype and for the inputs (dense or sparse) of this network, unless it is already.
+    """Compile `train_thread` for the precision and the inputs (dense or sparse) of this network, unless it is already.
 
     Then drivers can call it by its address. Only types count; the arguments that training has besides `network` and
     `workspace` are made here without elements.

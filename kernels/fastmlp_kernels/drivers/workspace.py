@@ -11,9 +11,9 @@ import numpy as np
 from ..layout.network import MixedNetwork
 from ..layout.network import sizes as sizes_of
 from ..memory import aligned
+from ..products.operands import panel_rows_of
 from ..products.product import DEPTH
 from ..products.sparse import Nonzeros
-from ..tile.bfloat16 import SQUARE
 from ..tile.engines import engine_of
 from . import plan
 from .phases import RELEASED, SPACING
@@ -139,14 +139,13 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     delta_panels = sum(panels[1:])
     activation_panels = delta_panels + (0 if sparse else panels[0])
     mixed = isinstance(network, MixedNetwork)
-    panel = width * (-(-block_rows // SQUARE) * SQUARE if mixed else block_rows)  # elements of a panel
+    panel = width * panel_rows_of(network, block_rows)  # elements of a panel
     block_bytes = (activation_panels + delta_panels) * panel * dtype.itemsize
     slots = plan.slots(blocks, threads, block_bytes) if keep else threads
     pieces, side = plan.pieces(sizes, width)
     # The sums of a hidden layer's error signals have a term for each unit of the layer after: at most DEPTH at a time.
-    unfinished_panels = max(panels[1:-1]) if max(sizes[2:], default=0) > DEPTH else 0
-    if mixed:  # the sums of one panel are kept apart from the slopes
-        unfinished_panels = 1
+    # Those of a MixedNetwork are added up all at once, one panel at a time, apart from the slopes.
+    unfinished_panels = 1 if mixed else max(panels[1:-1]) if max(sizes[2:], default=0) > DEPTH else 0
     evaluated_blocks = -(-samples // block_rows)
     buffers = 1 if keep else min(groups, blocks)
     return Workspace(
@@ -205,5 +204,5 @@ def prediction_scratch(network, rows, shares):
     dtype, layer, mixed = network.weights.dtype, network.layers[-1], isinstance(network, MixedNetwork)
     width, block_rows = engine_of(dtype).width(dtype.itemsize), plan.whole_tiles(min(plan.BLOCK, rows))
     panels = layer["outputs"] + -(-layer["n_out"] // width)
-    size = panels * width * (-(-block_rows // SQUARE) * SQUARE if mixed else block_rows)
+    size = panels * width * panel_rows_of(network, block_rows)
     return aligned((min(shares, -(-rows // block_rows)), size * 3 // 2 if mixed else size), dtype), block_rows

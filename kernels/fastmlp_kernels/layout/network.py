@@ -264,6 +264,18 @@ def transposed_of(layer, transposed):
     return Matrix(transposed, layer.transposed, layer.n_out)
 
 
+@inlined
+def operand_of(layer, operand):
+    """Weights of a layer as the right operand of forward products, in the array `operand` of a MixedNetwork."""
+    return Matrix(operand, layer.operand, padded(layer.n_in, SQUARE))
+
+
+@inlined
+def transposed_operand_of(layer, transposed):
+    """Transposed weights of a layer as the right operand of backward products, in `transposed` of a MixedNetwork."""
+    return Matrix(transposed, layer.transposed, padded(layer.n_out, SQUARE))
+
+
 @njit
 def transpose(network, l, column, first, last):
     """Copy part of a panel of weights to the transposed weights of a layer that keeps them.
@@ -301,8 +313,8 @@ def store_operands(network, l, column, first, last):
     layer = network.layers[l]
     p, square = column // SQUARE, square_memory(network.operand)
     weights = panel_at(weights_of(layer, network.weights), p)
-    operand = panel_at(Matrix(network.operand, layer.operand, padded(layer.n_in, SQUARE)), p)
-    transposed = Matrix(network.transposed, layer.transposed, padded(layer.n_out, SQUARE))
+    operand = panel_at(operand_of(layer, network.operand), p)
+    transposed = transposed_operand_of(layer, network.transposed)
     for i in range(first, last, SQUARE):
         store_right_square(weights, i, last - i, SQUARE, network.operand, row_at(operand, i))
         if layer.transposed >= 0:

@@ -4,9 +4,8 @@ The forward pass leaves the slopes g'(z[l]) in the place of delta[l], where they
 """
 
 from ..jit import by_class, inlined
-from ..layout.network import MixedNetwork, deltas_of, output_layer, transposed_of
+from ..layout.network import MixedNetwork, deltas_of, output_layer, transposed_of, transposed_operand_of
 from ..layout.panels import Matrix, padded, panel_at, panels_of, row_at
-from ..tile.bfloat16 import SQUARE
 from ..tile.operations import ROWS, SUM_ROWS, load, multiply_add, panel_width, sum_rows, total, zero
 from . import mixed
 from .operands import operands_of, store_signals
@@ -40,10 +39,9 @@ def _mixed_layer_signals(network, operands, l, deltas, rows, panel_rows, partial
     """Replace slopes by error signals, and store these as operands; see `_layer_signals`."""
     layer = network.layers[l]
     a, before = deltas_of(layer, operands.deltas, panel_rows), network.layers[l - 1]
-    transposed = Matrix(operands.transposed, layer.transposed, padded(layer.n_out, SQUARE))
+    transposed, sums = transposed_operand_of(layer, operands.transposed), Matrix(partial_sums, 0, panel_rows)
     for p in range(panels_of(layer.n_in, deltas)):
         delta = panel_at(deltas_of(before, deltas, panel_rows), p)
-        sums = Matrix(partial_sums, 0, panel_rows)
         mixed.error_signal_panel(delta, a, panel_at(transposed, p), layer.n_out, rows, sums)
         store_signals(operands, before.deltas, layer.n_in, p, delta, rows, panel_rows)
 
@@ -51,7 +49,7 @@ def _mixed_layer_signals(network, operands, l, deltas, rows, panel_rows, partial
 layer_signals = by_class(MixedNetwork, _mixed_layer_signals, _layer_signals)
 
 
-def _are_operands(network, operands, deltas, rows, panel_rows):
+def _no_forms(network, operands, deltas, rows, panel_rows):
     """Store the output layer's error signals as operands of a MixedNetwork; else do nothing, as they are operands.
 
     Parameters
@@ -62,14 +60,14 @@ def _are_operands(network, operands, deltas, rows, panel_rows):
 
 
 def _store_output_signals(network, operands, deltas, rows, panel_rows):
-    """Store the output layer's error signals as operands; see `_are_operands`."""
+    """Store the output layer's error signals as operands; see `_no_forms`."""
     layer = output_layer(network)
     for p in range(panels_of(layer.n_out, deltas)):
         delta = panel_at(deltas_of(layer, deltas, panel_rows), p)
         store_signals(operands, layer.deltas, layer.n_out, p, delta, rows, panel_rows)
 
 
-store_output_signals = by_class(MixedNetwork, _store_output_signals, _are_operands)
+store_output_signals = by_class(MixedNetwork, _store_output_signals, _no_forms)
 
 
 @inlined

@@ -9,7 +9,7 @@ from ..layout.panels import pack_rows
 from ..layout.samples import SparseRows
 from . import sparse
 from .gradients import piece_gradient
-from .operands import operands_of, pack_operands
+from .operands import pack_operands
 
 
 def by_type(for_dense, for_sparse):
@@ -52,13 +52,7 @@ def _pack_rows(network, activations, forms, x, order, first, rows, panel_rows):
     return pack_rows(activations, x, order, first, rows, panel_rows)
 
 
-def _pack_operands(network, activations, forms, x, order, first, rows, panel_rows):
-    """See `_pack_rows`."""
-    operands = operands_of(network, activations, activations[:0], forms)
-    return pack_operands(operands, x, order, first, rows, panel_rows)
-
-
-pack_inputs = by_class(MixedNetwork, _pack_operands, _pack_rows)
+pack_inputs = by_class(MixedNetwork, pack_operands, _pack_rows)
 
 
 def _load_dense(x, activations, z, network, order, first, rows, panel_rows, forms):

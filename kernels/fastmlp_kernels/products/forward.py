@@ -7,11 +7,19 @@ complete, while it is in the L1 cache.
 
 from ..calls import call_slopes, call_values
 from ..jit import by_class, inlined, njit
-from ..layout.network import MixedNetwork, biases_of, deltas_of, inputs_of, output_layer, outputs_of, weights_of
-from ..layout.panels import Matrix, padded, panel_at, panels_of
+from ..layout.network import (
+    MixedNetwork,
+    biases_of,
+    deltas_of,
+    inputs_of,
+    operand_of,
+    output_layer,
+    outputs_of,
+    weights_of,
+)
+from ..layout.panels import padded, panel_at, panels_of
 from ..panelwise.dropout import drop
 from ..panelwise.softmax import softmax
-from ..tile.bfloat16 import SQUARE
 from ..tile.operations import ROWS, panel_width
 from . import mixed
 from .operands import operands_of, store_outputs
@@ -49,7 +57,7 @@ def _add_all_terms(network, operands, layer, z, p, k, depth, rows, panel_rows):
     """Compute the sums of one panel, all terms at once if k == 0; see `_add_terms`."""
     if k == 0:
         a = inputs_of(layer, operands.activations, panel_rows)
-        w = panel_at(Matrix(operands.weights, layer.operand, padded(depth, SQUARE)), p)
+        w = panel_at(operand_of(layer, operands.weights), p)
         mixed.net_input_panel(z, a, w, depth, rows, panel_at(biases_of(layer, network.weights), p))
     return k == 0
 

@@ -10,8 +10,7 @@ since GRADIENT_ROWS divides the panel width, all are in one panel, next to one a
 
 from ..jit import by_class, inlined
 from ..layout.network import MixedNetwork, biases_of, deltas_of, inputs_of, weights_of
-from ..layout.panels import Matrix, element, padded, panel_at, row_at
-from ..tile.bfloat16 import SQUARE
+from ..layout.panels import element, padded, panel_at, row_at
 from ..tile.operations import (
     GRADIENT_ROWS,
     ROWS,
@@ -27,7 +26,7 @@ from ..tile.operations import (
     zero,
 )
 from . import mixed
-from .operands import operands_of
+from .operands import operands_of, units_of
 
 
 @inlined
@@ -102,11 +101,8 @@ def _panel_gradient(network, operands, layer, p, gradient, piece, rows, panel_ro
 
 def _mixed_panel_gradient(network, operands, layer, p, gradient, piece, rows, panel_rows, fresh):
     """Compute one panel of the gradient from bfloat16 operands; see `_panel_gradient`."""
-    start = inputs_of(layer, operands.units, panel_rows).start
-    units, pairs = (
-        Matrix(operands.units, start, padded(layer.n_in, SQUARE)),
-        deltas_of(layer, operands.pairs, panel_rows),
-    )
+    units = units_of(operands, layer.inputs, layer.n_in, panel_rows)
+    pairs = deltas_of(layer, operands.pairs, panel_rows)
     w = panel_at(weights_of(layer, gradient), p)
     mixed.weight_gradient(w, units, panel_at(pairs, p), piece.first, piece.last, rows, fresh)
 

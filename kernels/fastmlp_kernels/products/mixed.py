@@ -5,7 +5,7 @@ in memory while a product is not finished are whole tiles: C has room for a mult
 """
 
 from ..jit import inlined
-from ..layout.panels import padded, row_at
+from ..layout.panels import padded, panel_at, row_at
 from ..tile.bfloat16 import SQUARE, add_terms, load_sums, square_memory, store_sums, tile_rows, zero_sums
 from ..tile.operations import ROWS, load, multiply, store, terms, zero
 
@@ -22,9 +22,9 @@ def accumulate(sums, a, r, b, depth):
     b : Matrix of one panel, right operand
     depth : int; terms in use; products run on to a multiple of 32, where both operands have zeros
     """
-    step, stride = terms(b.numbers), SQUARE * a.panel_rows
+    step = terms(b.numbers)
     for k in range(0, depth, SQUARE):
-        left, right = row_at(a, r) + k // SQUARE * stride, row_at(b, k)
+        left, right = row_at(panel_at(a, k // SQUARE), r), row_at(b, k)
         for j in range(0, SQUARE, step):
             sums = add_terms(sums, a.numbers, left + j, SQUARE, b.numbers, right + j * SQUARE)
     return sums

@@ -76,9 +76,7 @@ def _aliases(network, activations, deltas, forms=None):
 
 
 def _parts(network, activations, deltas, forms=None):
-    """Operands of a block of samples with a MixedNetwork: parts of `forms`, of activations at its beginning, of
-    error signals at its end; see `_aliases`.
-    """
+    """Operands of a block with a MixedNetwork, see `_aliases`: those of error signals are at the end of `forms`."""
     a, d = activations.size, forms.size - deltas.size
     before = max(d - deltas.size, a)
     return MixedOperands(forms[:a], forms[a:before], forms[before:d], forms[d:], network.operand, network.transposed)
@@ -88,19 +86,22 @@ operands_of = by_class(MixedNetwork, _parts, _aliases)
 
 
 def _same_rows(network, block_rows):
-    """Rows that each panel of a block has room for: those of the block, and for a MixedNetwork whole squares."""
+    """Rows that each panel of a block has room for: those of the block, and for a MixedNetwork whole squares.
+
+    In Python, it is plain Python: making a workspace compiles nothing.
+    """
     return block_rows
 
 
 def _whole_squares(network, block_rows):
     """See `_same_rows`."""
-    return padded(block_rows, SQUARE)
+    return (block_rows + SQUARE - 1) // SQUARE * SQUARE
 
 
 panel_rows_of = by_class(MixedNetwork, _whole_squares, _same_rows)
 
 
-def _nothing(network, operands, layer, p, values, rows, panel_rows):
+def _no_forms(network, operands, layer, p, values, rows, panel_rows):
     """Store a finished panel of a layer's activations as operands of the next layer's products; if float, do nothing.
 
     Parameters
@@ -115,11 +116,17 @@ def _nothing(network, operands, layer, p, values, rows, panel_rows):
 
 
 def _store_outputs(network, operands, layer, p, values, rows, panel_rows):
-    """Store a finished panel of a layer's activations as operands; see `_nothing`."""
+    """Store a finished panel of a layer's activations as operands; see `_no_forms`."""
     store_activations(operands, layer.outputs, layer.n_out, p, values, 0, rows, panel_rows)
 
 
-store_outputs = by_class(MixedNetwork, _store_outputs, _nothing)
+store_outputs = by_class(MixedNetwork, _store_outputs, _no_forms)
+
+
+@inlined
+def units_of(operands, first_panel, columns, panel_rows):
+    """Transposed activations of a layer, (columns, rows): panels of 32 samples, each with a row for each unit."""
+    return Matrix(operands.units, first_panel * SQUARE * panel_rows, padded(columns, SQUARE))
 
 
 @inlined
@@ -137,8 +144,7 @@ def store_activations(operands, first_panel, columns, p, values, start, rows, pa
     """
     square, count = square_memory(operands.activations), columns - p * SQUARE
     left = panel_at(Matrix(operands.activations, 0, panel_rows), first_panel + p)
-    # Transposed activations are in panels of samples, each with a row for each unit.
-    units = Matrix(operands.units, first_panel * SQUARE * panel_rows, padded(columns, SQUARE))
+    units = units_of(operands, first_panel, columns, panel_rows)
     for s in range(0, rows, SQUARE):
         store_left_square(values, s, rows - s, count, left.numbers, row_at(left, start + s))
         if operands.units.size:  # not kept for predictions
@@ -166,15 +172,21 @@ def store_signals(operands, first_panel, columns, p, signals, rows, panel_rows):
         store_right_square(signals, s, rows - s, columns - p * SQUARE, right.numbers, row_at(right, s))
 
 
-@inlined
-def pack_operands(operands, source, order, first, rows, panel_rows):
-    """Store rows of a row-major matrix as operands, the inputs of a block (see `layout.panels.pack_rows`).
+def pack_operands(network, activations, forms, source, order, first, rows, panel_rows):
+    """Round the inputs of a block to operands of a MixedNetwork: rows of a row-major matrix, a square at a time.
+
+    Parameters
+    ----------
+    network : MixedNetwork
+    activations, forms : see `operands_of`; `forms` is written
+    source, order, first, rows, panel_rows : see `layout.panels.pack_rows`
 
     Returns
     -------
     bool
         Whether all these numbers are finite.
     """
+    operands = operands_of(network, activations, activations[:0], forms)
     square, columns = square_memory(source), source.shape[1]
     values = Matrix(square, 0, SQUARE)
     zeros = checked = zero(source, 1)
