@@ -48,7 +48,7 @@ def benchmarks_of(name):
     for member_name, member in inspect.getmembers(module):
         if getattr(member, "__module__", None) != module.__name__ or member_name.startswith("_"):
             continue
-        methods = [member_name] if inspect.isfunction(member) else list(vars(member)) if inspect.isclass(member) else []
+        methods = [member_name] if inspect.isfunction(member) else dir(member) if inspect.isclass(member) else []
         owner = member if inspect.isclass(member) else None
         for method in methods:
             if method.startswith(tuple(f"{kind}_" for kind in KINDS)):

@@ -18,6 +18,7 @@ from ._kernels import (
     Data,
     Forward,
     Learning,
+    MixedNetwork,
     Network,
     described,
     packed_network,
@@ -391,21 +392,23 @@ class MLP:
     def network(self) -> Network:
         """Network for `fastmlp_kernels`, with a copy of the current parameters.
 
-        Assigning such a network, for example after training it in compiled code, copies its parameters to this one.
+        Assigning such a network, or a MixedNetwork, for example after training it in compiled code, copies its
+        parameters to this one.
 
         Raises
         ------
         TypeError
-            If the assigned object is not a Network of `fastmlp_kernels`.
+            If the assigned object is neither of them.
         ValueError
             If it has other layer sizes, another dtype, or biases where this one has none (or the reverse).
         """
         return packed_network(self, transposed_from=0)  # all of them: also for derivatives by the inputs
 
     @network.setter
-    def network(self, network: Network) -> None:
-        if not isinstance(network, Network):
-            raise TypeError(f"network is {type(network).__name__}; accepted: a Network of fastmlp_kernels")
+    def network(self, network: Network | MixedNetwork) -> None:
+        if not isinstance(network, Network | MixedNetwork):
+            kind = type(network).__name__
+            raise TypeError(f"network is {kind}; accepted: a Network or MixedNetwork of fastmlp_kernels")
         given, own = described(network), (self.sizes, self.dtype.name, self.bias)
         if given != own:
             said, accepted = (

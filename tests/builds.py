@@ -1,7 +1,8 @@
 """Runs of the kernels' tests in other builds, and of the examples, in processes of their own while other tests go on.
 
-With other register tiles only tests that are marked `shapes` run, to save time. All tests run with one tile where the
-environment variable FASTMLP_TILE names it: `FASTMLP_TILE=avx512 make test`.
+To save time, only tests that are marked `shapes` run with other register tiles, and in these and where lines are
+counted, but for the tests of the tile itself, those of float32. All tests run with one tile where the environment
+variable FASTMLP_TILE names it: `FASTMLP_TILE=avx512 make test`.
 
 Compiling keeps one core busy for minutes, whatever the machine has. So the runs of all tests that were chosen start
 with the first test, for the other cores, and the tests at the end wait for them.
@@ -22,12 +23,15 @@ ROOT = Path(__file__).parents[1]
 SOURCES = Path(fastmlp_kernels.__file__).parent
 # The tests whose compilation runs the code that writes instructions; no plain Python does, and nothing already cached.
 COMPILING = [f"tests/kernels/{name}" for name in ("test_tile.py", "test_pointers.py", "test_tickets.py")]
-MIXED = ["tests/kernels/test_bfloat16.py", "tests/kernels/test_mixed.py"]
+# The products: of neon, whose tile differs from that of sse in its rows alone, nothing else runs.
+PRODUCTS = [f"tests/kernels/test_{name}.py" for name in ("tile", "forward", "deltas", "gradients")]
+MIXED = [f"tests/kernels/{name}" for name in ("test_bfloat16.py", "test_mixed.py", "test_mixed_embedding.py")]
 THREADED = [
     "tests/kernels/test_embedding.py",
     "tests/kernels/test_training.py::test_any_number_of_threads_gives_the_same_bits",
 ]
 PYTEST = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+FLOAT32 = ["-k", "test_tile or not float64"]
 
 
 def is_there(module):
@@ -67,7 +71,7 @@ def build(name, lines, config):
         return python(f"examples/{name}.py")
     count = ["-m", "coverage", "run", "--data-file", str(lines), "--parallel-mode", "--source", str(SOURCES), *PYTEST]
     if name == "plain":
-        python(*count, "-m", "not outer", "tests/kernels", NUMBA_DISABLE_JIT="1")
+        python(*count, *FLOAT32, "-m", "not outer", "tests/kernels", NUMBA_DISABLE_JIT="1")
         python(*count, *MIXED, NUMBA_DISABLE_JIT="1", FASTMLP_TILE=EMULATED)
     elif name == "compiling":
         python(*count, *COMPILING, FASTMLP_CACHE_DIR=str(lines.parent / "empty"))
@@ -75,9 +79,10 @@ def build(name, lines, config):
     elif name in LAYERS:
         python(*PYTEST, "-k", "same_bits", *THREADED, NUMBA_THREADING_LAYER=name)
     else:
+        tests = {"neon": PRODUCTS, EMULATED: ["tests/kernels", "tests/fastmlp/test_precision.py"]}
         cache = str(config.cache.mkdir("fastmlp-tiles"))  # kept from run to run, with a folder for each tile
-        tests = ["tests/kernels", *(["tests/fastmlp/test_precision.py"] if name == EMULATED else [])]
-        python(*PYTEST, "-m", "shapes", *tests, FASTMLP_TILE=name, FASTMLP_CACHE_DIR=cache)
+        chosen = *FLOAT32, "-m", "shapes", *tests.get(name, ["tests/kernels"])
+        python(*PYTEST, *chosen, FASTMLP_TILE=name, FASTMLP_CACHE_DIR=cache)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Every benchmark runs, for the first choice of its parameters; the gate decides as it says."""
 
+import contextlib
 import io
 import json
 import os
@@ -253,8 +254,8 @@ def test_progress_names_benchmark_side_round_and_time_left(terminal):
 
 def test_the_default_of_the_gate_has_every_kind_of_step():
     chosen = [b.name for b in suite.discover() if b.kind == "time" and re.match(gate.DEFAULT, b.name)]
-    for wanted in ("dropout.Dropout.time_dropout", "sparse.SparseStep.time_step(1000)"):
-        assert wanted in chosen
+    mixed = {"mixed.Gradient.time_gradient(256, 256)", "mixed.Prediction.time_predict('64-32-10@200')"}
+    assert {"dropout.Dropout.time_dropout", "sparse.SparseStep.time_step(1000)", *mixed} <= set(chosen)
     assert {name.split(".")[0] for name in chosen} >= {"products", "activations", "losses", "updates", "step"}
 
 
@@ -270,6 +271,29 @@ def test_a_worker_keeps_the_data_of_one_benchmark_alone(monkeypatch):
 def test_a_benchmark_that_does_not_run_at_the_base_is_an_error_of_the_base():
     workers = [Scripted([{"error": "no such kernel"}], 0, []), Scripted([{"seconds": 1.0}] * gate.TURNS, 1, [])]
     assert gate.compare(workers, "forward", 0)[0] == "no such kernel"
+
+
+@pytest.mark.parametrize("side", gate.SIDES)
+def test_a_benchmark_that_skips_itself_is_left_out(side, monkeypatch, capsys):
+    def compare(workers, name, first, announce):
+        if name == "forward":
+            return [None, f"{gate.SKIPPED}: no engine"][:: 1 if side == "head" else -1]
+        return [1.0, 2.0]
+
+    monkeypatch.setattr(gate, "Worker", contextlib.nullcontext)
+    monkeypatch.setattr(gate, "compare", compare)
+    assert gate.measure(["base", "head"], ["forward", "backward"], 3) == {"backward": [2.0] * 3}
+    assert "forward is left out: NotImplementedError: no engine" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", ["TypeError: no such argument", None])
+def test_a_benchmark_that_runs_on_no_side_ends_the_gate(error, monkeypatch):
+    monkeypatch.setattr(gate, "Worker", contextlib.nullcontext)
+    monkeypatch.setattr(gate, "compare", lambda *_: [gate.SKIPPED, error])
+    with pytest.raises(
+        SystemExit, match="does not run at the head: TypeError" if error else "no benchmark runs on both"
+    ):
+        gate.measure(["base", "head"], ["forward"], 1)
 
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="benchmarks are of compiled code")

@@ -42,10 +42,10 @@ def data(case):
     return x, y, batches
 
 
-def trainer(case, shuffle=False, threads=None):
+def trainer(case, shuffle=False, threads=None, **settings):
     """Trainer with momentum for a case, with ReLU layers and identity outputs."""
     sizes, batch = parse(case)
-    settings = {"loss": "squared_error", "optimizer": "momentum", "learning_rate": LEARNING_RATE}
+    settings |= {"loss": "squared_error", "optimizer": "momentum", "learning_rate": LEARNING_RATE}
     return Trainer(MLP(sizes), batch_size=batch, shuffle=shuffle, threads=threads, **settings)
 
 

@@ -34,12 +34,14 @@ build = find("build", "layout.network", "packed")
 call_loss = find("call_loss", "calls", "pointers")
 call_slopes = find("call_slopes", "calls", "pointers")
 call_values = find("call_values", "calls", "pointers")
+engine_of = find("engine_of", "tile.engines")
 drop = find("drop", "panelwise.dropout", "dropout")
 fma_peak = find("fma_peak", "tile.peak", "peak")
 forward_training = find("forward_training", "products.forward", "forward")
 loss_address = find("loss_address", "panelwise.losses", "losses")
 pack_labels = find("pack_labels", "layout.panels", "panels")
 pack_rows = find("pack_rows", "layout.panels", "panels")
+panel_rows_of = find("panel_rows_of", "products.operands")
 piece_gradient = find("piece_gradient", "products.gradients", "gradients")
 slopes_address = find("slopes_address", "functions.activation_table", "elementwise")
 training_flops = find("training_flops", "drivers.plan", "plan")
@@ -59,11 +61,15 @@ def panels_size(columns, rows):
 
 
 def training_block(network, rows):
-    """Memory of the products for one block of `rows` rows: (activations, deltas, scratch, gradient, pieces)."""
+    """Memory of the products for one block of `rows` rows: (activations, deltas, forms, scratch, gradient, pieces).
+
+    `forms` has the operands of networks of mixed precision, and is None for kernels that know none.
+    """
     space = fk.training_workspace(network, rows, 1, 0, rows)
     blocks = getattr(space, "blocks", space)  # older workspaces have no parts
     scratch = getattr(space.scratch, "partial_sums", space.scratch)
-    return blocks.activations[0], blocks.deltas[0], scratch[0], space.gradients[0], space.pieces
+    forms = blocks.forms[0] if hasattr(blocks, "forms") else None
+    return blocks.activations[0], blocks.deltas[0], forms, scratch[0], space.gradients[0], space.pieces
 
 
 @cached_njit()
@@ -83,6 +89,27 @@ def gradient_block(gradient, network, pieces, activations, deltas, rows):
     """Gradient of all weights, piece by piece."""
     for piece in pieces:
         piece_gradient(gradient, network, piece, activations, deltas, rows, rows, True)
+
+
+@cached_njit()
+def mixed_forward_block(network, activations, deltas, forms, rows):
+    """Forward pass of a network of mixed precision; see `forward_block`."""
+    panel_rows = panel_rows_of(network, rows)
+    forward_training(network, activations, deltas, True, NO_DROPOUT, 0, rows, panel_rows, False, forms)
+
+
+@cached_njit()
+def mixed_backward_block(network, deltas, scratch, forms, rows):
+    """Error signals of all hidden layers of a network of mixed precision."""
+    backward(network, deltas, rows, panel_rows_of(network, rows), scratch, forms)
+
+
+@cached_njit()
+def mixed_gradient_block(gradient, network, pieces, activations, deltas, forms, rows):
+    """Gradient of all weights of a network of mixed precision, piece by piece."""
+    for piece in pieces:
+        panel_rows = panel_rows_of(network, rows)
+        piece_gradient(gradient, network, piece, activations, deltas, rows, panel_rows, True, forms)
 
 
 @cached_njit()

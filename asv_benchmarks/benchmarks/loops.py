@@ -14,6 +14,9 @@ from .kernels import (
     forward_block,
     gradient_block,
     loss_block,
+    mixed_backward_block,
+    mixed_forward_block,
+    mixed_gradient_block,
     pack_labels,
     pack_rows,
     unpack_rows,
@@ -37,6 +40,24 @@ def backward_products(calls, network, deltas, scratch, rows):
 def gradient_products(calls, gradient, network, pieces, activations, deltas, rows):
     for _ in range(calls):
         gradient_block(gradient, network, pieces, activations, deltas, rows)
+
+
+@cached_njit()
+def mixed_forward_products(calls, network, activations, deltas, forms, rows):
+    for _ in range(calls):
+        mixed_forward_block(network, activations, deltas, forms, rows)
+
+
+@cached_njit()
+def mixed_backward_products(calls, network, deltas, scratch, forms, rows):
+    for _ in range(calls):
+        mixed_backward_block(network, deltas, scratch, forms, rows)
+
+
+@cached_njit()
+def mixed_gradient_products(calls, gradient, network, pieces, activations, deltas, forms, rows):
+    for _ in range(calls):
+        mixed_gradient_block(gradient, network, pieces, activations, deltas, forms, rows)
 
 
 @cached_njit()

@@ -21,15 +21,15 @@ class _Product(Repeated):
 
     params = [[16, 33, 64, 256, 1000, 1024], [10, 64, 256, 1000, 1024]]
     param_names = ["n_in", "n_out"]
-    before = ()
+    before, options = (), {}  # options of `build`
 
     def prepare(self, n_in, n_out):
         sizes = [*self.before, n_in, n_out]
-        self.network = build(sizes, np.float32)
+        self.network = build(sizes, np.float32, **self.options)
         parameters = sum((n + 1) * m for n, m in itertools.pairwise(sizes))
         fk.pack(self.network, np.full(parameters, 1 / n_out, np.float32))
         *memory, self.pieces = training_block(self.network, ROWS)
-        self.activations, self.deltas, self.scratch, self.gradient = map(self.buffers.copy, memory)
+        self.activations, self.deltas, self.forms, self.scratch, self.gradient = map(self.buffers.copy, memory)
         self.activations[:] = self.deltas[:] = 1
 
     def _gflops(self, n_in, n_out):

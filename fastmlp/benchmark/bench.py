@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp._kernels import fma_peak, training_flops
+from fastmlp._kernels import bfloat16_peak, fma_peak, training_flops
 from fastmlp.benchmark.peers import LIBRARIES, Task
 
 TURN_SECONDS = 0.3  # duration of training in a turn
@@ -45,11 +45,13 @@ class Case(NamedTuple):
     sizes : tuple of int; units of each layer, inputs first
     batch_size : int
     dtype : {"float32", "float64"}
+    precision : {"float32", "bf16-mixed"}; see `fastmlp.precision`
     """
 
     sizes: tuple
     batch_size: int
     dtype: str = "float32"
+    precision: str = "float32"
 
     def __str__(self):
         return f"{'-'.join(map(str, self.sizes))} @ {self.batch_size}"
@@ -79,7 +81,8 @@ class Result(NamedTuple):
     seconds : dict
         Median seconds per step by library, None for one that failed.
     peak : float
-        Highest FMA rate, measured after each round, in floating-point operations per second.
+        Highest rate of the products of fastmlp's precision, measured after each round, in floating-point operations
+        per second.
     """
 
     case: Case
@@ -121,9 +124,14 @@ def measure(case, libraries, threads, rounds, tell):
                 except FailedError as error:
                     tell(f"{case}: {library} failed: {error}")
                     del workers[library], times[library]
-            peaks.append(fma_peak(case.dtype, threads))
+            peaks.append(_peak(case, threads))
     medians = {library: statistics.median(times[library][1:]) if library in times else None for library in libraries}
     return Result(case, medians, max(peaks))
+
+
+def _peak(case, threads):
+    """Peak rate of fastmlp's products for a case, measured now, in floating-point operations per second."""
+    return bfloat16_peak(threads) if case.precision == "bf16-mixed" else fma_peak(case.dtype, threads)
 
 
 def bandwidth(threads):
@@ -181,7 +189,7 @@ def _take_turns(library, case, requests, answers):
 
     The answer is the median of several runs, each of as many epochs as take about RUN_SECONDS.
     """
-    task = Task.random(*case)
+    task = Task.random(*case[:3], precision=case.precision)
     peer, batches, epochs = LIBRARIES[library](task), len(task.x) // case.batch_size, 1
     for _ in requests:
         time.sleep(REST_SECONDS)

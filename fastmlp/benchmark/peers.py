@@ -4,6 +4,8 @@ The work is an MLP with ReLU hidden layers and identity outputs, half the square
 over the batch, gradient descent with momentum, data in memory, batches in order. Each class uses the ordinary interface
 of its library, as a user of that library would. It is made from a `Task`, `train(epochs)` trains for a number of
 epochs, and `weights()` returns a list of (n_in, n_out) arrays. Each library is imported by its class.
+
+With bf16-mixed precision, the peers are each library's ways to multiply bfloat16 numbers.
 """
 
 import warnings
@@ -27,6 +29,7 @@ class Task(NamedTuple):
     batch_size : int
     weights : list of (n_in, n_out) arrays; initial weights; biases start at zero
     learning_rate : float
+    precision : {"float32", "bf16-mixed"}; precision of fastmlp's products (see `fastmlp.precision`)
     """
 
     x: np.ndarray
@@ -34,15 +37,16 @@ class Task(NamedTuple):
     batch_size: int
     weights: list
     learning_rate: float = 1e-4
+    precision: str = "float32"
 
     @classmethod
-    def random(cls, sizes, batch_size, dtype, learning_rate=1e-4):
+    def random(cls, sizes, batch_size, dtype, learning_rate=1e-4, precision="float32"):
         """Task with random data and weights, the same in every call, for a network of these sizes."""
         rng = np.random.default_rng(0)
         batches = int(np.clip(MOST_VALUES // (batch_size * (sizes[0] + sizes[-1])), 2, MOST_BATCHES))
         x, y = (rng.standard_normal((batches * batch_size, n), dtype) for n in (sizes[0], sizes[-1]))
         weights = [rng.standard_normal((n, m), dtype) / np.sqrt(n).astype(dtype) for n, m in pairwise(sizes)]
-        return cls(x, y, batch_size, weights, learning_rate)
+        return cls(x, y, batch_size, weights, learning_rate, precision)
 
     @property
     def sizes(self):
@@ -64,14 +68,21 @@ class FastMLP:
         self.task, self.net = task, MLP(task.sizes, dtype=task.x.dtype)
         for mine, weights in zip(self.net.weights, task.weights, strict=True):
             mine[...] = weights
-        settings = {"learning_rate": task.learning_rate, "batch_size": task.batch_size, "shuffle": False}
-        self.trainer = Trainer(self.net, "squared_error", Momentum(MOMENTUM), **settings)
+        settings = {"learning_rate": task.learning_rate, "batch_size": task.batch_size, "precision": task.precision}
+        self.trainer = Trainer(self.net, "squared_error", Momentum(MOMENTUM), shuffle=False, **settings)
 
     def train(self, epochs):
         self.trainer.fit(self.task.x, self.task.y, epochs, progress=False)
 
     def weights(self):
         return self.net.weights
+
+
+class FastMLPFloat32(FastMLP):
+    """fastmlp with float32 products, whatever the task's precision."""
+
+    def __init__(self, task):
+        super().__init__(task._replace(precision="float32"))
 
 
 class NumPy:
@@ -139,15 +150,48 @@ class Torch:
             for start in range(0, len(self.x), self.batch_size):
                 batch = slice(start, start + self.batch_size)
                 self.optimizer.zero_grad()
-                self.loss(self.net(self.x[batch]), self.y[batch]).backward()
+                self.loss(self.outputs(self.x[batch]), self.y[batch]).backward()
                 self.optimizer.step()
 
+    def outputs(self, x):
+        return self.net(x)
+
     def weights(self):
-        return [layer.weight.detach().numpy().T for layer in self.linear]
+        return [layer.weight.detach().float().numpy().T for layer in self.linear]
+
+
+class TorchAutocast(Torch):
+    """PyTorch with `torch.autocast`: products of bfloat16 operands; weights in float32."""
+
+    def outputs(self, x):
+        import torch
+
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return self.net(x).float()
+
+
+class TorchBfloat16(Torch):
+    """PyTorch with everything in bfloat16, weights and velocities too, in which small updates are lost."""
+
+    def __init__(self, task):
+        super().__init__(task)
+        self.net, self.x, self.y = self.net.bfloat16(), self.x.bfloat16(), self.y.bfloat16()
+
+
+class TorchMedium(Torch):
+    """PyTorch in float32, with `set_float32_matmul_precision("medium")`: inside products, operands are bfloat16."""
+
+    def __init__(self, task):
+        import torch
+
+        torch.set_float32_matmul_precision("medium")
+        super().__init__(task)
 
 
 class JAX:
     """JAX: a step compiled as a whole by XLA, which may overwrite the parameters passed to it."""
+
+    products = None  # JAX's word for the precision of products; None: that of the operands
 
     def __init__(self, task):
         import jax
@@ -166,6 +210,7 @@ class JAX:
             velocities = jax.tree.map(lambda v, g: MOMENTUM * v + g, velocities, gradient)
             return jax.tree.map(lambda p, v: p - task.learning_rate * v, parameters, velocities), velocities
 
+        jax.config.update("jax_default_matmul_precision", self.products)
         self.step, self.wait = jax.jit(step, donate_argnums=(0, 1)), jax.block_until_ready
         self.parameters = [(jnp.array(weights), jnp.zeros_like(weights[0])) for weights in task.weights]
         self.velocities = jax.tree.map(jnp.zeros_like, self.parameters)
@@ -179,6 +224,12 @@ class JAX:
 
     def weights(self):
         return [np.asarray(weights) for weights, _ in self.parameters]
+
+
+class JAXBfloat16(JAX):
+    """JAX in float32, told to multiply in bfloat16."""
+
+    products = "bfloat16"
 
 
 class ScikitLearn:
@@ -214,10 +265,30 @@ class ScikitLearn:
         return self.net.coefs_
 
 
-LIBRARIES = {"fastmlp": FastMLP, "numpy": NumPy, "torch": Torch, "jax": JAX, "scikit-learn": ScikitLearn}
+LIBRARIES = {
+    "fastmlp": FastMLP,
+    "numpy": NumPy,
+    "torch": Torch,
+    "jax": JAX,
+    "scikit-learn": ScikitLearn,
+    "fastmlp float32": FastMLPFloat32,
+    "torch autocast": TorchAutocast,
+    "torch bfloat16": TorchBfloat16,
+    "torch medium": TorchMedium,
+    "jax bfloat16": JAXBfloat16,
+}
+# Names of those to compare, by precision; the first word is the package.
+COMPARED = {"float32": list(LIBRARIES)[:5], "bf16-mixed": ["fastmlp", *list(LIBRARIES)[5:]]}
 PEERS = {"numpy": "numpy", "torch": "torch", "jax": "jax", "scikit-learn": "sklearn"}  # name: the module to import
 
 
-def installed():
-    """Return the names of the peers that are installed."""
-    return [peer for peer, module in PEERS.items() if find_spec(module)]
+def installed(precision="float32"):
+    """Return the names of the peers that are installed and have products of a precision."""
+    packages = {library.split()[0] for library in COMPARED[precision]}
+    return [peer for peer, module in PEERS.items() if peer in packages and find_spec(module)]
+
+
+def compared(precision, names):
+    """Return the names in `LIBRARIES` of fastmlp and of the peers in `names`, in their order, for a precision."""
+    packages = ["fastmlp", *names]
+    return [library for package in packages for library in COMPARED[precision] if library.split()[0] == package]

@@ -4,12 +4,14 @@ import sys
 from importlib.metadata import version
 
 import numba
+from fastmlp_kernels.tile.engines import ENGINE, engine_of
 
 from fastmlp import __version__, plots
 from fastmlp.benchmark import bench, peers
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
 from fastmlp.cli.info import cpu_name
+from fastmlp.precision import is_mixed
 
 CASES = (
     ((8, 16, 1), 32),
@@ -25,17 +27,21 @@ HEADER = ("network @ batch", "library", "µs/step", "samples/s", "GFLOP/s", "of 
 
 def run(args):
     """Run the command."""
-    libraries = ["fastmlp", *_peers(args.peers)]
     dtype, threads = choice("--dtype", args.dtype, ["float32", "float64"]), _threads(args.threads)
-    cases = [bench.Case(*case, dtype) for case in _cases(args)]
+    mixed = is_mixed(args.precision, dtype)
+    products, engine = (args.precision, engine_of("uint16")) if mixed else (dtype, ENGINE)
+    packages = _peers(args.peers, args.precision)
+    libraries = peers.compared(args.precision, packages)
+    cases = [bench.Case(*case, dtype, args.precision) for case in _cases(args)]
     if args.plot:
         plots.check(args.plot)
         text.check_writable(args.plot)
 
-    text.facts(_setting(args, libraries, threads))
+    text.facts(_setting(["fastmlp", *packages], products, threads, args.rounds))
     results = [bench.measure(case, libraries, threads, args.rounds, _tell) for case in cases]
     peak = max(result.peak for result in results)
-    text.facts([("FMA peak", f"{peak / 1e9:,.0f} GFLOP/s, the best of what was measured after each round")])
+    best = f"{peak / 1e9:,.0f} GFLOP/s, the best of what was measured after each round"
+    text.facts([("peak", f"{products} products, {engine.name}: {best}")])
     print()
     text.markdown(HEADER, rows(results, peak), left=2)
     if args.plot:
@@ -45,12 +51,15 @@ def run(args):
         text.facts([("memory", f"{rate / 1e9:.3g} GB/s"), ("drawn", args.plot)])
 
 
-def _peers(names):
-    """Libraries to measure besides fastmlp: those in `names`, in their order, or all that are installed for None."""
-    installed = peers.installed()
+def _peers(names, precision):
+    """Packages to measure besides fastmlp: those in `names`, in their order, or for None all that can be measured."""
+    installed = peers.installed(precision)
     for name in names or ():
         if choice("--peers", name, ["none", *peers.PEERS]) not in installed:
-            raise ValueError(f"--peers is {name!r}, which is not installed; accepted: none, {', '.join(installed)}")
+            lacks = (
+                "is not installed" if precision == "float32" else "is not installed or multiplies no bfloat16 numbers"
+            )
+            raise ValueError(f"--peers is {name!r}, which {lacks}; accepted: {', '.join(['none', *installed])}")
     return installed if names is None else list(dict.fromkeys(names))
 
 
@@ -78,17 +87,17 @@ def _tell(line):
     print(line, file=sys.stderr, flush=True)
 
 
-def _setting(args, libraries, threads):
+def _setting(packages, products, threads, rounds):
     yield "CPU", cpu_name()
-    yield "versions", ", ".join(f"{name} {__version__ if name == 'fastmlp' else version(name)}" for name in libraries)
+    yield "versions", ", ".join(f"{name} {__version__ if name == 'fastmlp' else version(name)}" for name in packages)
     yield "step", "forward, error signals, gradients, momentum; ReLU layers, squared error"
-    yield "measured", f"{args.dtype}, {threads} threads, medians of {args.rounds} rounds"
+    yield "measured", f"{products}, {threads} threads, medians of {rounds} rounds"
 
 
 def rows(results, peak):
     """Rows of the table, as tuples of text: for each `Result` of `bench.measure`, one row for each library.
 
-    `peak` is the FMA peak in floating-point operations per second.
+    `peak` is the peak rate of fastmlp's products in floating-point operations per second.
     """
     for case, seconds, _ in results:
         for library, step in seconds.items():

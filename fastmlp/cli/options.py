@@ -123,6 +123,8 @@ def _bench(commands):
     _option(command, "--batch-size", _positive, None, "rows per step of that network; by default, 4096")
     _option(command, "--peers", _peers, None, f"{PEERS}, or none; by default, those installed")
     _option(command, "--dtype", str, "float32", "float32 or float64")
+    precisions = "precision of fastmlp's products: float32, or bf16-mixed next to peers that multiply bfloat16 numbers"
+    _option(command, "--precision", str, "float32", precisions)
     _option(command, "--threads", int, None, "number of threads of each library; by default, one for each logical CPU")
     _option(command, "--rounds", _positive, 5, "number of turns of each library, whose median counts")
     _option(command, "--plot", Path, None, "draw speed over arithmetic intensity, with the limits of CPU and memory")

@@ -5,9 +5,10 @@ The public functions are of three kinds:
 - Preparation, from Python only: `register_activation`, `register_loss`, `activation_code`, `loss`, `network_for` (a
   network's form for sparse inputs), `most_nonzeros` (of any batch, for which a workspace needs room),
   `training_workspace`, `prediction_scratch`, and the class `CNetwork`.
-- Making arrays, from Python or from any `@njit` function: `network`, `data`, `optimizer_state`, `packed_gradient`
-  (zeros with a place for each parameter), `progress` (the sums that training adds to), `workspace` and `workspaces`
-  (scratch memory of one thread, of many), `taylor_workspace` and `taylor_workspaces` (the same for second derivatives).
+- Making arrays, from Python or from any `@njit` function: `network`, `mixed_network` (the same with bfloat16 operands
+  of products), `data`, `optimizer_state`, `packed_gradient` (zeros with a place for each parameter), `progress` (the
+  sums that training adds to), `workspace` and `workspaces` (scratch memory of one thread, of many), `taylor_workspace`
+  and `taylor_workspaces` (the same for second derivatives, without bfloat16).
 - Working on these arrays, from Python or from any `@njit` function: all others. They do not allocate, and are
   reentrant: in a `prange` loop each thread needs a workspace of its own. All are serial but the *drivers* `train`,
   `evaluate` and `predict`, which run on Numba's threads, so that their callers must be serial; each has a serial twin,
@@ -43,11 +44,12 @@ from .drivers.prediction import predict, predict_serial
 from .drivers.step import Progress
 from .drivers.training import train, train_serial, training_workspace
 from .drivers.workspace import prediction_scratch
-from .embed.batch import RowsWorkspace, forward_rows
+from .embed.batch import MixedWorkspace, RowsWorkspace, forward_rows
 from .embed.c_interface import INCLUDE, CNetwork
 from .embed.forward_mode import jvp_rows
 from .embed.make import (
     data,
+    mixed_network,
     network,
     optimizer_state,
     packed_gradient,
@@ -66,7 +68,7 @@ from .embed.update import gradient_norm, optimizer, update_network
 from .functions import scalar, vectormath
 from .functions.activation_table import activation_code
 from .functions.updates import KINDS, NO_UPDATE, NONE, Optimizer, State
-from .layout.network import Network, pack, parameter_count, set_dropout, unpack
+from .layout.network import MixedNetwork, Network, pack, parameter_count, set_dropout, unpack
 from .layout.samples import Data
 from .layout.samples import SparseRows as Rows
 from .panelwise.losses import Loss, loss
@@ -88,6 +90,8 @@ __all__ = [
     "CNetwork",
     "Data",
     "Loss",
+    "MixedNetwork",
+    "MixedWorkspace",
     "Network",
     "Optimizer",
     "Progress",
@@ -107,6 +111,7 @@ __all__ = [
     "jvp_rows",
     "loss",
     "loss_gradient_rows",
+    "mixed_network",
     "most_nonzeros",
     "network",
     "network_for",

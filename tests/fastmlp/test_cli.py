@@ -408,11 +408,16 @@ def test_missing_extra_is_named(here, monkeypatch, capsys):
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT and SIGPIPE are of POSIX")
 def test_interrupt_ends_training_in_one_line(here):
-    process = command("train", "plane.csv", "--target", "side", "--epochs", "100000000", "--save", "interrupted")
-    while not process.stdout.readline().startswith("training"):
-        pass
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    endless = "train", "plane.csv", "--target", "side", "--epochs", "100000000", "--save", "interrupted"
+    # A shell has its background jobs ignore SIGINT, and so would the process, as a child of such a job.
+    process = command(*endless, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    try:
+        while not process.stdout.readline().startswith("training"):
+            pass
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert (process.returncode, error.strip()) == (130, "fastmlp: interrupted")
     assert not (here / "interrupted").exists()
 

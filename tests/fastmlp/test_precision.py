@@ -11,6 +11,7 @@ from fastmlp import MLP, Trainer, losses, optimizers
 from fastmlp.cli import main
 from fastmlp.objective import Objective
 from fastmlp.sklearn import MLPClassifier, MLPRegressor
+from tests.builds import python
 from tests.fastmlp.test_guarantees import run_python
 
 MIXED = "bf16-mixed"
@@ -132,6 +133,12 @@ def test_any_number_of_threads_gives_the_same_bits():
 
 
 @with_engine
+def test_threads_and_children_in_any_order_end_well():
+    """A few of the processes of `tests.processes`, which takes a number."""
+    assert python("-m", "tests.processes", "3") == "0 of 3 processes failed\n"
+
+
+@with_engine
 def test_trainers_are_pickled_and_go_on():
     x, y = data()
     trainers = [Trainer(MLP([20, 32, 3], seed=1), precision=MIXED, batch_size=100, shuffle=False) for _ in range(2)]
@@ -194,3 +201,15 @@ def test_commands(tmp_path, capsys):
     assert MIXED in capsys.readouterr().out
     main(["predict", str(path), "iris", "--precision", MIXED])
     assert len(capsys.readouterr().out.splitlines()) == 151
+
+
+@with_engine
+def test_the_benchmark_compares_precisions(monkeypatch, capsys):
+    monkeypatch.setattr("fastmlp_kernels.tile.peak.SECONDS", 0.05)
+    network = ["--layers", "4-8-2", "--batch-size", "16", "--rounds", "1", "--threads", "1"]
+    assert main(["bench", *network, "--peers", "none", "--precision", MIXED]) == 0
+    out = capsys.readouterr().out
+    assert [line.split("|")[2].strip() for line in out.splitlines()[-2:]] == ["fastmlp", "fastmlp float32"]
+    assert f"{MIXED} products, {engine_of('uint16').name}: " in out
+    assert main(["bench", *network, "--peers", "numpy", "--precision", MIXED]) == 2
+    assert "--peers is 'numpy', which is not installed or multiplies no bfloat16" in capsys.readouterr().err

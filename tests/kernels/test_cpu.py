@@ -1,5 +1,9 @@
 """The table of register tiles."""
 
+import platform
+import subprocess
+import sys
+
 import pytest
 from fastmlp_kernels.tile import engines as cpu
 from fastmlp_kernels.tile import permission
@@ -110,3 +114,41 @@ def test_a_refusal_of_the_operating_system_comes_in_words(monkeypatch):
         monkeypatch.setattr(permission.sys, "platform", system)
         assert reason in permission.amx_refusal()
         permission.amx_refusal.cache_clear()
+
+
+# A filter of system calls that answers EPERM to arch_prctl(ARCH_REQ_XCOMP_PERM, ...), the request for tile registers.
+REFUSED = """
+import ctypes
+
+class Instruction(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_uint16), ("jt", ctypes.c_uint8), ("jf", ctypes.c_uint8), ("k", ctypes.c_uint32)]
+
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_uint16), ("instructions", ctypes.POINTER(Instruction))]
+
+LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
+steps = (Instruction * 6)(
+    (LOAD, 0, 0, 0),  # the number of the call
+    (JUMP_IF_EQUAL, 0, 3, 158),
+    (LOAD, 0, 0, 16),  # its first argument
+    (JUMP_IF_EQUAL, 0, 1, 0x1023),
+    (RETURN, 0, 0, 0x00050001),  # errno 1, EPERM
+    (RETURN, 0, 0, 0x7FFF0000),  # allowed
+)
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0  # no new privileges, without which filters are refused
+if libc.prctl(22, 2, ctypes.byref(Program(6, steps))):
+    print("no filter")
+else:
+    from fastmlp_kernels.tile.permission import amx_refusal
+    print(amx_refusal())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="AMX is asked for there only")
+def test_a_filter_of_system_calls_refuses_in_words():
+    done = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    if done.stdout == "no filter\n":
+        pytest.skip("filters of system calls are not allowed here")
+    assert done.stdout == "the operating system refuses AMX's tile registers (errno 1)\n"

@@ -9,6 +9,7 @@ from fastmlp_kernels.functions.activation_table import activation_code
 from fastmlp_kernels.layout import network as packed
 from fastmlp_kernels.layout.samples import Data
 from fastmlp_kernels.panelwise import losses
+from fastmlp_kernels.products.operands import panel_rows_of
 from fastmlp_kernels.tile.engines import engine_of
 
 from tests import reference
@@ -103,7 +104,7 @@ def test_outputs_are_those_of_rounded_operands(guarded, sizes, rows):
 
 def block(case, b, array, layers, first):
     """Matrices of a block that is kept in slot `b`, one for each layer: a list of arrays."""
-    room = -(-case.workspace.block_rows // WIDTH) * WIDTH
+    room = panel_rows_of(case.built, case.workspace.block_rows)
     count = min(case.workspace.block_rows, case.rows)
     matrices = []
     for l in range(first, len(case.sizes)):

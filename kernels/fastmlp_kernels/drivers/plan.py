@@ -12,6 +12,7 @@ import numpy as np
 
 from ..layout.samples import SparseRows, most_nonzeros_in
 from ..layout.tasks import PIECE
+from ..tile.bfloat16 import SQUARE
 from ..tile.operations import ROWS
 
 # Rows of a block, at most, before they are rounded up to whole tiles: on AVX2, gradients are 2 to 3 % faster than with
@@ -74,13 +75,13 @@ def groups_of(sizes, rows):
     return count
 
 
-def whole_tiles(rows):
-    """`rows` rounded up to a multiple of ROWS, the rows of a tile."""
-    return -(-rows // ROWS) * ROWS
+def whole_tiles(rows, tile_rows=ROWS):
+    """`rows` rounded up to a multiple of the rows of a tile."""
+    return -(-rows // tile_rows) * tile_rows
 
 
-def rows_of_a_block(sizes, rows):
-    """Number of rows of a block for batches of `rows` samples: a multiple of ROWS.
+def rows_of_a_block(sizes, rows, tile_rows=ROWS):
+    """Number of rows of a block for batches of `rows` samples: a multiple of `tile_rows`.
 
     Blocks have fewer than MIN_BLOCK rows if the batch is smaller, or if it has more than rows / MIN_BLOCK groups: there
     is at least one block for each group.
@@ -88,7 +89,7 @@ def rows_of_a_block(sizes, rows):
     shares = shares_of(sizes, rows)
     blocks, multiple = max(-(-rows // BLOCK), shares), max(shares, groups_of(sizes, rows))
     blocks = -(-blocks // multiple) * multiple
-    return whole_tiles(-(-rows // blocks))
+    return whole_tiles(-(-rows // blocks), tile_rows)
 
 
 def keeps_blocks(sizes, rows, blocks, groups, weight_bytes):
@@ -124,11 +125,11 @@ def most_nonzeros(x, batch_size, block_rows=None):
     x : (N, n_in) array, or SparseRows
     batch_size : int; samples of a batch
     block_rows : int, optional; that of the workspace if it is given one (see `drivers.workspace.workspace`), else
-        blocks have at most BLOCK + ROWS rows
+        blocks have at most BLOCK rows, rounded up to whole tiles
     """
     if not isinstance(x, SparseRows):
         return 0
-    rows = (block_rows or BLOCK) + ROWS  # of a block, at most: it is rounded up to whole tiles
+    rows = (block_rows or BLOCK) + max(ROWS, SQUARE)  # of a block, at most: it is rounded up to whole tiles
     return 1 << most_nonzeros_in(x, min(batch_size, rows)).bit_length()
 
 

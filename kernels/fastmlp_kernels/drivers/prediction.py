@@ -27,14 +27,15 @@ parts_of = by_class(MixedNetwork, _activations_and_forms, _all_activations)
 
 
 @njit
-def predict_rows(outputs, network, memory, x, order, first, last, block_rows):
+def predict_rows(outputs, network, activations, forms, x, order, first, last, block_rows):
     """Compute the network's outputs for rows first..last, one block of rows after the other.
 
     Parameters
     ----------
     outputs : (N, n_out) array, row-major; outputs[first : last] is written
     network : Network or MixedNetwork
-    memory : 1-D array; scratch memory for one block (see `drivers.workspace.prediction_scratch`)
+    activations : 1-D array; scratch memory for the panels of the activations of a block
+    forms : 1-D uint16 array, or None; scratch memory for the same as operands of a MixedNetwork
     x : (n, n_in) array, row-major, or SparseRows
     order : 1-D int64 array; row i of the outputs belongs to row order[i] of `x`, or to row i if `order` is empty
     first, last : int; range of rows of the outputs
@@ -45,8 +46,8 @@ def predict_rows(outputs, network, memory, x, order, first, last, block_rows):
     bool
         Whether all inputs of these rows are finite.
     """
-    (activations, forms), panel_rows = parts_of(network, memory), panel_rows_of(network, block_rows)
-    output_start, finite = outputs_of(output_layer(network), activations, panel_rows).start, True
+    panel_rows, finite = panel_rows_of(network, block_rows), True
+    output_start = outputs_of(output_layer(network), activations, panel_rows).start
     for start in range(first, last, block_rows):
         rows = min(block_rows, last - start)
         # `activations` twice: dense inputs are copied to it, of sparse ones the first layer's net inputs are written.
@@ -65,10 +66,11 @@ def predict_blocks(outputs, network, memory, x, order, block_rows, tickets):
     memory : 1-D array; the thread's scratch memory
     outputs, network, x, order, block_rows, tickets : see `_predict`
     """
+    activations, forms = parts_of(network, memory)
     first = take(tickets, TAKEN) * block_rows
     while first < len(outputs):
         last = min(first + block_rows, len(outputs))
-        if not predict_rows(outputs, network, memory, x, order, first, last, block_rows):
+        if not predict_rows(outputs, network, activations, forms, x, order, first, last, block_rows):
             tickets[-1] = 1
         first = take(tickets, TAKEN) * block_rows
 

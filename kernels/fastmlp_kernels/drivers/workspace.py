@@ -11,7 +11,7 @@ import numpy as np
 from ..layout.network import MixedNetwork
 from ..layout.network import sizes as sizes_of
 from ..memory import aligned
-from ..products.operands import panel_rows_of
+from ..products.operands import panel_rows_of, tile_rows_of
 from ..products.product import DEPTH
 from ..products.sparse import Nonzeros
 from ..tile.engines import engine_of
@@ -80,7 +80,7 @@ class Workspace(NamedTuple):
 
     Attributes
     ----------
-    block_rows : int; rows of a block, and rows that each panel of a block has room for
+    block_rows : int; rows of a block (for the rows that a panel has room for see `products.operands.panel_rows_of`)
     keep : bool; True: blocks are kept until all slots are full, and owners of pieces compute the gradient from them;
         False: each thread has one slot, and each group of blocks a gradient, which owners of pieces add up
     blocks : Blocks
@@ -130,7 +130,9 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     width, training = engine_of(dtype).width(dtype.itemsize), batch_size > 0
     batch_size = batch_size or min(samples, plan.EVALUATION_ROWS)
     sparse = network.layers["outputs"][0] == 0  # no panels of inputs come before the outputs of the first layer
-    block_rows = plan.whole_tiles(block_rows) if block_rows else plan.rows_of_a_block(sizes, batch_size)
+    mixed, tile_rows = isinstance(network, MixedNetwork), tile_rows_of(network)
+    given = plan.whole_tiles(block_rows, tile_rows) if block_rows else 0
+    block_rows = given or plan.rows_of_a_block(sizes, batch_size, tile_rows)
     blocks, panels = -(-batch_size // block_rows), [-(-n // width) for n in sizes]  # -(-a // b) is a / b rounded up
     # With sparse inputs the gradient of the first layer is stored only where it must be (see the opening docstring of
     # `training`); each group would have to store one.
@@ -138,9 +140,9 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     keep = sparse or plan.keeps_blocks(sizes, batch_size, blocks, groups, network.weights.nbytes)
     delta_panels = sum(panels[1:])
     activation_panels = delta_panels + (0 if sparse else panels[0])
-    mixed = isinstance(network, MixedNetwork)
     panel = width * panel_rows_of(network, block_rows)  # elements of a panel
-    block_bytes = (activation_panels + delta_panels) * panel * dtype.itemsize
+    forms = 2 * (activation_panels + delta_panels) * panel if mixed else 0  # two of each number
+    block_bytes = (activation_panels + delta_panels) * panel * dtype.itemsize + forms * 2
     slots = plan.slots(blocks, threads, block_bytes) if keep else threads
     pieces, side = plan.pieces(sizes, width)
     # The sums of a hidden layer's error signals have a term for each unit of the layer after: at most DEPTH at a time.
@@ -154,7 +156,7 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
         blocks=Blocks(
             activations=aligned((slots, activation_panels * panel), dtype),
             deltas=aligned((slots, delta_panels * panel), dtype),
-            forms=aligned((slots, 2 * (activation_panels + delta_panels) * panel if mixed else 0), np.uint16),
+            forms=aligned((slots, forms), np.uint16),
         ),
         nonzeros=Nonzeros(
             bits=side.bit_length() - 1,  # log2(side)
@@ -202,7 +204,8 @@ def prediction_scratch(network, rows, shares):
     block_rows : int; rows of a block
     """
     dtype, layer, mixed = network.weights.dtype, network.layers[-1], isinstance(network, MixedNetwork)
-    width, block_rows = engine_of(dtype).width(dtype.itemsize), plan.whole_tiles(min(plan.BLOCK, rows))
+    width = engine_of(dtype).width(dtype.itemsize)
+    block_rows = plan.whole_tiles(min(plan.BLOCK, rows), tile_rows_of(network))
     panels = layer["outputs"] + -(-layer["n_out"] // width)
     size = panels * width * panel_rows_of(network, block_rows)
     return aligned((min(shares, -(-rows // block_rows)), size * 3 // 2 if mixed else size), dtype), block_rows

@@ -9,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ..drivers.prediction import predict_rows
-from ..jit import njit
+from ..jit import by_class, njit
 from ..layout.network import deltas_of, output_layer, outputs_of
-from ..layout.panels import pack_rows, padded, panel_at, panels_of
+from ..layout.panels import padded, panel_at, panels_of
 from ..panelwise.softmax import softmax
+from ..products.first_layer import pack_inputs
 from ..products.forward import NO_DROPOUT, forward_training
+from ..products.operands import panel_rows_of
 from ..tile.operations import ROWS, panel_width
 
 IN_ORDER = np.empty(0, np.int64)  # `order` of `layout.panels.pack_rows` that takes rows from the first to the last
@@ -36,6 +38,46 @@ class RowsWorkspace(NamedTuple):
     scratch: np.ndarray
 
 
+class MixedWorkspace(NamedTuple):
+    """Scratch memory of one thread for a block of rows of a MixedNetwork.
+
+    Attributes
+    ----------
+    block, activations, deltas, scratch : see `RowsWorkspace`; panels have room for `panel_rows_of(network, block)` rows
+    forms : 1-D uint16 array; operands (see `products.operands.operands_of`)
+    """
+
+    block: int
+    activations: np.ndarray
+    deltas: np.ndarray
+    scratch: np.ndarray
+    forms: np.ndarray
+
+
+def _memory(workspace):
+    """Arrays of a workspace: activations, deltas, scratch, and memory for the operands of a MixedNetwork, or None."""
+    return workspace.activations, workspace.deltas, workspace.scratch, None
+
+
+def _mixed_memory(workspace):
+    """See `_memory`."""
+    return workspace.activations, workspace.deltas, workspace.scratch, workspace.forms
+
+
+def _prediction_memory(workspace):
+    """Arrays of a workspace that predictions need: activations, and memory for their forms as operands, or None."""
+    return workspace.activations, None
+
+
+def _mixed_prediction_memory(workspace):
+    """See `_prediction_memory`."""
+    return workspace.activations, workspace.forms[: workspace.activations.size]
+
+
+memory_of = by_class(MixedWorkspace, _mixed_memory, _memory)
+prediction_memory_of = by_class(MixedWorkspace, _mixed_prediction_memory, _prediction_memory)
+
+
 @njit
 def forward_rows(outputs, network, workspace, x):
     """Compute the network's outputs for all rows of `x`.
@@ -43,8 +85,8 @@ def forward_rows(outputs, network, workspace, x):
     Parameters
     ----------
     outputs : (N, n_out) array, row-major, written
-    network : Network
-    workspace : RowsWorkspace
+    network : Network or MixedNetwork
+    workspace : RowsWorkspace, or MixedWorkspace for a MixedNetwork
     x : (N, n_in) array, row-major, of the network's dtype
 
     Returns
@@ -52,8 +94,9 @@ def forward_rows(outputs, network, workspace, x):
     bool
         Whether all inputs are finite.
     """
-    activations, block = workspace.activations, workspace.block
-    return predict_rows(outputs, network, activations, x, IN_ORDER, first=0, last=len(x), block_rows=block)
+    activations, forms = prediction_memory_of(workspace)
+    block_rows = workspace.block
+    return predict_rows(outputs, network, activations, forms, x, IN_ORDER, first=0, last=len(x), block_rows=block_rows)
 
 
 @njit
@@ -62,14 +105,15 @@ def values_and_slopes(network, workspace, x, first, rows):
 
     Parameters
     ----------
-    network : Network
-    workspace : RowsWorkspace; activations and deltas are written, the latter with slopes g'(z) or, if the outputs are a
-        softmax, with the output layer's net inputs
+    network : Network or MixedNetwork
+    workspace : RowsWorkspace or MixedWorkspace; activations and deltas are written, the latter with slopes g'(z) or,
+        if the outputs are a softmax, with the output layer's net inputs
     x : (N, n_in) array, row-major
     first, rows : int; the block is x[first : first + rows]
     """
-    activations, deltas, block = workspace.activations, workspace.deltas, workspace.block
-    pack_rows(activations, x, IN_ORDER, first, rows, block)
+    activations, deltas, _, forms = memory_of(workspace)
+    panel_rows = panel_rows_of(network, workspace.block)
+    pack_inputs(network, activations, forms, x, IN_ORDER, first, rows, panel_rows)
     forward_training(
         network,
         activations,
@@ -78,13 +122,14 @@ def values_and_slopes(network, workspace, x, first, rows):
         update=NO_DROPOUT,
         first=0,
         rows=rows,
-        panel_rows=block,
+        panel_rows=panel_rows,
+        forms=forms,
     )
     if network.softmax:  # its net inputs were left in `deltas`, since a loss would compute its activations
         layer = output_layer(network)
-        outputs, net_inputs = outputs_of(layer, activations, block), deltas_of(layer, deltas, block)
+        outputs, net_inputs = outputs_of(layer, activations, panel_rows), deltas_of(layer, deltas, panel_rows)
         for p in range(panels_of(layer.n_out, activations)):
             target, source = panel_at(outputs, p).start, panel_at(net_inputs, p).start
             for i in range(padded(rows, ROWS) * panel_width(activations)):
                 activations[target + i] = deltas[source + i]
-        softmax(activations[outputs.start :], rows, layer.n_out, block)
+        softmax(activations[outputs.start :], rows, layer.n_out, panel_rows)

@@ -14,10 +14,12 @@ from ..drivers.step import Progress
 from ..functions.activation_table import SLOPES, SOFTMAX, activation_address, activation_code
 from ..functions.updates import KEEPS_FIRST, KEEPS_SECOND, State
 from ..jit import compiled_by_callers
-from ..layout.network import LAYER, Network, lay_out, pack
+from ..layout.network import LAYER, MixedNetwork, Network, lay_out, lay_out_operands, pack, parameter_count, unpack
 from ..layout.samples import Data
+from ..products.operands import panel_rows_of, tile_rows_of
+from ..tile.bfloat16 import SQUARE
 from ..tile.operations import ROWS, WIDTH_BYTES
-from .batch import RowsWorkspace
+from .batch import MixedWorkspace, RowsWorkspace
 from .taylor import TaylorWorkspace
 
 LINE = 64  # bytes of a cache line
@@ -76,7 +78,8 @@ def _assemble(weights, biases, codes):
             )
     layers = _layer_table(depth)
     transposed_from = 0  # all layers' transposed weights are kept
-    size, transposed, _ = lay_out(layers, sizes, codes, bias, transposed_from, like.itemsize)
+    size = lay_out(layers, sizes, codes, bias, transposed_from, like.itemsize)
+    transposed, _ = lay_out_operands(layers, like.itemsize)
     network = Network(layers, _zeros(size, like), _zeros(transposed, like), codes[depth - 1] == SOFTMAX)
     params, start = np.empty(np.sum((sizes[:-1] + bias) * sizes[1:]), like.dtype), 0
     for l in range(depth):  # flat parameters have a layer's biases before its weights (see `layout.network`)
@@ -131,6 +134,31 @@ def _compiled_network(weights, biases, activations):
 
 
 @compiled_by_callers
+def mixed_network(network):
+    """Make a network whose products have bfloat16 operands from another network, whose weights are copied.
+
+    Parameters
+    ----------
+    network : Network
+        Of float32. The CPU must have an engine for bfloat16 (see `tile.engines`), else compiling the functions that
+        take a MixedNetwork fails.
+
+    Returns
+    -------
+    MixedNetwork
+        It keeps the transposed weights of the same layers.
+    """
+    layers, weights, words = network.layers.copy(), network.weights, np.empty(0, np.uint16)
+    transposed, operand = lay_out_operands(layers, weights.itemsize, SQUARE)
+    forms = _zeros(transposed, words), network.softmax, _zeros(operand, words)
+    mixed = MixedNetwork(layers, _zeros(weights.size, weights), *forms)
+    params = np.empty(parameter_count(network), weights.dtype)
+    unpack(params, network, weights)
+    pack(mixed, params)
+    return mixed
+
+
+@compiled_by_callers
 def _extent(network):
     """Numbers of panels: of the inputs and all layers' outputs together, of the inputs, and of the widest of them."""
     width, layers = WIDTH_BYTES // network.weights.itemsize, network.layers
@@ -148,16 +176,38 @@ def workspaces(network, rows, count):
 
     Returns
     -------
-    RowsWorkspace
+    RowsWorkspace, or MixedWorkspace for a MixedNetwork
         Its arrays have a row for each thread.
     """
-    total, inputs, widest = _extent(network)
-    block = (min(rows, BLOCK) + ROWS - 1) // ROWS * ROWS
-    panel = WIDTH_BYTES // network.weights.itemsize * block
+    (total, inputs, widest), tile_rows = _extent(network), tile_rows_of(network)
+    block = (min(rows, BLOCK) + tile_rows - 1) // tile_rows * tile_rows
+    panel = WIDTH_BYTES // network.weights.itemsize * panel_rows_of(network, block)
     like = network.weights
     activations = _rows_for_threads(count, total * panel, like)
     deltas = _rows_for_threads(count, (total - inputs) * panel, like)
-    return RowsWorkspace(block, activations, deltas, _rows_for_threads(count, 2 * widest * panel, like))
+    scratch = _rows_for_threads(count, 2 * widest * panel, like)
+    return _with_forms(network, RowsWorkspace(block, activations, deltas, scratch))
+
+
+@compiled_by_callers
+def _add_forms(spaces):
+    """MixedWorkspace with the arrays of a RowsWorkspace, and memory for operands."""
+    count, size = len(spaces.deltas), 2 * (spaces.activations.shape[1] + spaces.deltas.shape[1])
+    forms = _rows_for_threads(count, size, np.empty(0, np.uint16))
+    return MixedWorkspace(spaces.block, spaces.activations, spaces.deltas, spaces.scratch, forms)
+
+
+def _with_forms(network, spaces):
+    """Workspaces for a network: `spaces`, a RowsWorkspace, to which memory for operands is added for a MixedNetwork."""
+    return _add_forms(spaces) if isinstance(network, MixedNetwork) else spaces
+
+
+@overload(_with_forms)
+def _compiled_with_forms(network, spaces):
+    """Compiled form of `_with_forms`."""
+    if network.instance_class is MixedNetwork:
+        return lambda network, spaces: _add_forms(spaces)
+    return lambda network, spaces: spaces
 
 
 @compiled_by_callers
@@ -192,6 +242,14 @@ def _compiled_workspace_of(spaces, thread):
         return lambda spaces, thread: RowsWorkspace(
             spaces.block, spaces.activations[thread], spaces.deltas[thread], spaces.scratch[thread]
         )
+    if spaces.instance_class is MixedWorkspace:
+        return lambda spaces, thread: MixedWorkspace(
+            spaces.block,
+            spaces.activations[thread],
+            spaces.deltas[thread],
+            spaces.scratch[thread],
+            spaces.forms[thread],
+        )
     return lambda spaces, thread: TaylorWorkspace(
         spaces.block,
         spaces.activations[thread],
@@ -207,14 +265,14 @@ def workspace(network, rows):
 
     Parameters
     ----------
-    network : Network
+    network : Network or MixedNetwork
     rows : int
         Rows that are usually worked on in one call: blocks are not larger. Calls may have any number of rows, and work
         on one block after the other. One row is enough for `forward_one`.
 
     Returns
     -------
-    RowsWorkspace
+    RowsWorkspace, or MixedWorkspace for a MixedNetwork
     """
     return workspace_of(workspaces(network, rows, 1), 0)
 

@@ -8,8 +8,15 @@ from them the gradient of the inputs, delta W^T of the first layer, or of the pa
 import numpy as np
 
 from ..calls import call_loss
-from ..jit import inlined, njit
-from ..layout.network import deltas_of, output_layer, outputs_of, transposed_of
+from ..jit import by_class, inlined, njit
+from ..layout.network import (
+    MixedNetwork,
+    deltas_of,
+    output_layer,
+    outputs_of,
+    transposed_of,
+    transposed_operand_of,
+)
 from ..layout.panels import (
     Matrix,
     element,
@@ -24,13 +31,15 @@ from ..layout.panels import (
 from ..layout.tasks import whole_layer
 from ..panelwise.losses import smooth
 from ..panelwise.softmax import softmax_product
+from ..products import mixed
 from ..products.deltas import backward
+from ..products.first_layer import pack_inputs
 from ..products.forward import NO_DROPOUT, forward_training
 from ..products.gradients import piece_gradient
-from ..products.operands import operands_of
+from ..products.operands import operands_of, panel_rows_of
 from ..products.product import product
 from ..tile.operations import ROWS, panel_width
-from .batch import IN_ORDER, values_and_slopes
+from .batch import IN_ORDER, memory_of, values_and_slopes
 
 
 @inlined
@@ -39,9 +48,37 @@ def add_gradient(gradient, network, workspace, rows, fresh):
 
     `gradient`, packed like network.weights, is overwritten if `fresh`, else added to.
     """
+    activations, deltas, _, forms = memory_of(workspace)
+    panel_rows = panel_rows_of(network, workspace.block)
     for l in range(len(network.layers)):
         piece = whole_layer(network, l)
-        piece_gradient(gradient, network, piece, workspace.activations, workspace.deltas, rows, workspace.block, fresh)
+        piece_gradient(gradient, network, piece, activations, deltas, rows, panel_rows, fresh, forms)
+
+
+def _input_panels(network, operands, layer, target, rows, panel_rows):
+    """Product of the first layer's error signals with its transposed weights.
+
+    Parameters
+    ----------
+    network : Network or MixedNetwork
+    operands : Operands or MixedOperands
+    layer : a record of `layout.network.LAYER`
+    target : Matrix, (rows, n_in), written
+    rows, panel_rows : int; rows of the block, and rows that each panel has room for
+    """
+    delta = deltas_of(layer, operands.deltas, panel_rows)
+    product(target, delta, transposed_of(layer, operands.transposed), layer.n_in, layer.n_out, rows)
+
+
+def _mixed_input_panels(network, operands, layer, target, rows, panel_rows):
+    """See `_input_panels`."""
+    delta = deltas_of(layer, operands.deltas, panel_rows)
+    transposed = transposed_operand_of(layer, operands.transposed)
+    for p in range(panels_of(layer.n_in, target.numbers)):
+        mixed.plain_panel(panel_at(target, p), delta, panel_at(transposed, p), layer.n_out, rows)
+
+
+input_panels = by_class(MixedNetwork, _mixed_input_panels, _input_panels)
 
 
 @inlined
@@ -51,14 +88,14 @@ def input_signals(network, workspace, rows):
     The block's error signals are in the workspace. The gradient is written in panels from workspace.scratch[0] on; NaN
     if the network does not keep W^T of the first layer.
     """
-    layer, scratch, block = network.layers[0], workspace.scratch, workspace.block
-    operands = operands_of(network, workspace.activations, workspace.deltas)  # the arrays that products read
+    activations, deltas, scratch, forms = memory_of(workspace)
+    layer, panel_rows = network.layers[0], panel_rows_of(network, workspace.block)
+    operands = operands_of(network, activations, deltas, forms)
     if layer.transposed < 0:
-        for i in range(padded(layer.n_in, panel_width(scratch)) * block):
+        for i in range(padded(layer.n_in, panel_width(scratch)) * panel_rows):
             scratch[i] = np.nan
     else:
-        delta, w = deltas_of(layer, operands.deltas, block), transposed_of(layer, operands.transposed)
-        product(Matrix(scratch, 0, block), delta, w, layer.n_in, layer.n_out, rows)
+        input_panels(network, operands, layer, Matrix(scratch, 0, panel_rows), rows, panel_rows)
 
 
 @njit
@@ -67,25 +104,25 @@ def pull_back(network, workspace, x, output_gradients, first, rows):
 
     Parameters
     ----------
-    network : Network
-    workspace : RowsWorkspace, written
+    network : Network or MixedNetwork
+    workspace : RowsWorkspace or MixedWorkspace, written
     x : (N, n_in) array, row-major
     output_gradients : (N, n_out) array, row-major; dE/da of the outputs
     first, rows : int; the block is rows first..first + rows of both
     """
     values_and_slopes(network, workspace, x, first, rows)
-    activations, deltas, scratch, block = workspace.activations, workspace.deltas, workspace.scratch, workspace.block
-    layer = output_layer(network)
-    delta, given = deltas_of(layer, deltas, block), Matrix(scratch, 0, block)
-    pack_rows(scratch, output_gradients, IN_ORDER, first, rows, block)  # zeros as padding, which stay zeros below
+    activations, deltas, scratch, forms = memory_of(workspace)
+    layer, panel_rows = output_layer(network), panel_rows_of(network, workspace.block)
+    delta, given = deltas_of(layer, deltas, panel_rows), Matrix(scratch, 0, panel_rows)
+    pack_rows(scratch, output_gradients, IN_ORDER, first, rows, panel_rows)  # zeros as padding, which stay zeros below
     if network.softmax:
-        output_start = outputs_of(layer, activations, block).start
-        softmax_product(scratch, 0, scratch, 0, activations, output_start, rows, layer.n_out, block)
+        output_start = outputs_of(layer, activations, panel_rows).start
+        softmax_product(scratch, 0, scratch, 0, activations, output_start, rows, layer.n_out, panel_rows)
     for p in range(panels_of(layer.n_out, deltas)):
         signal, source = panel_at(delta, p).start, panel_at(given, p).start
         for i in range(padded(rows, ROWS) * panel_width(deltas)):
             deltas[signal + i] = scratch[source + i] if network.softmax else deltas[signal + i] * scratch[source + i]
-    backward(network, deltas, rows, block, scratch)
+    backward(network, deltas, rows, panel_rows, scratch, forms)
 
 
 @njit
@@ -95,15 +132,15 @@ def vjp_rows(input_gradients, network, workspace, x, output_gradients):
     Parameters
     ----------
     input_gradients : (N, n_in) array, row-major, written
-    network : Network; made for derivatives with respect to the inputs (for others the result is NaN)
-    workspace : RowsWorkspace
+    network : Network or MixedNetwork, made for derivatives with respect to the inputs (for others the result is NaN)
+    workspace : RowsWorkspace or MixedWorkspace
     x, output_gradients : (N, n_in) and (N, n_out) arrays, row-major, of the network's dtype
     """
     for first in range(0, len(x), workspace.block):
         rows = min(workspace.block, len(x) - first)
         pull_back(network, workspace, x, output_gradients, first, rows)
         input_signals(network, workspace, rows)
-        unpack_rows(input_gradients, first, workspace.scratch, rows, workspace.block)
+        unpack_rows(input_gradients, first, workspace.scratch, rows, panel_rows_of(network, workspace.block))
 
 
 @njit
@@ -113,8 +150,8 @@ def gradient_rows(gradient, network, workspace, x, output_gradients, fresh):
     Parameters
     ----------
     gradient : 1-D array packed like network.weights (see `embed.make.packed_gradient`), written or added to
-    network : Network
-    workspace : RowsWorkspace
+    network : Network or MixedNetwork
+    workspace : RowsWorkspace or MixedWorkspace
     x, output_gradients : (N, n_in) and (N, n_out) arrays, row-major, of the network's dtype
     fresh : bool; whether to overwrite the gradient rather than add to it
     """
@@ -131,8 +168,8 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
     Parameters
     ----------
     gradient : 1-D array packed like network.weights, written or added to
-    network : Network
-    workspace : RowsWorkspace
+    network : Network or MixedNetwork
+    workspace : RowsWorkspace or MixedWorkspace
     x : (N, n_in) array, row-major, of the network's dtype
     y : (N, n_out) array (for "gaussian_nll", (N, n_out / 2)), row-major, of the network's dtype, or (N,) int64 array of
         class numbers
@@ -145,9 +182,9 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
     float
         Sum of the losses of all rows, each times its weight.
     """
-    activations, deltas, scratch, block = workspace.activations, workspace.deltas, workspace.scratch, workspace.block
-    layer, loss_sum = output_layer(network), 0.0
-    outputs, signals = outputs_of(layer, activations, block).start, deltas_of(layer, deltas, block).start
+    (activations, deltas, scratch, forms), block = memory_of(workspace), workspace.block
+    layer, panel_rows, loss_sum = output_layer(network), panel_rows_of(network, block), 0.0
+    outputs, signals = outputs_of(layer, activations, panel_rows).start, deltas_of(layer, deltas, panel_rows).start
     # Second half of scratch: targets are in the first. Only the weights of the block's rows are written, and read.
     row_weights = scratch[len(scratch) // 2 :]
     for first in range(0, len(x), block):
@@ -156,13 +193,13 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
             row_weights[:rows] = 1
         else:
             pack_sample_weights(row_weights, weights, IN_ORDER, first, rows)
-        pack_rows(activations, x, IN_ORDER, first, rows, block)
+        pack_inputs(network, activations, forms, x, IN_ORDER, first, rows, panel_rows)
         if y.ndim == 1:
-            pack_labels(scratch, y, IN_ORDER, first, rows, layer.n_out, block)
+            pack_labels(scratch, y, IN_ORDER, first, rows, layer.n_out, panel_rows)
         else:
-            pack_rows(scratch, y, IN_ORDER, first, rows, block)
+            pack_rows(scratch, y, IN_ORDER, first, rows, panel_rows)
         if loss.smoothing > 0:
-            smooth(scratch, loss.smoothing, network.softmax, rows, layer.n_out, block)
+            smooth(scratch, loss.smoothing, network.softmax, rows, layer.n_out, panel_rows)
         forward_training(
             network,
             activations,
@@ -171,12 +208,13 @@ def loss_gradient_rows(gradient, network, workspace, x, y, loss, fresh, weights=
             update=NO_DROPOUT,
             first=0,
             rows=rows,
-            panel_rows=block,
+            panel_rows=panel_rows,
+            forms=forms,
         )
         # Each array, and where it begins.
-        buffers, sizes = (deltas, signals, activations, outputs, scratch, 0, row_weights, 0), (rows, layer.n_out, block)
-        loss_sum += call_loss(loss.address, *buffers, loss.parameter, *sizes)
-        backward(network, deltas, rows, block, scratch)
+        buffers = deltas, signals, activations, outputs, scratch, 0, row_weights, 0
+        loss_sum += call_loss(loss.address, *buffers, loss.parameter, rows, layer.n_out, panel_rows)
+        backward(network, deltas, rows, panel_rows, scratch, forms)
         add_gradient(gradient, network, workspace, rows, fresh and first == 0)
     return loss_sum
 
@@ -190,7 +228,8 @@ def output_rows(network, workspace, first, rows):
     to zero.
     """
     activations, deltas, layer = workspace.activations, workspace.deltas, output_layer(network)
-    outputs, delta = outputs_of(layer, activations, workspace.block), deltas_of(layer, deltas, workspace.block)
+    panel_rows = panel_rows_of(network, workspace.block)
+    outputs, delta = outputs_of(layer, activations, panel_rows), deltas_of(layer, deltas, panel_rows)
     zero = deltas.dtype.type(0)
     for k in range(padded(layer.n_out, panel_width(deltas))):
         value, slope = activations[element(outputs, 0, k)], deltas[element(delta, 0, k)]
@@ -212,20 +251,20 @@ def jacobian_one(jacobian, network, workspace, x):
     Parameters
     ----------
     jacobian : (n_out, n_in) array, row-major, written
-    network : Network; made for derivatives with respect to the inputs (for others the result is NaN)
-    workspace : RowsWorkspace; fastest if a block has n_out rows or more
+    network : Network or MixedNetwork, made for derivatives with respect to the inputs (for others the result is NaN)
+    workspace : RowsWorkspace or MixedWorkspace; fastest if a block has n_out rows or more
     x : (n_in,) array of the network's dtype
     """
-    deltas, block = workspace.deltas, workspace.block
-    width, layer = panel_width(deltas), output_layer(network)
+    (_, deltas, scratch, forms), block = memory_of(workspace), workspace.block
+    width, layer, panel_rows = panel_width(deltas), output_layer(network), panel_rows_of(network, block)
     for first in range(0, layer.n_out, block):
         rows = min(block, layer.n_out - first)
         values_and_slopes(network, workspace, x.reshape(1, len(x)), first=0, rows=1)
         for p in range(layer.deltas):  # panels of all hidden layers
-            slopes = panel_at(Matrix(deltas, 0, block), p).start
+            slopes = panel_at(Matrix(deltas, 0, panel_rows), p).start
             for i in range(width, padded(rows, ROWS) * width):  # every row gets the slopes of the sample, in row 0
                 deltas[slopes + i] = deltas[slopes + i % width]
         output_rows(network, workspace, first, rows)
-        backward(network, deltas, rows, block, workspace.scratch)
+        backward(network, deltas, rows, panel_rows, scratch, forms)
         input_signals(network, workspace, rows)
-        unpack_rows(jacobian, first, workspace.scratch, rows, block)
+        unpack_rows(jacobian, first, scratch, rows, panel_rows)

@@ -92,8 +92,8 @@ class MixedNetwork(NamedTuple):
 
 
 @compiled_by_callers  # not a kernel: called by `build` in Python, by `embed.make` in users' compiled code (see `jit`)
-def lay_out(layers, sizes, codes, bias, transposed_from, itemsize, terms=1):
-    """Fill in the table of layers.
+def lay_out(layers, sizes, codes, bias, transposed_from, itemsize):
+    """Fill in the table of layers, but for the operands (see `lay_out_operands`).
 
     Parameters
     ----------
@@ -102,21 +102,18 @@ def lay_out(layers, sizes, codes, bias, transposed_from, itemsize, terms=1):
     codes : sequence of L int; activations (see `functions.activation_table`)
     bias, transposed_from : see `build`
     itemsize : int; bytes of an element
-    terms : int; number of which the rows of operands are a multiple (see `layout.forms`)
 
     Returns
     -------
-    weights, transposed, operand : int
-        Elements of the packed weights, of the transposed weights, and of the weights as operands of a MixedNetwork.
+    int
+        Elements of the packed weights.
     """
-    width = WIDTH_BYTES // itemsize
-    params, weights, transposed, operand, input_panel = 0, 0, 0, 0, 0
+    width, params, weights, input_panel = WIDTH_BYTES // itemsize, 0, 0, 0
     for l in range(len(layers)):
         layer, n_in, n_out = layers[l], sizes[l], sizes[l + 1]
-        panels, input_panels, kept = (n_out + width - 1) // width, (n_in + width - 1) // width, l >= transposed_from
+        panels, input_panels = (n_out + width - 1) // width, (n_in + width - 1) // width
         layer.n_in, layer.n_out, layer.bias = n_in, n_out, bias
-        layer.params, layer.weights, layer.transposed = params, weights, transposed if kept else -1
-        layer.operand = operand
+        layer.params, layer.weights, layer.transposed = params, weights, 0 if l >= transposed_from else -1
         layer.inputs, layer.outputs = input_panel, input_panel + input_panels
         layer.deltas = input_panel + input_panels - (sizes[0] + width - 1) // width
         layer.values = activation_address(codes[l], itemsize, VALUES)
@@ -125,10 +122,34 @@ def lay_out(layers, sizes, codes, bias, transposed_from, itemsize, terms=1):
         layer.dropout, layer.seed = 0.0, 0
         params += (n_in + bias) * n_out
         weights += (n_in + 1) * panels * width
-        transposed += (n_out + terms - 1) // terms * terms * input_panels * width if kept else 0
-        operand += (n_in + terms - 1) // terms * terms * panels * width
         input_panel += input_panels
-    return weights, transposed, operand
+    return weights
+
+
+@compiled_by_callers
+def lay_out_operands(layers, itemsize, terms=1):
+    """Fill in the offsets of transposed weights, where these are kept, and of operands in the table of layers.
+
+    Parameters
+    ----------
+    layers : (L,) record array of LAYER, filled in by `lay_out`; written
+    itemsize : int; bytes of an element of the weights
+    terms : int; number of which the rows of operands are a multiple: 1, or SQUARE for a MixedNetwork
+
+    Returns
+    -------
+    transposed, operand : int
+        Elements of the transposed weights, and of the weights as operands of a MixedNetwork.
+    """
+    width, transposed, operand = WIDTH_BYTES // itemsize, 0, 0
+    for l in range(len(layers)):
+        n_in, n_out = layers[l]["n_in"], layers[l]["n_out"]
+        layers[l]["operand"] = operand
+        operand += (n_in + terms - 1) // terms * terms * ((n_out + width - 1) // width * width)
+        if layers[l]["transposed"] >= 0:
+            layers[l]["transposed"] = transposed
+            transposed += (n_out + terms - 1) // terms * terms * ((n_in + width - 1) // width * width)
+    return transposed, operand
 
 
 def build(sizes, dtype, bias=True, codes=None, transposed_from=1, mixed=False):
@@ -182,9 +203,10 @@ def like_weights(network, numbers):
 
 @functools.lru_cache
 def _laid_out(sizes, itemsize, bias, codes, transposed_from, terms):
-    """Table of layers, and what `lay_out` returns: the same for all networks of these layers."""
+    """Table of layers, and elements of the arrays of weights: the same for all networks of these layers."""
     layers = np.recarray(len(sizes) - 1, LAYER)
-    return layers, lay_out(layers, sizes, codes, bias, transposed_from, itemsize, terms)
+    weights = lay_out(layers, sizes, codes, bias, transposed_from, itemsize)
+    return layers, (weights, *lay_out_operands(layers, itemsize, terms))
 
 
 @compiled_by_callers

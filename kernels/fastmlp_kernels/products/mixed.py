@@ -48,6 +48,20 @@ def net_input_panel(z, a, b, depth, rows, biases):
 
 
 @inlined
+def plain_panel(c, a, b, depth, rows):
+    """One panel of C = A B.
+
+    Parameters
+    ----------
+    c : Matrix of one panel, (rows, 32), of float32, written up to whole tiles
+    a, b, depth, rows : see `net_input_panel`
+    """
+    for r in range(0, rows, tile_rows(b.numbers)):
+        sums = zero_sums(c.numbers, b.numbers)
+        store_sums(accumulate(sums, a, r, b, depth), c.numbers, row_at(c, r), SQUARE)
+
+
+@inlined
 def error_signal_panel(delta, a, b, depth, rows, sums):
     """One panel of error signals, delta = (delta' W^T) * g'(z), from delta' of the layer after.
 
@@ -57,10 +71,7 @@ def error_signal_panel(delta, a, b, depth, rows, sums):
     a, b, depth, rows : see `net_input_panel`; delta' and W^T
     sums : Matrix of one panel, of float32; scratch memory
     """
-    for r in range(0, rows, tile_rows(b.numbers)):
-        store_sums(
-            accumulate(zero_sums(delta.numbers, b.numbers), a, r, b, depth), sums.numbers, row_at(sums, r), SQUARE
-        )
+    plain_panel(sums, a, b, depth, rows)
     for r in range(rows):
         slopes = load(delta.numbers, row_at(delta, r), 0, 1)
         store(multiply(load(sums.numbers, row_at(sums, r), 0, 1), slopes), delta.numbers, row_at(delta, r), SQUARE)

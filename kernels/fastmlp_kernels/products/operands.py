@@ -17,7 +17,7 @@ from ..layout.forms import store_left_square, store_right_square, transpose_squa
 from ..layout.network import MixedNetwork
 from ..layout.panels import Matrix, padded, panel_at, panels_of, row_at
 from ..tile.bfloat16 import SIDE, SQUARE, square_memory
-from ..tile.operations import load_columns, multiply_add, store, total, zero
+from ..tile.operations import ROWS, load_columns, multiply_add, store, total, zero
 
 
 class Operands(NamedTuple):
@@ -85,17 +85,31 @@ def _parts(network, activations, deltas, forms=None):
 operands_of = by_class(MixedNetwork, _parts, _aliases)
 
 
-def _same_rows(network, block_rows):
-    """Rows that each panel of a block has room for: those of the block, and for a MixedNetwork whole squares.
+def _tile_rows(network):
+    """Rows of which those of a block are a multiple: those of a tile of products.
 
     In Python, it is plain Python: making a workspace compiles nothing.
     """
+    return ROWS
+
+
+def _square_rows(network):
+    """See `_tile_rows`; operands of a MixedNetwork are stored in squares."""
+    return SQUARE
+
+
+tile_rows_of = by_class(MixedNetwork, _square_rows, _tile_rows)
+
+
+def _same_rows(network, block_rows):
+    """Rows that each panel of a block has room for: those of the block. See `_tile_rows`."""
     return block_rows
 
 
 def _whole_squares(network, block_rows):
-    """See `_same_rows`."""
-    return (block_rows + SQUARE - 1) // SQUARE * SQUARE
+    """See `_same_rows`: whole squares for operands, in which there is room for whole tiles of float32 numbers."""
+    whole = (block_rows + ROWS - 1) // ROWS * ROWS
+    return (whole + SQUARE - 1) // SQUARE * SQUARE
 
 
 panel_rows_of = by_class(MixedNetwork, _whole_squares, _same_rows)

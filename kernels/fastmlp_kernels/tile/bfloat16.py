@@ -179,14 +179,20 @@ def _dot_step(emit, sums, left, stride, right):
     return emit.map(lambda r, v: builder.call(dot, [emit.register(sums, r, v), rows[r], columns[v]]))
 
 
-def _emulated_step(emit, sums, left, stride, right):
-    """Sums + 32 terms with AMX's order of additions (see `engines`), on vectors of float32.
+def _emulated_function(emit, left, right):
+    """LLVM function (sums, left, stride, right) that adds 32 terms to a tile of sums in memory, in AMX's order.
 
-    The tile is in memory, and its rows are worked on in a loop, so that there are fewer instructions to compile.
+    It is written once a module and never inlined, as its code is long.
     """
-    builder, tile = emit.builder, emit.tile
-    memory = cgutils.alloca_once(builder, tile.registers)
-    builder.store(sums, memory)
+    module, tile, name = emit.builder.module, emit.tile, "bfloat16.emulated_step"
+    if name in module.globals:
+        return module.globals[name]
+    kind = ir.FunctionType(ir.VoidType(), [tile.registers.as_pointer(), left.type, I64, right.type])
+    function = ir.Function(module, kind, name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block())
+    emit, (memory, left, stride, right) = WordEmitter(tile, emit.context, builder), function.args
     with cgutils.for_range(builder, ir.Constant(I64, tile.rows)) as loop:
         row = builder.gep(left, [builder.mul(stride, loop.index)])
         chains = [[ir.Constant(tile.vector, None)] * tile.vecs for _ in ("even", "odd")]
@@ -203,7 +209,15 @@ def _emulated_step(emit, sums, left, stride, right):
             even, odd = chains[0][v], chains[1][v]
             added = builder.fadd(emit.flushed(builder.load(place)), emit.flushed(builder.fadd(even, odd)))
             builder.store(emit.flushed(added), place)
-    return builder.load(memory)
+    builder.ret_void()
+    return function
+
+
+def _emulated_step(emit, sums, left, stride, right):
+    """Sums + 32 terms with AMX's order of additions (see `engines`), on vectors of float32."""
+    memory = cgutils.alloca_once_value(emit.builder, sums)
+    emit.builder.call(_emulated_function(emit, left, right), [memory, left, stride, right])
+    return emit.builder.load(memory)
 
 
 @intrinsic
