@@ -41,7 +41,7 @@ DEFAULT = r"""(?x)
     | losses\.\w+\.\w+\('cross_entropy\ softmax',\ 10\) | updates\.\w+\.\w+\('(momentum|adam)',\ 1024\)
     | packing\.Rows\.time_pack\(300\) | dropout\.\w+\.\w+ | sparse\.\w+\.\w+\(1000\)
     | (step|mixed)\.Step\.\w+\('(8-16-1@32|64-32-10@200|784-128-10@128|300-200-100-5@1000)'\)
-    | (prediction|mixed)\.Prediction\.\w+\.\w+\('64-32-10@200'\)
+    | (prediction|mixed)\.Prediction\.\w+\('64-32-10@200'\)
 """
 
 

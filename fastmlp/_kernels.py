@@ -55,6 +55,7 @@ __all__ = [
     "bfloat16_peak",
     "bfloat16_refusal",
     "described",
+    "engine_of",
     "fma_peak",
     "packed_network",
     "row_count",

@@ -1,8 +1,8 @@
 """Runs of the kernels' tests in other builds, and of the examples, in processes of their own while other tests go on.
 
-To save time, only tests that are marked `shapes` run with other register tiles, and in these and where lines are
-counted, but for the tests of the tile itself, those of float32. All tests run with one tile where the environment
-variable FASTMLP_TILE names it: `FASTMLP_TILE=avx512 make test`.
+To save time, only some of the tests that are marked `shapes` run with other register tiles, and but for the tests of
+the tile itself, those of float32. All tests run with one tile where the environment variable FASTMLP_TILE names it:
+`FASTMLP_TILE=avx512 make test`.
 
 Compiling keeps one core busy for minutes, whatever the machine has. So the runs of all tests that were chosen start
 with the first test, for the other cores, and the tests at the end wait for them.
@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[1]
 SOURCES = Path(fastmlp_kernels.__file__).parent
 # The tests whose compilation runs the code that writes instructions; no plain Python does, and nothing already cached.
 COMPILING = [f"tests/kernels/{name}" for name in ("test_tile.py", "test_pointers.py", "test_tickets.py")]
-# The products: of neon, whose tile differs from that of sse in its rows alone, nothing else runs.
-PRODUCTS = [f"tests/kernels/test_{name}.py" for name in ("tile", "forward", "deltas", "gradients")]
+# The products, and a step of training: all that runs with tiles that are neither this CPU's nor that of AVX-512.
+CORE = [f"tests/kernels/test_{name}.py" for name in ("tile", "forward", "deltas", "gradients", "training")]
 MIXED = [f"tests/kernels/{name}" for name in ("test_bfloat16.py", "test_mixed.py", "test_mixed_embedding.py")]
 THREADED = [
     "tests/kernels/test_embedding.py",
@@ -71,7 +71,7 @@ def build(name, lines, config):
         return python(f"examples/{name}.py")
     count = ["-m", "coverage", "run", "--data-file", str(lines), "--parallel-mode", "--source", str(SOURCES), *PYTEST]
     if name == "plain":
-        python(*count, *FLOAT32, "-m", "not outer", "tests/kernels", NUMBA_DISABLE_JIT="1")
+        python(*count, "-m", "not outer", "tests/kernels", NUMBA_DISABLE_JIT="1")
         python(*count, *MIXED, NUMBA_DISABLE_JIT="1", FASTMLP_TILE=EMULATED)
     elif name == "compiling":
         python(*count, *COMPILING, FASTMLP_CACHE_DIR=str(lines.parent / "empty"))
@@ -79,10 +79,9 @@ def build(name, lines, config):
     elif name in LAYERS:
         python(*PYTEST, "-k", "same_bits", *THREADED, NUMBA_THREADING_LAYER=name)
     else:
-        tests = {"neon": PRODUCTS, EMULATED: ["tests/kernels", "tests/fastmlp/test_precision.py"]}
+        tests = ["tests/kernels", "tests/fastmlp/test_precision.py"] if name == EMULATED else CORE
         cache = str(config.cache.mkdir("fastmlp-tiles"))  # kept from run to run, with a folder for each tile
-        chosen = *FLOAT32, "-m", "shapes", *tests.get(name, ["tests/kernels"])
-        python(*PYTEST, *chosen, FASTMLP_TILE=name, FASTMLP_CACHE_DIR=cache)
+        python(*PYTEST, *FLOAT32, "-m", "shapes", *tests, FASTMLP_TILE=name, FASTMLP_CACHE_DIR=cache)
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,9 @@ import sys
 from importlib.metadata import version
 
 import numba
-from fastmlp_kernels.tile.engines import ENGINE, engine_of
 
 from fastmlp import __version__, plots
+from fastmlp._kernels import engine_of
 from fastmlp.benchmark import bench, peers
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
@@ -29,7 +29,7 @@ def run(args):
     """Run the command."""
     dtype, threads = choice("--dtype", args.dtype, ["float32", "float64"]), _threads(args.threads)
     mixed = is_mixed(args.precision, dtype)
-    products, engine = (args.precision, engine_of("uint16")) if mixed else (dtype, ENGINE)
+    products, engine = (args.precision, engine_of("uint16")) if mixed else (dtype, engine_of(dtype))
     packages = _peers(args.peers, args.precision)
     libraries = peers.compared(args.precision, packages)
     cases = [bench.Case(*case, dtype, args.precision) for case in _cases(args)]

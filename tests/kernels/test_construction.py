@@ -5,7 +5,7 @@ import numba
 import numpy as np
 import pytest
 from fastmlp_kernels.functions.activation_table import activation_code
-from fastmlp_kernels.tile.engines import ENGINE
+from fastmlp_kernels.tile.engines import ENGINE, engine_of
 
 from tests.kernels.cases import DTYPES, RandomNetwork
 from tests.kernels.test_updates import MOMENTS
@@ -145,3 +145,10 @@ def test_samples_are_targets_or_class_numbers(labels):
     assert data.order.size == 0
     assert [part.size for part in progress] == [1, len(case.sizes) - 1, 1, 0]
     assert not any(part.any() for part in progress)
+
+
+@pytest.mark.skipif(engine_of("uint16") is not None, reason="this CPU has an engine for bfloat16")
+def test_without_an_engine_no_mixed_network_is_made():
+    network = fk.network([np.ones((3, 2), np.float32)], None, ["identity"])
+    with pytest.raises(RuntimeError, match="bfloat16 operands cannot be multiplied: there is no engine"):
+        fk.mixed_network(network)

@@ -110,25 +110,33 @@ def test_losses_and_gradients_are_near_those_of_float32(guarded, sizes, rows, bl
 
 
 @njit
-def trained(plain, x, y, loss, kind, steps):
+def made(plain, rows):
     network = fk.mixed_network(plain)
-    space, gradient = fk.workspaces(network, 50, 1), fk.packed_gradient(network)
-    mine, state = fk.workspace_of(space, 0), fk.optimizer_state(network, kind)
-    settings, losses = fk.optimizer(kind, 0.01), np.empty(steps)
-    for i in range(steps):
-        losses[i] = fk.loss_gradient_rows(gradient, network, mine, x, y, loss, True)
-        fk.update_network(network, state, gradient, settings, 1 / len(x))
-    return network, losses
+    return network, fk.workspace_of(fk.workspaces(network, rows, 2), 1), fk.workspace(network, rows)
 
 
-def test_networks_are_made_and_trained_inside(guarded):
+def test_compiled_code_makes_the_same(guarded):
     case = Case(guarded, [33, 40, 2], 64, 50)
-    loss = fk.loss("squared_error", "identity", np.float32)
-    network, losses = trained(case.plain, case.x, case.given, loss, fk.ADAM, 4 if PLAIN else 30)
-    assert losses[-1] < (0.97 if PLAIN else 0.8) * losses[0]
-    copy = case.plain._replace(weights=network.weights)  # the master weights
-    for array, expected in zip(network[1:], fk.mixed_network(copy)[1:], strict=True):
-        np.testing.assert_array_equal(array, expected)  # each form of the weights follows them
+    network, *spaces = made(case.plain, 50)
+    for array, expected in zip(network, fk.mixed_network(case.plain), strict=True):
+        np.testing.assert_array_equal(array, expected)
+    for space in spaces:
+        assert type(space) is fk.MixedWorkspace
+        assert [np.shape(array) for array in space] == [np.shape(array) for array in case.space]
+
+
+def test_every_form_of_the_weights_follows_an_update(guarded):
+    case, loss = Case(guarded, [33, 40, 2], 64, 50), fk.loss("squared_error", "identity", np.float32)
+    gradient, state = fk.packed_gradient(case.built), fk.optimizer_state(case.built, fk.ADAM)
+    losses = []
+    for _ in range(4):
+        total = fk.loss_gradient_rows(gradient, case.built, case.space, case.x, case.given, loss, True)
+        fk.update_network(case.built, state, gradient, fk.optimizer(fk.ADAM, 0.01), 1 / len(case.x))
+        losses.append(total)
+    assert losses[-1] < 0.97 * losses[0]
+    copy = case.plain._replace(weights=case.built.weights)  # the weights themselves, of which all else is made
+    for array, expected in zip(case.built[1:], fk.mixed_network(copy)[1:], strict=True):
+        np.testing.assert_array_equal(array, expected)
 
 
 def test_the_copy_keeps_what_the_network_keeps():
@@ -140,3 +148,8 @@ def test_the_copy_keeps_what_the_network_keeps():
         assert (mixed.layers["transposed"] >= 0).tolist() == (kept >= 0).tolist()
         assert mixed.transposed.size == (32 * 64 * (transposed_from < 1) + 32 * 32 * (transposed_from < 2))
         assert mixed.operand.size == 64 * 32 + 32 * 32
+
+
+def test_networks_of_float64_are_refused():
+    with pytest.raises(ValueError, match="network is of float64; accepted: float32"):
+        fk.mixed_network(fk.network([np.ones((3, 2))], None, ["identity"]))

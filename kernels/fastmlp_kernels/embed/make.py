@@ -18,11 +18,14 @@ from ..layout.network import LAYER, MixedNetwork, Network, lay_out, lay_out_oper
 from ..layout.samples import Data
 from ..products.operands import panel_rows_of, tile_rows_of
 from ..tile.bfloat16 import SQUARE
+from ..tile.engines import bfloat16_refusal
 from ..tile.operations import ROWS, WIDTH_BYTES
 from .batch import MixedWorkspace, RowsWorkspace
 from .taylor import TaylorWorkspace
 
 LINE = 64  # bytes of a cache line
+# Message if there is no engine for bfloat16, else empty.
+NO_BFLOAT16 = bfloat16_refusal() and f"bfloat16 operands cannot be multiplied: {bfloat16_refusal()}"
 
 
 @compiled_by_callers
@@ -139,15 +142,24 @@ def mixed_network(network):
 
     Parameters
     ----------
-    network : Network
-        Of float32. The CPU must have an engine for bfloat16 (see `tile.engines`), else compiling the functions that
-        take a MixedNetwork fails.
+    network : Network; of float32
 
     Returns
     -------
     MixedNetwork
         It keeps the transposed weights of the same layers.
+
+    Raises
+    ------
+    RuntimeError
+        If this CPU has no engine for bfloat16 (see `tile.engines`). Compiled code fails to compile.
+    ValueError
+        If the network is of float64.
     """
+    if NO_BFLOAT16:
+        raise RuntimeError(NO_BFLOAT16)
+    if network.weights.itemsize != 4:
+        raise ValueError("network is of float64; accepted: float32")
     layers, weights, words = network.layers.copy(), network.weights, np.empty(0, np.uint16)
     transposed, operand = lay_out_operands(layers, weights.itemsize, SQUARE)
     forms = _zeros(transposed, words), network.softmax, _zeros(operand, words)
