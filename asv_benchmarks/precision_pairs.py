@@ -56,9 +56,9 @@ def teacher(rows=100_000):
 
 
 def waves(rows=20_000):
-    """Points of a square, and waves there, of which there are 6 to a side."""
+    """Points of a square, and waves there, of which there are 3 to a side."""
     x = np.random.default_rng(0).uniform(-1, 1, (rows, 2))
-    return x, np.sin(18 * x[:, :1]) * np.cos(15 * x[:, 1:])
+    return x, np.sin(9 * x[:, :1]) * np.cos(8 * x[:, 1:])
 
 
 def ripples(rows=100_000):
@@ -78,7 +78,7 @@ def trainings():
         "breast_cancer": Training(scale(cancer), malignant, [64], 60),
         "three spirals": Training(*spirals(), [64, 64], 40),
         "classes of a network": Training(*teacher(), [128, 64], 10),
-        "waves": Training(*waves(), [128, 128], 60, "tanh"),
+        "waves": Training(*waves(), [128, 128], 60, "gelu"),
         "ripples": Training(*ripples(), [128, 128], 15, "gelu"),
         "digits, ten hidden layers": Training(digits / 16, labels, [64] * 10, 60, "tanh"),
         "digits, 100,000 small updates": Training(digits / 16, labels, [32], 1_115, settings=slow),

@@ -9,7 +9,7 @@ from fastmlp_kernels.functions.activation_table import activation_code
 from fastmlp_kernels.layout import network as packed
 from fastmlp_kernels.layout.samples import Data
 from fastmlp_kernels.panelwise import losses
-from fastmlp_kernels.products.operands import panel_rows_of
+from fastmlp_kernels.products.operands import FEW_INPUTS, panel_rows_of
 from fastmlp_kernels.tile.engines import engine_of
 
 from tests import reference
@@ -24,6 +24,7 @@ EPS = np.finfo(np.float32).eps
 WIDTH = 32
 # Sizes of layers and rows of a batch: about the 32 rows and columns of operands, and wide enough for several pieces.
 CASES = [([1, 1], 1), ([31, 33, 2], 33), ([8, 16, 3], 7), ([33, 65, 32, 5], 100)]
+CASES += [([15, 20, 2], 40), ([16, 20, 10], 128)]
 CASES += [] if PLAIN else [([40, 300, 129, 64, 1], 333), ([64, 64, 64], 1), ([200, 1, 10], 160)]
 ALL = pytest.mark.parametrize(("sizes", "rows"), CASES, ids=["-".join(map(str, s)) + f"@{r}" for s, r in CASES])
 
@@ -33,9 +34,14 @@ def bf16(numbers):
     return widened(rounded(np.asarray(numbers, np.float32))).astype(float)
 
 
-def product(a, b):
-    """Product of operands as they are rounded, and bounds of the errors of sums in float32 in any order."""
-    a, b = bf16(a), bf16(b)
+def few(sizes, l):
+    """Whether layer `l`, counted from 0, is the first one of so few inputs that it multiplies float32 numbers."""
+    return l == 0 and sizes[0] <= FEW_INPUTS
+
+
+def product(a, b, exact=False):
+    """Product of operands, rounded unless `exact`, and bounds of the errors of sums in float32 in any order."""
+    a, b = (a, b) if exact else (bf16(a), bf16(b))
     return a @ b, (a.shape[1] + 2) * EPS * (np.abs(a) @ np.abs(b))
 
 
@@ -52,7 +58,7 @@ class Mixed:
         self.weights, self.biases = parameters(self.built)
         self.x, self.y = (rng.standard_normal((rows, n)).astype(np.float32) for n in (sizes[0], sizes[-1]))
         self.data = Data(self.x, self.y, NO_LABELS, NO_ORDER, np.empty(0, np.float32))
-        space = training.training_workspace(self.built, rows, 2, rows)
+        space = training.training_workspace(self.built, rows, 1, rows)  # of one thread: guard words follow its memory
         space.blocks.activations[:], space.blocks.deltas[:], space.blocks.forms[:] = np.nan, np.nan, 0x7FC0
         space.scratch.partial_sums[:], space.gradients[:] = np.nan, np.nan
         self.workspace = guarded(space._replace(keep=True) if groups == 0 else space)
@@ -86,7 +92,7 @@ def forward(case):
     activations, errors = [a], [error]
     for l, w in enumerate(case.weights):
         operand_error = np.where(errors[-1] > 0, errors[-1] + 2.0**-7 * np.abs(activations[-1]), 0)
-        z, bound = product(activations[-1], w)
+        z, bound = product(activations[-1], w, few(case.sizes, l))
         z = z + (case.biases[l] if case.biases else 0)
         bound = bound + operand_error @ np.abs(bf16(w)) + 4 * EPS * np.abs(z)
         last = l == len(case.weights) - 1
@@ -124,11 +130,11 @@ def test_every_product_is_that_of_the_operands_it_read(guarded, sizes, rows, bia
     a = [case.x.astype(float), *block(case, 0, blocks.activations, layers["outputs"], 1)]
     signals = block(case, 0, blocks.deltas, layers["deltas"], 1)
     for l, w in enumerate(case.weights):
-        z, bound = product(a[l], w)
+        z, bound = product(a[l], w, few(sizes, l))
         z += case.biases[l] if bias else 0
         last = l == len(case.weights) - 1
         assert_close(a[l + 1], z if last else np.tanh(z), bound + 8 * EPS * (1 + np.abs(z)))
-        expected, bound = product(a[l].T, signals[l])
+        expected, bound = product(a[l].T, signals[l], few(sizes, l))
         assert_close(gradient[0][l], expected, bound)
         if bias:
             assert_close(gradient[1][l], signals[l].sum(0), rows * EPS * np.abs(signals[l]).sum(0))
@@ -147,7 +153,7 @@ def test_gradients_agree_with_those_of_rounded_operands(guarded, sizes, rows):
         a, _ = forward(case)
         signals = a[-1] - case.y
         for l in reversed(range(len(case.weights))):
-            expected = bf16(a[l]).T @ bf16(signals)
+            expected, _ = product(a[l].T, signals, few(sizes, l))
             assert np.linalg.norm(weights[l] - expected) <= 3e-3 * np.linalg.norm(expected)
             assert np.linalg.norm(biases[l] - signals.sum(0)) <= 3e-3 * (np.linalg.norm(signals.sum(0)) + 1)
             if l:

@@ -8,7 +8,7 @@ from numba import njit
 
 from tests import reference
 from tests.kernels.cases import PLAIN, kernel_network, parameters
-from tests.kernels.test_mixed import bf16
+from tests.kernels.test_mixed import bf16, few, product
 
 pytestmark = [
     pytest.mark.shapes,
@@ -40,18 +40,18 @@ class Case:
         return self.rng.standard_normal(shape).astype(np.float32)
 
     def forward(self):
-        """Activations of all layers in float64, from operands rounded to bfloat16; the output is the identity."""
+        """Activations of all layers in float64, from operands as they are rounded; the output is the identity."""
         activations = [self.x.astype(float)]
-        for w, b in zip(self.network.weights, self.network.biases, strict=True):
-            z = bf16(activations[-1]) @ bf16(w) + b
+        for l, (w, b) in enumerate(zip(self.network.weights, self.network.biases, strict=True)):
+            z = product(activations[-1], w, few(self.sizes, l))[0] + b
             activations.append(z if len(activations) == len(self.network.weights) else np.tanh(z))
         return activations
 
     def back(self):
-        """Gradients of the inputs and of each layer's weights and biases, from operands rounded to bfloat16."""
+        """Gradients of the inputs and of each layer's weights and biases, from operands as they are rounded."""
         a, signals, gradients = self.forward(), self.given.astype(float), []
         for l in reversed(range(len(self.network.weights))):
-            gradients.insert(0, (bf16(a[l]).T @ bf16(signals), signals.sum(0)))
+            gradients.insert(0, (product(a[l].T, signals, few(self.sizes, l))[0], signals.sum(0)))
             signals = bf16(signals) @ bf16(self.network.weights[l]).T * (1 - a[l] ** 2 if l else 1)
         return signals, gradients
 

@@ -83,15 +83,15 @@ def element(matrix, r, c):
 
 
 @inlined
-def block_range(block_rows, b, rows):
+def block_range(block_rows, b, rows, tile_rows):
     """Range of rows that is block `b` of `rows` rows, as the pair (first row, number of rows).
 
-    There are as many blocks as are needed for none to have more than `block_rows` rows, a multiple of ROWS. All but the
-    last are whole tiles, and they differ by one tile at most.
+    There are as many blocks as are needed for none to have more than `block_rows` rows, a multiple of `tile_rows`. All
+    but the last are whole tiles of so many rows, and they differ by one tile at most.
     """
-    blocks, tiles = (rows + block_rows - 1) // block_rows, (rows + ROWS - 1) // ROWS
-    first = b * tiles // blocks * ROWS
-    return first, min((b + 1) * tiles // blocks * ROWS, rows) - first
+    blocks, tiles = (rows + block_rows - 1) // block_rows, (rows + tile_rows - 1) // tile_rows
+    first = b * tiles // blocks * tile_rows
+    return first, min((b + 1) * tiles // blocks * tile_rows, rows) - first
 
 
 @inlined

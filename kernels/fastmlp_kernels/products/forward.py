@@ -22,7 +22,7 @@ from ..panelwise.dropout import drop
 from ..panelwise.softmax import softmax
 from ..tile.operations import ROWS, panel_width
 from . import mixed
-from .operands import operands_of, store_outputs
+from .operands import has_float_inputs, operands_of, store_outputs
 from .product import DEPTH, net_input_panel
 
 NO_DROPOUT = -1  # number of an update that drops no units
@@ -55,10 +55,13 @@ def _add_terms(network, operands, layer, z, p, k, depth, rows, panel_rows):
 
 def _add_all_terms(network, operands, layer, z, p, k, depth, rows, panel_rows):
     """Compute the sums of one panel, all terms at once if k == 0; see `_add_terms`."""
-    if k == 0:
-        a = inputs_of(layer, operands.activations, panel_rows)
-        w = panel_at(operand_of(layer, operands.weights), p)
-        mixed.net_input_panel(z, a, w, depth, rows, panel_at(biases_of(layer, network.weights), p))
+    biases = panel_at(biases_of(layer, network.weights), p)
+    if k == 0 and has_float_inputs(layer):
+        a, w = inputs_of(layer, operands.inputs, panel_rows), panel_at(weights_of(layer, network.weights), p)
+        net_input_panel(z, a, w, k, depth, depth, rows, z, biases)
+    elif k == 0:
+        a, w = inputs_of(layer, operands.activations, panel_rows), panel_at(operand_of(layer, operands.weights), p)
+        mixed.net_input_panel(z, a, w, depth, rows, biases)
     return k == 0
 
 

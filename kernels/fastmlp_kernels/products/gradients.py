@@ -26,7 +26,7 @@ from ..tile.operations import (
     zero,
 )
 from . import mixed
-from .operands import operands_of, units_of
+from .operands import has_float_inputs, operands_of, units_of
 
 
 @inlined
@@ -100,11 +100,15 @@ def _panel_gradient(network, operands, layer, p, gradient, piece, rows, panel_ro
 
 
 def _mixed_panel_gradient(network, operands, layer, p, gradient, piece, rows, panel_rows, fresh):
-    """Compute one panel of the gradient from bfloat16 operands; see `_panel_gradient`."""
-    units = units_of(operands, layer.inputs, layer.n_in, panel_rows)
-    pairs = deltas_of(layer, operands.pairs, panel_rows)
+    """Compute one panel of the gradient from the operands of a MixedNetwork; see `_panel_gradient`."""
     w = panel_at(weights_of(layer, gradient), p)
-    mixed.weight_gradient(w, units, panel_at(pairs, p), piece.first, piece.last, rows, fresh)
+    if has_float_inputs(layer):
+        a, delta = inputs_of(layer, operands.inputs, panel_rows), deltas_of(layer, operands.signals, panel_rows)
+        weight_gradient(w, a, panel_at(delta, p), piece.first, piece.last, rows, fresh)
+    else:
+        units = units_of(operands, layer.inputs, layer.n_in, panel_rows)
+        pairs = deltas_of(layer, operands.pairs, panel_rows)
+        mixed.weight_gradient(w, units, panel_at(pairs, p), piece.first, piece.last, rows, fresh)
 
 
 panel_gradient = by_class(MixedNetwork, _mixed_panel_gradient, _panel_gradient)

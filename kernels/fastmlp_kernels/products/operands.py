@@ -6,6 +6,10 @@ a step and read the arrays in which activations, error signals and weights are k
 themselves, without copies. Those for bfloat16 read forms of their own (see `layout.forms`), which are written where the
 numbers are computed: while inputs are packed, when a panel of activations or error signals is finished, and after the
 update of a piece of the weights.
+
+The first layer of a MixedNetwork with few inputs has float32 operands, too. Its sums have fewer terms than half a step
+of AMX, and what a network of few inputs learns often depends on their last digits: points of three interleaved spirals
+were told apart in 99.2 % of the cases from inputs rounded to bfloat16, in 99.7 % from these in float32.
 """
 
 from typing import NamedTuple
@@ -15,7 +19,7 @@ import numpy as np
 from ..jit import by_class, inlined
 from ..layout.forms import store_left_square, store_right_square, transpose_square
 from ..layout.network import MixedNetwork
-from ..layout.panels import Matrix, padded, panel_at, panels_of, row_at
+from ..layout.panels import Matrix, pack_rows, padded, panel_at, panels_of, row_at
 from ..tile.bfloat16 import SIDE, SQUARE, square_memory
 from ..tile.operations import ROWS, load_columns, multiply_add, store, total, zero
 
@@ -37,11 +41,17 @@ class Operands(NamedTuple):
     transposed: np.ndarray
 
 
+FEW_INPUTS = 15  # of a MixedNetwork, at most, that are not rounded
+
+
 class MixedOperands(NamedTuple):
     """Operands of the products of one block of samples with a MixedNetwork: uint16 arrays, in panels.
 
     Attributes
     ----------
+    inputs, signals : 1-D arrays of float32
+        Panels of activations and of error signals, of which only those are operands that the first layer needs, and
+        only if it `has_float_inputs`.
     activations : 1-D array; left operand of forward products
     units : 1-D array
         Transposed activations, one row a unit and one column a sample, the left operand of gradients. Those of a layer
@@ -52,6 +62,8 @@ class MixedOperands(NamedTuple):
     transposed : 1-D array; right operand of backward products
     """
 
+    inputs: np.ndarray
+    signals: np.ndarray
     activations: np.ndarray
     units: np.ndarray
     deltas: np.ndarray
@@ -79,10 +91,17 @@ def _parts(network, activations, deltas, forms=None):
     """Operands of a block with a MixedNetwork, see `_aliases`: those of error signals are at the end of `forms`."""
     a, d = activations.size, forms.size - deltas.size
     before = max(d - deltas.size, a)
-    return MixedOperands(forms[:a], forms[a:before], forms[before:d], forms[d:], network.operand, network.transposed)
+    parts = forms[:a], forms[a:before], forms[before:d], forms[d:]
+    return MixedOperands(activations, deltas, *parts, network.operand, network.transposed)
 
 
 operands_of = by_class(MixedNetwork, _parts, _aliases)
+
+
+@inlined
+def has_float_inputs(layer):
+    """Whether a layer of a MixedNetwork multiplies float32 numbers: the first one, of few inputs (see the opening)."""
+    return layer.inputs == 0 and layer.n_in <= FEW_INPUTS
 
 
 def _tile_rows(network):
@@ -187,12 +206,12 @@ def store_signals(operands, first_panel, columns, p, signals, rows, panel_rows):
 
 
 def pack_operands(network, activations, forms, source, order, first, rows, panel_rows):
-    """Round the inputs of a block to operands of a MixedNetwork: rows of a row-major matrix, a square at a time.
+    """Store the inputs of a block as operands of a MixedNetwork: rows of a row-major matrix, a square at a time.
 
     Parameters
     ----------
     network : MixedNetwork
-    activations, forms : see `operands_of`; `forms` is written
+    activations, forms : see `operands_of`; `forms` is written or, if inputs are few, `activations`
     source, order, first, rows, panel_rows : see `layout.panels.pack_rows`
 
     Returns
@@ -200,6 +219,8 @@ def pack_operands(network, activations, forms, source, order, first, rows, panel
     bool
         Whether all these numbers are finite.
     """
+    if has_float_inputs(network.layers[0]):
+        return pack_rows(activations, source, order, first, rows, panel_rows)
     operands = operands_of(network, activations, activations[:0], forms)
     square, columns = square_memory(source), source.shape[1]
     values = Matrix(square, 0, SQUARE)
