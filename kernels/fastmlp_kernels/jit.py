@@ -18,6 +18,7 @@ from types import FunctionType
 import numba
 from numba import types
 from numba.core import config
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.cpu_options import ParallelOptions
 from numba.extending import overload, register_jitable
 
@@ -87,12 +88,16 @@ CACHE_FOLDER = _cache_folder()
 
 
 def with_cache(decorate):
-    """Result of `decorate(cache)`, called while Numba's setting for its cache folder names ours."""
-    previous, config.CACHE_DIR = config.CACHE_DIR, str(CACHE_FOLDER or "")
-    try:
-        return decorate(cache=CACHE_FOLDER is not None)
-    finally:
-        config.CACHE_DIR = previous
+    """Result of `decorate(cache)`, called while Numba's setting for its cache folder names ours.
+
+    The setting is global: under Numba's own lock for compiling, no other thread sets it back in between.
+    """
+    with global_compiler_lock:
+        previous, config.CACHE_DIR = config.CACHE_DIR, str(CACHE_FOLDER or "")
+        try:
+            return decorate(cache=CACHE_FOLDER is not None)
+        finally:
+            config.CACHE_DIR = previous
 
 
 def njit(function):

@@ -5,6 +5,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fastmlp_kernels
@@ -145,3 +148,24 @@ def test_a_specialised_function_is_a_function_of_its_own():
     thrice = compiling.specialize(template, "thrice", inner=lambda x: 3 * x)
     assert (twice(5), thrice(5)) == (10, 15)
     assert (twice.__name__, twice.__qualname__, twice.__doc__) == ("twice", "twice", "Twice.")
+
+
+def test_threads_that_make_kernels_at_once_all_use_the_cache_folder():
+    """Numba's setting is global: one thread may not set it back while another one reads it."""
+    inside, done = threading.Event(), threading.Event()
+
+    def first(cache):
+        inside.wait(0.2)  # in vain, if the second one waits for this one
+
+    def second(cache):
+        inside.set()
+        done.wait(0.2)
+        return config.CACHE_DIR
+
+    with ThreadPoolExecutor(2) as pool:
+        earlier = pool.submit(compiling.with_cache, first)
+        time.sleep(0.05)
+        later = pool.submit(compiling.with_cache, second)
+        earlier.result()
+        done.set()
+        assert later.result() == str(compiling.CACHE_FOLDER or "")
