@@ -43,9 +43,9 @@ def data(case):
 
 
 def trainer(case, shuffle=False, threads=None, **settings):
-    """Trainer with momentum for a case, with ReLU layers and identity outputs."""
+    """Trainer with momentum, or with other `settings`, for a case, with ReLU layers and identity outputs."""
     sizes, batch = parse(case)
-    settings |= {"loss": "squared_error", "optimizer": "momentum", "learning_rate": LEARNING_RATE}
+    settings = {"loss": "squared_error", "optimizer": "momentum", "learning_rate": LEARNING_RATE} | settings
     return Trainer(MLP(sizes), batch_size=batch, shuffle=shuffle, threads=threads, **settings)
 
 

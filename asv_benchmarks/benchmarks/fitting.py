@@ -5,13 +5,16 @@ from .repeated import Repeated
 
 
 class Fitting(Repeated):
-    """Benchmark that trains a case for whole epochs, on all of Numba's threads or on `threads`."""
+    """Benchmark that trains a case for whole epochs, on all of Numba's threads or on `threads`.
 
-    shuffle = False
+    Subclasses may have other `settings` of the trainer.
+    """
+
+    shuffle, settings = False, {}
 
     def prepare(self, case, threads=None):
         self.x, self.y, self.units = cases.data(case)
-        self.trainer = cases.trainer(case, self.shuffle, threads)
+        self.trainer = cases.trainer(case, self.shuffle, threads, **self.settings)
 
     def run(self, calls):
         self.trainer.fit(self.x, self.y, epochs=calls, progress=False)

@@ -1,6 +1,6 @@
 """Products, steps and predictions of bf16-mixed precision; skipped where the CPU has no engine for bfloat16."""
 
-from . import cases, loops, prediction, products, step
+from . import loops, prediction, products, step
 from .kernels import engine_of
 
 ONE = 0x3F80  # the bfloat16 number 1
@@ -41,10 +41,11 @@ class Gradient(_Product, products.Gradient):
 
 
 class Step(step.Step):
+    settings = {"precision": "bf16-mixed"}
+
     def prepare(self, case):
         need_engine()
         super().prepare(case)
-        self.trainer = cases.trainer(case, precision="bf16-mixed")
 
 
 class Prediction(prediction.Prediction):

@@ -278,7 +278,10 @@ LIBRARIES = {
     "jax bfloat16": JAXBfloat16,
 }
 # Names of those to compare, by precision; the first word is the package.
-COMPARED = {"float32": list(LIBRARIES)[:5], "bf16-mixed": ["fastmlp", *list(LIBRARIES)[5:]]}
+COMPARED = {
+    "float32": ["fastmlp", "numpy", "torch", "jax", "scikit-learn"],
+    "bf16-mixed": ["fastmlp", "fastmlp float32", "torch autocast", "torch bfloat16", "torch medium", "jax bfloat16"],
+}
 PEERS = {"numpy": "numpy", "torch": "torch", "jax": "jax", "scikit-learn": "sklearn"}  # name: the module to import
 
 
