@@ -45,7 +45,7 @@ FEW_INPUTS = 15  # of a MixedNetwork, at most, that are not rounded
 
 
 class MixedOperands(NamedTuple):
-    """Operands of the products of one block of samples with a MixedNetwork: uint16 arrays, in panels.
+    """Operands of the products of one block of samples with a MixedNetwork: panels, of uint16 but for the first two.
 
     Attributes
     ----------
