@@ -10,7 +10,7 @@ demo: $(VENV)/all
 
 # FASTMLP_TILE=sse make test: all tests with the register tile of another CPU (sse, avx2, avx512 or neon).
 test: $(VENV)/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

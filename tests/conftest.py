@@ -8,7 +8,10 @@ from fastmlp_kernels import custom
 from fastmlp_kernels.functions.activations import ACTIVATIONS
 from fastmlp_kernels.panelwise.losses import LOSSES
 
-from tests.builds import counted_lines, finish_build  # noqa: F401 (fixtures)
+
+def pytest_collection_modifyitems(items):
+    """Put the tests that run many others first: started last, one would keep a single core busy at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("outer") is None)
 
 
 @pytest.fixture

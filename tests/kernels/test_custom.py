@@ -228,7 +228,7 @@ LOSS_ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "error", "message"), ACTIVATION_ERRORS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("arguments", "error", "message"), ACTIVATION_ERRORS, ids=lambda value: value if isinstance(value, str) else "")
 def test_activations_that_are_refused(arguments, error, message):
     before = dict(ACTIVATIONS)
     with pytest.raises(error, match=re.compile(message, re.DOTALL)):
@@ -236,7 +236,7 @@ def test_activations_that_are_refused(arguments, error, message):
     assert before == ACTIVATIONS
 
 
-@pytest.mark.parametrize(("arguments", "error", "message"), LOSS_ERRORS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("arguments", "error", "message"), LOSS_ERRORS, ids=lambda value: value if isinstance(value, str) else "")
 def test_losses_that_are_refused(arguments, error, message):
     before = dict(LOSSES)
     with pytest.raises(error, match=re.compile(message, re.DOTALL)):

@@ -33,7 +33,7 @@ if config.DISABLE_JIT:
     def fma(a, b, c):
         """See the compiled `fma`. The product is in a wider type: exact for float32, to 64 bits for float64."""
         wide = np.float64 if isinstance(a, np.float32) else np.longdouble
-        return type(a)(wide(a) * wide(b) + wide(c))
+        return type(a)(wide(a) * b + c)
 
     def polynomial(x, single, double):
         """See the compiled `polynomial`."""

@@ -7,6 +7,8 @@ once where the CPU fuses it, and `total` adds in the order that NumPy chooses. `
 the loads and stores of whole rows (`load`, `load_rows`, `store`, `store_rows`) check their offsets.
 """
 
+import functools
+
 import numpy as np
 
 from .engines import engine_of
@@ -20,8 +22,13 @@ def _rows(array, offset, stride, rows, count):
     return starts, width
 
 
+@functools.cache
+def _panel_width(dtype):
+    return engine_of(dtype).panel_width(dtype.itemsize)
+
+
 def panel_width(array):
-    return engine_of(array.dtype).panel_width(array.itemsize)
+    return _panel_width(array.dtype)
 
 
 def terms(array):
@@ -80,7 +87,7 @@ def store_rows(acc, array, offset, stride, count):
 
 def rank1(acc, a, a_offset, a_stride, b, b_offset):
     rows, width = acc.shape
-    column = np.array([a[a_offset + r * a_stride] for r in range(rows)])
+    column = a[a_offset + a_stride * np.arange(rows)]
     return acc + column[:, None] * b[b_offset : b_offset + width]
 
 
