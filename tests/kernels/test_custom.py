@@ -228,7 +228,12 @@ LOSS_ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "error", "message"), ACTIVATION_ERRORS, ids=lambda value: value if isinstance(value, str) else "")
+def message_of(value):
+    """Name of a parameter in a test's name: a message as it is; none for functions, whose names have addresses."""
+    return value if isinstance(value, str) else ""
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), ACTIVATION_ERRORS, ids=message_of)
 def test_activations_that_are_refused(arguments, error, message):
     before = dict(ACTIVATIONS)
     with pytest.raises(error, match=re.compile(message, re.DOTALL)):
@@ -236,7 +241,7 @@ def test_activations_that_are_refused(arguments, error, message):
     assert before == ACTIVATIONS
 
 
-@pytest.mark.parametrize(("arguments", "error", "message"), LOSS_ERRORS, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(("arguments", "error", "message"), LOSS_ERRORS, ids=message_of)
 def test_losses_that_are_refused(arguments, error, message):
     before = dict(LOSSES)
     with pytest.raises(error, match=re.compile(message, re.DOTALL)):
