@@ -179,9 +179,9 @@ def finite(argument, array):
     values = array.values if isinstance(array, SparseRows) else array.reshape(-1)
     step = 1 << 20  # a few megabytes at a time
     for start in range(0, len(values), step):
-        wrong = np.flatnonzero(~np.isfinite(values[start : start + step]))
-        if wrong.size:
-            place = start + wrong[0]
+        are_finite = np.isfinite(values[start : start + step])
+        if not are_finite.all():
+            place = start + int(np.argmin(are_finite))
             if isinstance(array, SparseRows):
                 i, j = np.searchsorted(array.indptr, place, "right") - 1, array.indices[place]
             else:

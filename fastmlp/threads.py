@@ -30,9 +30,11 @@ def available() -> int:
 @contextlib.contextmanager
 def limited(threads: int | None) -> Iterator[None]:
     """Context in which Numba uses `threads` threads, or all if it has fewer; None changes nothing."""
+    if threads is None:
+        yield
+        return
     previous = numba.get_num_threads()
-    if threads is not None:
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     try:
         yield
     finally:
