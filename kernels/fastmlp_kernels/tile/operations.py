@@ -242,8 +242,9 @@ def rank1(typing, acc, a, a_offset, a_stride, b, b_offset):
         left = emit.element_pointer(signature.args[1], a, a_offset)
         right = emit.element_pointer(signature.args[4], b, b_offset)
         b_vectors = [emit.load_vector(right, v) for v in range(emit.tile.vecs)]
-        a_vectors = [emit.splat(builder.load(emit.row_pointer(left, a_stride, r))) for r in range(emit.tile.rows)]
-        return emit.map(lambda r, v: emit.multiply_add(a_vectors[r], b_vectors[v], emit.register(acc, r, v)))
+        # Each is loaded where it is first used: there is no room in the registers for those of all rows.
+        a_vector = functools.cache(lambda r: emit.splat(builder.load(emit.row_pointer(left, a_stride, r))))
+        return emit.map(lambda r, v: emit.multiply_add(a_vector(r), b_vectors[v], emit.register(acc, r, v)))
 
     return acc(acc, a, types.intp, types.intp, b, types.intp), generate
 

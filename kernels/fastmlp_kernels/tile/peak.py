@@ -23,10 +23,11 @@ def _update_tiles(buffers, steps):
     for thread in prange(len(buffers)):
         buffer = buffers[thread]
         # A stride of 0 loads one row ROWS times; both operands of `rank1`, A and B, are the start of the buffer. All
-        # numbers are 0: only the time counts.
+        # numbers are 0: only the time counts. All rows multiply one element of A: the compiler keeps operands that stay
+        # the same in registers, of which there are not enough for an element of each row.
         acc = load(buffer, 0, 0, ROWS)
         for _ in range(steps):
-            acc = rank1(acc, buffer, 0, 1, buffer, 0)
+            acc = rank1(acc, buffer, 0, 0, buffer, 0)
         store(acc, buffer, 0, panel_width(buffer))
 
 
