@@ -315,10 +315,10 @@ def transpose(network, l, column, first, last):
     weights, transposed = weights_of(layer, network.weights), transposed_of(layer, network.transposed)
     source = panel_at(weights, column // width)
     for q in range(first // width * width, last, width):
-        for c in range(min(width, layer.n_out - column)):
-            target = element(transposed, column + c, q)
-            for i in range(max(first - q, 0), min(width, last - q)):
-                network.transposed[target + i] = network.weights[row_at(source, q + i) + c]
+        target = element(transposed, column, q)
+        for i in range(max(first - q, 0), min(width, last - q)):
+            for c in range(min(width, layer.n_out - column)):
+                network.transposed[target + c * width + i] = network.weights[row_at(source, q + i) + c]
 
 
 @njit
