@@ -278,7 +278,7 @@ class MLP:
         RuntimeError
             If `precision` is "bf16-mixed", and this CPU has no matrix unit for it.
         """
-        x, mixed = checks.inputs("X", X, self.sizes[0], self.dtype), is_mixed(precision, self.dtype)
+        x, mixed = checks.inputs("X", X, self.sizes[0], self.dtype), is_mixed(precision, self.dtype, self.sizes)
         try:
             forward = self._forwards[mixed].pop()
         except IndexError:
@@ -302,7 +302,7 @@ class MLP:
         precision: str = "float32",
     ) -> float:
         """Loss of the network's outputs for `X` with targets `y`: a float. Arguments as for `gradient`, `predict`."""
-        mixed = is_mixed(precision, self.dtype)
+        mixed = is_mixed(precision, self.dtype, self.sizes)
         data, loss = self.data(X, y, loss, sample_weight)
         scale = self._scale(reduction, data)
         total = Forward(self, mixed=mixed).evaluate(data, self.kernel_loss(loss))

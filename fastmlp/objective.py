@@ -47,7 +47,7 @@ class Objective:
         precision: str = "float32",
     ) -> None:
         net.check_trainable()
-        mixed = is_mixed(precision, net.dtype)
+        mixed = is_mixed(precision, net.dtype, net.sizes)
         self.net, self.l2 = net, l2
         self._data, loss = net.data(X, y, loss, sample_weight)
         rows = sample_count(self._data)

@@ -2,16 +2,39 @@
 
 - "float32": products in the network's dtype (so float64 if that is float64), as everything else.
 - "bf16-mixed": products of operands rounded to bfloat16, added up in float32. Parameters, biases, activations, losses
-  and the optimizer stay in float32. It is for CPUs with matrix units for 16-bit numbers.
+  and the optimizer stay in float32. It is for CPUs with matrix units for 16-bit numbers. Networks without a layer for
+  which such products pay are computed in float32.
 """
+
+import itertools
 
 from . import checks
 from ._kernels import bfloat16_refusal
 
 PRECISIONS = ("float32", "bf16-mixed")
+# Inputs and outputs, at least, of a layer for which products of bfloat16 numbers pay, as their matrices are padded to 32
+# rows and columns: with batches of 200, 64-32-10 takes 0.8 of the time in float32 on Zen 4, 8-16-1 would take 1.2.
+LEAST_UNITS = 16
 
 
-def is_mixed(precision, dtype):
+def is_mixed(precision, dtype, sizes):
+    """Whether a network computes products of bfloat16 numbers: it is told to, and has a layer for which they pay.
+
+    Parameters
+    ----------
+    precision : str
+    dtype : dtype of the network
+    sizes : sequence of int; units of its layers, inputs first
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        See `asks_mixed`.
+    """
+    return asks_mixed(precision, dtype) and any(min(pair) >= LEAST_UNITS for pair in itertools.pairwise(sizes))
+
+
+def asks_mixed(precision, dtype):
     """Whether a precision is "bf16-mixed".
 
     Raises

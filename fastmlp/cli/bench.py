@@ -11,7 +11,7 @@ from fastmlp.benchmark import bench, peers
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
 from fastmlp.cli.info import cpu_name
-from fastmlp.precision import is_mixed
+from fastmlp.precision import asks_mixed
 
 CASES = (
     ((8, 16, 1), 32),
@@ -28,7 +28,7 @@ HEADER = ("network @ batch", "library", "µs/step", "samples/s", "GFLOP/s", "of 
 def run(args):
     """Run the command."""
     dtype, threads = choice("--dtype", args.dtype, ["float32", "float64"]), _threads(args.threads)
-    mixed = is_mixed(args.precision, dtype)
+    mixed = asks_mixed(args.precision, dtype)
     products, engine = (args.precision, engine_of("uint16")) if mixed else (dtype, engine_of(dtype))
     packages = _peers(args.peers, args.precision)
     libraries = peers.compared(args.precision, packages)

@@ -112,7 +112,7 @@ import hashlib, json
 import numpy as np
 from fastmlp import MLP, Trainer
 found = {}
-for sizes, rows, batch in ([20, 64, 40, 3], 1500, 700), ([70, 200, 130, 5], 900, 450), ([8, 16, 1], 64, 32):
+for sizes, rows, batch in ([20, 64, 40, 3], 1500, 700), ([70, 200, 130, 5], 900, 450), ([8, 16, 17], 64, 32):
     rng = np.random.default_rng(0)
     x, y = (rng.standard_normal((rows, n)).astype(np.float32) for n in (sizes[0], sizes[-1]))
     hashes = set()
@@ -154,11 +154,24 @@ def test_trainers_are_pickled_and_go_on():
 @with_engine
 def test_small_updates_accumulate():
     """Updates far below the resolution of a bfloat16 weight add up, since weights are kept in float32."""
-    net = MLP([1, 1], bias=False, init="zeros")
-    net.params[:] = 1
+    net, x = MLP([16, 16], bias=False, init="zeros"), np.zeros((1000, 16), np.float32)
+    net.params[:] = x[:, 0] = 1  # outputs are the weights of the first input
     trainer = Trainer(net, optimizer="sgd", learning_rate=1e-5, precision=MIXED, batch_size=1, shuffle=False)
-    trainer.fit(np.ones((1000, 1), np.float32), np.zeros((1000, 1), np.float32), epochs=1, progress=False)
-    assert net.params[0] == pytest.approx(1 - 1000 * 1e-5, rel=1e-3)
+    trainer.fit(x, np.zeros_like(x), epochs=1, progress=False)
+    np.testing.assert_allclose(net.weights[0][0], 1 - 1000 * 1e-5, rtol=1e-3)
+
+
+@with_engine
+@pytest.mark.parametrize(("sizes", "mixed"), [([8, 16, 1], False), ([15, 64, 15], False), ([15, 16, 16], True)])
+def test_networks_of_narrow_layers_are_computed_in_float32(sizes, mixed):
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal((100, n)).astype(np.float32) for n in (sizes[0], sizes[-1]))
+    (plain_history, plain), (mixed_history, other) = both(MLP(sizes, seed=1), x, y, batch_size=50)
+    found = plain, other, plain.predict(x), plain.predict(x, precision=MIXED)
+    assert (found[0].params != found[1].params).any() == mixed
+    assert (found[2] != found[3]).any() == mixed
+    assert (plain_history.loss != mixed_history.loss) == mixed
+    assert (plain.evaluate(x, y) != plain.evaluate(x, y, precision=MIXED)) == mixed
 
 
 @with_engine
