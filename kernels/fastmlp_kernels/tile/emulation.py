@@ -85,6 +85,10 @@ def store_rows(acc, array, offset, stride, count):
         flat[start : start + width] = row
 
 
+def prefetch(array, offset):
+    """Nothing: there is no cache to load into."""
+
+
 def rank1(acc, a, a_offset, a_stride, b, b_offset):
     rows, width = acc.shape
     column = a[a_offset + a_stride * np.arange(rows)]

@@ -228,6 +228,24 @@ def store_rows(typing, acc, array, offset, stride, count):
 
 
 @intrinsic
+def prefetch(typing, array, offset):
+    """Have a row of a tile, array[offset] to array[offset + panel_width], loaded into the L1 cache, to be written."""
+    tile = _array_tile(array, types.literal(1))
+    kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), I32, I32, I32])
+    flags = [ir.Constant(I32, flag) for flag in (1, 3, 1)]  # to be written, soon, data
+
+    def generate(context, builder, signature, args):
+        emit = Emitter(tile, context, builder)
+        row = emit.element_pointer(signature.args[0], *args)
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        for v in range(tile.vecs):
+            builder.call(function, [builder.bitcast(emit.vector_pointer(row, v), kind.args[0]), *flags])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+@intrinsic
 def rank1(typing, acc, a, a_offset, a_stride, b, b_offset):
     """Rank-1 update, tile acc[r, c] + a[a_offset + r * a_stride] * b[b_offset + c].
 
@@ -353,6 +371,7 @@ if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
         multiply,
         multiply_add,
         panel_width,
+        prefetch,
         rank1,
         spread,
         store,
