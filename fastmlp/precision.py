@@ -1,6 +1,6 @@
 """Precision of matrix products, which take nearly all the time: a word that `Trainer`, `MLP.predict` and others accept.
 
-- "float32": products in the network's dtype (so float64 if that is float64), as everything else.
+- "float32": everything is computed in the network's dtype, float64 included.
 - "bf16-mixed": products of operands rounded to bfloat16, added up in float32. Parameters, biases, activations, losses
   and the optimizer stay in float32. It is for CPUs with matrix units for 16-bit numbers. Networks without a layer for
   which such products pay are computed in float32.

@@ -1,4 +1,4 @@
-"""Runs of Python in processes of their own, for tests of other builds, of the examples, and of starting anew."""
+"""Runs of Python in processes of their own, for tests of other builds, of the examples, and of new processes."""
 
 import importlib
 import os
@@ -23,7 +23,7 @@ LAYERS = [name for name, module in MODULES.items() if is_there(module)]
 
 
 def python(*arguments, **environment):
-    """Run Python in the repository and return what it prints, which is shown where it fails."""
+    """Run Python in the repository and return what it prints; on failure, show it."""
     done = subprocess.run(
         [sys.executable, *arguments], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True
     )

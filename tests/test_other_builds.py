@@ -1,4 +1,4 @@
-"""The tests of the kernels once more: every register tile, every threading layer, and plain Python, lines counted.
+"""The tests of the kernels once more: with every register tile, every threading layer, and as plain Python.
 
 To save time, only some of the tests that are marked `shapes` run with other register tiles, and but for the tests of
 the tile itself, those of float32. All tests run with one tile where the environment variable FASTMLP_TILE names it:
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.outer
 
 SOURCES = Path(fastmlp_kernels.__file__).parent
 LEAST_COVERAGE = 95  # per cent of the lines
-# The tests whose compilation runs the code that writes instructions; no plain Python does, and nothing already cached.
+# The tests that run the code that writes instructions: plain Python does not, nor does what is loaded from a cache.
 COMPILING = [f"tests/kernels/{name}" for name in ("test_tile.py", "test_pointers.py", "test_tickets.py")]
 # The products, and a step of training: all that runs with tiles that are neither this CPU's nor that of AVX-512.
 CORE = [f"tests/kernels/test_{name}.py" for name in ("tile", "forward", "deltas", "gradients", "training")]
@@ -40,7 +40,7 @@ TILES = {} if os.environ.get("FASTMLP_TILE") else {EMULATED: EMULATED_TESTS, **d
 
 
 def test_the_tests_reach_the_lines_of_the_kernels(tmp_path):
-    """As plain Python, and where instructions are written."""
+    """Those that plain Python runs, and those that write instructions."""
     lines, cache = tmp_path / "lines", tmp_path / "cache"
     count = ["-m", "coverage", "run", "--data-file", str(lines), "--parallel-mode", "--source", str(SOURCES), *PYTEST]
     python(*count, "-m", "not outer", "tests/kernels", NUMBA_DISABLE_JIT="1")

@@ -1,9 +1,10 @@
 """Products, steps and predictions of bf16-mixed precision; skipped where the CPU has no engine for bfloat16."""
 
-from . import loops, prediction, products, step
+from . import cases, loops, prediction, products, step
 from .kernels import engine_of
 
 ONE = 0x3F80  # the bfloat16 number 1
+NARROW = "8-16-1@1", "8-16-1@32"  # computed in float32 in either precision
 
 
 def need_engine():
@@ -13,7 +14,7 @@ def need_engine():
 
 
 class _Product:
-    """Mixin of products: all operands but the weights are 1, as the numbers that they are made from."""
+    """Mixin of products: operands other than the weights are all 1, like the float32 arrays."""
 
     options = {"mixed": True}
 
@@ -41,6 +42,7 @@ class Gradient(_Product, products.Gradient):
 
 
 class Step(step.Step):
+    params = [case for case in cases.STEPS if case not in NARROW]
     settings = {"precision": "bf16-mixed"}
 
     def prepare(self, case):
@@ -49,6 +51,8 @@ class Step(step.Step):
 
 
 class Prediction(prediction.Prediction):
+    params = [case for case in prediction.Prediction.params if case not in NARROW]
+
     def prepare(self, case):
         need_engine()
         super().prepare(case)

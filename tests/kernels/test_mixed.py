@@ -7,9 +7,10 @@ from fastmlp_kernels.drivers.workspace import prediction_scratch
 from fastmlp_kernels.functions import updates
 from fastmlp_kernels.functions.activation_table import activation_code
 from fastmlp_kernels.layout import network as packed
-from fastmlp_kernels.layout.samples import Data
+from fastmlp_kernels.layout.samples import Data, SparseRows
 from fastmlp_kernels.panelwise import losses
-from fastmlp_kernels.products.operands import FEW_INPUTS, panel_rows_of
+from fastmlp_kernels.products.first_layer import network_for
+from fastmlp_kernels.products.operands import FEW_INPUTS, has_float_inputs, panel_rows_of
 from fastmlp_kernels.tile.engines import engine_of
 
 from tests import reference
@@ -37,6 +38,15 @@ def bf16(numbers):
 def few(sizes, l):
     """Whether layer `l`, counted from 0, is the first one of so few inputs that it multiplies float32 numbers."""
     return l == 0 and sizes[0] <= FEW_INPUTS
+
+
+@pytest.mark.parametrize(("sizes", "expected"), [([40, 10, 20, 3], [False] * 3), ([15, 10, 3], [True, False])])
+def test_with_sparse_inputs_the_second_layer_is_no_first_one(sizes, expected):
+    codes = [activation_code("tanh", np.float32)] * len(expected)
+    built = packed.build(sizes, np.float32, True, codes, mixed=True)
+    inputs = SparseRows(np.zeros(2, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+    for network in built, network_for(built, inputs):
+        assert [has_float_inputs(layer) for layer in network.layers] == expected
 
 
 def product(a, b, exact=False):

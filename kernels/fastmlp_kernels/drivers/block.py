@@ -15,7 +15,7 @@ from ..panelwise.losses import smooth
 from ..products.deltas import backward, sum_squares
 from ..products.first_layer import index_inputs, is_sparse, load_inputs
 from ..products.forward import forward_training
-from ..products.operands import panel_rows_of, tile_rows_of
+from ..products.operands import block_multiple_of, panel_rows_of
 
 
 @inlined
@@ -127,7 +127,7 @@ def train_block(network, workspace, data, loss, update, b, slot, thread, start, 
     start, rows : int; first sample of the batch, and number of samples in the batch
     """
     panel_rows, sums = panel_rows_of(network, workspace.block_rows), workspace.sums
-    first_row, count = block_range(workspace.block_rows, b, rows, tile_rows_of(network))
+    first_row, count = block_range(workspace.block_rows, b, rows, block_multiple_of(network))
     total, total_weight, _ = block_loss(network, workspace, data, loss, update, slot, thread, start, first_row, count)
     sums.losses[b], sums.weights[b] = total, total_weight
     if not math.isfinite(sums.losses[b]):

@@ -20,7 +20,7 @@ from ..panelwise.losses import Loss
 from ..products import sparse
 from ..products.first_layer import by_type, slot_gradient
 from ..products.learning import update_panel
-from ..products.operands import panel_rows_of, tile_rows_of
+from ..products.operands import block_multiple_of, panel_rows_of
 from ..tile.operations import load, multiply_add, panel_width, total, zero
 from .block import train_block
 from .workspace import Workspace
@@ -115,7 +115,7 @@ def add_block(gradient, learning, chunk, piece, b, slot, fresh):
     fresh : bool; whether to overwrite the gradient rather than add to it
     """
     workspace = learning.workspace
-    _, count = block_range(workspace.block_rows, b, chunk.rows, tile_rows_of(learning.network))
+    _, count = block_range(workspace.block_rows, b, chunk.rows, block_multiple_of(learning.network))
     where = workspace.blocks, workspace.nonzeros, slot
     panel_rows = panel_rows_of(learning.network, workspace.block_rows)
     slot_gradient(learning.data.x, gradient, learning.network, *where, piece, count, panel_rows, fresh)

@@ -11,7 +11,7 @@ import numpy as np
 from ..layout.network import MixedNetwork
 from ..layout.network import sizes as sizes_of
 from ..memory import aligned
-from ..products.operands import panel_rows_of, tile_rows_of
+from ..products.operands import block_multiple_of, panel_rows_of
 from ..products.product import DEPTH
 from ..products.sparse import Nonzeros
 from ..tile.engines import engine_of
@@ -130,7 +130,7 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     width, training = engine_of(dtype).width(dtype.itemsize), batch_size > 0
     batch_size = batch_size or min(samples, plan.EVALUATION_ROWS)
     sparse = network.layers["outputs"][0] == 0  # no panels of inputs come before the outputs of the first layer
-    mixed, tile_rows = isinstance(network, MixedNetwork), tile_rows_of(network)
+    mixed, tile_rows = isinstance(network, MixedNetwork), block_multiple_of(network)
     given = plan.whole_tiles(block_rows, tile_rows) if block_rows else 0
     block_rows = given or plan.rows_of_a_block(sizes, batch_size, tile_rows)
     blocks, panels = -(-batch_size // block_rows), [-(-n // width) for n in sizes]  # -(-a // b) is a / b rounded up
@@ -205,7 +205,7 @@ def prediction_scratch(network, rows, shares):
     """
     dtype, layer, mixed = network.weights.dtype, network.layers[-1], isinstance(network, MixedNetwork)
     width = engine_of(dtype).width(dtype.itemsize)
-    block_rows = plan.whole_tiles(min(plan.BLOCK, rows), tile_rows_of(network))
+    block_rows = plan.whole_tiles(min(plan.BLOCK, rows), block_multiple_of(network))
     panels = layer["outputs"] + -(-layer["n_out"] // width)
     size = panels * width * panel_rows_of(network, block_rows)
     return aligned((min(shares, -(-rows // block_rows)), size * 3 // 2 if mixed else size), dtype), block_rows

@@ -1,4 +1,4 @@
-"""Forward pass of row-major arrays, one block of rows after the other: outputs, or the slopes of all layers, too.
+"""Forward pass of row-major arrays, block by block: outputs only, or also the slopes of all layers.
 
 The slopes are what first derivatives with respect to inputs or parameters start from. Second ones have a forward pass
 of their own (see `taylor`), as the gradient of a loss has (see `reverse.loss_gradient_rows`).

@@ -1,7 +1,7 @@
 """Construction of networks, scratch memory, optimizer states, gradients, and records of samples and of sums.
 
-These functions allocate; the functions that work on the arrays do not. They run in Python and in compiled code. Where
-these need different forms, the second is the `overload` that follows the first. The kernels `padded` and `panels_of`
+These functions allocate; the functions that work on the arrays do not. They run in Python and in compiled code. A
+function whose compiled form differs is followed by its `overload`. The kernels `padded` and `panels_of`
 are written out here, since Python would have to compile them.
 """
 
@@ -16,7 +16,7 @@ from ..functions.updates import KEEPS_FIRST, KEEPS_SECOND, State
 from ..jit import compiled_by_callers
 from ..layout.network import LAYER, MixedNetwork, Network, lay_out, lay_out_operands, pack, parameter_count, unpack
 from ..layout.samples import Data
-from ..products.operands import panel_rows_of, tile_rows_of
+from ..products.operands import block_multiple_of, panel_rows_of
 from ..tile.bfloat16 import SQUARE
 from ..tile.engines import bfloat16_refusal
 from ..tile.operations import ROWS, WIDTH_BYTES
@@ -152,7 +152,7 @@ def mixed_network(network):
     Raises
     ------
     RuntimeError
-        If this CPU has no engine for bfloat16 (see `tile.engines`). Compiled code fails to compile.
+        If this CPU has no engine for bfloat16 (see `tile.engines`). In compiled code, compilation fails.
     ValueError
         If the network is of float64.
     """
@@ -191,7 +191,7 @@ def workspaces(network, rows, count):
     RowsWorkspace, or MixedWorkspace for a MixedNetwork
         Its arrays have a row for each thread.
     """
-    (total, inputs, widest), tile_rows = _extent(network), tile_rows_of(network)
+    (total, inputs, widest), tile_rows = _extent(network), block_multiple_of(network)
     block = (min(rows, BLOCK) + tile_rows - 1) // tile_rows * tile_rows
     panel = WIDTH_BYTES // network.weights.itemsize * panel_rows_of(network, block)
     like = network.weights

@@ -56,7 +56,7 @@ def add_gradient(gradient, network, workspace, rows, fresh):
 
 
 def _input_panels(network, operands, layer, target, rows, panel_rows):
-    """Product of the first layer's error signals with its transposed weights.
+    """Write the product of the first layer's error signals with its transposed weights to `target`.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def _input_panels(network, operands, layer, target, rows, panel_rows):
 
 
 def _mixed_input_panels(network, operands, layer, target, rows, panel_rows):
-    """See `_input_panels`."""
+    """Write it from bfloat16 operands; see `_input_panels`."""
     delta = deltas_of(layer, operands.deltas, panel_rows)
     transposed = transposed_operand_of(layer, operands.transposed)
     for p in range(panels_of(layer.n_in, target.numbers)):

@@ -71,7 +71,7 @@ class Network(NamedTuple):
 
 
 class MixedNetwork(NamedTuple):
-    """Network whose products have bfloat16 operands, of a precision that is called bf16-mixed.
+    """Network of precision bf16-mixed: products have bfloat16 operands, but for a first layer of few inputs.
 
     Everything else is in float32, and as in a `Network`: the weights that are updated, biases, sums, activations.
 
@@ -127,14 +127,14 @@ def lay_out(layers, sizes, codes, bias, transposed_from, itemsize):
 
 
 @compiled_by_callers
-def lay_out_operands(layers, itemsize, terms=1):
+def lay_out_operands(layers, itemsize, multiple=1):
     """Fill in the offsets of transposed weights, where these are kept, and of operands in the table of layers.
 
     Parameters
     ----------
     layers : (L,) record array of LAYER, filled in by `lay_out`; written
     itemsize : int; bytes of an element of the weights
-    terms : int; number of which the rows of operands are a multiple: 1, or SQUARE for a MixedNetwork
+    multiple : int; number of which the rows of operands are a multiple: 1, or SQUARE for a MixedNetwork
 
     Returns
     -------
@@ -145,10 +145,10 @@ def lay_out_operands(layers, itemsize, terms=1):
     for l in range(len(layers)):
         n_in, n_out = layers[l]["n_in"], layers[l]["n_out"]
         layers[l]["operand"] = operand
-        operand += (n_in + terms - 1) // terms * terms * ((n_out + width - 1) // width * width)
+        operand += (n_in + multiple - 1) // multiple * multiple * ((n_out + width - 1) // width * width)
         if layers[l]["transposed"] >= 0:
             layers[l]["transposed"] = transposed
-            transposed += (n_out + terms - 1) // terms * terms * ((n_in + width - 1) // width * width)
+            transposed += (n_out + multiple - 1) // multiple * multiple * ((n_in + width - 1) // width * width)
     return transposed, operand
 
 
@@ -202,11 +202,11 @@ def like_weights(network, numbers):
 
 
 @functools.lru_cache
-def _laid_out(sizes, itemsize, bias, codes, transposed_from, terms):
+def _laid_out(sizes, itemsize, bias, codes, transposed_from, multiple):
     """Table of layers, and elements of the arrays of weights: the same for all networks of these layers."""
     layers = np.recarray(len(sizes) - 1, LAYER)
     weights = lay_out(layers, sizes, codes, bias, transposed_from, itemsize)
-    return layers, (weights, *lay_out_operands(layers, itemsize, terms))
+    return layers, (weights, *lay_out_operands(layers, itemsize, multiple))
 
 
 @compiled_by_callers
@@ -244,25 +244,25 @@ def output_layer(network):
 
 
 # The matrices of a layer, as `Matrix`. Activations and error signals of a block of samples are in the 1-D arrays
-# `activations` and `deltas`, in panels with room for `block_rows` rows, one row a sample.
+# `activations` and `deltas`, in panels with room for `panel_rows` rows, one row a sample.
 
 
 @inlined
-def inputs_of(layer, activations, block_rows):
+def inputs_of(layer, activations, panel_rows):
     """Inputs of a layer, (rows, n_in): the activations of the layer before."""
-    return panel_at(Matrix(activations, 0, block_rows), layer.inputs)
+    return panel_at(Matrix(activations, 0, panel_rows), layer.inputs)
 
 
 @inlined
-def outputs_of(layer, activations, block_rows):
+def outputs_of(layer, activations, panel_rows):
     """Activations of a layer, (rows, n_out)."""
-    return panel_at(Matrix(activations, 0, block_rows), layer.outputs)
+    return panel_at(Matrix(activations, 0, panel_rows), layer.outputs)
 
 
 @inlined
-def deltas_of(layer, deltas, block_rows):
+def deltas_of(layer, deltas, panel_rows):
     """Error signals of a layer, (rows, n_out); until these are computed, its slopes or net inputs are kept there."""
-    return panel_at(Matrix(deltas, 0, block_rows), layer.deltas)
+    return panel_at(Matrix(deltas, 0, panel_rows), layer.deltas)
 
 
 @inlined
@@ -345,7 +345,7 @@ def store_operands(network, l, column, first, last):
             transpose_square(square, SQUARE, SIDE, network.transposed, start)
 
 
-# Copies of part of a panel of the weights that products read: after every change of the weights.
+# Writes what products read of part of a panel of the weights: to be called after every change of these.
 refresh = by_class(
     MixedNetwork,
     lambda network, l, column, first, last: store_operands(network, l, column, first, last),

@@ -45,7 +45,7 @@ def _add_terms(network, operands, layer, z, p, k, depth, rows, panel_rows):
     Returns
     -------
     bool
-        Whether the sums are complete.
+        Whether this call completed the sums.
     """
     stop, a = min(k + DEPTH, depth), inputs_of(layer, operands.activations, panel_rows)
     w, b = panel_at(weights_of(layer, operands.weights), p), panel_at(biases_of(layer, network.weights), p)

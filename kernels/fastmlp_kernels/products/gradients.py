@@ -55,8 +55,7 @@ def bias_gradient(gradient, offset, delta, rows, fresh):
 def weight_gradient(gradient, a, delta, first, last, rows, fresh):
     """Compute rows first..last of one panel of the gradient a^T delta of the weights.
 
-    Each `rank1` adds the term of one sample to every sum of a tile: this is for engines with one term a step, as all
-    are (see `operands`).
+    Each `rank1` adds the term of one sample to every sum of a tile: this is for float32 and float64 operands.
 
     Parameters
     ----------

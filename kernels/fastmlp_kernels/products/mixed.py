@@ -1,7 +1,7 @@
 """Products of bfloat16 operands, with sums in float32: of forward and backward passes, and gradients.
 
-Each computes one panel of C = A B, in tiles of as many rows as the engine has, over all terms at once. What is kept
-in memory while a product is not finished are whole tiles: C has room for a multiple of 32 rows.
+Each computes one panel of C = A B, in tiles of as many rows as the engine has, over all terms at once. Whole tiles are
+stored, so that C has room for a multiple of 32 rows.
 """
 
 from ..jit import inlined
@@ -103,7 +103,7 @@ def weight_gradient(gradient, units, pairs, first, last, rows, fresh):
     for i in range(first, last, height):
         count, place = min(height, last - i), row_at(gradient, i)
         whole = count == height
-        # The next tile, if it is in no nearer cache than the L3: steps of 1024 units a layer take 3 % less on Zen 4.
+        # The next tile, which may be in the L3 cache only: steps with 1024 units a layer take 3 % less on Zen 4.
         for r in range(height, min(2 * height, last - i)):
             prefetch(gradient.numbers, row_at(gradient, i + r))
         sums = zero_sums(gradient.numbers, pairs.numbers)
@@ -113,7 +113,7 @@ def weight_gradient(gradient, units, pairs, first, last, rows, fresh):
             else:
                 copy_rows(gradient.numbers, place, spare, 0, count)
                 sums = load_sums(spare, 0, SQUARE, pairs.numbers)
-        sums = accumulate(sums, units, i, pairs, padded(rows, SQUARE))
+        sums = accumulate(sums, units, i, pairs, rows)
         if whole:
             store_sums(sums, gradient.numbers, place, SQUARE)
         else:

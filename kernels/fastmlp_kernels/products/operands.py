@@ -7,7 +7,8 @@ themselves, without copies. Those for bfloat16 read forms of their own (see `lay
 numbers are computed: while inputs are packed, when a panel of activations or error signals is finished, and after the
 update of a piece of the weights.
 
-The first layer of a MixedNetwork with few inputs has float32 operands, too. Its sums have fewer terms than half a step
+The first layer of a MixedNetwork with few inputs has float32 operands, too, in the forward product and in the gradient
+of its weights. Its sums have fewer terms than half a step
 of AMX, and what a network of few inputs learns often depends on their last digits: of the points of three interleaved
 spirals, 99.2 % were told apart with inputs rounded to bfloat16, 99.5 % with these in float32.
 """
@@ -41,7 +42,7 @@ class Operands(NamedTuple):
     transposed: np.ndarray
 
 
-FEW_INPUTS = 15  # of a MixedNetwork, at most, that are not rounded
+FEW_INPUTS = 15  # most inputs that a MixedNetwork does not round
 
 
 class MixedOperands(NamedTuple):
@@ -50,8 +51,7 @@ class MixedOperands(NamedTuple):
     Attributes
     ----------
     inputs, signals : 1-D arrays of float32
-        Panels of activations and of error signals, of which only those are operands that the first layer needs, and
-        only if it `has_float_inputs`.
+        Panels of activations and of error signals: operands of the first layer, and only if it `has_float_inputs`.
     activations : 1-D array; left operand of forward products
     units : 1-D array
         Transposed activations, one row a unit and one column a sample, the left operand of gradients. Those of a layer
@@ -72,42 +72,43 @@ class MixedOperands(NamedTuple):
     transposed: np.ndarray
 
 
-def _aliases(network, activations, deltas, forms=None):
+def _float_operands(network, activations, deltas, forms=None):
     """Operands of a block of samples.
 
     Where only some of the operands are read, any array may take the place of the others: the forward pass for
-    prediction has no error signals and passes its activations twice, the backward pass its error signals twice.
+    prediction has no error signals and passes an empty array, the backward pass its error signals twice.
 
     Parameters
     ----------
     network : Network or MixedNetwork
     activations, deltas : 1-D arrays; panels of the block's activations and error signals
-    forms : 1-D uint16 array; memory for the operands of a MixedNetwork (see `forms_size`); else not used
+    forms : 1-D uint16 array; memory for the operands of a MixedNetwork, else not used: as many numbers as there are
+        activations and, if there are error signals, twice as many as there are of both
     """
     return Operands(activations, deltas, network.weights, network.transposed)
 
 
 def _parts(network, activations, deltas, forms=None):
-    """Operands of a block with a MixedNetwork, see `_aliases`: those of error signals are at the end of `forms`."""
+    """See `_float_operands`; the operands made of error signals are at the end of `forms`."""
     a, d = activations.size, forms.size - deltas.size
     before = max(d - deltas.size, a)
     parts = forms[:a], forms[a:before], forms[before:d], forms[d:]
     return MixedOperands(activations, deltas, *parts, network.operand, network.transposed)
 
 
-operands_of = by_class(MixedNetwork, _parts, _aliases)
+operands_of = by_class(MixedNetwork, _parts, _float_operands)
 
 
 @inlined
 def has_float_inputs(layer):
-    """Whether a layer of a MixedNetwork multiplies float32 numbers: the first one, of few inputs (see the opening)."""
-    return layer.inputs == 0 and layer.n_in <= FEW_INPUTS
+    """Whether a layer of a MixedNetwork multiplies float32 numbers: the first, of few inputs (see the opening)."""
+    return layer.weights == 0 and layer.n_in <= FEW_INPUTS
 
 
 def _tile_rows(network):
     """Rows of which those of a block are a multiple: those of a tile of products.
 
-    In Python, it is plain Python: making a workspace compiles nothing.
+    Called from Python it is not compiled, so that making a workspace compiles nothing.
     """
     return ROWS
 
@@ -117,7 +118,7 @@ def _square_rows(network):
     return SQUARE
 
 
-tile_rows_of = by_class(MixedNetwork, _square_rows, _tile_rows)
+block_multiple_of = by_class(MixedNetwork, _square_rows, _tile_rows)
 
 
 def _same_rows(network, block_rows):

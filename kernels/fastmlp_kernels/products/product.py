@@ -8,8 +8,8 @@ One panel of C is computed at a time, in tiles of ROWS rows. The loop nest is wr
 functions: `first_sum`, which gives the tile that sums start from (zeros or biases), and `finish`, which is applied to a
 tile of sums before it is stored (nothing, or a multiplication by slopes).
 
-A *term* is one product A[r, k] B[k, c] of the sum C[r, c]. `rank1` adds terms(b) of them to every sum of a tile in one
-step, with today's engines one: acc[r, c] += A[r, k] B[k, c] for all r and c of the tile.
+A *term* is one product A[r, k] B[k, c] of the sum C[r, c]. `rank1` adds one to every sum of a tile:
+acc[r, c] += A[r, k] B[k, c] for all r and c of the tile.
 
 The forward and the backward product compute long sums DEPTH terms at a time, for all panels of C in turn: unfinished
 sums wait in memory. `product` computes all terms of a panel at once.
@@ -17,7 +17,7 @@ sums wait in memory. `product` computes all terms of a panel at once.
 
 from ..jit import inlined, njit, specialize
 from ..layout.panels import panel_at, panels_of, row_at
-from ..tile.operations import ROWS, add, load, multiply, panel_width, rank1, store, terms, zero
+from ..tile.operations import ROWS, add, load, multiply, panel_width, rank1, store, zero
 
 UNROLL = 4  # rank-1 updates per turn of the inner loop: fewer instructions, 10 % faster than one per turn
 # Terms of each sum that are added before going on to the next panel. DEPTH rows of a panel of B (16 KB with AVX2) stay
@@ -35,18 +35,17 @@ def accumulate(acc, a, r, b, start, stop):
     a : Matrix
     r : int; first row of A
     b : Matrix of one panel
-    start, stop : int; range of the terms, `start` a multiple of the panel width; their number must be a multiple of
-        terms(b), which holds while that is 1
+    start, stop : int; range of the terms, `start` a multiple of the panel width
     """
-    width, step = panel_width(a.numbers), terms(b.numbers)
+    width = panel_width(a.numbers)
     for k in range(start, stop, width):
         left, right = row_at(panel_at(a, k // width), r), row_at(b, k)
         count = min(width, stop - k)
-        whole = count // (UNROLL * step) * (UNROLL * step)
-        for i in range(0, whole, UNROLL * step):
-            for j in range(i, i + UNROLL * step, step):
+        whole = count // UNROLL * UNROLL
+        for i in range(0, whole, UNROLL):
+            for j in range(i, i + UNROLL):
                 acc = rank1(acc, a.numbers, left + j, width, b.numbers, right + j * width)
-        for j in range(whole, count, step):
+        for j in range(whole, count):
             acc = rank1(acc, a.numbers, left + j, width, b.numbers, right + j * width)
     return acc
 

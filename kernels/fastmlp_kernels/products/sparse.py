@@ -29,7 +29,7 @@ from ..layout.tasks import panel_range
 from ..tile.operations import ROWS, load, panel_width, rank1, store
 from .gradients import bias_gradient
 from .learning import update_panel
-from .operands import panel_rows_of, tile_rows_of
+from .operands import block_multiple_of, panel_rows_of
 
 
 class Nonzeros(NamedTuple):
@@ -214,7 +214,7 @@ def learn_piece(network, state, optimizer, nonzeros, piece, deltas, gradient, bl
         origin, _, _ = panel_range(network, piece, column)  # offset of the first weight or bias that is updated
         weights = panel_at(weights_of(layer, network.weights), p).start - origin
         for b in range(block_count):
-            _, count = block_range(block_rows, b, rows, tile_rows_of(network))
+            _, count = block_range(block_rows, b, rows, block_multiple_of(network))
             delta = panel_at(deltas_of(layer, deltas[b], panel_rows_of(network, block_rows)), p)
             panel_gradient(gradient, 0, weights, nonzeros, b, piece, delta, count, b == 0)
         update_panel(network, state, optimizer, piece, column, gradient, origin, scale, l2)

@@ -1,8 +1,8 @@
-"""AMX: sums of products in tile registers as a Numba type, and the LLVM instructions that work on them.
+"""AMX, Intel's matrix instructions: sums in tile registers as a Numba type, and the LLVM instructions for them.
 
 A tile register holds 16 rows of 64 bytes; there are eight. Four hold 32 x 32 sums, two a left operand of 32 rows, two a
 right operand of 32 columns, each with 32 terms of bfloat16 (for the forms of operands see `bfloat16`). LLVM configures
-the registers before the first of a function's instructions.
+the registers before the first AMX instruction of a function.
 """
 
 from llvmlite import ir
@@ -30,7 +30,7 @@ class Register(ir.Type):
 
 
 class Sums(types.Type):
-    """Numba type of 32 x 32 sums in four tile registers, its quarters, in the order of reading.
+    """Numba type of 32 x 32 sums in four tile registers, its quarters: upper left and right, lower left and right.
 
     The value of a register cannot be an element of an array in LLVM. So a quarter is a vector of 256 words, which is
     cast to a register before an instruction and back after it; LLVM removes the casts.

@@ -7,9 +7,9 @@ columns (see `layout.panels`), in one of two forms:
 - *right*: the rows in pairs, the numbers (k, c) and (k + 1, c), for even k, next to each other. They are a *word* of 32
   bits, and a pair of rows is 32 words.
 
-A step of a product adds `terms` products to each sum of a tile of float32. The steps of all engines are here, but for
-the instructions of AMX. Rounding makes subnormal numbers zeros, as which AMX takes them. See `operations` for the
-conventions, and `emit` for what an intrinsic and an `Emitter` are.
+A step of a product adds `terms` products to each sum of a tile of float32. The steps of all engines for bfloat16 are
+here, but for the instructions of AMX. Rounding replaces subnormal numbers by zeros, as AMX does. See `operations` for
+the conventions, and `emit` for what an intrinsic and an `Emitter` are.
 """
 
 from llvmlite import ir
@@ -83,7 +83,7 @@ class WordEmitter(Emitter):
     def rounded(self, vector):
         """Vector rounded to the nearest bfloat16, ties to even: integers of 16 bits. NaN stay NaN."""
         builder, short = self.builder, ir.VectorType(I16, self.tile.lanes)
-        if "+avx512bf16" in FEATURES:
+        if "+avx512bf16" in FEATURES:  # its instruction flushes subnormal numbers
             return builder.bitcast(builder.fptrunc(vector, ir.VectorType(BFloat(), self.tile.lanes)), short)
         bits = builder.bitcast(self.flushed(vector), self.words)
         last = builder.and_(builder.lshr(bits, self.each(16)), self.each(1))  # of the bits that are kept
@@ -99,7 +99,7 @@ class WordEmitter(Emitter):
 
 
 def _sums(c, b):
-    """Type of the sums, kept in the array `c`, of products of operands in `b`: Numba types of arrays."""
+    """Numba type of the tile of sums that an array `c` holds, of products of operands in an array `b`."""
     if c.dtype != types.float32 or b.dtype != types.uint16 or engine_of(b.dtype) is None:
         raise TypingError(
             f"sums in {c} of operands in {b}; accepted: float32, uint16, on a CPU with an engine for them"
@@ -121,7 +121,7 @@ def tile_rows(typing, b):
 
 @intrinsic
 def zero_sums(typing, c, b):
-    """Tile of sums of zero, to be kept in the array `c`, of products of operands in `b`."""
+    """Tile of zero sums, to be kept in the array `c`, of products of operands in `b`."""
     sums = _sums(c, b)
 
     def generate(context, builder, signature, args):
@@ -295,7 +295,7 @@ def transpose_words(typing, source, offset, stride, target, target_offset, targe
         stored = emit.element_pointer(signature.args[3], target, target_offset)
         places = [builder.bitcast(emit.row_pointer(start, stride, r), square.as_pointer()) for r in range(SIDE)]
         rows = [builder.load(place, align=2) for place in places]
-        for bit in (1, 2, 4, 8):  # swap the two squares off the diagonal, of `bit` x `bit` words, in every larger one
+        for bit in (1, 2, 4, 8):  # in every square of 2 bit x 2 bit words, swap the quarters off the diagonal
             low = [lane + (SIDE - bit if lane & bit else 0) for lane in range(SIDE)]
             high = [lane + (SIDE if lane & bit else bit) for lane in range(SIDE)]
             masks = [ir.Constant(ir.VectorType(I32, SIDE), order) for order in (low, high)]

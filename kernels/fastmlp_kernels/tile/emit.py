@@ -15,8 +15,8 @@ it, and LLVM holds it in registers all the while. So the loops around the instru
 
 An operation is an `intrinsic` (see `operations`): a Python function that Numba calls once per type of the arguments,
 when it compiles a call, and which returns the signature of the call and a function `generate` that writes its
-instructions. An `Emitter` has the parts that these are made of. Only this file and `operations` write LLVM instructions
-for the products.
+instructions. An `Emitter` has the parts that these are made of. Only this file, `operations`, `bfloat16` and `amx`
+write LLVM instructions for the products.
 """
 
 import itertools

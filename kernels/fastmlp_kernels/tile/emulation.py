@@ -1,10 +1,10 @@
 """Emulation of the tile operations on NumPy arrays, for running the kernels as plain Python (NUMBA_DISABLE_JIT=1).
 
 A tile is an array of shape (rows, panel width); the panel width is the number of columns of a tile, and of a panel (see
-`layout.panels`). The functions are described in `operations`, where those of the same name have the same arguments.
-Three things differ from compiled code. Results are not the same to the last bit: a multiply-add is rounded twice here,
-once where the CPU fuses it, and `total` adds in the order that NumPy chooses. `largest` is NaN if one element is. And
-the loads and stores of whole rows (`load`, `load_rows`, `store`, `store_rows`) check their offsets.
+`layout.panels`). The functions are described in `operations` and `bfloat16`, where those of the same name have the same
+arguments. Three things differ from compiled code. Results are not the same to the last bit: a multiply-add is rounded
+twice here, once where the CPU fuses it, and `total` adds in the order that NumPy chooses. `largest` is NaN if one
+element is. And the loads and stores of whole rows (`load`, `load_rows`, `store`, `store_rows`) check their offsets.
 """
 
 import functools
@@ -163,7 +163,7 @@ def add_terms(sums, a, a_offset, a_stride, b, b_offset):
     for t in range(count // 2):
         for parity, chain in enumerate(chains):
             term = left[:, 2 * t + parity, None].astype(np.float64) * right[t, :, parity]
-            chain[:] = _flushed((chain + term).astype(np.float32))  # rounded once: the sum is exact in float64 where
+            chain[:] = _flushed((chain + term).astype(np.float32))
     return _flushed(_flushed(sums) + _flushed(chains[0] + chains[1]))
 
 

@@ -28,7 +28,7 @@ class Engine(NamedTuple):
     of the right operand and one of the left take 3. The tile is 6 x 16 in float32 and 6 x 8 in float64.
 
     The engines for bfloat16 multiply 16-bit operands and add them up in float32. Their operands are kept in panels 32
-    wide, which the panels of float32 numbers must be, too: on a CPU without AVX-512 the emulation makes them so.
+    wide, which the panels of float32 numbers must be, too: with `bf16-emulated`, these have the tile of AVX-512.
 
     Attributes
     ----------
@@ -86,8 +86,9 @@ _SUMS = "fused" if HAS_FMA else "rounded twice"  # a term is added by one instru
 _CHAINS = "two chains of 16 terms"
 
 # Of each operand type the first row that the machine has is used: widest vectors first. AVX-512 and NEON have 32 vector
-# registers, AVX2 and SSE have 16, AMX has 8 tiles of 16 rows x 64 bytes, of which four hold the sums. AVX512_BF16 is
-# used on AMD's CPUs (known by SSE4a), where it is faster than multiply-adds of float32; on Intel's it is slower.
+# registers, AVX2 and SSE have 16, AMX has 8 tile registers of 16 rows x 64 bytes, of which four hold the sums.
+# AVX512_BF16 is used on AMD's CPUs (known by SSE4a), where it is faster than multiply-adds of float32; on Intel's it is
+# slower.
 ENGINES = (
     Engine("avx512", ("+avx512f",), FLOATS, 1, 1, _SUMS, vector_bytes=64, rows=14, vecs=2, gradient_rows=8),
     Engine("avx2", ("+avx2",), FLOATS, 1, 1, _SUMS, vector_bytes=32, rows=6, vecs=2, gradient_rows=4),
@@ -150,7 +151,10 @@ _CHOSEN = dict.fromkeys(FLOATS, ENGINE) | {"uint16": _choose("uint16", ENGINE.wi
 
 
 def engine_of(dtype):
-    """Engine that multiplies operands of a dtype (a NumPy dtype, a Numba type or a name); None if there is none."""
+    """Engine that multiplies operands of a dtype; None if this machine has none.
+
+    The dtype is float32, float64 or uint16: a NumPy dtype, a Numba type or a name.
+    """
     return _CHOSEN[getattr(dtype, "name", dtype)]
 
 

@@ -229,10 +229,10 @@ def store_rows(typing, acc, array, offset, stride, count):
 
 @intrinsic
 def prefetch(typing, array, offset):
-    """Have a row of a tile, array[offset] to array[offset + panel_width], loaded into the L1 cache, to be written."""
+    """Load array[offset : offset + panel_width] into the L1 cache, because it will be written soon."""
     tile = _array_tile(array, types.literal(1))
     kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), I32, I32, I32])
-    flags = [ir.Constant(I32, flag) for flag in (1, 3, 1)]  # to be written, soon, data
+    flags = [ir.Constant(I32, flag) for flag in (1, 3, 1)]  # for writing, into all caches, data
 
     def generate(context, builder, signature, args):
         emit = Emitter(tile, context, builder)
@@ -250,7 +250,8 @@ def rank1(typing, acc, a, a_offset, a_stride, b, b_offset):
     """Rank-1 update, tile acc[r, c] + a[a_offset + r * a_stride] * b[b_offset + c].
 
     It is computed by fused multiply-adds; on a CPU without them, by a product and a sum, each rounded.
-    It adds one term, column k of A times row k of B, to a tile of A B: all products are made of this operation.
+    It adds one term, column k of A times row k of B, to a tile of A B: all products of float32 and float64 numbers are
+    made of this operation.
     """
     _check(acc, a, b)
 
@@ -260,7 +261,7 @@ def rank1(typing, acc, a, a_offset, a_stride, b, b_offset):
         left = emit.element_pointer(signature.args[1], a, a_offset)
         right = emit.element_pointer(signature.args[4], b, b_offset)
         b_vectors = [emit.load_vector(right, v) for v in range(emit.tile.vecs)]
-        # Each is loaded where it is first used: there is no room in the registers for those of all rows.
+        # Each element of A is loaded where it is first used: the registers cannot hold those of all rows.
         a_vector = functools.cache(lambda r: emit.splat(builder.load(emit.row_pointer(left, a_stride, r))))
         return emit.map(lambda r, v: emit.multiply_add(a_vector(r), b_vectors[v], emit.register(acc, r, v)))
 

@@ -42,7 +42,7 @@ def _add_terms(buffers, operands, steps):
 
 
 def _fastest(run, threads):
-    """Seconds of the fastest of many calls of `run`, while Numba uses so many threads."""
+    """Seconds of the fastest of many calls of `run`, with `threads` Numba threads."""
     previous = numba.get_num_threads()
     numba.set_num_threads(threads)
     try:
