@@ -94,6 +94,8 @@ class BaseMLP(BaseEstimator):
         "precision": [StrOptions(set(PRECISIONS))],
     }
 
+    precision = "float32"  # of estimators that were pickled before they had one
+
     def _keep(self, parameters):
         """Set an attribute for each parameter of the constructor, without a check, as scikit-learn requires."""
         vars(self).update((name, value) for name, value in parameters.items() if name != "self")
@@ -208,6 +210,10 @@ class BaseMLP(BaseEstimator):
         if not np.isfinite(self._net.params).all():
             raise ValueError(NOT_FINITE)
         return self
+
+    def _dtypes(self):
+        """Dtypes that samples may have in a fit; others are converted to the first."""
+        return (np.float32,) if self.precision == "bf16-mixed" else (np.float64, np.float32)
 
     def _initialize(self, sizes, dtype):
         """Make a network with scikit-learn's initial weights, and set the attributes that training updates."""

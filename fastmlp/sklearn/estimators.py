@@ -63,7 +63,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     threads : int, default=None
         Largest number of threads for training and prediction; None: all. Results are the same for any number.
     precision : {"float32", "bf16-mixed"}, default="float32"
-        Precision of the matrix products of a fit (see `fastmlp.precision`); predictions are in float32.
+        Precision of the matrix products of a fit (see `fastmlp.precision`). With "bf16-mixed", samples are converted to
+        float32, in which predictions are.
 
     Attributes
     ----------
@@ -182,7 +183,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         targets : (n_samples,) class numbers if the outputs are a softmax, else (n_samples, n_outputs) of 0 and 1
         """
         X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=(np.float64, np.float32), reset=reset
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=self._dtypes(), reset=reset
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -334,7 +335,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             accept_sparse=["csr", "csc"],
             multi_output=True,
             y_numeric=True,
-            dtype=(np.float64, np.float32),
+            dtype=self._dtypes(),
             reset=reset,
         )
         if y.ndim == 2 and y.shape[1] == 1:

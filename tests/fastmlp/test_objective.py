@@ -31,6 +31,10 @@ def test_loss_and_gradient_are_those_of_the_network_and_the_penalty(rows):
 def test_where_values_are_not_finite_so_is_the_loss():
     net = MLP([2, 3, 1], dtype="float64")
     assert np.isnan(Objective(net, [[1.0, 2.0]], [[1.0]])(np.full(net.n_params, 1e300))[0])
+    net = MLP([2, 3, 1], "tanh", dtype="float64")  # whose outputs are finite
+    loss, _, gradient = Objective(net, [[np.inf, 2.0]], [[1.0]])(np.ones(net.n_params))
+    assert np.isnan(gradient).any()
+    assert np.isnan(loss)
 
 
 def test_a_network_of_another_dtype_has_the_same_parameters():

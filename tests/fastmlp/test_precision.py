@@ -175,6 +175,28 @@ def test_networks_of_narrow_layers_are_computed_in_float32(sizes, mixed):
 
 
 @with_engine
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_estimators_take_samples_of_float64(kind):
+    x, y = data()
+    target = (y[:, 0] > 0) if kind is MLPClassifier else y
+    models = [kind(hidden_layer_sizes=(32,), precision=MIXED, max_iter=3, random_state=0) for _ in range(2)]
+    for model, samples in zip(models, (x, x.astype(float)), strict=True):
+        model.fit(samples, target)
+        assert model.coefs_[0].dtype == np.float32
+    np.testing.assert_array_equal(models[0].coefs_[0], models[1].coefs_[0])
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_estimators_of_before_go_on_in_float32(kind):
+    model = kind(max_iter=3)
+    del vars(model)["precision"]
+    model = pickle.loads(pickle.dumps(model))
+    x, y = data()
+    model.fit(x, (y[:, 0] > 0) if kind is MLPClassifier else y)
+    assert model.get_params()["precision"] == "float32"
+
+
+@with_engine
 def test_objectives_give_the_gradient_of_a_trainer():
     x, y = data()
     net = MLP([20, 40, 3], "tanh", seed=1)

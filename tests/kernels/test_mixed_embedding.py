@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from fastmlp_kernels.tile.engines import engine_of
 from numba import njit
+from numba.core.errors import TypingError
 
 from tests import reference
 from tests.kernels.cases import PLAIN, kernel_network, parameters
@@ -151,5 +152,8 @@ def test_the_copy_keeps_what_the_network_keeps():
 
 
 def test_networks_of_float64_are_refused():
+    compiled = njit(lambda network: fk.mixed_network(network))
+    with pytest.raises(TypingError if not PLAIN else ValueError, match=r"float64.*; accepted: float32"):
+        compiled(fk.network([np.ones((20, 20))], None, ["identity"]))
     with pytest.raises(ValueError, match="network is of float64; accepted: float32"):
         fk.mixed_network(fk.network([np.ones((3, 2))], None, ["identity"]))

@@ -152,9 +152,11 @@ def mixed_network(network):
     Raises
     ------
     RuntimeError
-        If this CPU has no engine for bfloat16 (see `tile.engines`). In compiled code, compilation fails.
+        If this CPU has no engine for bfloat16 (see `tile.engines`).
     ValueError
         If the network is of float64.
+
+    In compiled code, compilation fails in both cases.
     """
     if NO_BFLOAT16:
         raise RuntimeError(NO_BFLOAT16)

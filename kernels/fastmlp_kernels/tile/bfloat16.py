@@ -246,9 +246,16 @@ def add_terms(typing, sums, a, a_offset, a_stride, b, b_offset):
     return sums(sums, a, types.intp, types.intp, b, types.intp), generate
 
 
+def _check_rounding(row, operands):
+    """Raise a TypingError unless the tile `row` is of float32, and `operands` an array of uint16: Numba types."""
+    if row.dtype != types.float32 or operands.dtype != types.uint16:
+        raise TypingError(f"a row of {row.dtype} rounded to {operands}; accepted: float32, to uint16")
+
+
 @intrinsic
 def store_left(typing, row, operands, offset):
     """Store a one-row tile of float32, rounded, as a row of the left form: operands[offset + c] = row[c]."""
+    _check_rounding(row, operands)
 
     def generate(context, builder, signature, args):
         emit = WordEmitter(row, context, builder)
@@ -266,6 +273,7 @@ def store_right(typing, row, next_row, operands, offset):
 
     operands[offset + 2 c] = row[c], and operands[offset + 2 c + 1] = next_row[c].
     """
+    _check_rounding(row, operands)
 
     def generate(context, builder, signature, args):
         emit = WordEmitter(row, context, builder)
