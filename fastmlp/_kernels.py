@@ -249,12 +249,13 @@ class Learning(Forward):
         -------
         loss : float
         finite : bool
-            Whether all values on the way were finite; if not, the loss may be NaN or infinite.
+            Whether all values on the way, and the gradient, were finite; if not, the loss may be NaN or infinite.
         """
         self.train(data, NO_UPDATE, sample_count(data), 0, 1)
         unpack(gradient, self.network, self._workspace.gradients[0])
-        finite = not self.progress.diverged[0]  # if not, the batch is left out of the sums in `progress`
-        return (self.progress.loss[0] if finite else self._workspace.sums.losses.sum()), finite
+        summed = not self.progress.diverged[0]  # if not, the batch is left out of the sums in `progress`
+        loss = self.progress.loss[0] if summed else self._workspace.sums.losses.sum()
+        return loss, summed and np.isfinite(gradient).all()  # where an infinite input has finite outputs, it is not
 
     def intermediates(self, rows):
         """Activations of layers 0 to L and error signals of layers 1 to L after `gradient` on a single block of `rows`.

@@ -454,7 +454,7 @@ class MLP:
         scale, gradient = self._scale(reduction, data), np.empty_like(self.params)
         loss, finite = learning.gradient(data, gradient)
         gradient *= scale
-        if not (finite and np.isfinite(gradient).all()):
+        if not finite:
             checks.finite("X", data.x)
         return loss * scale, gradient
 

@@ -82,7 +82,6 @@ class Objective:
         net.params[:] = params
         self._learning.pack(net.params)
         loss, finite = self._learning.gradient(self._data, self._gradient)
-        finite = finite and np.isfinite(self._gradient).all()  # an infinite input may have finite outputs
         self._gradient /= self._weight
         squares = 0.0
         for weights, gradient in zip(net.weights, net.views(self._gradient)[0], strict=True):

@@ -33,8 +33,10 @@ PYTEST = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
 # The emulation of bfloat16 products has the tile of AVX-512 for float32: where that is not this CPU's, all kernels run
 # with it, and where the CPU has no engine for bfloat16, all that trains with one.
 EMULATED = "bf16-emulated"
-EMULATED_TESTS = MIXED if ENGINE.name == "avx512" else ["tests/kernels"]
-EMULATED_TESTS = [*EMULATED_TESTS, *([] if engine_of("uint16") else ["tests/fastmlp/test_precision.py"])]
+EMULATED_TESTS = [
+    *(MIXED if ENGINE.name == "avx512" else ["tests/kernels"]),
+    *([] if engine_of("uint16") else ["tests/fastmlp/test_precision.py"]),
+]
 OTHERS = [e.name for e in ENGINES if e.operands == FLOATS and e.name != "avx512" and e is not ENGINE]
 TILES = {} if os.environ.get("FASTMLP_TILE") else {EMULATED: EMULATED_TESTS, **dict.fromkeys(OTHERS, CORE)}
 

@@ -11,6 +11,7 @@ from fastmlp._kernels import CACHE_FOLDER, bfloat16_peak, fma_peak
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
 from fastmlp.cli.models import OUTPUT_ACTIVATIONS, arrays, parse_loss
+from fastmlp.precision import is_mixed
 from fastmlp.schedules import SCHEDULES, Cosine, Warmup
 from fastmlp.tables import datasets
 from fastmlp.tables.preprocessing import Preprocessing, split
@@ -146,7 +147,7 @@ def _results(args, runs, scores):
     flops = speed * runs[0].net.training_flops
     with limited(args.threads):
         threads = available()
-    mixed = args.precision == "bf16-mixed"
+    mixed = is_mixed(args.precision, args.dtype, runs[0].net.sizes)
     peak = bfloat16_peak(threads) if mixed else fma_peak(args.dtype, threads)
     yield "trained in", f"{sum(sum(one.trainer.history.seconds) for one in runs):.2f} s"
     yield "speed", f"{speed:,.0f} samples/s, {flops / 1e9:.1f} GFLOP/s"
