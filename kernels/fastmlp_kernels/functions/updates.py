@@ -80,7 +80,7 @@ class State(NamedTuple):
     steps: np.ndarray
 
 
-@spliced
+@inlined
 def _none(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """Leave the weights as they are.
 
@@ -97,7 +97,7 @@ def _none(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """
 
 
-@spliced
+@inlined
 def _sgd(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """w -= rate g: gradient descent."""
     rate = w.dtype.type(optimizer.learning_rate)
@@ -105,7 +105,7 @@ def _sgd(w, first, second, gradient, optimizer, step, scale, l2, decays):
         w[i] -= rate * (scale * gradient[i] + l2 * w[i])
 
 
-@spliced
+@inlined
 def _momentum(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """v = momentum v + g, then w -= rate v."""
     rate, momentum = w.dtype.type(optimizer.learning_rate), w.dtype.type(optimizer.momentum)
@@ -114,7 +114,7 @@ def _momentum(w, first, second, gradient, optimizer, step, scale, l2, decays):
         w[i] -= rate * first[i]
 
 
-@spliced
+@inlined
 def _nesterov(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """v = momentum v + g, then w -= rate (g + momentum v): Nesterov's momentum (Sutskever et al. 2013)."""
     rate, momentum = w.dtype.type(optimizer.learning_rate), w.dtype.type(optimizer.momentum)
@@ -124,7 +124,7 @@ def _nesterov(w, first, second, gradient, optimizer, step, scale, l2, decays):
         w[i] -= rate * (g + momentum * first[i])
 
 
-@spliced
+@inlined
 def _adam(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """Adam (Kingma & Ba 2015, algorithm 1) and AdamW (Loshchilov & Hutter 2019, algorithm 2)."""
     real = w.dtype.type
@@ -142,7 +142,7 @@ def _adam(w, first, second, gradient, optimizer, step, scale, l2, decays):
         w[i] = keep * w[i] - rate * first[i] / (math.sqrt(second[i]) * correction + epsilon)
 
 
-@spliced
+@inlined
 def _rmsprop(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """RMSprop: gradient over the root of a running mean of its square (G. Hinton, Coursera 2012, lecture 6e)."""
     real = w.dtype.type
@@ -154,7 +154,7 @@ def _rmsprop(w, first, second, gradient, optimizer, step, scale, l2, decays):
         w[i] -= rate * g / (math.sqrt(second[i]) + epsilon)
 
 
-@spliced
+@inlined
 def _adagrad(w, first, second, gradient, optimizer, step, scale, l2, decays):
     """Adagrad: gradient over the root of the sum of its squares so far (J. Duchi, E. Hazan, Y. Singer 2011)."""
     rate, epsilon = w.dtype.type(optimizer.learning_rate), w.dtype.type(optimizer.epsilon)
@@ -169,8 +169,7 @@ class Rule(NamedTuple):
 
     Attributes
     ----------
-    loop : function with the arguments of `_none`, spliced (see `jit`): compiled as a part of `update`, not by itself;
-        rules may share one
+    loop : kernel with the arguments of `_none`; rules may share one
     first, second : bool; whether it keeps this moment (see `State`)
     settings : dict; usual values of the fields of `Optimizer` that it reads, without those that all rules read
     """
