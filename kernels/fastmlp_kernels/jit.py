@@ -100,17 +100,19 @@ def with_cache(decorate):
             config.CACHE_DIR = previous
 
 
-def njit(function):
-    """Compile a serial kernel with the options and the cache that all kernels share."""
-    return with_cache(lambda cache: numba.njit(cache=cache, **OPTIONS)(function))
+def njit(function, **options):
+    """Compile a serial kernel with the options and the cache that all kernels share, and more `options` of Numba's."""
+    return with_cache(lambda cache: numba.njit(cache=cache, **OPTIONS, **options)(function))
 
 
 def inlined(function):
-    """Compile a kernel that LLVM always inlines into its callers, so that tiles passed or returned stay in registers.
+    """Decorate a kernel that LLVM inlines into its compiled callers, so that tiles passed on stay in registers.
 
-    It is typed once for each combination of argument types, whatever the number of its callers.
+    It is typed once for each combination of argument types, whatever the number of its callers. In Python it stays as
+    it is: machine code that Python can call, and a cache file, for each of these small functions would cost a fifth of
+    the time that a first training waits for.
     """
-    return with_cache(lambda cache: numba.njit(cache=cache, **INLINED)(function))
+    return register_jitable(**INLINED)(function)
 
 
 def spliced(function):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fastmlp_kernels.jit import njit
 from fastmlp_kernels.products.deltas import backward, sum_squares
 from fastmlp_kernels.products.forward import DEPTH
 from fastmlp_kernels.tile.operations import ROWS
@@ -20,6 +21,8 @@ from tests.kernels.cases import (
     sized,
     width,
 )
+
+backward, sum_squares = njit(backward), njit(sum_squares)  # in a form that Python can call
 
 
 def case(guarded, sizes, rows, block, dtype):

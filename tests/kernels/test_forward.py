@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fastmlp_kernels.jit import njit
 from fastmlp_kernels.products.forward import DEPTH, NO_DROPOUT, forward, forward_training
 from fastmlp_kernels.tile.operations import ROWS
 
@@ -19,6 +20,8 @@ from tests.kernels.cases import (
     sized,
     width,
 )
+
+forward_training = njit(forward_training)  # in a form that Python can call
 
 
 def buffers(guarded, x, sizes, block):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fastmlp_kernels.jit import njit
 from fastmlp_kernels.layout.tasks import PIECE
 from fastmlp_kernels.products.gradients import piece_gradient
 from fastmlp_kernels.tile.operations import ROWS
@@ -19,6 +20,8 @@ from tests.kernels.cases import (
     sized,
     width,
 )
+
+piece_gradient = njit(piece_gradient)  # in a form that Python can call
 
 
 class Case:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fastmlp_kernels.functions import updates
 from fastmlp_kernels.functions.updates import KINDS
-from fastmlp_kernels.jit import OPTIONS
+from fastmlp_kernels.jit import OPTIONS, njit
 
 from tests import reference
 from tests.kernels.cases import DTYPES, PLAIN, assert_close, random
@@ -34,6 +34,8 @@ SETTINGS = {
     "no memory": {"momentum": 0.0, "beta2": 0.0, "epsilon": 0.5},
 }
 STEPS, COUNT, SCALE = 6, 37, 0.25
+
+update = njit(updates.update)  # in a form that Python can call
 
 
 def kernel_optimizer(optimizer):
@@ -66,7 +68,7 @@ def test_steps_are_those_of_the_reference(guarded, dtype, kind, settings, decays
     scale = dtype(SCALE)
     for step in range(1, STEPS + 1):
         gradient = random(COUNT, dtype, step)
-        updates.update(weights, state, gradient, 0, COUNT, kernel_optimizer(optimizer), scale, optimizer.l2, decays)
+        update(weights, state, gradient, 0, COUNT, kernel_optimizer(optimizer), scale, optimizer.l2, decays)
         state.steps[0] += 1
         change = reference.change(
             optimizer, memory, expected, SCALE * gradient.astype(float), step, optimizer.l2, decays
@@ -81,7 +83,7 @@ def test_steps_are_those_of_the_reference(guarded, dtype, kind, settings, decays
 def test_only_the_stretch_is_updated(guarded, dtype, kind):
     weights, gradient = guarded(np.ones(COUNT, dtype)), guarded(np.ones(COUNT, dtype))
     state = guarded(kernel_state(kind, (COUNT,), dtype))
-    updates.update(weights, state, gradient, 5, 11, kernel_optimizer(reference.Optimizer(kind)), 1.0, 0.0, True)
+    update(weights, state, gradient, 5, 11, kernel_optimizer(reference.Optimizer(kind)), 1.0, 0.0, True)
     touched = np.zeros(COUNT, bool)
     touched[5:11] = True
     for array in (weights - 1, state.first, state.second):
@@ -95,14 +97,14 @@ def test_biases_do_not_decay(guarded, dtype, kind):
     optimizer = kernel_optimizer(reference.Optimizer(kind, l2=0.1, weight_decay=0.1))
     for decays in (True, False):
         weights, state = guarded(np.ones(COUNT, dtype)), guarded(kernel_state(kind, (COUNT,), dtype))
-        updates.update(weights, state, np.zeros(COUNT, dtype), 0, COUNT, optimizer, 1.0, optimizer.l2, decays)
+        update(weights, state, np.zeros(COUNT, dtype), 0, COUNT, optimizer, 1.0, optimizer.l2, decays)
         assert (weights < 1).all() if decays else (weights == 1).all()
 
 
 def test_adams_first_step_has_the_length_of_the_learning_rate(guarded):
     weights, gradient = guarded(np.zeros(4)), np.array([1e-3, -1.0, 1e3, -1e-1])
     optimizer = kernel_optimizer(reference.Optimizer("adam", learning_rate=0.5, epsilon=1e-12))
-    updates.update(weights, guarded(kernel_state("adam", (4,), float)), gradient, 0, 4, optimizer, 1.0, 0.0, True)
+    update(weights, guarded(kernel_state("adam", (4,), float)), gradient, 0, 4, optimizer, 1.0, 0.0, True)
     np.testing.assert_allclose(weights, [-0.5, 0.5, -0.5, 0.5], rtol=1e-8)
 
 
@@ -113,7 +115,7 @@ def test_adams_first_step_has_the_length_of_the_learning_rate(guarded):
 @pytest.mark.parametrize("kind", KINDS)
 def test_loops_become_vector_code(kind, dtype):
     optimizer, state = kernel_optimizer(reference.Optimizer(kind)), kernel_state(kind, (COUNT,), dtype)
-    compiled = numba.njit(**OPTIONS)(updates.RULES[kind].loop.py_func)
+    compiled = numba.njit(**OPTIONS)(updates.RULES[kind].loop)
     arrays = np.ones(COUNT, dtype), state.first, state.second, np.ones(COUNT, dtype)
     compiled(*arrays, optimizer, 1, dtype(1), dtype(0), True)
     (assembly,) = compiled.inspect_asm().values()

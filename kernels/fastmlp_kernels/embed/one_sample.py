@@ -5,8 +5,10 @@ independent sums, and each term would take the latency of a multiply-add: so eac
 added at the end.
 """
 
+from functools import partial
+
 from ..calls import call_values
-from ..jit import inlined
+from ..jit import inlined, njit
 from ..layout.network import biases_of, inputs_of, output_layer, outputs_of, weights_of
 from ..layout.panels import panel_at, panels_of, row_at
 from ..panelwise.softmax import softmax
@@ -52,7 +54,7 @@ def _layer_of_one(network, layer, activations, a, start):
         call_values(layer.values, activations, outputs.start, panels * panel_width(activations))
 
 
-@inlined
+@partial(njit, forceinline=True)  # not `inlined`, since it can be called from Python, too
 def forward_one(outputs, network, workspace, x):
     """Compute the network's outputs for one sample.
 
