@@ -46,7 +46,7 @@ def run(args):
     if args.plot:
         plots.check(_picture(args, "loss"))
         text.check_writable(_picture(args, "loss"))
-    compiled = CACHE_FOLDER and any(CACHE_FOLDER.rglob("*.nbi"))  # Numba's index files
+    compiled = CACHE_FOLDER and any(CACHE_FOLDER.glob("*.code"))
 
     runs = [_prepare(args, table, loss, seed) for seed in range(args.seed, args.seed + args.seeds)]
     text.facts(_setting(args, runs[0]))

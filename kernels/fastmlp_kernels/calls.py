@@ -30,9 +30,12 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils, config
+from numba.core.ccallback import CFunc
+from numba.core.sigutils import normalize_signature
 from numba.extending import intrinsic, models, register_model
 
-from .jit import OPTIONS, with_cache
+from . import cache
+from .jit import OPTIONS
 
 # as_array(pointer, count): the memory that a C function gets, as an array. It is one already with the JIT disabled.
 as_array = (lambda array, count: array[:count]) if config.DISABLE_JIT else numba.carray
@@ -54,8 +57,12 @@ def c_function(function, signature, cached=True):
     numba.cfunc
     """
     options = {key: OPTIONS[key] for key in ("error_model", "boundscheck")}
-    _kept.append(with_cache(lambda cache: numba.cfunc(signature, cache=cache and cached, **options)(function)))
-    return _kept[-1]
+    made = CFunc(function, normalize_signature(signature), locals={}, options=options)  # what numba.cfunc makes
+    if cached:
+        cache.use(made, function)
+    made.compile()
+    _kept.append(made)
+    return made
 
 
 def address(function, signature, cached=True):

@@ -1,26 +1,18 @@
-"""Compiler options of all kernels, and the folder that their machine code is cached in.
+"""Compiler options of all kernels; their machine code is cached on disk (see `cache`).
 
 A *kernel* is a function that Numba compiles with these options; a *driver* is one that divides many rows among threads
 (see `drivers`). An *engine* is the instruction set that matrix products use (see `tile.engines`).
-
-Numba keys its disk cache on the file a function is written in, not on the files of the functions it calls, so an edited
-callee would leave stale callers behind. Here all kernels share one cache folder named after a hash of every source file
-of this package: any edit, in any file of any folder, starts a new cache folder.
 """
 
-import hashlib
-import os
-import shutil
-import tempfile
-from pathlib import Path
 from types import FunctionType
 
 import numba
 from numba import types
-from numba.core import config
-from numba.core.compiler_lock import global_compiler_lock
 from numba.core.cpu_options import ParallelOptions
 from numba.extending import overload, register_jitable
+
+from . import cache
+from .cache import CACHE_FOLDER, SOURCES  # noqa: F401  users find them here
 
 # No fastmath: sums keep their order and NaN checks stay. The numpy error model makes x / 0 inf instead of a branch.
 # No reference counts (`_nrt`): arrays belong to the caller, and counting, an atomic operation per array of a tuple at
@@ -31,78 +23,11 @@ INLINED = {"forceinline": True, **OPTIONS}  # options of a kernel that is always
 # Options of automatic parallelization, turned off: only `prange` makes parallel regions. Left on, they would turn array
 # assignments into regions too, and fuse consecutive regions although the second needs all results of the first.
 AUTOMATIC = ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil")
-KEPT_CACHES = 8  # cache folders that are not deleted: the current one, and those of earlier sources or other engines
-
-
-def _sources_hash():
-    """Hash of all source files of the package and of FASTMLP_TILE, the variable that forces an engine: 16 digits."""
-    digest = hashlib.sha256(os.environ.get("FASTMLP_TILE", "").encode())
-    root = Path(__file__).parent
-    for source in sorted(root.rglob("*.py")):
-        digest.update(source.relative_to(root).as_posix().encode())
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-SOURCES = _sources_hash()  # identifies this version of the kernels, and the engine if one is forced
-
-
-def _last_use(folder):
-    """Time when a cache folder was last used; 0 if another process has deleted it."""
-    try:
-        return folder.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _cache_folder():
-    """Find or make the folder for this version of the sources, and delete all but the KEPT_CACHES last used.
-
-    Returns
-    -------
-    pathlib.Path or None
-        In FASTMLP_CACHE_DIR or NUMBA_CACHE_DIR if set, else in the user's cache folder, else in a temporary folder: the
-        first that can be written to. None if there is none, so that nothing is cached.
-    """
-    roots = [
-        os.environ.get("FASTMLP_CACHE_DIR") or config.CACHE_DIR,
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastmlp",
-        Path(tempfile.gettempdir()) / f"fastmlp-{os.getuid() if hasattr(os, 'getuid') else 'user'}",
-    ]
-    for root in filter(None, roots):
-        folder = Path(root) / f"kernels-{SOURCES}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.touch()  # its time of last use
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
-            folders = sorted(folder.parent.glob("kernels-*"), key=_last_use, reverse=True)
-            for stale in folders[KEPT_CACHES:]:
-                shutil.rmtree(stale, ignore_errors=True)
-            return folder
-    return None
-
-
-CACHE_FOLDER = _cache_folder()
-
-
-def with_cache(decorate):
-    """Result of `decorate(cache)`, called while Numba's setting for its cache folder names ours.
-
-    The setting is global: under Numba's own lock for compiling, no other thread sets it back in between.
-    """
-    with global_compiler_lock:
-        previous, config.CACHE_DIR = config.CACHE_DIR, str(CACHE_FOLDER or "")
-        try:
-            return decorate(cache=CACHE_FOLDER is not None)
-        finally:
-            config.CACHE_DIR = previous
 
 
 def njit(function, **options):
     """Compile a serial kernel with the options and the cache that all kernels share, and more `options` of Numba's."""
-    return with_cache(lambda cache: numba.njit(cache=cache, **OPTIONS, **options)(function))
+    return cache.use(numba.njit(**OPTIONS, **options)(function), function)
 
 
 def inlined(function):
@@ -135,7 +60,7 @@ def uncached(function):
 def parallel_njit(function):
     """Compile a driver whose `prange` loops run on Numba's threads."""
     regions = ParallelOptions(dict.fromkeys(AUTOMATIC, False))  # Numba would empty a dict at the first signature
-    return with_cache(lambda cache: numba.njit(cache=cache, parallel=regions, **OPTIONS)(function))
+    return cache.use(numba.njit(parallel=regions, **OPTIONS)(function), function)
 
 
 def cached_njit(**options):
@@ -144,7 +69,7 @@ def cached_njit(**options):
     Numba also compiles anew when the function's own source file changes. Functions that take a `Network` as an argument
     do not need this decorator, `numba.njit(cache=True)` is enough: the type of `Network` changes with the sources.
     """
-    return lambda function: with_cache(lambda cache: numba.njit(cache=cache, **options)(function))
+    return lambda function: cache.use(numba.njit(**options)(function), function)
 
 
 def by_class(cls, for_class, for_others):

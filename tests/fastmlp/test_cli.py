@@ -135,7 +135,7 @@ def test_training_prints_scores_and_speed(here, capsys):
 
 
 def test_compiling_is_announced_where_nothing_is_compiled_yet(here, monkeypatch, tmp_path, capsys):
-    for cached, announced in (((), True), (("kernel.nbi",), False)):
+    for cached, announced in (((), True), (("kernel.code",), False)):
         for name in cached:
             (tmp_path / name).touch()
         monkeypatch.setattr("fastmlp.cli.train.CACHE_FOLDER", tmp_path)
