@@ -186,8 +186,8 @@ class Learning(Forward):
     Attributes
     ----------
     progress : Progress of the kernels
-        Sums over the batches of the last call to `train`: of losses, of squared error signals and, unless `kind` is
-        NONE, of the two terms that updates minimize; and where values stopped being finite.
+        Sums over the batches since `clear`: of losses, of squared error signals and, unless `kind` is NONE, of the two
+        terms that updates minimize; and where values stopped being finite, after which `train` does nothing.
     """
 
     def __init__(self, net, loss, kind=NONE, dropout=(), seed=0, threads=None, block=None, mixed=False):
@@ -199,6 +199,11 @@ class Learning(Forward):
         if kind != NONE:
             self.progress = self.progress._replace(means=np.zeros(2))  # loss and penalty; a gradient alone has none
         self._state = optimizer_state(self.network, kind)
+
+    def clear(self):
+        """Set the sums in `progress` to 0."""
+        for sums in self.progress:
+            sums[:] = 0
 
     def train(self, data, optimizer, batch_size, first, last):
         """Make the updates of the batches in range(first, last), or of as many as a slice has time for (see `Pace`).
@@ -243,7 +248,7 @@ class Learning(Forward):
         Parameters
         ----------
         data : Data
-        gradient : (n_params,) array, written; laid out like `MLP.params`
+        gradient : (n_params,) array, written; laid out like `MLP.params`. NaN if any value is not finite: never a part.
 
         Returns
         -------
@@ -251,11 +256,15 @@ class Learning(Forward):
         finite : bool
             Whether all values on the way, and the gradient, were finite; if not, the loss may be NaN or infinite.
         """
+        self.clear()
         self.train(data, NO_UPDATE, sample_count(data), 0, 1)
         unpack(gradient, self.network, self._workspace.gradients[0])
         summed = not self.progress.diverged[0]  # if not, the batch is left out of the sums in `progress`
         loss = self.progress.loss[0] if summed else self._workspace.sums.losses.sum()
-        return loss, summed and np.isfinite(gradient).all()  # where an infinite input has finite outputs, it is not
+        finite = summed and np.isfinite(gradient).all()  # where an infinite input has finite outputs, it is not
+        if not finite:
+            gradient[:] = np.nan
+        return loss, finite
 
     def intermediates(self, rows):
         """Activations of layers 0 to L and error signals of layers 1 to L after `gradient` on a single block of `rows`.
@@ -331,8 +340,6 @@ class Learning(Forward):
         threads, nonzeros = self._threads(batch_size), plan.most_nonzeros(data.x, batch_size, self._block)
         sizes = {"batch_size": batch_size, "threads": threads, "block_rows": self._block, "nonzeros": nonzeros}
         self._workspace = self._kept(("train", sparse), sizes, lambda: training.training_workspace(network, **sizes))
-        for sums in self.progress:
-            sums[:] = 0
         learning = self.loss, optimizer, self._state, self.progress
         driver(network, self._workspace, data, *learning, batch_size, first, last, threads)
 

@@ -25,10 +25,9 @@ class Callback:
     """Methods that a callback may have. Each may be left out, and subclassing is not needed.
 
     The first argument of all is the `Trainer`: `trainer.net` has the current parameters, `trainer.history` the results
-    so far. A callback may read both. If it changes the parameters, that does not reach the training, which has a copy
-    of its own: the next update overwrites them. An exception ends the training and reaches the caller of `fit`: the
-    network then has the parameters of the last update, the history all epochs that ended, and `on_fit_end` of every
-    callback is still called.
+    so far. A callback may read both, and change the parameters: training goes on from what it leaves. An exception
+    ends the training and reaches the caller of `fit`: the network then has the parameters of the last update, the
+    history all epochs that ended, and `on_fit_end` of every callback is still called.
     """
 
     def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:

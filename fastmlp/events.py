@@ -32,6 +32,8 @@ class Listeners:
         try:
             for hook in self._hooks[event]:
                 stop |= hook(self.trainer, *arguments) is True
+                if not getattr(hook, "__module__", "").startswith(f"{__package__}."):
+                    self.trainer.take_params()  # which a callback of the user's own may have changed
         except BaseException:
             self.raised = True
             raise

@@ -31,7 +31,7 @@ from .initializers import INITIALIZERS
 from .precision import is_mixed
 from .signatures import keyword_only_soon
 
-REMADE = "weights", "biases", "functions", "_forwards"  # attributes that are not pickled, but made again
+REMADE = "_weights", "_biases", "functions", "_forwards"  # attributes that are not pickled, but made again
 CUSTOM = "; custom ones must be registered first, with fastmlp.register_activation"
 
 
@@ -57,6 +57,20 @@ class Backpropagation(NamedTuple):
     activations: list
     deltas: list
     gradient: np.ndarray
+
+
+class Views(tuple):
+    """Views of one array, such as the weights of all layers. Values assigned to one of them are copied into it."""
+
+    def __setitem__(self, index, values):
+        views, given = (self[index], values) if isinstance(index, slice) else ([self[index]], [values])
+        given = [np.asarray(array) for array in given]
+        if len(given) != len(views):
+            raise ValueError(f"{len(given)} arrays are assigned to {len(views)} layers; accepted: one for each")
+        for view, array in zip(views, given, strict=True):
+            _check_assigned("an array assigned to a layer", array, view)
+        for view, array in zip(views, given, strict=True):
+            view[...] = array
 
 
 class MLP:
@@ -85,8 +99,9 @@ class MLP:
     ----------
     params : (n_params,) array
         All parameters: layer after layer, the layer's biases first, then its weights row by row.
-    weights, biases : list of (n_in, n_out) and of (n_out,) arrays
-        Writable views of `params`, one for each layer; `biases` is an empty list if the units have none.
+    weights, biases : tuples of (n_in, n_out) and of (n_out,) arrays
+        Writable views of `params`, one for each layer; `biases` is empty if the units have none. What is assigned to
+        them, or to an element, is copied into `params`.
     metadata : dict
         Values that JSON can represent, saved and loaded with the network.
     sizes : tuple of int
@@ -152,7 +167,7 @@ class MLP:
         self._view()
 
     def _view(self):
-        self.weights, self.biases = self.views(self._params)
+        self._weights, self._biases = map(Views, self.views(self._params))
         # Kept by `predict`, by whether products are mixed: one for each Python thread that called it at the same time.
         self._forwards = {False: [], True: []}
 
@@ -171,12 +186,27 @@ class MLP:
 
     @params.setter
     def params(self, params: ArrayLike) -> None:
-        given, accepted = np.asarray(params), f"{self._params.shape} numbers that convert to {self.dtype}"
-        if given.dtype.kind not in "fiub":
-            raise TypeError(f"params has dtype {given.dtype}; accepted: {accepted}")
-        if given.shape != self._params.shape:
-            raise ValueError(f"params has shape {given.shape}; accepted: {accepted}")
+        given = np.asarray(params)
+        _check_assigned("params", given, self._params)
         self._params[:] = given
+
+    @property
+    def weights(self) -> Views:
+        """Weights of each layer: views of `params`."""
+        return self._weights
+
+    @weights.setter
+    def weights(self, weights: Sequence[ArrayLike]) -> None:
+        self._weights[:] = weights
+
+    @property
+    def biases(self) -> Views:
+        """Biases of each layer: views of `params`."""
+        return self._biases
+
+    @biases.setter
+    def biases(self, biases: Sequence[ArrayLike]) -> None:
+        self._biases[:] = biases
 
     def views(self, params: np.ndarray) -> tuple[list, list]:
         """Views (weights, biases) of an array laid out like `params`, such as a gradient, as lists of arrays."""
@@ -341,6 +371,7 @@ class MLP:
         -------
         loss : float
         gradient : (n_params,) array, laid out like `params`
+            NaN everywhere if a value on the way is not finite.
         """
         self.check_trainable()
         data, loss = self.data(X, y, loss, sample_weight)
@@ -463,6 +494,15 @@ class MLP:
         """Factor from the weighted sum of losses over all samples to their mean or, for "sum", 1."""
         mean = checks.choice("reduction", reduction, ["mean", "sum"]) == "mean"
         return 1 / weighting.total(data, 0, sample_count(data)) if mean else 1.0
+
+
+def _check_assigned(argument, given, view):
+    """Raise a TypeError or ValueError if the array `given` cannot be copied into `view`."""
+    accepted = f"{view.shape} numbers that convert to {view.dtype}"
+    if given.dtype.kind not in "fiub":
+        raise TypeError(f"{argument} has dtype {given.dtype}; accepted: {accepted}")
+    if given.shape != view.shape:
+        raise ValueError(f"{argument} has shape {given.shape}; accepted: {accepted}")
 
 
 def _dtype_name(dtype):

@@ -242,7 +242,7 @@ class Trainer:
         kept = self.net.params.copy(), self.history, self._rate
         moments = self._learning.moments()
         self.history = history = History()
-        self._learning.pack(self.net.params)
+        self.take_params()
         samples = sample_count(data)
         try:
             notify("on_fit_begin", epochs, samples)
@@ -279,11 +279,16 @@ class Trainer:
             The loss before the update.
         """
         data, _ = self.net.data(X, y, self._loss, sample_weight)
-        self._learning.pack(self.net.params)
+        self.take_params()
         rows = sample_count(data)
+        self._learning.clear()
         with limited(self.threads):
             self._run(data, rows, self.schedule.rate(0, []), 0, 1, "in a step")
         return self._learning.progress.loss[0] * self._scale(weighting.total(data, 0, rows))
+
+    def take_params(self):
+        """Train from the parameters that the network has now."""
+        self._learning.pack(self.net.params)
 
     @property
     def optimizer_state(self) -> dict:
@@ -314,24 +319,24 @@ class Trainer:
         history, rate = self.history, self.schedule.rate(epoch, self.history.watched)
         batch_size = min(self.batch_size, samples)
         batches = -(-samples // batch_size)
-        first, loss, weight, begin = 0, 0.0, 0.0, time.perf_counter()
-        squares = np.zeros(len(self.net.weights))
-        means = np.zeros(2)  # sum over the updates of (loss, penalty) * samples of the batch
+        first, weight, begin = 0, 0.0, time.perf_counter()
+        self._learning.clear()
+        sums = self._learning.progress  # of all slices so far; means: of (loss, penalty) * samples of the batch
         while first < batches:
             last = self._run(data, batch_size, rate, first, batches, f"in epoch {epoch + 1}")
-            sums = self._learning.progress
-            loss, squares, means = loss + sums.loss[0], squares + sums.squares, means + sums.means
             done = min(last * batch_size, samples)
             weight += weighting.total(data, first * batch_size, done)
-            notify("on_slice_end", done - first * batch_size, loss * self._scale(weight))
+            notify("on_slice_end", done - first * batch_size, sums.loss[0] * self._scale(weight))
             first = last
         elapsed = time.perf_counter() - begin
+        # Not a sum over slices, whose rounding would depend on the clock.
+        loss, weight = float(sums.loss[0]), weighting.total(data, 0, samples)
         history.loss.append(loss * self._scale(weight))
-        history.objective.append(means.sum() / samples)
-        history.penalty.append(means[1] / samples)
+        history.objective.append(float(sums.means.sum()) / samples)
+        history.penalty.append(float(sums.means[1]) / samples)
         if self.loss == "squared_error":
             history.rms.append(math.sqrt(2 * loss / (weight * self.net.sizes[-1])))
-        history.delta_rms.append(np.sqrt(squares / (samples * np.array(self.net.sizes[1:]))).tolist())
+        history.delta_rms.append(np.sqrt(sums.squares / (samples * np.array(self.net.sizes[1:]))).tolist())
         history.learning_rate.append(rate)
         history.seconds.append(elapsed)
         history.samples_per_second.append(samples / elapsed)

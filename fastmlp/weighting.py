@@ -22,17 +22,24 @@ def sample_weights(argument, weights, rows, dtype):
     Raises
     ------
     TypeError, ValueError
-        If the shape is another, a weight is not finite or below 0, or all are 0.
+        If the shape is another, a weight is not finite or below 0, all are 0, or the largest is not a normal number of
+        the dtype.
     """
     if weights is None:
         return np.empty(0, dtype)
-    array = checks.vector(argument, weights, rows, dtype)
+    array, limits = checks.vector(argument, weights, rows, np.dtype(float)), np.finfo(dtype)
     wrong = np.flatnonzero(~(np.isfinite(array) & (array >= 0)))
     if wrong.size:
         raise ValueError(f"{argument} is {array[wrong[0]]} at position {wrong[0]}; accepted: finite numbers from 0 on")
-    if not array.any():
+    largest = array.max()
+    if not largest:
         raise ValueError(f"{argument} is 0 everywhere; accepted: at least one weight above 0")
-    return array
+    if not limits.tiny <= largest <= limits.max:
+        raise ValueError(
+            f"{argument} has the largest weight {largest:g}; accepted in {limits.dtype}: {limits.tiny:g} to "
+            f"{limits.max:g} (weights may all be multiplied by the same number)"
+        )
+    return array.astype(dtype, copy=False)
 
 
 def by_class(data, class_weight, kind):

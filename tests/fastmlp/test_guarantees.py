@@ -63,9 +63,10 @@ THREADS_SCRIPT = """
         found[name] = []
         for threads in (1, 2, 3, 4):
             net = MLP(sizes, "tanh", dtype=dtype)
-            trainer = Trainer(net, optimizer="momentum", batch_size=batch, clip_norm=clip, threads=threads)
+            trainer = Trainer(net, optimizer="momentum", batch_size=batch, clip_norm=clip, l2=1e-3, threads=threads)
             history = trainer.fit(x, y, 2, validation_data=(x[:999], y[:999]), progress=False)
-            results = net.params, net.predict(x), history.loss, history.val_loss, history.delta_rms
+            sums = [values for name, values in history.to_dict().items() if "second" not in name and values]
+            results = net.params, net.predict(x), *sums
             found[name].append([hashlib.sha256(np.array(result).tobytes()).hexdigest() for result in results])
     print(json.dumps(found))
 """
@@ -95,11 +96,22 @@ def test_the_gradient_of_a_batch_has_the_same_bits_every_time(name):
     assert len({net.gradient(x, y)[1].tobytes() for _ in range(100)}) == 1
 
 
-def fitted(rows=500, batch_size=64, epochs=3, seed=0, net_seed=0, sizes=(6, 9, 2), **options):
+def fitted(
+    dtype="float32",
+    rows=500,
+    batch_size=64,
+    epochs=3,
+    seed=0,
+    net_seed=0,
+    sizes=(6, 9, 2),
+    sample_weight=None,
+    **options,
+):
     """(params as bytes, history) of a network fitted to noise."""
     x, y = samples(rows, sizes[0], sizes[-1])
-    net = MLP(sizes, "tanh", seed=net_seed)
-    history = Trainer(net, batch_size=batch_size, seed=seed, **options).fit(x, y, epochs, progress=False)
+    net = MLP(sizes, "tanh", seed=net_seed, dtype=dtype)
+    trainer = Trainer(net, batch_size=batch_size, seed=seed, **options)
+    history = trainer.fit(x, y, epochs, progress=False, sample_weight=sample_weight)
     return net.params.tobytes(), history
 
 
@@ -111,13 +123,17 @@ def test_shuffled_training_is_reproduced_by_its_seeds():
     assert fitted(shuffle=False)[0] != params
 
 
-def test_slices_of_time_change_no_bit(monkeypatch):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_slices_of_time_change_no_bit(monkeypatch, dtype):
     """However many batches a call into compiled code makes: that depends on the speed of the machine."""
     results = []
     for seconds in (1e-9, 2e-5, 1e-4, 1e9):  # the two in the middle make slices of a few batches
         monkeypatch.setattr(pace, "SLICE_SECONDS", seconds)
-        params, history = fitted(rows=1000, batch_size=7, optimizer="adam")
-        results.append((params, history.loss, history.delta_rms))
+        weight = np.random.default_rng(0).uniform(size=1000)
+        params, history = fitted(dtype, rows=1000, batch_size=7, optimizer="adam", l2=1e-3, sample_weight=weight)
+        timeless = {name: value for name, value in history.to_dict().items() if "second" not in name}
+        results.append((params, timeless))
+    assert len(results[0][1]["objective"]) > 0
     assert results == results[:1] * 4
 
 

@@ -3,7 +3,11 @@
 The forward pass leaves the slopes g'(z[l]) in the place of delta[l], where they are replaced by the error signals.
 """
 
-from ..jit import by_class, inlined
+import math
+
+import numpy as np
+
+from ..jit import by_class, inlined, njit
 from ..layout.network import MixedNetwork, deltas_of, output_layer, transposed_of, transposed_operand_of
 from ..layout.panels import Matrix, padded, panel_at, panels_of, row_at
 from ..tile.operations import ROWS, SUM_ROWS, load, multiply_add, panel_width, sum_rows, total, zero
@@ -90,6 +94,18 @@ def backward(network, deltas, rows, panel_rows, partial_sums, forms=None):
         layer_signals(network, operands, l, deltas, rows, panel_rows, partial_sums)
 
 
+@njit
+def squares_in_float64(layer, deltas, rows, block_rows):
+    """Sum of a layer's squared error signals in float64, where squares of float32 numbers do not overflow."""
+    squares = 0.0
+    for p in range(panels_of(layer.n_out, deltas)):
+        panel = panel_at(deltas_of(layer, deltas, block_rows), p)
+        for i in range(panel.start, row_at(panel, padded(rows, ROWS))):
+            signal = np.float64(deltas[i])
+            squares += signal * signal
+    return squares
+
+
 @inlined
 def sum_squares(squares, network, deltas, rows, block_rows):
     """Sum the squared error signals of each layer over the samples and units of a block.
@@ -114,3 +130,5 @@ def sum_squares(squares, network, deltas, rows, block_rows):
                 signals = load(deltas, row_at(panel, r), width, SUM_ROWS)
                 acc = multiply_add(signals, signals, acc)
             squares[l] += total(sum_rows(acc))
+        if not math.isfinite(squares[l]):
+            squares[l] = squares_in_float64(layer, deltas, rows, block_rows)
