@@ -8,10 +8,11 @@ from __future__ import annotations
 import csv
 import json
 import math
+import time
 from os import PathLike, fspath
 from typing import IO, TYPE_CHECKING
 
-from . import checks
+from . import checks, files, training_state
 from .progress import ProgressBar
 from .signatures import call
 
@@ -46,10 +47,10 @@ class Callback:
         """Called at the end, after the best parameters are restored, if `fit` does that; also after an exception."""
 
 
-def last(history) -> dict:
-    """Results of a history's last epoch, by name; None for those that the history does not have."""
+def results(history, epoch: int) -> dict:
+    """Results of an epoch of a history, by name; None for those that the history does not have."""
     columns = ("loss", "val_loss", "monitor", "learning_rate", "seconds")
-    return {name: values[-1] if (values := getattr(history, name)) else None for name in columns}
+    return {name: values[epoch] if (values := getattr(history, name)) else None for name in columns}
 
 
 class CSVLogger:
@@ -72,9 +73,12 @@ class CSVLogger:
     def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
         self._file = open(self.path, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
         self._begin()
+        if not self.append:  # of a resumed training: the file has its epochs, and no others
+            for epoch in range(len(trainer.history.loss)):
+                self._write({"epoch": epoch, **results(trainer.history, epoch)})
 
     def on_epoch_end(self, trainer: Trainer, epoch: int) -> None:
-        self._write({"epoch": epoch, **last(trainer.history)})
+        self._write({"epoch": epoch, **results(trainer.history, -1)})
         self._file.flush()  # so that the file has whole lines at any time
 
     def on_fit_end(self, trainer: Trainer) -> None:
@@ -105,7 +109,7 @@ class JSONLinesLogger(CSVLogger):
 
 
 class Checkpoint:
-    """Saver of the network after epochs; a file is complete at any time (see `MLP.save`).
+    """Saver of the network after epochs, or of the whole training; a file is complete at any time (see `MLP.save`).
 
     Parameters
     ----------
@@ -113,21 +117,72 @@ class Checkpoint:
         "{epoch}" in it is replaced by the number of the epoch, from 0.
     when : {"best", "each"}
         After epochs with the lowest watched loss so far (the monitor's, else the validation loss, else the training
-        loss: see `History.watched`), or after each epoch.
+        loss: see `History.watched`), or after each epoch. A file of an earlier training of such a network with a lower
+        loss of the same kind is not replaced by a worse one.
+    every : int
+        With "each": after every that many epochs.
+    seconds : float, optional
+        With "each": also within an epoch, when that much time has passed since the last file.
+    state : bool
+        Whether the file has all that decides how the training goes on, too, so that `Trainer.fit` can resume it.
     """
 
-    def __init__(self, path: str | PathLike, when: str = "best") -> None:
+    def __init__(
+        self,
+        path: str | PathLike,
+        when: str = "best",
+        *,
+        every: int = 1,
+        seconds: float | None = None,
+        state: bool = False,
+    ) -> None:
         self.path, self.when = path, checks.choice("when", when, ["best", "each"])
-        self._best = math.inf
+        self.every, self.state = checks.count("every", every), bool(state)
+        self.seconds = None if seconds is None else checks.number("seconds", seconds)
+        self._best, self._saved = None, time.monotonic()
 
     def __repr__(self):
         return call(self)
 
+    def state_dict(self) -> dict:
+        """What a resumed training needs to know: the lowest loss so far."""
+        return {"best": self._best}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take over a state of `state_dict`."""
+        self._best = None if state["best"] is None else float(state["best"])
+
     def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
-        self._best = math.inf
+        self._saved = time.monotonic()
+        if not trainer.history.loss:
+            self._best = None
+
+    def on_slice_end(self, trainer: Trainer, samples: int, loss: float) -> None:
+        if self.when == "each" and self.seconds is not None and time.monotonic() - self._saved >= self.seconds:
+            self._save(trainer, len(trainer.history.loss))
 
     def on_epoch_end(self, trainer: Trainer, epoch: int) -> None:
         loss = trainer.history.watched[-1]
-        if self.when == "each" or loss < self._best:
-            trainer.net.save(fspath(self.path).replace("{epoch}", str(epoch)))
-            self._best = min(self._best, loss)
+        before = self._earlier_best(trainer) if self._best is None else self._best
+        self._best = min(before, loss)
+        if loss < before if self.when == "best" else (epoch + 1) % self.every == 0:
+            self._save(trainer, epoch)
+
+    def _save(self, trainer, epoch):
+        path, history = fspath(self.path).replace("{epoch}", str(epoch)), trainer.history
+        best = {"loss": trainer.loss, "watched": history.watched_name, "value": self._best}
+        if self.state:
+            training_state.write(trainer, path, best=best)
+        else:
+            files.save(trainer.net, path, training={"best": best})
+        self._saved = time.monotonic()
+
+    def _earlier_best(self, trainer):
+        """Lowest loss of an earlier training of such a network, that the file at `path` holds; infinite if none."""
+        try:
+            net, _, training = files.load_training(self.path, type(trainer.net))
+        except (OSError, ValueError):
+            return math.inf
+        best, kind = (training or {}).get("best") or {}, (trainer.loss, trainer.history.watched_name)
+        same = net.config() == trainer.net.config() and (best.get("loss"), best.get("watched")) == kind
+        return float(best["value"]) if same and best["value"] is not None else math.inf

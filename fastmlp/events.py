@@ -20,7 +20,7 @@ class Listeners:
     """
 
     def __init__(self, callbacks: Sequence, trainer):
-        self.trainer, self.raised = trainer, False
+        self.trainer, self.raised, self._callbacks = trainer, False, callbacks
         self._hooks = {event: [getattr(c, event) for c in callbacks if hasattr(c, event)] for event in EVENTS}
         for callback in callbacks:
             if not any(hasattr(callback, event) for event in EVENTS):
@@ -38,6 +38,19 @@ class Listeners:
             self.raised = True
             raise
         return stop
+
+    def states(self) -> list:
+        """State of all callbacks that have a method `state_dict`: pairs of the name of the class, and the state."""
+        return [(type(c).__qualname__, c.state_dict()) for c in self._callbacks if hasattr(c, "state_dict")]
+
+    def load_states(self, states: list) -> None:
+        """Hand earlier `states` out by `load_state_dict`: to callbacks of the same class, in order."""
+        left = list(self._callbacks)
+        for name, state in states:
+            same = (c for c in left if type(c).__qualname__ == name and hasattr(c, "load_state_dict"))
+            if callback := next(same, None):
+                callback.load_state_dict(state)
+                left = [c for c in left if c is not callback]
 
     def close(self) -> None:
         """Call `on_fit_end` of all callbacks, even if some raise; then raise the first of these exceptions."""

@@ -13,10 +13,11 @@ import safetensors.numpy
 
 FORMAT = "fastmlp"
 VERSION = 1  # version of the format, increased when older versions of fastmlp cannot read new files
+TRAINING = "training."  # prefix of the names of tensors that are no part of the network (see `training_state`)
 DTYPES = {"F32": "float32", "F64": "float64"}  # safetensors' names for the dtypes of networks
 
 
-def save(net, path: str | os.PathLike) -> None:
+def save(net, path: str | os.PathLike, tensors: dict | None = None, training: dict | None = None) -> None:
     """Write a network to a safetensors file. On an error, a file that was there stays as it was.
 
     The tensors are ``weights.0``, ``biases.0``, ``weights.1``, ... with the shapes (n_in, n_out) and (n_out,). A
@@ -26,6 +27,10 @@ def save(net, path: str | os.PathLike) -> None:
     ----------
     net : MLP
     path : str or path
+    tensors : dict of arrays, optional
+        More tensors, whose names begin with TRAINING.
+    training : dict, optional
+        Values that JSON can represent, about a training.
 
     Raises
     ------
@@ -53,7 +58,9 @@ def save(net, path: str | os.PathLike) -> None:
         "architecture": json.dumps(net.config()),
         "metadata": metadata,
     }
-    tensors = {f"weights.{layer}": weights for layer, weights in enumerate(net.weights)}
+    if training is not None:
+        header["training"] = json.dumps(training)
+    tensors = {f"weights.{layer}": weights for layer, weights in enumerate(net.weights)} | (tensors or {})
     tensors |= {f"biases.{layer}": biases for layer, biases in enumerate(net.biases)}
     replace(path, safetensors.numpy.save(tensors, header))
 
@@ -79,6 +86,11 @@ def load(path: str | os.PathLike, network: type):
         If it is not a complete safetensors file, was not written by fastmlp, has a newer version, or has tensors that
         do not fit its architecture.
     """
+    return load_training(path, network)[0]
+
+
+def load_training(path, network):
+    """Read a file as `load` does: (network, further tensors by name, the dict `training` of `save` or None)."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no model file {path}")
@@ -89,7 +101,7 @@ def load(path: str | os.PathLike, network: type):
     except (safetensors.SafetensorError, OSError) as error:
         raise ValueError(f"{path} cannot be read as a safetensors file: {error}") from None
     with file:
-        config, metadata = _read_header(path, file.metadata() or {})
+        config, metadata, training = _read_header(path, file.metadata() or {})
         _check_tensors(path, file, config)
         try:
             net = network(**config, init="zeros")  # rather than random weights, as all are replaced
@@ -98,8 +110,9 @@ def load(path: str | os.PathLike, network: type):
         for name, views in (("weights", net.weights), ("biases", net.biases)):
             for layer, view in enumerate(views):
                 view[...] = file.get_tensor(f"{name}.{layer}")
+        tensors = {name: file.get_tensor(name) for name in file.keys() if name.startswith(TRAINING)}  # noqa: SIM118
     net.metadata = metadata
-    return net
+    return net, tensors, training
 
 
 def replace(path, data):
@@ -121,13 +134,14 @@ def replace(path, data):
 
 
 def _read_header(path, header):
-    """Return (constructor arguments of the network, its metadata), or raise a ValueError."""
+    """Return (constructor arguments of the network, its metadata, the training's or None), or raise a ValueError."""
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} is a safetensors file, but not a model saved by fastmlp")
     try:
         version = int(header["version"])
         if version <= VERSION:
-            return json.loads(header["architecture"]), json.loads(header["metadata"])
+            names = "architecture", "metadata"
+            return *(json.loads(header[name]) for name in names), json.loads(header.get("training", "null"))
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path} has a damaged header: {type(error).__name__} {error}") from None
     raise ValueError(f"{path} has format version {version}; this fastmlp reads up to {VERSION}, a newer one is needed")
@@ -145,6 +159,8 @@ def _check_tensors(path, file, config):
         needed |= {f"biases.{layer}": (dtype, (n_out,)) for layer, (_, n_out) in enumerate(layers)}
     found = {}
     for name in file.keys():  # noqa: SIM118  a file is not a dict
+        if name.startswith(TRAINING):
+            continue
         tensor = file.get_slice(name)
         found[name] = (DTYPES.get(tensor.get_dtype(), tensor.get_dtype()), tuple(tensor.get_shape()))
     for name in sorted(needed.keys() | found.keys()):

@@ -46,7 +46,12 @@ class History:
     @property
     def watched(self) -> list[float]:
         """The losses that stopping and schedules watch: `monitor` if there is one, else `val_loss`, else `loss`."""
-        return self.monitor or self.val_loss or self.loss
+        return getattr(self, self.watched_name)
+
+    @property
+    def watched_name(self) -> str:
+        """Name of the list `watched`."""
+        return "monitor" if self.monitor else "val_loss" if self.val_loss else "loss"
 
     def __repr__(self):
         """Number of epochs, and the last losses."""

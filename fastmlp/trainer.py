@@ -10,15 +10,18 @@ import math
 import numbers
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from os import PathLike
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import checks, losses, optimizers, schedules, weighting
+from . import checks, losses, optimizers, schedules, training_state, weighting
 from ._kernels import AS_THEY_COME, Data, Learning, row_count, sample_count
 from .events import Listeners
 from .history import History
 from .network import MLP
+from .position import Position
 from .precision import is_mixed
 from .progress import ProgressBar
 from .signatures import call, keyword_only_soon
@@ -84,7 +87,7 @@ class Trainer:
         Record of the last call to `fit`.
     """
 
-    precision = "float32"  # of trainers that were pickled before they had one
+    precision, _position, _listeners = "float32", None, None  # of trainers that were pickled before they had them
 
     @keyword_only_soon
     def __init__(
@@ -182,6 +185,7 @@ class Trainer:
         class_weight: dict | str | None = None,
         callbacks: Sequence = (),
         monitor: Callable[[MLP], float] | None = None,
+        resume: bool | str | PathLike = False,
     ) -> History:
         """Train for a number of epochs, or until a criterion is met.
 
@@ -220,10 +224,16 @@ class Trainer:
         monitor : function, optional
             Measure that takes the place of the watched loss, also for schedules: it is called with the network after
             each epoch and returns a number, the smaller the better.
+        resume : bool or path
+            Whether to go on where the last fit of this trainer ended, or was interrupted, rather than begin a new one;
+            or the path of a file that `save` or a `Checkpoint` wrote, to go on from there. Given the same samples, all
+            results have the same bits as without the interruption. An interrupted fit is completed: `epochs` is then
+            the number of its epochs, including those done. A fit that had ended is prolonged by `epochs` epochs.
 
         Returns
         -------
         History
+            With `resume`, of all epochs.
 
         Raises
         ------
@@ -234,39 +244,128 @@ class Trainer:
         DivergenceError
             If values stop being finite. The network holds the last finite parameters.
         """
-        epochs = checks.count("epochs", epochs)
+        epochs, stop = checks.count("epochs", epochs), Stopping(tol, patience, target_loss)
         data = self._training_data(X, y, sample_weight, class_weight)
-        data, validation = self._split(data, validation_data, validation_fraction)
-        stop = Stopping(self.net, tol, patience, target_loss)
         notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
-        kept = self.net.params.copy(), self.history, self._rate
-        moments = self._learning.moments()
-        self.history = history = History()
-        self.take_params()
-        samples = sample_count(data)
+        kept = self._snapshot()
         try:
-            notify("on_fit_begin", epochs, samples)
+            self._begin(resume)
+            data, validation = self._split(data, validation_data, validation_fraction, resume is not False)
+            notify.load_states(self._position.callbacks)
+        except (TypeError, ValueError):
+            self._restore(kept)
+            raise
+        self._listeners, position, history = notify, self._position, self.history
+        last = position.begun + epochs
+        try:
+            self.take_params()
+            notify("on_fit_begin", max(last - len(history.loss), 0), sample_count(data))
             with limited(self.threads):
-                self._learning.compile(data, self._settings(0.0), min(self.batch_size, samples))
-                for epoch in range(epochs):
-                    notify("on_epoch_begin", epoch)
-                    self._epoch(data, samples, epoch, notify)
+                self._learning.compile(data, self._settings(0.0), min(self.batch_size, sample_count(data)))
+                for epoch in range(len(history.loss), last):
+                    if stop.reached(position, history):
+                        break
+                    self._epoch(data, epoch, notify)
                     if validation:
                         history.val_loss.append(self._evaluate(validation))
                     if monitor:
                         history.monitor.append(float(monitor(self.net)))
-                    stopping = stop(history)
-                    if notify("on_epoch_end", epoch) or stopping:
+                    stop.note(position, history, self.net.params)
+                    if notify("on_epoch_end", epoch):
                         break
-            stop.restore()
+            self._end()
         except (TypeError, ValueError):
             if not notify.raised:
-                self.net.params[:], self.history, self._rate = kept
-                self._learning.restore(moments)
+                self._restore(kept)
+            raise
+        except DivergenceError:
+            self._position = None  # there is nothing to go on from
             raise
         finally:
+            position.callbacks, self._listeners = notify.states(), None
             notify.close()
         return history
+
+    def _snapshot(self):
+        """Copy of all that a fit changes, for `_restore`."""
+        kept = self.net.params.copy(), self.history, self._position, self._rate, self._dropout_seed, self._learning
+        return kept, self._learning.moments(), self._rng.bit_generator.state
+
+    def _restore(self, snapshot):
+        """Set all that a fit changes back to what it was when `_snapshot` was called."""
+        kept, moments, self._rng.bit_generator.state = snapshot
+        self.net.params[:], self.history, self._position, self._rate, self._dropout_seed, self._learning = kept
+        self._learning.restore(moments)
+
+    def _begin(self, resume):
+        """Set the position at which a fit begins and the history; with `resume`, all other state, too."""
+        if resume is False:
+            self.history, self._position = History(), Position()
+            return
+        if resume is not True:
+            self._take_state(training_state.read(resume, self.net))
+        if self._position is None:
+            raise ValueError("resume is True, but there is no fit to go on from; accepted: the path of a saved one")
+        self._position, self.history = deepcopy(self._position), deepcopy(self.history)
+        position = self._position
+        if position.batch and position.batch_size != self.batch_size:
+            raise ValueError(
+                f"batch_size is {self.batch_size}; accepted: {position.batch_size}, as in the epoch that is resumed"
+            )
+        if position.ended:
+            position.begun, position.ended = len(self.history.loss), False
+            if position.last_params.size and np.array_equal(self.net.params, position.best_params):
+                self.net.params[:] = position.last_params
+
+    def _end(self):
+        """Note that the fit has ended by itself, and copy the best parameters to the network, if they were kept."""
+        position, net = self._position, self.net
+        position.ended = True
+        if position.best_params.size and not np.array_equal(net.params, position.best_params):
+            position.last_params = net.params.copy()
+            net.params[:] = position.best_params
+
+    def save(self, path: str | PathLike) -> None:
+        """Write the network, and all that decides how its training goes on, to one safetensors file.
+
+        `MLP.load` reads it, too. A fit may call this from a callback: then it can be resumed in the middle. On an
+        error, a file that was there stays as it was (see `files.save`).
+        """
+        training_state.write(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike, **settings) -> Trainer:
+        """Read a trainer, with its network, from a file that `save` or a `Checkpoint` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+        **settings
+            Arguments of the constructor that take the place of those saved. Objects of your own, such as a schedule or
+            a function that shuffles, are not saved, and have to be given.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is damaged, or was not written by a trainer, or a setting has to be given.
+        """
+        net, saved, state = training_state.read_trainer(path)
+        settings = saved | settings
+        for name, value in settings.items():
+            if value == training_state.OWN:
+                raise ValueError(f"{path} has no {name}, which was {value}; accepted: Trainer.load(path, {name}=...)")
+        trainer = cls(net, **settings)
+        trainer._take_state(state)
+        return trainer
+
+    def _take_state(self, state):
+        """Take over a `training_state.State`."""
+        self.net.params[:], self.history, self._position = state.params, state.history, state.position
+        self._rng.bit_generator.state, self._dropout_seed = state.random, state.dropout_seed
+        self._make()
+        self.optimizer_state = state.optimizer
 
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Make one update on one batch of any number of samples, with the learning rate of the first epoch of a `fit`.
@@ -304,33 +403,39 @@ class Trainer:
     def optimizer_state(self, state: dict) -> None:
         self._learning.state, self._rate = state, state["rate"]
 
-    def _epoch(self, data, samples, epoch, notify):
-        """Train for one epoch, a slice at a time, and append its results to the history.
+    def _epoch(self, data, epoch, notify):
+        """Train for one epoch, or the rest of one, a slice at a time, and append its results to the history.
 
         Parameters
         ----------
         data : Data of the kernels
-        samples : int; number of samples of `data` that are taken
         epoch : int; counted from 0
         notify : Listeners
         """
-        if self.shuffle:
-            self._put_in_order(data.order)
-        history, rate = self.history, self.schedule.rate(epoch, self.history.watched)
+        history, position, sums, samples = self.history, self._position, self._learning.progress, sample_count(data)
         batch_size = min(self.batch_size, samples)
         batches = -(-samples // batch_size)
-        first, weight, begin = 0, 0.0, time.perf_counter()
-        self._learning.clear()
-        sums = self._learning.progress  # of all slices so far; means: of (loss, penalty) * samples of the batch
-        while first < batches:
-            last = self._run(data, batch_size, rate, first, batches, f"in epoch {epoch + 1}")
-            done = min(last * batch_size, samples)
-            weight += weighting.total(data, first * batch_size, done)
-            notify("on_slice_end", done - first * batch_size, sums.loss[0] * self._scale(weight))
-            first = last
-        elapsed = time.perf_counter() - begin
+        if position.batch:
+            for current, earlier in zip(sums, position.sums, strict=True):
+                current[:] = earlier
+        else:
+            notify("on_epoch_begin", epoch)
+            if self.shuffle:
+                self._put_in_order(data.order)
+            self._learning.clear()
+            position.batch_size, position.seconds = self.batch_size, 0.0
+        rate = self.schedule.rate(epoch, history.watched)
+        weight = weighting.total(data, 0, min(position.batch * batch_size, samples))
+        begin = time.perf_counter() - position.seconds
+        while position.batch < batches:
+            first = position.batch * batch_size
+            position.batch = self._run(data, batch_size, rate, position.batch, batches, f"in epoch {epoch + 1}")
+            position.sums, position.seconds = [array.copy() for array in sums], time.perf_counter() - begin
+            done = min(position.batch * batch_size, samples)
+            weight += weighting.total(data, first, done)
+            notify("on_slice_end", done - first, sums.loss[0] * self._scale(weight))
         # Not a sum over slices, whose rounding would depend on the clock.
-        loss, weight = float(sums.loss[0]), weighting.total(data, 0, samples)
+        loss, weight, elapsed = float(sums.loss[0]), weighting.total(data, 0, samples), time.perf_counter() - begin
         history.loss.append(loss * self._scale(weight))
         history.objective.append(float(sums.means.sum()) / samples)
         history.penalty.append(float(sums.means[1]) / samples)
@@ -340,6 +445,7 @@ class Trainer:
         history.learning_rate.append(rate)
         history.seconds.append(elapsed)
         history.samples_per_second.append(samples / elapsed)
+        position.batch = 0
 
     def _put_in_order(self, order):
         """Write a new order of the samples into `order`; a ValueError if the user's function leaves no permutation."""
@@ -405,35 +511,54 @@ class Trainer:
             return data
         return weighting.by_class(data, class_weight, losses.target_kind(self._loss, self.net.output_activation))
 
-    def _split(self, data, validation_data, validation_fraction):
-        """Division of `data`: (training data, validation data or None), each Data of the kernels."""
-        rows = row_count(data.x)
-        order = np.arange(rows) if self.shuffle or validation_fraction is not None else data.order
-        if validation_data is not None:
+    def _split(self, data, validation_data, validation_fraction, resumed):
+        """Division of `data`: (training data, validation data or None), each Data of the kernels.
+
+        The orders of their samples are those in `_position`, which are made unless a fit is resumed.
+        """
+        rows, position = row_count(data.x), self._position
+        if validation_data is not None and validation_fraction is not None:
+            raise ValueError("validation_data and validation_fraction are both given; accepted: one of them")
+        if not resumed:
+            if self.shuffle or validation_fraction is not None:
+                position.order = np.arange(rows)
             if validation_fraction is not None:
-                raise ValueError("validation_data and validation_fraction are both given; accepted: one of them")
-            if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
-                raise TypeError("validation_data is not a pair; accepted: (X, y) or (X, y, sample_weight)")
-            x = checks.inputs("validation_data[0]", validation_data[0], self.net.sizes[0], self.net.dtype)
-            checks.finite("validation_data[0]", x)
-            targets = self.net.targets("validation_data[1]", validation_data[1], row_count(x), self._loss)
-            given = validation_data[2] if len(validation_data) == 3 else None
-            weights = weighting.sample_weights("validation_data[2]", given, row_count(x), self.net.dtype)
-            return data._replace(order=order), Data(x, *targets, AS_THEY_COME, weights)
+                self._hold_out(validation_fraction, rows)
+        elif len(position.order) + len(position.held) not in (rows, 0):
+            saved = len(position.order) + len(position.held)
+            raise ValueError(f"X has {rows} rows; accepted: the {saved} of the fit that is resumed")
+        elif bool(len(position.held)) != (validation_fraction is not None):
+            raise ValueError("validation_fraction is not that of the fit that is resumed; accepted: the same")
+        train = data._replace(order=position.order)
+        if validation_data is not None:
+            return train, self._validation_data(validation_data)
         if validation_fraction is None:
-            return data._replace(order=order), None
-        held = math.ceil(checks.number("validation_fraction", validation_fraction, 0, 1, open_start=True) * rows)
-        if held >= rows:
-            raise ValueError(
-                f"validation_fraction is {validation_fraction} of {rows} rows; accepted: one that leaves rows"
-            )
+            return train, None
         checks.finite("X", data.x)  # training would not notice values in the samples held out
+        if not weighting.total(train, 0, len(position.order)):
+            raise ValueError("sample_weight is 0 for all samples not held out; accepted: a weight above 0 among them")
+        return train, data._replace(order=position.held)
+
+    def _hold_out(self, fraction, rows):
+        """Divide the order in `_position` into samples to train on, and those to hold out."""
+        held = math.ceil(checks.number("validation_fraction", fraction, 0, 1, open_start=True) * rows)
+        if held >= rows:
+            raise ValueError(f"validation_fraction is {fraction} of {rows} rows; accepted: one that leaves rows")
+        order = self._position.order
         if self.shuffle:
             self._rng.shuffle(order)
-        train, validation = (data._replace(order=part.copy()) for part in (order[: rows - held], order[rows - held :]))
-        if not weighting.total(train, 0, rows - held):
-            raise ValueError("sample_weight is 0 for all samples not held out; accepted: a weight above 0 among them")
-        return train, validation
+        self._position.order, self._position.held = order[: rows - held].copy(), order[rows - held :].copy()
+
+    def _validation_data(self, given):
+        """Argument `validation_data`, checked and converted to Data of the kernels."""
+        if not isinstance(given, tuple | list) or len(given) not in (2, 3):
+            raise TypeError("validation_data is not a pair; accepted: (X, y) or (X, y, sample_weight)")
+        x = checks.inputs("validation_data[0]", given[0], self.net.sizes[0], self.net.dtype)
+        checks.finite("validation_data[0]", x)
+        targets = self.net.targets("validation_data[1]", given[1], row_count(x), self._loss)
+        weights = given[2] if len(given) == 3 else None
+        weights = weighting.sample_weights("validation_data[2]", weights, row_count(x), self.net.dtype)
+        return Data(x, *targets, AS_THEY_COME, weights)
 
     def _evaluate(self, data):
         """Loss over all samples of `data`, reduced as in training."""

@@ -1,0 +1,191 @@
+"""Files of trainers: a model file (see `files`) that also has all that decides how the training goes on.
+
+Besides the tensors of the network there are those of the training, "training.first" and so on, and in the header JSON
+with the settings of the `Trainer` and all numbers that are not in tensors.
+"""
+
+from __future__ import annotations
+
+import numbers as number_types
+from dataclasses import dataclass, fields, is_dataclass
+
+import numpy as np
+
+from . import files, losses, optimizers, schedules
+from .history import History
+from .network import MLP
+from .position import Position
+
+PREFIX = files.TRAINING
+OWN = "an object of your own"
+PLAIN = "batch_size", "reduction", "l2", "average_l2", "update_biases", "threads", "clip_norm", "precision"
+SETTINGS = {*PLAIN, "dropout", "loss", "optimizer", "learning_rate", "shuffle", "seed"}
+ARRAYS = "order", "held", "best_params", "last_params"  # fields of `Position` that are arrays
+
+
+@dataclass
+class State:
+    """All of a trainer that is not a setting.
+
+    Attributes
+    ----------
+    params : (n_params,) array
+    optimizer : dict; see `Trainer.optimizer_state`
+    random : dict; state of the generator that shuffles
+    dropout_seed : int
+    history : History
+    position : Position or None; where its last fit ended, or is
+    """
+
+    params: np.ndarray
+    optimizer: dict
+    random: dict
+    dropout_seed: int
+    history: History
+    position: Position | None
+
+
+def write(trainer, path, **notes):
+    """Write a trainer to a file (see `Trainer.save`), with `notes` beside the state."""
+    net, state, position = trainer.net, trainer.optimizer_state, trainer._position
+    arrays = {name: state[name] for name in ("first", "second")}
+    numbers = {
+        "settings": _settings(trainer),
+        "optimizer": {name: state[name] for name in ("steps", "rate")},
+        "random": trainer._rng.bit_generator.state,
+        "dropout_seed": trainer._dropout_seed,
+        "best_epoch": trainer.history.best_epoch,
+        "position": None,
+        **notes,
+    }
+    for name, values in trainer.history.to_dict().items():
+        if name != "best_epoch":
+            arrays[f"history.{name}"] = np.array(values, float)
+    if position:
+        if trainer._listeners:
+            position.callbacks = trainer._listeners.states()
+        kept = {field.name: getattr(position, field.name) for field in fields(position)}
+        sums = dict(enumerate(kept.pop("sums")))
+        arrays |= {f"position.{name}": kept.pop(name) for name in ARRAYS}
+        arrays |= {f"position.sums.{index}": array for index, array in sums.items()}
+        numbers["position"] = kept
+    files.save(net, path, {PREFIX + name: array for name, array in arrays.items()}, numbers)
+
+
+def read(path, net):
+    """State in a file, if its network is like `net`; else a ValueError."""
+    loaded, _, state = read_trainer(path)
+    if loaded.config() != net.config():
+        raise ValueError(f"{path} has the training of {loaded!r}; accepted: that of {net!r}")
+    return state
+
+
+def read_trainer(path):
+    """Network, arguments of `Trainer`, and state in a file: (MLP, dict, State). All is checked before it is used."""
+    net, arrays, numbers = files.load_training(path, MLP)
+    if "settings" not in (numbers or {}):
+        raise ValueError(f"{path} has a network only; accepted: a file of Trainer.save or Checkpoint(state=True)")
+    arrays = {name.removeprefix(PREFIX): array for name, array in arrays.items()}
+    try:
+        settings = {name: _made(value) for name, value in numbers["settings"].items()}
+        _require(set(settings) == SETTINGS, "settings")
+        return net, settings, _read_state(net, arrays, numbers)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} has a damaged training state: {type(error).__name__} {error}") from None
+
+
+def _require(condition, name):
+    if not condition:
+        raise ValueError(f"in {name}")
+
+
+def _is_count(value, most=2**63 - 1):
+    return type(value) is int and 0 <= value <= most
+
+
+def _read_state(net, arrays, numbers):
+    optimizer, random, seed = numbers["optimizer"], numbers["random"], numbers["dropout_seed"]
+    _require(_is_count(optimizer["steps"]) and isinstance(optimizer["rate"], int | float), "optimizer")
+    _require(_is_count(seed, 2**32 - 1), "dropout_seed")
+    _require(isinstance(random, dict), "random")
+    np.random.default_rng().bit_generator.state = random  # raises an exception if it is none
+    for name in "first", "second":
+        _require(arrays[name].shape in ((0,), (net.n_params,)) and arrays[name].dtype == net.dtype, name)
+    history = _read_history(net, arrays, numbers["best_epoch"])
+    return State(
+        params=net.params,
+        optimizer={name: arrays[name] for name in ("first", "second")} | optimizer,
+        random=random,
+        dropout_seed=seed,
+        history=history,
+        position=None if numbers["position"] is None else _read_position(net, arrays, numbers["position"], history),
+    )
+
+
+def _read_history(net, arrays, best_epoch):
+    names = [field.name for field in fields(History) if field.name != "best_epoch"]
+    epochs, layers = len(arrays["history.loss"]), len(net.sizes) - 1
+    for name in names:
+        array = arrays[f"history.{name}"]
+        shape = (epochs, layers) if name == "delta_rms" else (epochs,)
+        _require(array.dtype == float and (array.shape == shape or (not array.size and name != "loss")), name)
+    _require(best_epoch is None or _is_count(best_epoch, epochs), "best_epoch")
+    return History(**{name: arrays[f"history.{name}"].tolist() for name in names}, best_epoch=best_epoch)
+
+
+def _read_position(net, arrays, numbers, history):
+    found = {name: arrays[f"position.{name}"] for name in ARRAYS}
+    # Kernels read samples by these numbers, and trust them.
+    _require(found["order"].dtype == found["held"].dtype == np.int64, "order")
+    samples = np.sort(np.concatenate([found["order"], found["held"]]))
+    _require(np.array_equal(samples, np.arange(len(samples))), "order")
+    for name in "best_params", "last_params":
+        _require(found[name].shape in ((0,), (net.n_params,)), name)
+    names = [f"position.sums.{index}" for index in range(sum(name.startswith("position.sums.") for name in arrays))]
+    sums = [arrays[name] for name in names]
+    shapes = [(), [(1,), (len(net.sizes) - 1,), (1,), (2,)]]
+    _require([array.shape for array in sums] in map(list, shapes), "sums")
+    counts = {name: numbers[name] for name in ("begun", "batch", "batch_size", "waited")}
+    _require(all(map(_is_count, counts.values())) and numbers["begun"] <= len(history.loss), "position")
+    _require(type(numbers["ended"]) is bool and (sums or not numbers["batch"]), "position")
+    callbacks = [(name, state) for name, state in numbers["callbacks"]]
+    _require(all(isinstance(name, str) and isinstance(state, dict) for name, state in callbacks), "callbacks")
+    times = {name: float(numbers[name]) for name in ("seconds", "best")}
+    return Position(**counts, **times, **found, sums=sums, ended=numbers["ended"], callbacks=callbacks)
+
+
+def _settings(trainer):
+    """Arguments of the constructor as values that JSON can represent; OWN for objects of the user's."""
+    settings = {name: getattr(trainer, name) for name in PLAIN} | {"dropout": trainer.dropout}
+    settings["loss"] = _described(trainer._loss)
+    settings["optimizer"] = _described(trainer.optimizer)
+    is_number = isinstance(trainer.learning_rate, number_types.Real)
+    settings["learning_rate"] = float(trainer.learning_rate) if is_number else _described(trainer.schedule)
+    settings["seed"] = trainer.seed if isinstance(trainer.seed, int) else 0  # the state has what was made of it
+    settings["shuffle"] = trainer.shuffle if trainer._reorder == trainer._rng.shuffle else OWN
+    return settings
+
+
+def _described(made):
+    """Class and fields of an object of `losses`, `optimizers` or `schedules`; OWN for others."""
+    if type(made) not in CLASSES.values():
+        return OWN
+    kept = {field.name: getattr(made, field.name) for field in fields(made)}
+    nested = {name: _described(value) for name, value in kept.items() if hasattr(value, "rate")}  # in a Warmup
+    return OWN if OWN in nested.values() else {"class": type(made).__name__, **kept, **nested}
+
+
+def _made(value):
+    """Object that `_described` described; other values as they are."""
+    if not isinstance(value, dict):
+        return value
+    fields_ = {name: _made(part) for name, part in value.items() if name != "class"}
+    return CLASSES[value["class"]](**fields_)
+
+
+CLASSES = {
+    name: kind
+    for module in (losses, optimizers, schedules)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and is_dataclass(kind)
+}
