@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fastmlp_kernels.custom import register_activation, register_loss
 
     from . import callbacks, initializers, losses, optimizers, plots, schedules, sklearn  # noqa: F401
+    from .files import ModelFileError
     from .history import History
     from .network import MLP, Backpropagation
     from .optimizers import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
@@ -28,6 +29,7 @@ _HOMES = {  # name: the module that defines it
     "Trainer": "fastmlp.trainer",
     "DivergenceError": "fastmlp.trainer",
     "History": "fastmlp.history",
+    "ModelFileError": "fastmlp.files",
     "SGD": "fastmlp.optimizers",
     "Momentum": "fastmlp.optimizers",
     "Nesterov": "fastmlp.optimizers",
@@ -69,6 +71,7 @@ __all__ = [
     "Backpropagation",
     "DivergenceError",
     "History",
+    "ModelFileError",
     "Momentum",
     "Nesterov",
     "RMSprop",

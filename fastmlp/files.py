@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
+import hashlib
 import json
 import os
 import secrets
+import stat
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 
+from .terminal import printable
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 FORMAT = "fastmlp"
 VERSION = 1  # version of the format, increased when older versions of fastmlp cannot read new files
 TRAINING = "training."  # prefix of the names of tensors that are no part of the network (see `training_state`)
+KEYS = {"format", "version", "architecture", "metadata", "training", "checksum"}  # of the header
+MOST_CHARACTERS = 300  # of the message of a ModelFileError
+MOST_HEADER_BYTES = 100_000_000  # as safetensors has it
 DTYPES = {"F32": "float32", "F64": "float64"}  # safetensors' names for the dtypes of networks
+
+
+class ModelFileError(ValueError):
+    """Error of a file that is damaged, or is no model of fastmlp; its message is one line of printable characters."""
+
+    def __init__(self, message):
+        line = printable(message)
+        super().__init__(line if len(line) < MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 4]}...")
 
 
 def save(net, path: str | os.PathLike, tensors: dict | None = None, training: dict | None = None) -> None:
@@ -62,6 +85,8 @@ def save(net, path: str | os.PathLike, tensors: dict | None = None, training: di
         header["training"] = json.dumps(training)
     tensors = {f"weights.{layer}": weights for layer, weights in enumerate(net.weights)} | (tensors or {})
     tensors |= {f"biases.{layer}": biases for layer, biases in enumerate(net.biases)}
+    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    header["checksum"] = _checksum({"__metadata__": header}, tensors)
     replace(path, safetensors.numpy.save(tensors, header))
 
 
@@ -82,9 +107,9 @@ def load(path: str | os.PathLike, network: type):
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
-        If it is not a complete safetensors file, was not written by fastmlp, has a newer version, or has tensors that
-        do not fit its architecture.
+    ModelFileError
+        A ValueError: if it is not a complete safetensors file, was not written by fastmlp, has a newer version, has
+        tensors that do not fit its architecture, or is damaged.
     """
     return load_training(path, network)[0]
 
@@ -95,76 +120,143 @@ def load_training(path, network):
     if not path.exists():
         raise FileNotFoundError(f"no model file {path}")
     if not path.is_file():
-        raise ValueError(f"{path} is not a file; a model saved by fastmlp is needed")
+        raise ModelFileError(f"{path} is not a file; a model saved by fastmlp is needed")
+    header, found = _read(path)
+    config, metadata, training = _read_header(path, header.get("__metadata__"))
+    _check_tensors(path, header, config)
+    if "checksum" in header["__metadata__"] and header["__metadata__"]["checksum"] != _checksum(header, found):
+        raise ModelFileError(f"{path} is damaged: it does not have the checksum that it was saved with")
     try:
-        file = safetensors.safe_open(path, "numpy")
-    except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as a safetensors file: {error}") from None
-    with file:
-        config, metadata, training = _read_header(path, file.metadata() or {})
-        _check_tensors(path, file, config)
-        try:
-            net = network(**config, init="zeros")  # rather than random weights, as all are replaced
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path} holds an architecture that is not accepted: {error}") from None
-        for name, views in (("weights", net.weights), ("biases", net.biases)):
-            for layer, view in enumerate(views):
-                view[...] = file.get_tensor(f"{name}.{layer}")
-        tensors = {name: file.get_tensor(name) for name in file.keys() if name.startswith(TRAINING)}  # noqa: SIM118
+        net = network(**config, init="zeros")  # rather than random weights, as all are replaced
+    except (TypeError, ValueError) as error:
+        raise ModelFileError(f"{path} holds an architecture that is not accepted: {error}") from None
+    for name, views in (("weights", net.weights), ("biases", net.biases)):
+        for layer, view in enumerate(views):
+            view[...] = found[f"{name}.{layer}"]
     net.metadata = metadata
-    return net, tensors, training
+    return net, {name: array for name, array in found.items() if name.startswith(TRAINING)}, training
+
+
+def _read(path):
+    """Header and tensors of a safetensors file: (dict, dict of arrays). The file is read, as a mapped one may change.
+
+    Sizes in the header are compared with the file's before memory is taken.
+    """
+    try:
+        with open(path, "rb") as file:
+            size, length = os.fstat(file.fileno()).st_size, int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= min(size - 8, MOST_HEADER_BYTES):
+                raise ValueError("the length of the header is not that of a safetensors file")
+            file.seek(0)
+            content = file.read(8 + length)
+            header = json.loads(content[8:])
+            if not isinstance(header, dict):
+                raise ValueError("the header is not an object")
+            content += file.read(size - len(content))
+        return header, safetensors.numpy.load(content)
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelFileError(f"{path} cannot be read as a safetensors file: {type(error).__name__} {error}") from None
+
+
+def _checksum(header, tensors):
+    """Digest of all that a model file says: texts of the header, and tensors."""
+    digest = hashlib.sha256()
+    for name, text in sorted(header["__metadata__"].items()):
+        if name != "checksum":
+            digest.update(f"{name}\0{text}\0".encode())
+    for name, array in sorted(tensors.items()):
+        digest.update(f"{name}\0{array.dtype}\0{array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def replace(path, data):
     """Replace the file at `path` by one with the bytes `data`, completely or not at all.
 
-    The bytes are written to a temporary file in the same folder, which is renamed once it is on the disk.
+    The bytes are written to a temporary file in the same folder, which is renamed once it is on the disk. The file
+    keeps its permissions. Temporary files that a killed process has left are deleted.
     """
     path = Path(path)
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 16}"):
+        _delete_unless_locked(stale)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with open(temporary, "xb") as file:
+            _lock(file)
             file.write(data)
             file.flush()
+            if path.is_file() and not path.is_symlink():
+                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+            os.replace(temporary, path)
+        _sync(path.parent)
     except BaseException:  # Ctrl-C too
         temporary.unlink(missing_ok=True)
         raise
 
 
+def _lock(file):
+    """Lock a file as long as it is open in this process, which fails if another has locked it; not on Windows."""
+    if fcntl:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _delete_unless_locked(path):
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        if fcntl:
+            _lock(file)
+            path.unlink()
+
+
+def _sync(folder):
+    """Put a folder's entries on the disk, where the operating system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _read_header(path, header):
-    """Return (constructor arguments of the network, its metadata, the training's or None), or raise a ValueError."""
-    if header.get("format") != FORMAT:
-        raise ValueError(f"{path} is a safetensors file, but not a model saved by fastmlp")
+    """Return (constructor arguments of the network, its metadata, the training's or None), or raise an error."""
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ModelFileError(f"{path} is a safetensors file, but not a model saved by fastmlp")
     try:
-        version = int(header["version"])
-        if version <= VERSION:
-            names = "architecture", "metadata"
-            return *(json.loads(header[name]) for name in names), json.loads(header.get("training", "null"))
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{path} has a damaged header: {type(error).__name__} {error}") from None
-    raise ValueError(f"{path} has format version {version}; this fastmlp reads up to {VERSION}, a newer one is needed")
+        if not header.keys() <= KEYS:
+            raise ValueError(f"unknown {sorted(header.keys() - KEYS)}")
+        version, values = int(header["version"]), {}
+        if version > VERSION:
+            raise ModelFileError(
+                f"{path} has format version {version}; this fastmlp reads up to {VERSION}, a newer one is needed"
+            )
+        for name in "architecture", "metadata", "training":
+            values[name] = json.loads(header[name]) if name != "training" or name in header else None
+            if not isinstance(values[name], dict | None) or (values[name] is None and name != "training"):
+                raise ValueError(f"{name} is not an object")
+        return tuple(values.values())
+    except ModelFileError:
+        raise
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise ModelFileError(f"{path} has a damaged header: {type(error).__name__} {error}") from None
 
 
-def _check_tensors(path, file, config):
-    """Raise a ValueError if the file's tensors are not those of the architecture, before anything is allocated."""
-    try:
-        layers = list(zip(config["sizes"], config["sizes"][1:], strict=False))
-        dtype, bias = np.dtype(config["dtype"]).name, config["bias"]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} has a damaged architecture: {type(error).__name__} {error}") from None
+def _check_tensors(path, header, config):
+    """Raise an error if the file's tensors are not those of the architecture, before anything is allocated."""
+    sizes, dtype, bias = (config.get(name) for name in ("sizes", "dtype", "bias"))
+    if not (isinstance(sizes, list) and all(type(n) is int for n in sizes) and isinstance(dtype, str)):
+        raise ModelFileError(f"{path} has a damaged architecture: sizes {sizes!r}, dtype {dtype!r}, bias {bias!r}")
+    layers = list(pairwise(sizes))
     needed = {f"weights.{layer}": (dtype, shape) for layer, shape in enumerate(layers)}
     if bias:
         needed |= {f"biases.{layer}": (dtype, (n_out,)) for layer, (_, n_out) in enumerate(layers)}
-    found = {}
-    for name in file.keys():  # noqa: SIM118  a file is not a dict
-        if name.startswith(TRAINING):
-            continue
-        tensor = file.get_slice(name)
-        found[name] = (DTYPES.get(tensor.get_dtype(), tensor.get_dtype()), tuple(tensor.get_shape()))
+    found = {
+        name: (DTYPES.get(tensor["dtype"], tensor["dtype"]), tuple(tensor["shape"]))
+        for name, tensor in header.items()
+        if name != "__metadata__" and not name.startswith(TRAINING)
+    }
     for name in sorted(needed.keys() | found.keys()):
         if needed.get(name) != found.get(name):
-            raise ValueError(
+            raise ModelFileError(
                 f"{path}: tensor {name} does not fit the architecture; got {found.get(name)}, needed {needed.get(name)}"
             )

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from . import checks, losses, optimizers, schedules, training_state, weighting
 from ._kernels import AS_THEY_COME, Data, Learning, row_count, sample_count
 from .events import Listeners
+from .files import ModelFileError
 from .history import History
 from .network import MLP
 from .position import Position
@@ -352,12 +353,18 @@ class Trainer:
             If it is damaged, or was not written by a trainer, or a setting has to be given.
         """
         net, saved, state = training_state.read_trainer(path)
-        settings = saved | settings
-        for name, value in settings.items():
+        for name, value in (saved | settings).items():
             if value == training_state.OWN:
-                raise ValueError(f"{path} has no {name}, which was {value}; accepted: Trainer.load(path, {name}=...)")
-        trainer = cls(net, **settings)
-        trainer._take_state(state)
+                raise ModelFileError(
+                    f"{path} has no {name}, which was {value}; accepted: Trainer.load(path, {name}=...)"
+                )
+        try:
+            trainer = cls(net, **saved | settings)
+            trainer._take_state(state)
+        except (TypeError, ValueError, OverflowError) as error:
+            if settings:
+                raise
+            raise ModelFileError(f"{path} is damaged: {error}") from None
         return trainer
 
     def _take_state(self, state):

@@ -84,14 +84,16 @@ def read_trainer(path):
     """Network, arguments of `Trainer`, and state in a file: (MLP, dict, State). All is checked before it is used."""
     net, arrays, numbers = files.load_training(path, MLP)
     if "settings" not in (numbers or {}):
-        raise ValueError(f"{path} has a network only; accepted: a file of Trainer.save or Checkpoint(state=True)")
+        raise files.ModelFileError(
+            f"{path} has a network only; accepted: a file of Trainer.save or Checkpoint(state=True)"
+        )
     arrays = {name.removeprefix(PREFIX): array for name, array in arrays.items()}
     try:
         settings = {name: _made(value) for name, value in numbers["settings"].items()}
         _require(set(settings) == SETTINGS, "settings")
         return net, settings, _read_state(net, arrays, numbers)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path} has a damaged training state: {type(error).__name__} {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise files.ModelFileError(f"{path} has a damaged training state: {type(error).__name__} {error}") from None
 
 
 def _require(condition, name):

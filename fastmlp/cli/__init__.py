@@ -10,6 +10,7 @@ import sys
 from importlib import import_module
 
 from fastmlp.cli.options import parser
+from fastmlp.terminal import printable
 
 # Raised for bad input, a full disk, a missing extra or diverging training. All others are bugs and show a traceback.
 USER_ERRORS = (ValueError, TypeError, OSError, ImportError, MemoryError, ArithmeticError)
@@ -39,5 +40,5 @@ def main(argv=None):
 
 def _one_line(error):
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+        return printable(f"{error.filename}: {error.strerror}")
+    return printable(" ".join(str(error).split())) or type(error).__name__

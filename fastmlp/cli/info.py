@@ -11,8 +11,8 @@ import fastmlp
 from fastmlp import MLP
 from fastmlp._kernels import CACHE_FOLDER, bfloat16_peak, bfloat16_refusal, fma_peak
 from fastmlp.cli import text
+from fastmlp.cli.models import preprocessing_of
 from fastmlp.tables.datasets import listed
-from fastmlp.tables.preprocessing import Preprocessing
 
 
 def run(args):
@@ -20,16 +20,16 @@ def run(args):
     if args.model is None:
         text.facts(_machine())
     else:
-        _model(MLP.load(args.model))
+        _model(args.model, MLP.load(args.model))
 
 
-def _model(net):
+def _model(path, net):
     """Print what is known of a saved model."""
     text.facts(_network(net))
     if "preprocessing" in net.metadata:
         print()
-        text.facts(_data(Preprocessing.from_dict(net.metadata["preprocessing"])))
-    if "training" in net.metadata:
+        text.facts(_data(preprocessing_of(path, net)))
+    if isinstance(net.metadata.get("training"), dict):
         print()
         text.facts((_name(key), _value(value)) for key, value in net.metadata["training"].items())
 

@@ -7,6 +7,7 @@ import numpy as np
 from fastmlp import MLP, losses
 from fastmlp.checks import choice
 from fastmlp.cli import names
+from fastmlp.files import ModelFileError
 from fastmlp.tables.preprocessing import Preprocessing
 
 # {task: {name of a loss: the output activation that it is for}}; the first loss of a task is its default.
@@ -47,7 +48,18 @@ def load(path):
     net = MLP.load(path)
     if not {"preprocessing", "training"} <= net.metadata.keys():
         raise ValueError(f"{path} was not trained by `fastmlp train`: the preparation of its inputs is not known")
-    return net, Preprocessing.from_dict(net.metadata["preprocessing"])
+    return net, preprocessing_of(path, net)
+
+
+def preprocessing_of(path, net):
+    """Preprocessing that a network was trained with; a ModelFileError if it is damaged. `path` is for messages."""
+    try:
+        preprocessing = Preprocessing.from_dict(net.metadata["preprocessing"])
+        if preprocessing.n_inputs != net.sizes[0] or net.sizes[-1] % preprocessing.n_outputs:
+            raise ValueError(f"preprocessing makes {preprocessing.n_inputs} inputs, for {net!r}")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ModelFileError(f"{path} is damaged: {error}") from None
+    return preprocessing
 
 
 def arrays(preprocessing, table, loss, dtype):

@@ -78,6 +78,9 @@ def _train(commands):
 
     output = command.add_argument_group("output")
     _option(output, "--save", Path, None, "write the model to this file, say model.safetensors")
+    _option(output, "--checkpoint", Path, None, "keep all of the training in this file, once a minute and at SIGTERM")
+    resumed = "go on from the file of --checkpoint, if there is one, with the same results as without the interruption"
+    output.add_argument("--resume", action="store_true", help=resumed)
     pictures = (
         "draw loss, error signals and, for two features, decision regions into this folder (by default, the current)"
     )
@@ -90,6 +93,8 @@ def _predict(commands):
     command.add_argument("data", metavar="DATA", help=DATA)
     _option(command, "--output", Path, None, "write to this file instead of standard output")
     command.add_argument("--probabilities", action="store_true", help="add a column for each class")
+    kept = "write names that a spreadsheet would run as formulas as they are, not after a '"
+    command.add_argument("--formulas", action="store_true", help=kept)
     _option(command, "--precision", str, "float32", "precision of matrix products: float32 or bf16-mixed")
 
 

@@ -2,11 +2,18 @@
 
 import csv
 import io
+import sys
+
+import numpy as np
 
 from fastmlp.cli.models import load
 from fastmlp.cli.text import check_writable
 from fastmlp.files import replace
 from fastmlp.tables import datasets
+from fastmlp.tables.datasets import is_number
+from fastmlp.terminal import printable
+
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # first characters of cells that spreadsheets run
 
 
 def run(args):
@@ -18,6 +25,8 @@ def run(args):
         raise ValueError(f"--probabilities: {args.model} predicts numbers, not classes")
     X = preprocessing.transform(datasets.load_features(args.data), net.dtype)
     outputs = net.predict(X, precision=args.precision)
+    if not np.isfinite(outputs).all():
+        raise ValueError(f"{args.model} predicts numbers that are not finite for {args.data}")
     header = [preprocessing.target_name]
     columns = [preprocessing.decode_prediction(outputs)]
     if args.probabilities:
@@ -25,13 +34,18 @@ def run(args):
         columns += list(outputs.T)
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(zip(*(map(_text, column) for column in columns), strict=True))
+    writer.writerow([_cell(name, args.formulas) for name in header])
+    cells = ([_cell(value, args.formulas) for value in column] for column in columns)
+    writer.writerows(zip(*cells, strict=True))
     if args.output:
         replace(args.output, lines.getvalue().encode())
     else:
-        print(lines.getvalue(), end="")
+        text = lines.getvalue()
+        print("\n".join(map(printable, text.split("\n"))) if sys.stdout.isatty() else text, end="")
 
 
-def _text(value):
-    return value if isinstance(value, str) else f"{value:.7g}"
+def _cell(value, formulas):
+    """Text of a cell: all digits of a number; a text that a spreadsheet would run after a ', unless `formulas`."""
+    if not isinstance(value, str):
+        return str(value)
+    return f"'{value}" if value[:1] in FORMULAS and not (formulas or is_number(value)) else value

@@ -2,17 +2,20 @@
 
 import os
 
+from fastmlp.terminal import printable
+
 
 def facts(pairs):
     """Print (name, value) pairs as two columns."""
     for name, value in pairs:
-        print(f"{name:<14} {value}", flush=True)
+        print(f"{printable(name):<14} {printable(value)}", flush=True)
 
 
 def table(header, rows):
     """Print rows of text under a header, the first column aligned to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for row in (header, *rows):
+    lines = [list(map(printable, row)) for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for row in lines:
         cells = [f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)]
         print(f"{row[0]:<{widths[0]}}", *cells[1:], sep="  ")
 

@@ -8,8 +8,10 @@ import numpy as np
 
 from fastmlp import MLP, Trainer, losses, optimizers, plots
 from fastmlp._kernels import CACHE_FOLDER, bfloat16_peak, fma_peak
+from fastmlp.callbacks import Checkpoint
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
+from fastmlp.cli.interruptions import Ending
 from fastmlp.cli.models import OUTPUT_ACTIVATIONS, arrays, parse_loss
 from fastmlp.precision import is_mixed
 from fastmlp.schedules import SCHEDULES, Cosine, Warmup
@@ -22,6 +24,7 @@ from fastmlp.threads import available, limited
 # arithmetic, and batches of more than 4096 rows would be too few.
 UPDATES_PER_EPOCH = 32
 BATCH_SIZES = (16, 4096)
+CHECKPOINT_SECONDS = 60
 
 
 class Run(NamedTuple):
@@ -41,8 +44,12 @@ def run(args):
     loss = parse_loss(args.loss, table.task)
     if args.learning_rate is None:
         args.learning_rate = optimizers.resolve(args.optimizer).suggested_rate
-    if args.save:
-        text.check_writable(args.save)
+    if args.resume and not args.checkpoint:
+        raise ValueError("--resume is given without --checkpoint; accepted: both, or --checkpoint alone")
+    if args.checkpoint and args.seeds > 1:
+        raise ValueError(f"--checkpoint is given with --seeds {args.seeds}; accepted: with one seed")
+    for path in filter(None, (args.save, args.checkpoint)):
+        text.check_writable(path)
     if args.plot:
         plots.check(_picture(args, "loss"))
         text.check_writable(_picture(args, "loss"))
@@ -104,7 +111,10 @@ def _schedule(args):
 
 def _fit(args, one):
     """Train, and return the scores of the test part by name: a dict, empty if that part is."""
-    loss = one.trainer.loss  # its name
+    loss, callbacks = one.trainer.loss, []  # the loss's name
+    if args.checkpoint:
+        checkpoint = Checkpoint(args.checkpoint, "each", every=args.epochs, seconds=CHECKPOINT_SECONDS, state=True)
+        callbacks = [checkpoint, Ending(args.checkpoint)]
     one.trainer.fit(
         *arrays(one.preprocessing, one.train, loss, one.net.dtype),
         epochs=args.epochs,
@@ -113,6 +123,8 @@ def _fit(args, one):
         target_loss=args.target_loss,
         class_weight=args.class_weight,
         progress=sys.stderr.isatty(),
+        callbacks=callbacks,
+        resume=args.checkpoint if args.resume and args.checkpoint.exists() else False,
     )
     if not one.test.n_rows:
         return {}

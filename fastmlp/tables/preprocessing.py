@@ -1,6 +1,6 @@
 """Conversion of tables to network inputs and targets, and of network outputs to classes or quantities."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
@@ -160,8 +160,22 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, values):
-        """Return the `Preprocessing` that `to_dict` was called on."""
-        return cls(**{**values, "classes": tuple(values["classes"])})
+        """Return the `Preprocessing` that `to_dict` was called on; a ValueError if `values` are none."""
+        if not isinstance(values, dict) or values.keys() != {field.name for field in fields(cls)}:
+            raise ValueError("preprocessing has other fields than `fastmlp train` writes")
+        made = cls(**values)
+        _require(isinstance(made.columns, dict) and made.columns, "columns")
+        for name, column in made.columns.items():
+            _require(isinstance(column, dict), "columns")
+            if column.keys() == {"categories"}:
+                _require(_are_names(column["categories"]), f"categories of {name!r}")
+            else:
+                _require(column.keys() == {"mean", "scale"} and _is_scaling(**column), f"mean and scale of {name!r}")
+        _require(isinstance(made.target_name, str), "target_name")
+        _require(made.task in ("classification", "regression"), "task")
+        _require(_are_names(made.classes) if made.task == "classification" else made.classes in ([], ()), "classes")
+        _require(_is_scaling(made.target_mean, made.target_scale), "target_mean and target_scale")
+        return replace(made, classes=tuple(made.classes))
 
 
 @keyword_only_soon  # takes `labels` by position too, with a FutureWarning
@@ -204,6 +218,22 @@ def split(n, test_fraction, seed=0, *, labels=None):
     rank = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
     is_test = rank < np.repeat(test_counts, counts)
     return np.sort(by_group[~is_test]), np.sort(by_group[is_test])
+
+
+def _require(condition, what):
+    if not condition:
+        raise ValueError(f"preprocessing has unusable {what}")
+
+
+def _are_names(names):
+    """Whether `names` is a sequence of different texts, not empty."""
+    return isinstance(names, list | tuple) and 0 < len(names) == len({name for name in names if isinstance(name, str)})
+
+
+def _is_scaling(mean, scale):
+    """Whether both are finite numbers, and the scale is not 0."""
+    numbers_ = all(type(number) in (int, float) and np.isfinite(float(number)) for number in (mean, scale))
+    return numbers_ and scale != 0
 
 
 def _learn(source, name, values):

@@ -12,7 +12,8 @@ import pytest
 from fastmlp_kernels.functions.activations import ACTIVATIONS
 from fastmlp_kernels.panelwise.losses import LOSSES
 
-from fastmlp import losses
+from fastmlp import losses, pace
+from fastmlp.callbacks import Checkpoint
 from fastmlp.cli import main, models
 from fastmlp.optimizers import OPTIMIZERS
 from fastmlp.schedules import SCHEDULES
@@ -460,3 +461,94 @@ def test_scores_of_numbers_are_those_of_scikit_learn():
         }
     )
     assert np.isnan(scores.regression_scores(np.ones(3), np.zeros(3))["R2"])
+
+
+CHECKPOINTED = ("train", "plane.csv", "--target", "side", "--hidden", "8", "--epochs", "30", "--dropout", "0.1")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGTERM is a matter of POSIX")
+@pytest.mark.parametrize("slices", [1, 40, 101])
+def test_a_training_that_sigterm_ended_goes_on_with_the_same_bits(here, monkeypatch, capsys, slices):
+    monkeypatch.setattr(pace, "SLICE_SECONDS", 1e-9)
+    for name in "run", "parts":
+        (here / f"{name}.safetensors").unlink(missing_ok=True)
+    assert main([*CHECKPOINTED, "--save", "whole.safetensors"]) == 0
+    seen, end = [], Checkpoint.on_slice_end
+
+    def terminate(self, trainer, *arguments):
+        seen.append(1)
+        if len(seen) == slices:
+            signal.raise_signal(signal.SIGTERM)
+        end(self, trainer, *arguments)
+
+    monkeypatch.setattr(Checkpoint, "on_slice_end", terminate)
+    previous = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        main([*CHECKPOINTED, "--checkpoint", "run.safetensors", "--save", "parts.safetensors"])
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == previous
+    assert "saved to run.safetensors: --resume goes on" in capsys.readouterr().err
+    assert not (here / "parts.safetensors").exists()
+    assert main([*CHECKPOINTED, "--checkpoint", "run.safetensors", "--resume", "--save", "parts.safetensors"]) == 0
+    nets = [models.load(f"{name}.safetensors")[0] for name in ("whole", "parts")]
+    assert nets[0].params.tobytes() == nets[1].params.tobytes()
+    assert nets[0].metadata["training"]["losses"] == nets[1].metadata["training"]["losses"]
+
+
+def test_resume_without_a_file_begins_anew(here):
+    (here / "none.safetensors").unlink(missing_ok=True)
+    assert main([*CHECKPOINTED, "--checkpoint", "none.safetensors", "--resume"]) == 0
+    assert (here / "none.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--resume"], "--resume is given without --checkpoint"),
+        (["--checkpoint", "run", "--seeds", "2"], "with --seeds 2"),
+        (["--checkpoint", "no/run"], "no such folder"),
+        (["--checkpoint", "plane.csv", "--resume"], "plane.csv cannot be read as a safetensors file"),
+        (["--checkpoint", "plane.safetensors", "--resume"], "has a network only"),
+    ],
+)
+def test_checkpoints_that_cannot_be_are_refused(here, capsys, options, words):
+    before = {path: path.read_bytes() for path in here.iterdir() if path.is_file()}
+    assert main([*CHECKPOINTED, *options]) == 2
+    assert words in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in here.iterdir() if path.is_file()} == before
+
+
+def test_predictions_have_all_digits(here, tmp_path, capsys):
+    x = np.random.default_rng(0).normal(size=200)
+    write_csv(tmp_path / "large.csv", ("x", "y"), zip(x, 1.7e9 + 100 * x, strict=True))
+    train = ["train", str(tmp_path / "large.csv"), "--target", "y", *QUICK, "--save", str(tmp_path / "model")]
+    assert main(train) == 0
+    capsys.readouterr()
+    assert main(["predict", str(tmp_path / "model"), str(tmp_path / "large.csv")]) == 0
+    values = capsys.readouterr().out.split()[1:]
+    assert len(set(values)) > 190
+    net, preprocessing = models.load(tmp_path / "model")
+    table = datasets.load_features(tmp_path / "large.csv")
+    outputs = preprocessing.decode_prediction(net.predict(preprocessing.transform(table, net.dtype)))
+    np.testing.assert_array_equal(np.array(values, outputs.dtype), outputs)
+
+
+def test_names_that_spreadsheets_would_run_are_text(here, tmp_path, capsys):
+    rows = [(i, "=1+1" if i % 2 else "-5") for i in range(40)]
+    write_csv(tmp_path / "names.csv", ("x", "@name"), rows)
+    table, model = str(tmp_path / "names.csv"), str(tmp_path / "model")
+    assert main(["train", table, "--target", "@name", "--task", "classification", *QUICK, "--save", model]) == 0
+    capsys.readouterr()
+    for options, names in ([], {"'=1+1", "-5"}), (["--formulas"], {"=1+1", "-5"}):
+        assert main(["predict", model, table, *options]) == 0
+        header, *cells = capsys.readouterr().out.split()
+        assert header == ("@name" if options else "'@name")
+        assert set(cells) <= names
+
+
+def test_predictions_that_are_not_finite_are_an_error(here, tmp_path, capsys):
+    net, _ = models.load("slope.safetensors")
+    net.params[:] = 1e38
+    net.save(tmp_path / "model")
+    assert main(["predict", str(tmp_path / "model"), "slope.csv"]) == 2
+    assert "predicts numbers that are not finite" in capsys.readouterr().err

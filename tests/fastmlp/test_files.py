@@ -2,6 +2,7 @@
 
 import json
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import safetensors.numpy
 
 from fastmlp import files
 from fastmlp.network import MLP
+
+fcntl = None if os.name != "posix" else pytest.importorskip("fcntl")
 
 
 @pytest.fixture
@@ -24,6 +27,7 @@ def rewrite(path, change):
     tensors = safetensors.numpy.load_file(path)
     with safetensors.safe_open(path, "numpy") as file:
         header = file.metadata()
+    del header["checksum"]  # by which any change would be noticed
     change(tensors, header)
     safetensors.numpy.save_file(tensors, path, header)
 
@@ -85,16 +89,118 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(saved, monkeypatch, 
     assert list(saved.parent.iterdir()) == [saved]
 
 
-def test_save_replaces_a_model_and_obeys_the_umask(saved):
+posix_only = pytest.mark.skipif(os.name != "posix", reason="about permissions and locks of POSIX")
+
+
+@posix_only
+def test_new_files_obey_the_umask(tmp_path):
     old = os.umask(0o027)
     try:
-        files.save(MLP([5, 2]), saved)
+        files.save(MLP([5, 2]), tmp_path / "new")
     finally:
         os.umask(old)
-    assert tuple(MLP.load(saved).sizes) == (5, 2)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o640
+
+
+@posix_only
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
+def test_a_replaced_file_keeps_its_permissions(saved, mode):
+    saved.chmod(mode)
+    files.save(MLP([5, 2]), saved)
+    assert MLP.load(saved).sizes == (5, 2)
     assert list(saved.parent.iterdir()) == [saved]
-    if os.name == "posix":
-        assert saved.stat().st_mode & 0o777 == 0o640
+    assert saved.stat().st_mode & 0o777 == mode
+
+
+@posix_only
+def test_what_killed_processes_left_is_deleted_and_what_others_are_writing_is_not(saved):
+    stale, current = (saved.with_name(f".{saved.name}.{digit * 16}") for digit in "ab")
+    others = [saved.with_name(f".{saved.name}.{'c' * 15}"), saved.with_name(f".other.{'d' * 16}")]
+    for path in stale, current, *others:
+        path.touch()
+    with open(current) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        files.save(MLP([5, 2]), saved)
+    assert set(saved.parent.iterdir()) == {saved, current, *others}
+
+
+def test_files_and_folders_are_on_the_disk_before_save_returns(saved, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file).st_ino), fsync(file)))
+    files.save(MLP([5, 2]), saved)
+    assert synced == [saved.stat().st_ino, saved.parent.stat().st_ino]
+
+
+def test_every_flipped_bit_is_noticed(saved):
+    content = saved.read_bytes()
+    for position in range(len(content)):
+        changed = bytearray(content)
+        changed[position] ^= 1 << position % 8
+        saved.write_bytes(changed)
+        message = rejected(saved)
+        assert message.isprintable()
+        assert len(message) < 300
+
+
+def test_files_without_a_checksum_are_read(saved):
+    net = MLP.load(saved)
+    rewrite(saved, lambda tensors, header: None)
+    np.testing.assert_array_equal(MLP.load(saved).params, net.params)
+
+
+HOSTILE = {
+    "deeply nested": "[" * 100_000,
+    "deeply nested objects": '{"a":' * 100_000,
+    "escape codes": '{"sizes": [3, 2], "dtype": "\\u001b[2J\\u009b31m", "bias": true}',
+    "long": '{"sizes": [3, 2], "dtype": "' + "x" * 10_000 + '"}',
+    "a list": "[1]",
+    "a number": "1",
+    "null": "null",
+    "negative sizes": '{"sizes": [3, -2], "dtype": "float32", "bias": true}',
+    "text as sizes": '{"sizes": "abc", "dtype": "float32", "bias": true}',
+    "other arguments": '{"sizes": [3, 4, 2], "dtype": "float32", "bias": true, "seed": 1, "self": 2}',
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("key", ["architecture", "metadata", "training"])
+def test_hostile_headers_are_refused_in_a_printable_line(saved, key, name):
+    if key != "architecture" and json_object(HOSTILE[name]) is not None:
+        return  # metadata may be any object
+    if (key, name) == ("training", "null"):
+        return
+    rewrite(saved, lambda tensors, header: header.update({key: HOSTILE[name]}))
+    message = rejected(saved, files.ModelFileError)
+    assert message.isprintable()
+    assert len(message) < 300
+
+
+def json_object(text):
+    try:
+        return value if isinstance(value := json.loads(text), dict) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def test_a_file_that_is_cut_while_it_is_loaded_is_refused(saved, monkeypatch):
+    content, load = saved.read_bytes(), safetensors.numpy.load
+
+    def cut(data):
+        saved.write_bytes(content[:100])  # memory of a mapped file would be lost: a bus error
+        return load(data)
+
+    monkeypatch.setattr(safetensors.numpy, "load", cut)
+    assert MLP.load(saved).sizes == (3, 4, 2), "all has been read before"
+    rejected(saved)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2**31, 2**63, 2**64 - 1])
+def test_sizes_are_compared_with_the_files_before_memory_is_taken(saved, length):
+    saved.write_bytes(length.to_bytes(8, "little") + saved.read_bytes()[8:])
+    tracemalloc.start()
+    rejected(saved, files.ModelFileError)
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
 
 
 def test_save_replaces_a_link_and_not_what_it_points_to(tmp_path):

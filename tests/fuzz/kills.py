@@ -1,0 +1,85 @@
+"""Trainings that are killed at random moments and resumed: the same bits as without.
+
+`python -m tests.fuzz.kills 200` kills 200 processes: while they compile, train, or write a checkpoint.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+SECONDS = 2.5  # a process is killed at most that long after the start
+COLD = 12  # one in so many processes begins with an empty kernel cache, and is killed within COLD seconds
+
+
+def train(path, threads):
+    """Train, or go on from a checkpoint; print a digest of all results but times."""
+    from fastmlp import MLP, Trainer
+    from fastmlp.callbacks import Checkpoint
+
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(4000, n)).astype("f4") for n in (20, 3))
+    trainer = Trainer(MLP([20, 64, 3], "tanh"), dropout=0.2, batch_size=16, clip_norm=1.0, threads=threads)
+    checkpoint = Checkpoint(path, "each", seconds=0, state=True)
+    resume = path if path.exists() else False
+    options = {"validation_fraction": 0.1, "patience": 100, "progress": False, "callbacks": [checkpoint]}
+    history = trainer.fit(x, y, 60, resume=resume, **options).to_dict()
+    digest = hashlib.sha256(trainer.net.params.tobytes())
+    digest.update(repr([values for name, values in history.items() if "second" not in name]).encode())
+    print(digest.hexdigest())
+
+
+def command(path, threads):
+    return [sys.executable, "-m", "tests.fuzz.kills", "--child", str(path), "--threads", str(threads)]
+
+
+def digest_after(kills, choice, folder, may_compile=True):
+    """Digest of a training that is killed `kills` times, and resumed each time until it is done; kills left over."""
+    path = Path(folder) / f"{choice.getrandbits(64):x}.safetensors"
+    while True:
+        threads, cold = choice.choice([1, 2]), may_compile and choice.random() < 1 / COLD
+        with tempfile.TemporaryDirectory() as cache:
+            environment = os.environ | ({"FASTMLP_CACHE_DIR": cache} if cold else {})
+            process = subprocess.Popen(command(path, threads), stdout=subprocess.PIPE, env=environment)
+            if kills:
+                time.sleep(choice.uniform(0.3, COLD if cold else SECONDS))
+                process.kill()
+            output = process.communicate()[0].decode().strip()
+            if process.returncode == 0:
+                return output, kills
+            assert process.returncode == -signal.SIGKILL, process.returncode
+            kills -= 1
+
+
+def main(count, seed, cold=True):
+    """Kill `count` processes, some while they compile if `cold`; return the numbers of what happened: a dict."""
+    choice, done, differ, killed = random.Random(seed), 0, 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        expected, _ = digest_after(0, choice, folder, cold)
+        while killed < count:
+            wanted = min(choice.randint(1, 4), count - killed)
+            digest, left = digest_after(wanted, choice, folder, cold)
+            killed, done, differ = killed + wanted - left, done + 1, differ + (digest != expected)
+        stale = [path.name for path in Path(folder).iterdir() if path.name.startswith(".")]
+    return {"killed": killed, "trainings": done, "with other results": differ, "temporary files left": len(stale)}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("count", type=int, nargs="?", default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--child", type=Path)
+    parser.add_argument("--threads", type=int)
+    arguments = parser.parse_args()
+    if arguments.child:
+        train(arguments.child, arguments.threads)
+    else:
+        print(main(arguments.count, arguments.seed))
