@@ -27,7 +27,7 @@ FORMAT = "fastmlp"
 VERSION = 1  # version of the format, increased when older versions of fastmlp cannot read new files
 TRAINING = "training."  # prefix of the names of tensors that are no part of the network (see `training_state`)
 KEYS = {"format", "version", "architecture", "metadata", "training", "checksum"}  # of the header
-MOST_CHARACTERS = 300  # of the message of a ModelFileError
+MOST_CHARACTERS = 299  # of the message of a ModelFileError
 MOST_HEADER_BYTES = 100_000_000  # as safetensors has it
 DTYPES = {"F32": "float32", "F64": "float64"}  # safetensors' names for the dtypes of networks
 
@@ -37,7 +37,10 @@ class ModelFileError(ValueError):
 
     def __init__(self, message):
         line = printable(message)
-        super().__init__(line if len(line) < MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 4]}...")
+        if len(line) > MOST_CHARACTERS:
+            half = (MOST_CHARACTERS - 5) // 2
+            line = f"{line[:half]} ... {line[-half:]}"
+        super().__init__(line)
 
 
 def save(net, path: str | os.PathLike, tensors: dict | None = None, training: dict | None = None) -> None:
