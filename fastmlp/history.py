@@ -61,6 +61,12 @@ class History:
         epochs = f"{len(self.loss)} epoch{'s' * (len(self.loss) != 1)}"
         return f"<History of {epochs}{': ' * bool(last)}{', '.join(last + best)}>"
 
+    def shorten(self, epochs: int) -> None:
+        """Forget all but the first `epochs` epochs."""
+        for values in vars(self).values():
+            if isinstance(values, list):
+                del values[epochs:]
+
     def to_dict(self) -> dict:
         """The history as a dict of lists, which JSON can represent."""
         return asdict(self)

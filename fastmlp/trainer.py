@@ -29,7 +29,7 @@ from .signatures import call, keyword_only_soon
 from .stopping import Stopping
 from .threads import limited
 
-REMADE = "_learning", "_rate"  # attributes that are not pickled, but made again by Trainer._make
+REMADE = "_learning", "_rate", "_listeners"  # attributes that are not pickled: made again, or of a fit that runs
 
 
 class DivergenceError(ArithmeticError):
@@ -253,7 +253,7 @@ class Trainer:
             self._begin(resume)
             data, validation = self._split(data, validation_data, validation_fraction, resume is not False)
             notify.load_states(self._position.callbacks)
-        except (TypeError, ValueError):
+        except BaseException:  # Ctrl-C too
             self._restore(kept)
             raise
         self._listeners, position, history = notify, self._position, self.history
@@ -266,11 +266,7 @@ class Trainer:
                 for epoch in range(len(history.loss), last):
                     if stop.reached(position, history):
                         break
-                    self._epoch(data, epoch, notify)
-                    if validation:
-                        history.val_loss.append(self._evaluate(validation))
-                    if monitor:
-                        history.monitor.append(float(monitor(self.net)))
+                    self._epoch(data, validation, monitor, notify)
                     stop.note(position, history, self.net.params)
                     if notify("on_epoch_end", epoch):
                         break
@@ -410,15 +406,17 @@ class Trainer:
     def optimizer_state(self, state: dict) -> None:
         self._learning.state, self._rate = state, state["rate"]
 
-    def _epoch(self, data, epoch, notify):
-        """Train for one epoch, or the rest of one, a slice at a time, and append its results to the history.
+    def _epoch(self, data, validation, monitor, notify):
+        """Train for one epoch, or the rest of one, a slice at a time, evaluate, and append the results to the history.
 
         Parameters
         ----------
         data : Data of the kernels
-        epoch : int; counted from 0
+        validation : Data of the kernels, or None
+        monitor : function of the network, or None
         notify : Listeners
         """
+        epoch = len(self.history.loss)
         history, position, sums, samples = self.history, self._position, self._learning.progress, sample_count(data)
         batch_size = min(self.batch_size, samples)
         batches = -(-samples // batch_size)
@@ -452,6 +450,14 @@ class Trainer:
         history.learning_rate.append(rate)
         history.seconds.append(elapsed)
         history.samples_per_second.append(samples / elapsed)
+        try:
+            if validation:
+                history.val_loss.append(self._evaluate(validation))
+            if monitor:
+                history.monitor.append(float(monitor(self.net)))
+        except BaseException:
+            history.shorten(epoch)  # the epoch can be resumed at its end
+            raise
         position.batch = 0
 
     def _put_in_order(self, order):

@@ -229,6 +229,38 @@ def test_what_cannot_be_resumed_is_refused_and_changes_nothing(tmp_path):
         case.fit(trainer, resume=tmp_path / "none")
 
 
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_an_evaluation_that_is_interrupted_is_made_when_the_training_is_resumed(epoch):
+    case = Case({"fit": {"validation_fraction": 0.2, "patience": 50}})
+    whole, interrupted, calls = case.trainer(), case.trainer(), []
+
+    def measure(net):
+        calls.append(net)
+        if len(calls) == epoch + 1:
+            raise KeyboardInterrupt
+        return float(np.abs(net.params).sum())
+
+    with pytest.raises(KeyboardInterrupt):
+        case.fit(interrupted, monitor=measure)
+    assert len(interrupted.history.loss) == len(interrupted.history.val_loss) == epoch
+    calls = [None] * 100
+    case.fit(whole, monitor=measure)
+    case.fit(interrupted, monitor=measure, resume=True)
+    assert outcome(interrupted) == outcome(whole)
+
+
+def test_a_trainer_can_be_pickled_while_it_trains():
+    case, pickled = Case({}), []
+    whole = case.trainer()
+    callback = type(
+        "Pickling", (), {"on_epoch_end": lambda self, trainer, epoch: pickled.append(pickle.dumps(trainer))}
+    )
+    case.fit(whole, callbacks=[callback()])
+    trainer = pickle.loads(pickled[1])
+    case.fit(trainer, resume=True)
+    assert outcome(trainer) == outcome(whole)
+
+
 def test_a_fit_that_fails_can_be_resumed_as_before():
     case = Case({})
     trainer, whole = case.trainer(), case.trainer()
