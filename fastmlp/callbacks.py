@@ -87,14 +87,14 @@ class CSVLogger:
             self._file = None
 
     def _begin(self):
-        self._rows = csv.writer(self._file)
         self._header = self._file.tell() == 0
 
     def _write(self, row):
+        rows = csv.writer(self._file)
         if self._header:
-            self._rows.writerow(row)
+            rows.writerow(row)
             self._header = False
-        self._rows.writerow(row.values())
+        rows.writerow(row.values())
 
 
 class JSONLinesLogger(CSVLogger):

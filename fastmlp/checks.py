@@ -197,6 +197,9 @@ def _same_rows(argument, array, rows):
 
 
 def _array(argument, values, dtype):
+    if np.ma.is_masked(values):
+        where = ", ".join(str(index[0]) for index in np.nonzero(np.ma.getmaskarray(values)))
+        raise ValueError(f"{argument} is masked at position ({where}); accepted: arrays in which nothing is masked")
     try:
         return np.asarray(values)
     except (TypeError, ValueError) as error:  # for example rows of different lengths

@@ -81,7 +81,9 @@ class Lines(Silent):
 
 
 def start(epochs, samples):
-    """New display for a fit: a Bar if tqdm is installed, else Lines."""
+    """New display for a fit: a Bar if tqdm is installed, else Lines; silent where there is no standard error."""
+    if sys.stderr is None:  # as in programs with windows only
+        return Silent(epochs, samples)
     try:
         return Bar(epochs, samples)
     except ImportError:

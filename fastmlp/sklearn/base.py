@@ -190,7 +190,10 @@ class BaseMLP(BaseEstimator):
 
     def _fit(self, X, y, sample_weight=None, incremental=False):
         """Fit the model; `incremental` is True in `partial_fit`: one epoch, from the current weights."""
-        hidden = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=int)).tolist()
+        sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes))
+        if sizes.size and sizes.dtype.kind not in "iu":
+            raise TypeError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; accepted: whole numbers from 1 on")
+        hidden = sizes.astype(int).tolist()
         if any(size <= 0 for size in hidden):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)

@@ -1,7 +1,9 @@
 """Callbacks: what is called when, how they stop a fit, what is left when they raise, and the files they write."""
 
+import copy
 import csv
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -241,3 +243,12 @@ def test_a_checkpoint_that_can_not_be_written_leaves_the_one_before(tmp_path, mo
 def test_the_progress_bar_is_a_callback(capsys):
     fit(2, callbacks=[ProgressBar()])
     assert "epoch 2/2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [CSVLogger, JSONLinesLogger, Checkpoint])
+def test_callbacks_can_be_copied_after_a_fit(tmp_path, kind):
+    callback = kind(tmp_path / "file")
+    fit(2, callbacks=[callback])
+    for copied in pickle.loads(pickle.dumps(callback)), copy.deepcopy(callback):
+        assert repr(copied) == repr(callback)
+        fit(1, callbacks=[copied])

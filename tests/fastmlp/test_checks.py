@@ -312,3 +312,22 @@ def test_prediction_and_evaluation_find_inputs_that_saturating_units_hide(value,
     for call in (lambda: net.predict(X), lambda: net.evaluate(X, y)):
         with pytest.raises(ValueError, match=f"X is {value} at row {rows - 2}, column 17"):
             call()
+
+
+@pytest.mark.parametrize("argument", ["X", "y", "sample_weight"])
+def test_masked_values_are_refused(argument):
+    net, rng = MLP([2, 3, 1]), np.random.default_rng(0)
+    given = {"X": rng.normal(size=(9, 2)), "y": rng.normal(size=9), "sample_weight": rng.uniform(size=9)}
+    for method in net.gradient, net.evaluate, lambda **given: Trainer(net).fit(**given, progress=False):
+        hidden = np.zeros(given[argument].shape, bool)
+        masked = given | {argument: np.ma.masked_array(given[argument], hidden)}
+        method(**masked)  # nothing is hidden
+        hidden[5] = True
+        masked[argument] = np.ma.masked_array(given[argument], hidden)
+        with pytest.raises(ValueError, match=rf"{argument} is masked at position \(5.*nothing is masked"):
+            method(**masked)
+
+
+def test_masked_inputs_of_a_prediction_are_refused():
+    with pytest.raises(ValueError, match=r"X is masked at position \(1, 0\)"):
+        MLP([2, 1]).predict(np.ma.masked_equal([[1.0, 2.0], [-9999.0, 3.0]], -9999))

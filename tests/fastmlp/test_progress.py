@@ -82,3 +82,9 @@ def test_progress_is_closed_where_training_stops_early_or_fails(capsys, monkeypa
     with pytest.raises(ValueError, match=r"^X is nan"):
         trainer.fit(X * np.nan, Y, 3)
     assert closed == [True, True]
+
+
+def test_fits_are_silent_without_a_standard_error(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    history = Trainer(MLP([2, 3, 1])).fit(np.ones((9, 2)), np.ones(9), epochs=2)
+    assert len(history.loss) == 2

@@ -316,3 +316,10 @@ def test_an_older_scikit_learn_is_named():
     script = "import sklearn; sklearn.__version__ = '1.6.1'; import fastmlp.sklearn"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert "fastmlp.sklearn needs scikit-learn 1.7 or newer, found 1.6.1" in done.stderr
+
+
+@pytest.mark.parametrize("sizes", [(10.9,), [5.5, 3.2], (10.0,), True, ("7",), 2.0])
+def test_hidden_layers_of_no_whole_size_are_refused(sizes):
+    for kind in MLPClassifier, MLPRegressor:
+        with pytest.raises((TypeError, ValueError), match="hidden_layer_sizes"):
+            kind(hidden_layer_sizes=sizes).fit(DIGITS, NUMBERS > 0)
