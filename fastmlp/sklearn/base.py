@@ -5,7 +5,7 @@ rules, `lbfgs` the solver of that name. "As in scikit-learn" means its file _mul
 """
 
 import warnings
-from copy import copy
+from copy import copy, deepcopy
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -145,7 +145,10 @@ class BaseMLP(BaseEstimator):
             accepted = [c for c in self._sklearn_class._parameter_constraints.get(name, ()) if hasattr(c, "options")]
             if name in parameters and not any(parameters[name] in c.options for c in accepted):
                 parameters[name] = defaults[name]
-        return self._hand_over(self, self._sklearn_class(**parameters))
+        model = self._hand_over(self, self._sklearn_class(**parameters))
+        # What scikit-learn goes back to if no epoch of further training has a better score.
+        model._best_coefs, model._best_intercepts = map(deepcopy, (model.coefs_, model.intercepts_))
+        return model
 
     @classmethod
     def from_sklearn(cls, model):

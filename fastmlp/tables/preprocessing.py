@@ -7,6 +7,7 @@ import numpy as np
 from fastmlp.checks import nearest
 from fastmlp.signatures import keyword_only_soon
 from fastmlp.tables.datasets import checked, class_names, is_number, listed, numbers
+from fastmlp.tables.scores import magnitude
 
 MAX_CATEGORIES = 1000  # limit for a text column, each an input; more are names or identifiers, only to be memorized
 
@@ -252,9 +253,11 @@ def _learn(source, name, values):
 
 def _mean_and_scale(values):
     """Return mean and standard deviation, the latter 1 for a constant (rounding could make it tiny instead of 0)."""
-    values = values.astype(np.float64)
+    # Divided by a power of two, which changes no digit, so that no square overflows or vanishes.
+    exponent = magnitude(values)
+    values = np.ldexp(values.astype(np.float64), -exponent)
     scale = float(values.std()) if np.ptp(values) > 0 else 0.0
-    return float(values.mean()), scale or 1.0
+    return tuple(float(np.ldexp(number, exponent)) for number in (values.mean(), scale or np.ldexp(1.0, -exponent)))
 
 
 def _in_order(names):

@@ -23,13 +23,23 @@ def precision_recall_f1(confusion):
 
 def regression_scores(truth, predicted):
     """R2, RMSE and MAE of (N,) predictions, as a dict. R2 is NaN if all true values are the same."""
+    exponent = magnitude(truth)
+    truth, predicted = (np.ldexp(np.asarray(values, np.float64), -exponent) for values in (truth, predicted))
     error = predicted - truth
     variance = np.var(truth)
     return {
         "R2": float(1 - np.mean(error**2) / variance) if variance > 0 else float("nan"),
-        "RMSE": float(np.sqrt(np.mean(error**2))),
-        "MAE": float(np.mean(np.abs(error))),
+        "RMSE": float(np.ldexp(np.sqrt(np.mean(error**2)), exponent)),
+        "MAE": float(np.ldexp(np.mean(np.abs(error)), exponent)),
     }
+
+
+def magnitude(values):
+    """Exponent of the power of two next above all absolute values: an int; 0 if all are 0.
+
+    Squares of numbers divided by that power neither overflow nor, for the largest, vanish; no digit is lost.
+    """
+    return int(np.frexp(np.abs(np.asarray(values, np.float64)).max(initial=0))[1])
 
 
 def score(preprocessing, table, outputs):

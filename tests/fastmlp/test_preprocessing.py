@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from fastmlp.tables import preprocessing, scores
 from fastmlp.tables.datasets import Table
 from fastmlp.tables.preprocessing import MAX_CATEGORIES, Preprocessing, split
 
@@ -195,3 +196,19 @@ def test_split_keeps_its_size_with_many_small_classes():
 def test_split_refuses_an_impossible_test_part(n, fraction, labels):
     with pytest.raises(ValueError, match="test_fraction"):
         split(n, fraction, labels=None if labels is None else list(labels))
+
+
+@pytest.mark.parametrize("factor", [2.0**900, 2.0**-900, 2.0**520, -(2.0**-540)])
+def test_numbers_of_any_size_are_standardized_alike(factor):
+    values = np.random.default_rng(0).normal(size=50) + 3
+    (mean, scale), (scaled_mean, scaled) = (preprocessing._mean_and_scale(v) for v in (values, values * factor))
+    assert (scaled_mean / factor, scaled / abs(factor)) == (mean, scale)
+    predicted = values + 0.1
+    small, large = (scores.regression_scores(truth * f, predicted * f) for truth, f in ((values, 1), (values, factor)))
+    assert large["R2"] == small["R2"]
+    assert large["RMSE"] / abs(factor) == small["RMSE"]
+
+
+def test_the_scale_of_a_constant_is_one():
+    for constant in 0.0, 1e300, -1e-300, 5.0:
+        assert preprocessing._mean_and_scale(np.full(8, constant)) == (constant, 1.0)

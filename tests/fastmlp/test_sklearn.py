@@ -323,3 +323,13 @@ def test_hidden_layers_of_no_whole_size_are_refused(sizes):
     for kind in MLPClassifier, MLPRegressor:
         with pytest.raises((TypeError, ValueError), match="hidden_layer_sizes"):
             kind(hidden_layer_sizes=sizes).fit(DIGITS, NUMBERS > 0)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_what_is_handed_to_scikit_learn_can_be_trained_further(early_stopping):
+    X = np.random.default_rng(0).normal(size=(200, 4))
+    y = (X[:, 0] > 0).astype(int)
+    X[:, 0] += 3 * np.sign(X[:, 0])  # easy: no epoch can exceed the best validation score, 1
+    settings = {"early_stopping": early_stopping, "warm_start": True, "max_iter": 60, "random_state": 0}
+    model = MLPClassifier(**settings).fit(X, y).to_sklearn().set_params(max_iter=3).fit(X, y)
+    assert model.score(X, y) == 1
