@@ -240,9 +240,13 @@ class BaseMLP(BaseEstimator):
         """Activation of each of `hidden` hidden layers, as the user named it: a list of str."""
         return [self.activation] * hidden if isinstance(self.activation, str) else list(self.activation)
 
+    def _hidden(self, hidden):
+        """Activation of each of `hidden` hidden layers, as `MLP` names it: a tuple of str."""
+        return tuple(OUR_NAMES.get(name, name) for name in self._activation_names(hidden))
+
     def _build(self, sizes, dtype):
         """New `MLP` with this estimator's activations and weights of zero."""
-        names = [OUR_NAMES.get(name, name) for name in self._activation_names(len(sizes) - 2)]
+        names = self._hidden(len(sizes) - 2)
         output = OUR_NAMES.get(self.out_activation_, self.out_activation_)
         return MLP(sizes, names, output, dtype=dtype, init="zeros")
 
@@ -252,8 +256,8 @@ class BaseMLP(BaseEstimator):
         return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))
 
     def _network(self):
-        """`MLP` with the weights of coefs_ and intercepts_: `_net`, or a new one if a user has set these."""
-        if "_net" in vars(self) and self._owns():
+        """`MLP` with the weights of coefs_ and intercepts_: `_net`, or a new one if they or the activation were set."""
+        if "_net" in vars(self) and self._owns() and self._net.activations[:-1] == self._hidden(len(self.coefs_) - 1):
             return self._net
         net = self._build([len(self.coefs_[0]), *(len(b) for b in self.intercepts_)], self.coefs_[0].dtype)
         for views, arrays in ((net.weights, self.coefs_), (net.biases, self.intercepts_)):

@@ -333,3 +333,18 @@ def test_what_is_handed_to_scikit_learn_can_be_trained_further(early_stopping):
     settings = {"early_stopping": early_stopping, "warm_start": True, "max_iter": 60, "random_state": 0}
     model = MLPClassifier(**settings).fit(X, y).to_sklearn().set_params(max_iter=3).fit(X, y)
     assert model.score(X, y) == 1
+
+
+@pytest.mark.parametrize("activation", ["tanh", "logistic", "identity", ("tanh",)])
+def test_a_changed_activation_counts_before_and_after_pickling(activation):
+    X = np.random.default_rng(0).normal(size=(90, 4))
+    y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.3)
+    settings = {"max_iter": 30, "random_state": 2, "warm_start": True}
+    model, theirs = (kind((6,), **settings).fit(X, y) for kind in (MLPClassifier, sklearn.neural_network.MLPClassifier))
+    model.set_params(activation=activation)
+    theirs.set_params(activation=activation if isinstance(activation, str) else activation[0])
+    for _ in "changed", "trained on":
+        np.testing.assert_allclose(model.predict_proba(X), theirs.predict_proba(X), rtol=1e-6)
+        for copied in pickle.loads(pickle.dumps(model)), copy.deepcopy(model):
+            np.testing.assert_array_equal(copied.predict_proba(X), model.predict_proba(X))
+        model.fit(X, y), theirs.fit(X, y)
