@@ -29,6 +29,9 @@ class Callback:
     so far. A callback may read both, and change the parameters: training goes on from what it leaves. An exception
     ends the training and reaches the caller of `fit`: the network then has the parameters of the last update, the
     history all epochs that ended, and `on_fit_end` of every callback is still called.
+
+    A callback that has a state of its own can keep it in the files of resumed trainings (see `Checkpoint`), by two more
+    methods: `state_dict` returns it as a dict that JSON can represent, and `load_state_dict` takes such a dict over.
     """
 
     def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import hashlib
 import json
 import os
-import secrets
-import stat
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import safetensors
 import safetensors.numpy
 
+from .replacing import replace
 from .terminal import printable
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 FORMAT = "fastmlp"
 VERSION = 1  # version of the format, increased when older versions of fastmlp cannot read new files
@@ -88,8 +79,7 @@ def save(net, path: str | os.PathLike, tensors: dict | None = None, training: di
         header["training"] = json.dumps(training)
     tensors = {f"weights.{layer}": weights for layer, weights in enumerate(net.weights)} | (tensors or {})
     tensors |= {f"biases.{layer}": biases for layer, biases in enumerate(net.biases)}
-    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    header["checksum"] = _checksum({"__metadata__": header}, tensors)
+    header["checksum"] = _checksum(header, tensors)
     replace(path, safetensors.numpy.save(tensors, header))
 
 
@@ -125,9 +115,10 @@ def load_training(path, network):
     if not path.is_file():
         raise ModelFileError(f"{path} is not a file; a model saved by fastmlp is needed")
     header, found = _read(path)
-    config, metadata, training = _read_header(path, header.get("__metadata__"))
+    texts = header.get("__metadata__")
+    config, metadata, training = _read_header(path, texts)
     _check_tensors(path, header, config)
-    if "checksum" in header["__metadata__"] and header["__metadata__"]["checksum"] != _checksum(header, found):
+    if "checksum" in texts and texts["checksum"] != _checksum(texts, found):
         raise ModelFileError(f"{path} is damaged: it does not have the checksum that it was saved with")
     try:
         net = network(**config, init="zeros")  # rather than random weights, as all are replaced
@@ -161,64 +152,16 @@ def _read(path):
         raise ModelFileError(f"{path} cannot be read as a safetensors file: {type(error).__name__} {error}") from None
 
 
-def _checksum(header, tensors):
+def _checksum(texts, tensors):
     """Digest of all that a model file says: texts of the header, and tensors."""
     digest = hashlib.sha256()
-    for name, text in sorted(header["__metadata__"].items()):
+    for name, text in sorted(texts.items()):
         if name != "checksum":
             digest.update(f"{name}\0{text}\0".encode())
     for name, array in sorted(tensors.items()):
         digest.update(f"{name}\0{array.dtype}\0{array.shape}\0".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def replace(path, data):
-    """Replace the file at `path` by one with the bytes `data`, completely or not at all.
-
-    The bytes are written to a temporary file in the same folder, which is renamed once it is on the disk. The file
-    keeps its permissions. Temporary files that a killed process has left are deleted.
-    """
-    path = Path(path)
-    for stale in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 16}"):
-        _delete_unless_locked(stale)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with open(temporary, "xb") as file:
-            _lock(file)
-            file.write(data)
-            file.flush()
-            if path.is_file() and not path.is_symlink():
-                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
-            os.fsync(file.fileno())
-            os.replace(temporary, path)
-        _sync(path.parent)
-    except BaseException:  # Ctrl-C too
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _lock(file):
-    """Lock a file as long as it is open in this process, which fails if another has locked it; not on Windows."""
-    if fcntl:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _delete_unless_locked(path):
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        if fcntl:
-            _lock(file)
-            path.unlink()
-
-
-def _sync(folder):
-    """Put a folder's entries on the disk, where the operating system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _read_header(path, header):

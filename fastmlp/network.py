@@ -30,6 +30,7 @@ from ._kernels import (
 from .initializers import INITIALIZERS
 from .precision import is_mixed
 from .signatures import keyword_only_soon
+from .views import Views, check_assigned
 
 REMADE = "_weights", "_biases", "functions", "_forwards"  # attributes that are not pickled, but made again
 CUSTOM = "; custom ones must be registered first, with fastmlp.register_activation"
@@ -57,20 +58,6 @@ class Backpropagation(NamedTuple):
     activations: list
     deltas: list
     gradient: np.ndarray
-
-
-class Views(tuple):
-    """Views of one array, such as the weights of all layers. Values assigned to one of them are copied into it."""
-
-    def __setitem__(self, index, values):
-        views, given = (self[index], values) if isinstance(index, slice) else ([self[index]], [values])
-        given = [np.asarray(array) for array in given]
-        if len(given) != len(views):
-            raise ValueError(f"{len(given)} arrays are assigned to {len(views)} layers; accepted: one for each")
-        for view, array in zip(views, given, strict=True):
-            _check_assigned("an array assigned to a layer", array, view)
-        for view, array in zip(views, given, strict=True):
-            view[...] = array
 
 
 class MLP:
@@ -187,7 +174,7 @@ class MLP:
     @params.setter
     def params(self, params: ArrayLike) -> None:
         given = np.asarray(params)
-        _check_assigned("params", given, self._params)
+        check_assigned("params", given, self._params)
         self._params[:] = given
 
     @property
@@ -494,15 +481,6 @@ class MLP:
         """Factor from the weighted sum of losses over all samples to their mean or, for "sum", 1."""
         mean = checks.choice("reduction", reduction, ["mean", "sum"]) == "mean"
         return 1 / weighting.total(data, 0, sample_count(data)) if mean else 1.0
-
-
-def _check_assigned(argument, given, view):
-    """Raise a TypeError or ValueError if the array `given` cannot be copied into `view`."""
-    accepted = f"{view.shape} numbers that convert to {view.dtype}"
-    if given.dtype.kind not in "fiub":
-        raise TypeError(f"{argument} has dtype {given.dtype}; accepted: {accepted}")
-    if given.shape != view.shape:
-        raise ValueError(f"{argument} has shape {given.shape}; accepted: {accepted}")
 
 
 def _dtype_name(dtype):

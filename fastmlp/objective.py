@@ -76,7 +76,7 @@ class Objective:
             Mean loss; NaN if a value on the way is not finite.
         penalty : float
         gradient : (n_params,) array
-            Gradient of loss + penalty. The next call overwrites it.
+            Gradient of loss + penalty; NaN everywhere if the loss is. The next call overwrites it.
         """
         net = self.net
         net.params[:] = params

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastmlp.files import replace
+from fastmlp.replacing import replace
 
 KINDS = (".png", ".svg", ".pdf")
 BLUE, ORANGE = "#0072B2", "#D55E00"

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastmlp.cli.models import load
 from fastmlp.cli.text import check_writable
-from fastmlp.files import replace
+from fastmlp.replacing import replace
 from fastmlp.tables import datasets
 from fastmlp.tables.datasets import is_number
 from fastmlp.terminal import printable

@@ -66,7 +66,7 @@ def parallel_njit(function):
 def cached_njit(**options):
     """Decorator like numba.njit(**options), for functions that call kernels, cached until a kernel source changes.
 
-    Numba also compiles anew when the function's own source file changes. Functions that take a `Network` as an argument
+    A change of the function's own source file counts, too (see `cache`). Functions that take a `Network` as an argument
     do not need this decorator, `numba.njit(cache=True)` is enough: the type of `Network` changes with the sources.
     """
     return lambda function: cache.use(numba.njit(**options)(function), function)

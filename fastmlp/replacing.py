@@ -1,0 +1,61 @@
+"""Files that are replaced completely or not at all."""
+
+import contextlib
+import glob
+import os
+import secrets
+import stat
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+
+def replace(path, data):
+    """Replace the file at `path` by one with the bytes `data`, completely or not at all.
+
+    The bytes are written to a temporary file in the same folder, which is renamed once it is on the disk. The file
+    keeps its permissions. Temporary files that a killed process has left are deleted.
+    """
+    path = Path(path)
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 16}"):
+        _delete_unless_locked(stale)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with open(temporary, "xb") as file:
+            _lock(file)
+            file.write(data)
+            file.flush()
+            if path.is_file() and not path.is_symlink():
+                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
+            os.fsync(file.fileno())
+            os.replace(temporary, path)
+        _sync(path.parent)
+    except BaseException:  # Ctrl-C too
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _lock(file):
+    """Lock a file as long as it is open in this process, which fails if another has locked it; not on Windows."""
+    if fcntl:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _delete_unless_locked(path):
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        if fcntl:
+            _lock(file)
+            path.unlink()
+
+
+def _sync(folder):
+    """Put a folder's entries on the disk, where the operating system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
