@@ -29,6 +29,7 @@ ACTIVATIONS = find("ACTIVATIONS", "functions.activations", "activations")
 LOSSES = find("LOSSES", "panelwise.losses", "losses")
 NO_DROPOUT = find("NO_DROPOUT", "products.forward", "forward")
 SHAPE = find("SHAPE", "tile.engines", "cpu")
+Forms = find("Forms", "products.operands")
 backward = find("backward", "products.deltas", "deltas")
 build = find("build", "layout.network", "packed")
 call_loss = find("call_loss", "calls", "pointers")
@@ -38,12 +39,14 @@ drop = find("drop", "panelwise.dropout", "dropout")
 engine_of = find("engine_of", "tile.engines")
 fma_peak = find("fma_peak", "tile.peak", "peak")
 forward_training = find("forward_training", "products.forward", "forward")
+give_tiles = find("give_tiles", "products.mixed")
 loss_address = find("loss_address", "panelwise.losses", "losses")
 pack_labels = find("pack_labels", "layout.panels", "panels")
 pack_rows = find("pack_rows", "layout.panels", "panels")
 panel_rows_of = find("panel_rows_of", "products.operands")
 piece_gradient = find("piece_gradient", "products.gradients", "gradients")
 slopes_address = find("slopes_address", "functions.activation_table", "elementwise")
+take_tiles = find("take_tiles", "products.mixed")
 training_flops = find("training_flops", "drivers.plan", "plan")
 unpack_rows = find("unpack_rows", "layout.panels", "panels")
 update = find("update", "functions.updates", "updates")
@@ -63,12 +66,12 @@ def panels_size(columns, rows):
 def training_block(network, rows):
     """Memory of the products for one block of `rows` rows: (activations, deltas, forms, scratch, gradient, pieces).
 
-    `forms` has the operands of networks of mixed precision, and is None for kernels that know none.
+    `forms` has the operands of networks of mixed precision, and is None for kernels that know none, or others.
     """
     space = fk.training_workspace(network, rows, 1, 0, rows)
     blocks = getattr(space, "blocks", space)  # older workspaces have no parts
     scratch = getattr(space.scratch, "partial_sums", space.scratch)
-    forms = blocks.forms[0] if hasattr(blocks, "forms") else None
+    forms = Forms(blocks.left[0], blocks.kept[0], blocks.sums[0]) if hasattr(blocks, "kept") else None
     return blocks.activations[0], blocks.deltas[0], forms, scratch[0], space.gradients[0], space.pieces
 
 
@@ -107,9 +110,11 @@ def mixed_backward_block(network, deltas, scratch, forms, rows):
 @cached_njit()
 def mixed_gradient_block(gradient, network, pieces, activations, deltas, forms, rows):
     """Gradient of all weights of a network of mixed precision, piece by piece."""
+    take_tiles(network)
     for piece in pieces:
         panel_rows = panel_rows_of(network, rows)
         piece_gradient(gradient, network, piece, activations, deltas, rows, panel_rows, True, forms)
+    give_tiles(network)
 
 
 @cached_njit()

@@ -21,7 +21,7 @@ class _Product:
     def prepare(self, n_in, n_out):
         need_engine()
         super().prepare(n_in, n_out)
-        self.forms[:] = ONE
+        self.forms.left[:] = self.forms.kept[:] = ONE
 
 
 class Forward(_Product, products.Forward):

@@ -9,12 +9,15 @@ from fastmlp_kernels.jit import specialize
 from fastmlp_kernels.tile import emulation
 from fastmlp_kernels.tile.bfloat16 import (
     add_terms,
+    configure,
     load_sums,
+    release,
+    store_both,
     store_left,
-    store_right,
     store_sums,
     tile_rows,
     transpose_words,
+    widened,
     zero_sums,
 )
 from fastmlp_kernels.tile.engines import engine_of
@@ -57,7 +60,7 @@ def rounded(numbers):
     return np.where(np.isnan(numbers), lower | 0x40, lower + up).astype(np.uint16)
 
 
-def widened(bits):
+def widened_bits(bits):
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
@@ -71,21 +74,35 @@ def run_left(source, target):
     store_left(load(source, 0, 0, 1), target, 4)
 
 
-def run_right(source, target):
-    store_right(load(source, 0, 0, 1), load(source, 32, 0, 1), target, 4)
+def run_both(source, left, right):
+    store_both(load(source, 0, 0, 1), load(source, 32, 0, 1), left, 4, right, 4)
 
 
 def test_rows_are_rounded_to_nearest_even(run, guarded):
     rng = np.random.default_rng(0)
     ties = np.float32(1) + np.arange(16, dtype=np.float32) / 256  # every second one is half way
     for source in (numbers(rng, 64), np.resize(ties, 64), np.resize(SPECIAL, 64), numbers(rng, 64)):
-        left, right = (guarded(np.full(size, 7, np.uint16)) for size in (40, 72))
-        run(run_left, source, left)
-        run(run_right, source, right)
-        np.testing.assert_array_equal(left[4:36], rounded(source[:32]))
+        row, left, right = (guarded(np.full(size, 7, np.uint16)) for size in (40, 72, 72))
+        run(run_left, source, row)
+        run(run_both, source, left, right)
+        np.testing.assert_array_equal(row[4:36], rounded(source[:32]))
+        np.testing.assert_array_equal(left[4:68], rounded(source))
         np.testing.assert_array_equal(right[4:68].reshape(32, 2), rounded(source).reshape(2, 32).T)
-        assert (np.delete(left, slice(4, 36)) == 7).all()
+        assert (np.delete(row, slice(4, 36)) == 7).all()
+        assert (np.delete(left, slice(4, 68)) == 7).all()
         assert (np.delete(right, slice(4, 68)) == 7).all()
+
+
+def run_widened(bits, out):
+    for i in range(len(bits)):
+        out[i] = widened(bits[i])
+
+
+def test_numbers_are_widened(run):
+    bits = np.arange(0, 1 << 16, 7).astype(np.uint16)
+    out = np.empty(len(bits), np.float32)
+    run(run_widened, bits, out)
+    np.testing.assert_array_equal(out, widened_bits(bits))
 
 
 def run_transpose(source, target):
@@ -102,19 +119,21 @@ def test_squares_of_words_are_transposed(run, guarded):
 
 
 def run_product(c, a, b, depth):
-    step = terms(b)
+    configure(b)
     acc = zero_sums(c, b)
-    for k in range(0, depth, step):
+    for k in range(0, depth, terms(b)):
         acc = add_terms(acc, a, 3 + k, depth, b, k * 32)
     store_sums(acc, c, 0, 32)
+    release(b)
 
 
 def run_further_product(c, a, b, depth):
-    step = terms(b)
+    configure(b)
     acc = load_sums(c, 0, 32, b)
-    for k in range(0, depth, step):
+    for k in range(0, depth, terms(b)):
         acc = add_terms(acc, a, 3 + k, depth, b, k * 32)
     store_sums(acc, c, 0, 32)
+    release(b)
 
 
 def flushed(x):
@@ -138,7 +157,7 @@ def in_chains(c, a, b):
 def operands(rng, depth, scale):
     """Operands of bfloat16 as float32, and in the left and right form."""
     rows = ENGINE.rows
-    a, b = (widened(rounded(rng.standard_normal(shape) * scale)) for shape in ((rows, depth), (depth, WIDTH)))
+    a, b = (widened_bits(rounded(rng.standard_normal(shape) * scale)) for shape in ((rows, depth), (depth, WIDTH)))
     left = np.concatenate([np.zeros(3, np.uint16), rounded(a).reshape(-1)])
     return a, b, left, rounded(b).reshape(depth // 2, 2, WIDTH).transpose(0, 2, 1).reshape(-1).copy()
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastmlp_kernels.drivers import evaluation, prediction, training
+from fastmlp_kernels.drivers import evaluation, plan, prediction, training
 from fastmlp_kernels.drivers.workspace import prediction_scratch
 from fastmlp_kernels.functions import updates
 from fastmlp_kernels.functions.activation_table import activation_code
@@ -15,7 +15,7 @@ from fastmlp_kernels.tile.engines import engine_of
 
 from tests import reference
 from tests.kernels.cases import NO_LABELS, NO_ORDER, PLAIN, assert_close, parameters
-from tests.kernels.test_bfloat16 import rounded, widened
+from tests.kernels.test_bfloat16 import rounded, widened_bits
 
 pytestmark = [
     pytest.mark.shapes,
@@ -32,7 +32,7 @@ ALL = pytest.mark.parametrize(("sizes", "rows"), CASES, ids=["-".join(map(str, s
 
 def bf16(numbers):
     """The nearest bfloat16 as float64."""
-    return widened(rounded(np.asarray(numbers, np.float32))).astype(float)
+    return widened_bits(rounded(np.asarray(numbers, np.float32))).astype(float)
 
 
 def few(sizes, l):
@@ -58,7 +58,7 @@ def product(a, b, exact=False):
 class Mixed:
     """A network of tanh layers with its packed form, and a batch; buffers that drivers write are full of NaN."""
 
-    def __init__(self, guarded, sizes, rows, bias=True, groups=None):
+    def __init__(self, guarded, sizes, rows, bias=True, groups=None, block_rows=None):
         rng = np.random.default_rng(rows)
         self.sizes, self.rows = sizes, rows
         self.network = reference.random_network(sizes, ["tanh"] * (len(sizes) - 2) + ["identity"], np.float32, bias)
@@ -68,8 +68,11 @@ class Mixed:
         self.weights, self.biases = parameters(self.built)
         self.x, self.y = (rng.standard_normal((rows, n)).astype(np.float32) for n in (sizes[0], sizes[-1]))
         self.data = Data(self.x, self.y, NO_LABELS, NO_ORDER, np.empty(0, np.float32))
-        space = training.training_workspace(self.built, rows, 1, rows)  # of one thread: guard words follow its memory
-        space.blocks.activations[:], space.blocks.deltas[:], space.blocks.forms[:] = np.nan, np.nan, 0x7FC0
+        space = training.training_workspace(
+            self.built, rows, 1, rows, block_rows
+        )  # of one thread: guard words follow its memory
+        for array in space.blocks:
+            array[:] = 0x7FC0 if array.dtype == np.uint16 else np.nan
         space.scratch.partial_sums[:], space.gradients[:] = np.nan, np.nan
         self.workspace = guarded(space._replace(keep=True) if groups == 0 else space)
         self.loss = losses.loss("squared_error", "identity", np.float32)
@@ -118,40 +121,85 @@ def test_outputs_are_those_of_rounded_operands(guarded, sizes, rows):
     assert_close(case.predictions(guarded), activations[-1], errors[-1])
 
 
-def block(case, b, array, layers, first):
-    """Matrices of a block that is kept in slot `b`, one for each layer: a list of arrays."""
-    room = panel_rows_of(case.built, case.workspace.block_rows)
-    count = min(case.workspace.block_rows, case.rows)
-    matrices = []
-    for l in range(first, len(case.sizes)):
-        panels = -(-case.sizes[l] // WIDTH)
-        start = layers[l - first] * WIDTH * room
-        panel = array[b][start : start + panels * WIDTH * room].reshape(panels, room, WIDTH)
-        matrices.append(np.concatenate([*panel], axis=1)[:count, : case.sizes[l]].astype(float))
-    return matrices
+def panels_of(case, array, first_panel, l):
+    """Panels of layer `l` in memory of a block, the first of which is `first_panel`: (panels, room, WIDTH)."""
+    room, count = panel_rows_of(case.built, case.workspace.block_rows), -(-case.sizes[l] // WIDTH)
+    return array[first_panel * WIDTH * room : (first_panel + count) * WIDTH * room].reshape(count, room, WIDTH)
+
+
+def matrix(case, array, first_panel, l):
+    """Numbers of layer `l` in panels of a block, in float64."""
+    rows = np.concatenate([*panels_of(case, array, first_panel, l)], axis=1)[: case.rows, : case.sizes[l]]
+    return (widened_bits(rows) if rows.dtype == np.uint16 else rows).astype(float)
+
+
+class Block:
+    """What a batch of one block left in memory: operands as float64 matrices, and their forms as arrays of bits."""
+
+    def __init__(self, case):
+        memory, layers = case.workspace.blocks, case.built.layers
+        assert len(memory.kept) == 1
+        size, last = memory.activations[0].size, len(case.sizes) - 1
+        left, kept = memory.left[0], memory.kept[0]
+        self.units, self.pairs = kept[:size], kept[size:]
+        self.panels = [0, *layers["outputs"]], [None, *layers["deltas"]]
+        self.left_activations, self.left_deltas = left[:size], left[size:]
+        self.activations = [case.x.astype(float)]
+        self.activations += [matrix(case, left[:size], layers["outputs"][l - 1], l) for l in range(1, last)]
+        self.activations += [matrix(case, memory.activations[0], layers["outputs"][-1], last)]
+        self.signals = [None, *(matrix(case, left[size:], layers["deltas"][l - 1], l) for l in range(1, last))]
+        self.signals += [matrix(case, memory.deltas[0], layers["deltas"][-1], last)]
+        self.exact_signals = matrix(case, memory.deltas[0], layers["deltas"][0], 1)  # where the first layer needs them
+
+
+HALF = 2.0**-8  # bound of the relative error of rounding to bfloat16
 
 
 @pytest.mark.parametrize("bias", [True, False], ids=["biases", "no biases"])
-@pytest.mark.parametrize(("sizes", "rows"), [([33, 65, 32, 5], 14), ([40, 70, 3], 10), ([3, 2], 5)])
+@pytest.mark.parametrize(("sizes", "rows"), [([33, 65, 32, 5], 14), ([40, 70, 3], 10), ([3, 40, 2], 33), ([3, 2], 5)])
 def test_every_product_is_that_of_the_operands_it_read(guarded, sizes, rows, bias):
-    case = Mixed(guarded, sizes, rows, bias)  # one block: all it read and wrote is left
-    gradient = parameters(case.built, case.gradient())
-    blocks, layers = case.workspace.blocks, case.built.layers
-    a = [case.x.astype(float), *block(case, 0, blocks.activations, layers["outputs"], 1)]
-    signals = block(case, 0, blocks.deltas, layers["deltas"], 1)
+    case = Mixed(guarded, sizes, rows, bias, block_rows=rows)  # one block: all it read and wrote is left
+    weights, biases = parameters(case.built, case.gradient())
+    left = Block(case)
     for l, w in enumerate(case.weights):
-        z, bound = product(a[l], w, few(sizes, l))
+        a, last = left.activations[l], l == len(case.weights) - 1
+        z, bound = product(a, w, few(sizes, l))
         z += case.biases[l] if bias else 0
-        last = l == len(case.weights) - 1
-        assert_close(a[l + 1], z if last else np.tanh(z), bound + 8 * EPS * (1 + np.abs(z)))
-        expected, bound = product(a[l].T, signals[l], few(sizes, l))
-        assert_close(gradient[0][l], expected, bound)
-        if bias:
-            assert_close(gradient[1][l], signals[l].sum(0), rows * EPS * np.abs(signals[l]).sum(0))
+        value, slope = (z, 0 * z) if last else (np.tanh(z), 1 - np.tanh(z) ** 2)
+        bound += 8 * EPS * (1 + np.abs(z))
+        assert_close(left.activations[l + 1], value, bound if last else bound + HALF * np.abs(value))
+        signals = left.exact_signals if few(sizes, l) else left.signals[l + 1]
+        expected, error = product(a.T, signals, few(sizes, l))
+        assert_close(weights[l], expected, error)
+        if bias:  # their gradient is summed up before signals are rounded
+            assert_close(biases[l], signals.sum(0), (HALF + rows * EPS) * np.abs(signals).sum(0))
         if not last:
-            sums, bound = product(signals[l + 1], case.weights[l + 1].T)
-            assert_close(signals[l], sums * (1 - a[l + 1] ** 2), bound + 8 * EPS * np.abs(sums))
-    np.testing.assert_array_equal(signals[-1], (a[-1].astype(np.float32) - case.y).astype(float))
+            sums, error = product(left.signals[l + 2], case.weights[l + 1].T)
+            error += (2 * bound + 8 * EPS) * np.abs(sums)
+            assert_close(left.signals[l + 1], sums * slope, error + HALF * np.abs(sums * slope))
+    np.testing.assert_array_equal(left.signals[-1], (left.activations[-1].astype(np.float32) - case.y).astype(float))
+
+
+@pytest.mark.parametrize(("sizes", "rows"), [([33, 65, 32, 5], 14), ([40, 70, 3], 100), ([16, 3], 33)])
+def test_what_gradients_read_is_what_passes_read_in_another_order(guarded, sizes, rows):
+    """Units are the transpose of the left operand, pairs have two of its rows side by side; padding is zero."""
+    case = Mixed(guarded, sizes, rows, block_rows=rows)
+    case.gradient()
+    left, whole = Block(case), -(-rows // WIDTH) * WIDTH
+    for l in range(len(sizes)):
+        outputs, deltas = (panels[l] for panels in left.panels)
+        if l < len(sizes) - 1:
+            rows_of = panels_of(case, left.left_activations, outputs, l)[:, :whole]
+            squares = panels_of(case, left.units, outputs, l)[:, :whole].reshape(len(rows_of), -1, WIDTH, WIDTH)
+            np.testing.assert_array_equal(squares.swapaxes(2, 3).reshape(rows_of.shape), rows_of)
+            assert not rows_of[:, rows:].any()
+            assert not rows_of[-1][:, (sizes[l] - 1) % WIDTH + 1 :].any()
+        if l:
+            rows_of = panels_of(case, left.left_deltas, deltas, l)[:, :whole]
+            pairs = panels_of(case, left.pairs, deltas, l)[:, :whole].reshape(len(rows_of), -1, WIDTH, 2)
+            np.testing.assert_array_equal(pairs.swapaxes(2, 3).reshape(rows_of.shape), rows_of)
+            assert not rows_of[:, rows:].any()
+            assert not rows_of[-1][:, (sizes[l] - 1) % WIDTH + 1 :].any()
 
 
 @ALL
@@ -168,6 +216,21 @@ def test_gradients_agree_with_those_of_rounded_operands(guarded, sizes, rows):
             assert np.linalg.norm(biases[l] - signals.sum(0)) <= 3e-3 * (np.linalg.norm(signals.sum(0)) + 1)
             if l:
                 signals = (bf16(signals) @ bf16(case.weights[l]).T) * (1 - a[l] ** 2)
+
+
+@pytest.mark.parametrize("sizes", [[33, 65, 32, 5], [8, 40, 3]], ids=["wide", "few inputs"])
+def test_gradients_have_the_same_bits_however_many_blocks_are_kept(guarded, sizes, monkeypatch):
+    gradients = []
+    monkeypatch.setattr(plan, "MIXED", plan.MIXED._replace(kept_bytes=0))  # as many slots as threads
+    for slots in (1, 2, 5):
+        case = Mixed(guarded, sizes, 130, block_rows=32)
+        space = training.training_workspace(case.built, 130, slots, 130, 32)
+        assert len(space.blocks.kept) == slots
+        case.workspace = guarded(space._replace(keep=True))
+        gradients.append(case.gradient().copy())
+    assert np.isfinite(gradients[0]).all()
+    for other in gradients[1:]:
+        np.testing.assert_array_equal(other, gradients[0])
 
 
 @ALL

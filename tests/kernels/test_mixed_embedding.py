@@ -33,7 +33,7 @@ class Case:
         space = fk.workspace(self.built, block)
         for numbers in space[1:4]:
             numbers[:] = np.nan
-        space.forms[:] = 0x7FC0
+        space.left[:], space.kept[:], space.sums[:] = 0x7FC0, 0x7FC0, np.nan
         self.space = guarded(space)
         self.x, self.given = self.random(rows, sizes[0]), self.random(rows, sizes[-1])
 

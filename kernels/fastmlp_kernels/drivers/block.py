@@ -15,7 +15,17 @@ from ..panelwise.losses import smooth
 from ..products.deltas import backward, sum_squares
 from ..products.first_layer import index_inputs, is_sparse, load_inputs
 from ..products.forward import forward_training
-from ..products.operands import block_multiple_of, panel_rows_of
+from ..products.operands import Forms, block_multiple_of, number_at, operands_of, panel_rows_of
+
+
+@inlined
+def block_memory(blocks, slot, thread):
+    """Activations, error signals and `Forms` of the block in a slot, while a thread works on it.
+
+    Activations and error signals of a MixedNetwork are the thread's, unless the gradient is computed from them.
+    """
+    row = slot if len(blocks.activations) == len(blocks.kept) else thread
+    return blocks.activations[row], blocks.deltas[row], Forms(blocks.left[thread], blocks.kept[slot], blocks.sums[slot])
 
 
 @inlined
@@ -38,8 +48,8 @@ def load_block(network, workspace, data, slot, thread, sample, rows):
     total_weight : float; sum of the weights of the samples
     finite : bool; whether all inputs are finite
     """
-    blocks, scratch, panel_rows = workspace.blocks, workspace.scratch, panel_rows_of(network, workspace.block_rows)
-    activations, deltas, forms = blocks.activations[slot], blocks.deltas[slot], blocks.forms[slot]
+    scratch, panel_rows = workspace.scratch, panel_rows_of(network, workspace.block_rows)
+    activations, deltas, forms = block_memory(workspace.blocks, slot, thread)
     targets = scratch.targets[thread]
     finite = load_inputs(data.x, activations, deltas, network, data.order, sample, rows, panel_rows, forms)
     if data.labels.size:
@@ -71,8 +81,8 @@ def block_loss(network, workspace, data, loss, update, slot, thread, start, firs
     finite : bool; whether all inputs are finite
     """
     total_weight, finite = load_block(network, workspace, data, slot, thread, start + first_row, rows)
-    panel_rows, layer, blocks = panel_rows_of(network, workspace.block_rows), output_layer(network), workspace.blocks
-    activations, deltas, forms = blocks.activations[slot], blocks.deltas[slot], blocks.forms[slot]
+    panel_rows, layer = panel_rows_of(network, workspace.block_rows), output_layer(network)
+    activations, deltas, forms = block_memory(workspace.blocks, slot, thread)
     targets, weights = workspace.scratch.targets[thread], workspace.scratch.sample_weights[thread]
     started = is_sparse(data.x)  # the first layer's net inputs are in `deltas` already (see `load_block`)
     where = first_row, rows, panel_rows
@@ -86,20 +96,21 @@ def block_loss(network, workspace, data, loss, update, slot, thread, start, firs
 
 
 @njit
-def overflowing_layer(network, activations, rows, block_rows):
+def overflowing_layer(network, activations, deltas, forms, rows, panel_rows):
     """Number of the first layer, counted from 1, with an activation that is not finite; L, the last, if there is none.
 
     Parameters
     ----------
-    network : Network
-    activations : 1-D array; activations of the block
-    rows, block_rows : int; rows of the block, and rows that each panel has room for
+    network : Network or MixedNetwork
+    activations, deltas, forms : memory of the block (see `products.operands.operands_of`)
+    rows, panel_rows : int; rows of the block, and rows that each panel has room for
     """
+    operands = operands_of(network, activations, deltas, forms)
     for l in range(len(network.layers) - 1):
-        outputs = outputs_of(network.layers[l], activations, block_rows)
+        outputs = outputs_of(network.layers[l], operands.activations, panel_rows)
         for k in range(network.layers[l].n_out):
             for s in range(rows):
-                if not math.isfinite(activations[element(outputs, s, k)]):
+                if not math.isfinite(number_at(network, operands.activations, element(outputs, s, k))):
                     return l + 1
     return len(network.layers)
 
@@ -130,9 +141,9 @@ def train_block(network, workspace, data, loss, update, b, slot, thread, start, 
     first_row, count = block_range(workspace.block_rows, b, rows, block_multiple_of(network))
     total, total_weight, _ = block_loss(network, workspace, data, loss, update, slot, thread, start, first_row, count)
     sums.losses[b], sums.weights[b] = total, total_weight
+    activations, deltas, forms = block_memory(workspace.blocks, slot, thread)
     if not math.isfinite(sums.losses[b]):
-        sums.overflows[b] = overflowing_layer(network, workspace.blocks.activations[slot], count, panel_rows)
-    deltas, forms = workspace.blocks.deltas[slot], workspace.blocks.forms[slot]
+        sums.overflows[b] = overflowing_layer(network, activations, deltas, forms, count, panel_rows)
     backward(network, deltas, count, panel_rows, workspace.scratch.partial_sums[thread], forms)
-    sum_squares(sums.squares[b], network, deltas, count, panel_rows)
+    sum_squares(sums.squares[b], network, deltas, count, panel_rows, forms)
     index_inputs(data.x, workspace.nonzeros, slot, data.order, start + first_row, count)

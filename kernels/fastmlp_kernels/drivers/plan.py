@@ -7,6 +7,7 @@ of this folder (`drivers/__init__.py`).
 
 import functools
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,9 +16,7 @@ from ..layout.tasks import PIECE
 from ..tile.bfloat16 import SQUARE
 from ..tile.operations import ROWS
 
-# Rows of a block, at most, before they are rounded up to whole tiles: on AVX2, gradients are 2 to 3 % faster than with
-# 96, slower with 288, and the other products equally fast.
-BLOCK = 144
+BLOCK = 144  # rows of a block of a Network, at most (see `Limits`)
 MIN_BLOCK = 24  # rows of a share, at least, where a small batch is divided among threads
 # Shares of a batch, at least, if it is large enough; more blocks are rounded up to a multiple, for equal shares.
 SHARES = 4
@@ -25,18 +24,48 @@ SHARES = 4
 SHARE_FLOPS = 1_000_000
 GROUPS = 64  # groups of blocks, at most; each has its own gradient
 GROUP_READS = 5  # activations and error signals that a group has, at least, for each element of its gradient
-# Bytes of a group's gradient, at most: groups were 10 % faster than kept blocks at 1.6 MB, 2 to 5 % slower at 12 MB.
-GROUP_BYTES = 4 * 1024 * 1024
-# Bytes of activations and error signals in slots, at most, unless that is less than one block a thread: 8 % faster with
-# layers of 1024 units than twice as many bytes, on a CPU with an L3 cache of 32 MB.
-KEPT_BYTES = 24 * 1024 * 1024
-PIECE_SIDE = 128  # rows and columns of a piece of the weights, at most: 64 KB of float32 gradient
 PIECES = 16  # pieces of a network, at least, unless they would be narrower than a panel: threads get equal numbers
 EVALUATION_ROWS = 8192  # rows that the batch of a workspace only for evaluation has, at most
 SERIAL_FLOPS = 400_000  # estimated operations of a step below which one thread is faster than waking others
 # Estimated operations of a step above which one thread is slower than several, even if waking them takes 0.25 ms: for
 # `fastmlp`, which chooses the driver.
 PARALLEL_FLOPS = 50_000_000
+
+
+class Limits(NamedTuple):
+    """Sizes that depend on how fast products are.
+
+    Attributes
+    ----------
+    block : int
+        Rows of a block, at most, before they are rounded up to whole tiles.
+    group_bytes : int
+        Bytes of a group's gradient, at most, in float32 or float64.
+    kept_bytes : int
+        Bytes that slots hold, at most, unless that is less than one block a thread.
+    side : int
+        Rows and columns of a piece of the weights, at most.
+    """
+
+    block: int
+    group_bytes: int
+    kept_bytes: int
+    side: int
+
+
+# Blocks: on AVX2, gradients are 2 to 3 % faster than with 96 rows, slower with 288, and other products equally fast.
+# Groups were 10 % faster than kept blocks at 1.6 MB, 2 to 5 % slower at 12 MB. Slots: 8 % faster with layers of 1024
+# units than twice as many bytes, on a CPU with an L3 cache of 32 MB.
+FLOAT = Limits(BLOCK, 4 * 1024 * 1024, 24 * 1024 * 1024, 128)
+# Of a MixedNetwork: with larger blocks and pieces, products read operands from the L3 cache less often. With AMX and
+# layers of 1024 units, blocks of 128 rows were 10 %, and pieces of 128 x 128 weights 5 % slower; slots of 64 MB were
+# 15 % slower there than of 24 MB, but 7 % faster with layers of 2048 and 4096 units.
+MIXED = Limits(256, 4 * 1024 * 1024, 32 * 1024 * 1024, 256)
+
+
+def limits_of(mixed):
+    """Limits for a Network, or a MixedNetwork if `mixed`."""
+    return MIXED if mixed else FLOAT
 
 
 def training_flops(sizes):
@@ -80,19 +109,19 @@ def whole_tiles(rows, tile_rows=ROWS):
     return -(-rows // tile_rows) * tile_rows
 
 
-def rows_of_a_block(sizes, rows, tile_rows=ROWS):
+def rows_of_a_block(sizes, rows, tile_rows=ROWS, limits=FLOAT):
     """Number of rows of a block for batches of `rows` samples: a multiple of `tile_rows`.
 
     Blocks have fewer than MIN_BLOCK rows if the batch is smaller, or if it has more than rows / MIN_BLOCK groups: there
     is at least one block for each group.
     """
     shares = shares_of(sizes, rows)
-    blocks, multiple = max(-(-rows // BLOCK), shares), max(shares, groups_of(sizes, rows))
+    blocks, multiple = max(-(-rows // limits.block), shares), max(shares, groups_of(sizes, rows))
     blocks = -(-blocks // multiple) * multiple
     return whole_tiles(-(-rows // blocks), tile_rows)
 
 
-def keeps_blocks(sizes, rows, blocks, groups, weight_bytes):
+def keeps_blocks(sizes, rows, blocks, groups, weight_bytes, limits=FLOAT):
     """Whether blocks are kept in slots until the owners of pieces compute the gradient, rather than summed by groups.
 
     They are kept if there would be fewer groups than shares, or if gradients are large.
@@ -103,16 +132,16 @@ def keeps_blocks(sizes, rows, blocks, groups, weight_bytes):
     blocks, groups : int; blocks of a batch, and what `groups_of` returns
     weight_bytes : int; size of the packed weights
     """
-    return groups < min(shares_of(sizes, rows), blocks) or weight_bytes > GROUP_BYTES
+    return groups < min(shares_of(sizes, rows), blocks) or weight_bytes > limits.group_bytes
 
 
-def slots(blocks, threads, block_bytes):
-    """Number of slots: one for each of the blocks, or as many as KEPT_BYTES holds if these are fewer.
+def slots(blocks, threads, block_bytes, limits=FLOAT):
+    """Number of slots: one for each of the blocks, or as many as `limits.kept_bytes` holds if these are fewer.
 
     The latter is rounded down to a multiple of `threads`. There are at least `threads` slots, even for fewer blocks.
     `block_bytes` is the size of the activations and error signals of one block.
     """
-    return max(min(blocks, KEPT_BYTES // block_bytes // threads * threads), threads)
+    return max(min(blocks, limits.kept_bytes // block_bytes // threads * threads), threads)
 
 
 def most_nonzeros(x, batch_size, block_rows=None):
@@ -125,29 +154,31 @@ def most_nonzeros(x, batch_size, block_rows=None):
     x : (N, n_in) array, or SparseRows
     batch_size : int; samples of a batch
     block_rows : int, optional; that of the workspace if it is given one (see `drivers.workspace.workspace`), else
-        blocks have at most BLOCK rows, rounded up to whole tiles
+        blocks have as many rows as `Limits` allow, rounded up to whole tiles
     """
     if not isinstance(x, SparseRows):
         return 0
-    rows = (block_rows or BLOCK) + max(ROWS, SQUARE)  # of a block, at most: it is rounded up to whole tiles
+    # Rows of a block, at most: they are rounded up to whole tiles.
+    rows = (block_rows or max(FLOAT.block, MIXED.block)) + max(ROWS, SQUARE)
     return 1 << most_nonzeros_in(x, min(batch_size, rows)).bit_length()
 
 
 @functools.lru_cache
-def pieces(sizes, width):
+def pieces(sizes, width, limits=FLOAT):
     """Divide the weights of all layers into pieces.
 
     Parameters
     ----------
     sizes : tuple of int; units of each layer, inputs first
     width : int; panel width, a power of two
+    limits : Limits
 
     Returns
     -------
     pieces : record array of layout.tasks.PIECE
     side : int; rows and columns that a piece has at most, a power of two
     """
-    side = PIECE_SIDE
+    side = limits.side
     while True:
         records = [
             (l, first, min(first + side, n_in), left, min(left + side, n_out))

@@ -8,19 +8,20 @@ from ..layout.network import MixedNetwork, output_layer, outputs_of
 from ..layout.panels import unpack_rows
 from ..products.first_layer import is_sparse, load_inputs
 from ..products.forward import forward
-from ..products.operands import panel_rows_of
+from ..products.operands import Forms, panel_rows_of
 from .phases import TAKEN, take
 
 
 def _all_activations(network, memory):
-    """Parts of a thread's memory: for a block's activations, and for their forms as operands of a MixedNetwork."""
+    """Parts of a thread's memory: for a block's activations, and the Forms of a MixedNetwork (see `operands`)."""
     return memory, None
 
 
 def _activations_and_forms(network, memory):
     """See `_all_activations`."""
     size = memory.size // 3 * 2
-    return memory[:size], memory[size:].view(np.uint16)
+    left = memory[size:].view(np.uint16)
+    return memory[:size], Forms(left, left[:0], memory[:0])
 
 
 parts_of = by_class(MixedNetwork, _activations_and_forms, _all_activations)
@@ -35,7 +36,7 @@ def predict_rows(outputs, network, activations, forms, x, order, first, last, bl
     outputs : (N, n_out) array, row-major; outputs[first : last] is written
     network : Network or MixedNetwork
     activations : 1-D array; scratch memory for the panels of the activations of a block
-    forms : 1-D uint16 array, or None; scratch memory for the same as operands of a MixedNetwork
+    forms : Forms of a MixedNetwork, else not used; scratch memory for the same as operands
     x : (n, n_in) array, row-major, or SparseRows
     order : 1-D int64 array; row i of the outputs belongs to row order[i] of `x`, or to row i if `order` is empty
     first, last : int; range of rows of the outputs

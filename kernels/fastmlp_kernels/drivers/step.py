@@ -11,18 +11,20 @@ from typing import NamedTuple
 import numpy as np
 
 from ..functions.updates import NONE, Optimizer, State
-from ..jit import njit, spliced
-from ..layout.network import Network
+from ..jit import by_class, njit, spliced
+from ..layout.network import MixedNetwork, Network
 from ..layout.panels import block_range
 from ..layout.samples import Data
 from ..layout.tasks import panel_range
 from ..panelwise.losses import Loss
 from ..products import sparse
 from ..products.first_layer import by_type, slot_gradient
+from ..products.gradients import mixed_gradient
 from ..products.learning import update_panel
-from ..products.operands import block_multiple_of, panel_rows_of
+from ..products.mixed import give_tiles, take_tiles
+from ..products.operands import block_multiple_of, has_float_gradient, panel_rows_of
 from ..tile.operations import load, multiply_add, panel_width, total, zero
-from .block import train_block
+from .block import block_memory, train_block
 from .workspace import Workspace
 
 # The phases. SAMPLES: blocks are trained up to their error signals. WEIGHTS: gradients are completed, and weights
@@ -90,7 +92,7 @@ class Rates(NamedTuple):
 def chunks_of(workspace, rows):
     """Number of blocks of a batch of `rows` samples, and number of blocks of a chunk: a pair of int."""
     block_count = (rows + workspace.block_rows - 1) // workspace.block_rows
-    slots = len(workspace.blocks.activations) if workspace.keep else block_count
+    slots = len(workspace.blocks.kept) if workspace.keep else block_count
     chunks = (block_count + slots - 1) // slots
     return block_count, (block_count + chunks - 1) // chunks
 
@@ -102,7 +104,7 @@ def share_count(workspace, chunk):
 
 
 @spliced
-def add_block(gradient, learning, chunk, piece, b, slot, fresh):
+def add_block(gradient, learning, chunk, piece, b, slot, thread, fresh):
     """Compute the gradient of a piece of the weights over one block of a batch.
 
     Parameters
@@ -111,12 +113,13 @@ def add_block(gradient, learning, chunk, piece, b, slot, fresh):
     learning : Learning
     chunk : Chunk of the batch
     piece : a record of `layout.tasks.PIECE`
-    b, slot : int; number of the block in the batch, and the slot that holds it
+    b, slot, thread : int; number of the block in the batch, the slot that holds it, and the thread that trained it or,
+        if blocks are kept, any
     fresh : bool; whether to overwrite the gradient rather than add to it
     """
     workspace = learning.workspace
     _, count = block_range(workspace.block_rows, b, chunk.rows, block_multiple_of(learning.network))
-    where = workspace.blocks, workspace.nonzeros, slot
+    where = block_memory(workspace.blocks, slot, thread), workspace.nonzeros, slot
     panel_rows = panel_rows_of(learning.network, workspace.block_rows)
     slot_gradient(learning.data.x, gradient, learning.network, *where, piece, count, panel_rows, fresh)
 
@@ -132,21 +135,50 @@ def train_share(learning, chunk, i, thread):
     for b in range(first, last):
         train_block(network, workspace, data, loss, update, b, slot, thread, chunk.start, chunk.rows)
         if not workspace.keep:
+            take_tiles(network)
             for piece in workspace.pieces:
-                add_block(workspace.gradients[i], learning, chunk, piece, b, slot, b == first)
+                add_block(workspace.gradients[i], learning, chunk, piece, b, slot, thread, b == first)
+            give_tiles(network)
+
+
+@spliced
+def add_one_by_one(learning, chunk, piece):
+    """Add the blocks of a chunk, which are kept, to the gradient of a piece; the first of a batch overwrites."""
+    for b in range(chunk.begin, chunk.end):
+        add_block(learning.workspace.gradients[0], learning, chunk, piece, b, b - chunk.begin, 0, b == 0)
+
+
+def _add_blocks(network, learning, chunk, piece):
+    """Add the blocks of a chunk to the gradient of a piece (see `add_one_by_one`); `network` is that of `learning`."""
+    add_one_by_one(learning, chunk, piece)
+
+
+def _add_mixed_blocks(network, learning, chunk, piece):
+    """See `_add_blocks`; several blocks at a time, unless the gradient is that of float32 numbers."""
+    workspace = learning.workspace
+    if has_float_gradient(network.layers[piece.layer]):
+        add_one_by_one(learning, chunk, piece)
+    else:
+        sizes = chunk.rows, workspace.block_rows, panel_rows_of(network, workspace.block_rows)
+        where = network.layers[piece.layer], piece, workspace.blocks.kept, workspace.blocks.sums
+        mixed_gradient(workspace.gradients[0], *where, sizes, chunk.begin, chunk.end, chunk.begin == 0)
+
+
+add_blocks = by_class(MixedNetwork, _add_mixed_blocks, _add_blocks)
 
 
 @spliced
 def complete_gradient(learning, chunk, piece):
     """Complete the gradient of a piece over the blocks of a chunk, in workspace.gradients[0].
 
-    Blocks that are kept are added one by one (the first of a batch overwrites); otherwise gradients of groups are.
+    Blocks are added if they are kept (see `add_blocks`); otherwise gradients of groups are.
     """
     network, workspace = learning.network, learning.workspace
     gradient = workspace.gradients[0]
     if workspace.keep:
-        for b in range(chunk.begin, chunk.end):
-            add_block(gradient, learning, chunk, piece, b, b - chunk.begin, b == 0)
+        take_tiles(network)
+        add_blocks(network, learning, chunk, piece)
+        give_tiles(network)
     else:
         for column in range(piece.left, piece.right, panel_width(network.weights)):
             begin, _, end = panel_range(network, piece, column)  # start of the biases, start and end of the weights

@@ -11,7 +11,7 @@ import numpy as np
 from ..layout.network import MixedNetwork
 from ..layout.network import sizes as sizes_of
 from ..memory import aligned
-from ..products.operands import block_multiple_of, panel_rows_of
+from ..products.operands import block_multiple_of, has_float_inputs, panel_rows_of
 from ..products.product import DEPTH
 from ..products.sparse import Nonzeros
 from ..tile.engines import engine_of
@@ -22,16 +22,22 @@ from .phases import RELEASED, SPACING
 class Blocks(NamedTuple):
     """Activations and error signals of blocks of samples, from their forward pass to their gradient: a slot for each.
 
+    Of a MixedNetwork only what gradients read is kept in slots; the rest belongs to threads (see `block.block_memory`).
+
     Attributes
     ----------
-    activations : (slots, size) array; panels of layers 0 to L, or of layers 1 to L if inputs are sparse
-    deltas : (slots, size) array; panels of layers 1 to L: slopes or net inputs, then error signals
-    forms : (slots, size) uint16 array; operands of a MixedNetwork (see `products.operands`); size 0 for a Network
+    activations : (slots or threads, size) array; panels of layers 0 to L, or of layers 1 to L if inputs are sparse
+    deltas : (slots or threads, size) array; panels of layers 1 to L: slopes or net inputs, then error signals
+    left : (threads, size) uint16 array
+    kept : (slots, size) uint16 array
+    sums : (slots, size) array; this and the two before see `products.operands.Forms`; size 0 for a Network
     """
 
     activations: np.ndarray
     deltas: np.ndarray
-    forms: np.ndarray
+    left: np.ndarray
+    kept: np.ndarray
+    sums: np.ndarray
 
 
 class Scratch(NamedTuple):
@@ -131,20 +137,23 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     batch_size = batch_size or min(samples, plan.EVALUATION_ROWS)
     sparse = network.layers["outputs"][0] == 0  # no panels of inputs come before the outputs of the first layer
     mixed, tile_rows = isinstance(network, MixedNetwork), block_multiple_of(network)
+    limits = plan.limits_of(mixed)
     given = plan.whole_tiles(block_rows, tile_rows) if block_rows else 0
-    block_rows = given or plan.rows_of_a_block(sizes, batch_size, tile_rows)
+    block_rows = given or plan.rows_of_a_block(sizes, batch_size, tile_rows, limits)
     blocks, panels = -(-batch_size // block_rows), [-(-n // width) for n in sizes]  # -(-a // b) is a / b rounded up
     # With sparse inputs the gradient of the first layer is stored only where it must be (see the opening docstring of
     # `training`); each group would have to store one.
     groups = 1 if sparse else plan.groups_of(sizes, batch_size)
-    keep = sparse or plan.keeps_blocks(sizes, batch_size, blocks, groups, network.weights.nbytes)
+    keep = sparse or plan.keeps_blocks(sizes, batch_size, blocks, groups, network.weights.nbytes, limits)
     delta_panels = sum(panels[1:])
     activation_panels = delta_panels + (0 if sparse else panels[0])
     panel = width * panel_rows_of(network, block_rows)  # elements of a panel
-    forms = 2 * (activation_panels + delta_panels) * panel if mixed else 0  # two of each number
-    block_bytes = (activation_panels + delta_panels) * panel * dtype.itemsize + forms * 2
-    slots = plan.slots(blocks, threads, block_bytes) if keep else threads
-    pieces, side = plan.pieces(sizes, width)
+    forms = (activation_panels + delta_panels) * panel if mixed else 0
+    keeps_floats = not mixed or sparse or has_float_inputs(network.layers[0])
+    block_bytes = forms * 2 + (activation_panels + delta_panels) * panel * dtype.itemsize * keeps_floats
+    slots = plan.slots(blocks, threads, block_bytes, limits) if keep else threads
+    blocks_or_threads = slots if keeps_floats else threads
+    pieces, side = plan.pieces(sizes, width, limits)
     # The sums of a hidden layer's error signals have a term for each unit of the layer after: at most DEPTH at a time.
     # Those of a MixedNetwork are added up all at once, one panel at a time, apart from the slopes.
     unfinished_panels = 1 if mixed else max(panels[1:-1]) if max(sizes[2:], default=0) > DEPTH else 0
@@ -154,9 +163,11 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
         block_rows=block_rows,
         keep=keep,
         blocks=Blocks(
-            activations=aligned((slots, activation_panels * panel), dtype),
-            deltas=aligned((slots, delta_panels * panel), dtype),
-            forms=aligned((slots, forms), np.uint16),
+            activations=aligned((blocks_or_threads, activation_panels * panel), dtype),
+            deltas=aligned((blocks_or_threads, delta_panels * panel), dtype),
+            left=aligned((threads, forms), np.uint16),
+            kept=aligned((slots, forms), np.uint16),
+            sums=aligned((slots, 2 * delta_panels * width if mixed else 0), dtype),
         ),
         nonzeros=Nonzeros(
             bits=side.bit_length() - 1,  # log2(side)
@@ -205,7 +216,7 @@ def prediction_scratch(network, rows, shares):
     """
     dtype, layer, mixed = network.weights.dtype, network.layers[-1], isinstance(network, MixedNetwork)
     width = engine_of(dtype).width(dtype.itemsize)
-    block_rows = plan.whole_tiles(min(plan.BLOCK, rows), block_multiple_of(network))
+    block_rows = plan.whole_tiles(min(plan.limits_of(mixed).block, rows), block_multiple_of(network))
     panels = layer["outputs"] + -(-layer["n_out"] // width)
     size = panels * width * panel_rows_of(network, block_rows)
     return aligned((min(shares, -(-rows // block_rows)), size * 3 // 2 if mixed else size), dtype), block_rows

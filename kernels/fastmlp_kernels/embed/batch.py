@@ -15,7 +15,7 @@ from ..layout.panels import padded, panel_at, panels_of
 from ..panelwise.softmax import softmax
 from ..products.first_layer import pack_inputs
 from ..products.forward import NO_DROPOUT, forward_training
-from ..products.operands import panel_rows_of
+from ..products.operands import Forms, panel_rows_of
 from ..tile.operations import ROWS, panel_width
 
 IN_ORDER = np.empty(0, np.int64)  # `order` of `layout.panels.pack_rows` that takes rows from the first to the last
@@ -44,34 +44,38 @@ class MixedWorkspace(NamedTuple):
     Attributes
     ----------
     block, activations, deltas, scratch : see `RowsWorkspace`; panels have room for `panel_rows_of(network, block)` rows
-    forms : 1-D uint16 array; operands (see `products.operands.operands_of`)
+    left, kept, sums : 1-D arrays; see `products.operands.Forms`
     """
 
     block: int
     activations: np.ndarray
     deltas: np.ndarray
     scratch: np.ndarray
-    forms: np.ndarray
+    left: np.ndarray
+    kept: np.ndarray
+    sums: np.ndarray
 
 
 def _memory(workspace):
-    """Arrays of a workspace: activations, deltas, scratch, and memory for the operands of a MixedNetwork, or None."""
+    """Arrays of a workspace: activations, deltas, scratch, and the Forms of a MixedNetwork, or None."""
     return workspace.activations, workspace.deltas, workspace.scratch, None
 
 
 def _mixed_memory(workspace):
     """See `_memory`."""
-    return workspace.activations, workspace.deltas, workspace.scratch, workspace.forms
+    forms = Forms(workspace.left, workspace.kept, workspace.sums)
+    return workspace.activations, workspace.deltas, workspace.scratch, forms
 
 
 def _prediction_memory(workspace):
-    """Arrays of a workspace that predictions need: activations, and memory for their forms as operands, or None."""
+    """Arrays of a workspace that predictions need: activations, and the Forms of a MixedNetwork, or None."""
     return workspace.activations, None
 
 
 def _mixed_prediction_memory(workspace):
     """See `_prediction_memory`."""
-    return workspace.activations, workspace.forms[: workspace.activations.size]
+    left = workspace.left[: workspace.activations.size]
+    return workspace.activations, Forms(left, workspace.kept[:0], workspace.sums[:0])
 
 
 memory_of = by_class(MixedWorkspace, _mixed_memory, _memory)

@@ -204,23 +204,26 @@ def workspaces(network, rows, count):
 
 
 @compiled_by_callers
-def _add_forms(spaces):
+def _add_forms(network, spaces):
     """MixedWorkspace with the arrays of a RowsWorkspace, and memory for operands."""
-    count, size = len(spaces.deltas), 2 * (spaces.activations.shape[1] + spaces.deltas.shape[1])
-    forms = _rows_for_threads(count, size, np.empty(0, np.uint16))
-    return MixedWorkspace(spaces.block, spaces.activations, spaces.deltas, spaces.scratch, forms)
+    count, size = len(spaces.deltas), spaces.activations.shape[1] + spaces.deltas.shape[1]
+    words = np.empty(0, np.uint16)
+    left, kept = _rows_for_threads(count, size, words), _rows_for_threads(count, size, words)
+    units = spaces.deltas.shape[1] // panel_rows_of(network, spaces.block)
+    sums = _rows_for_threads(count, 2 * units, network.weights)
+    return MixedWorkspace(spaces.block, spaces.activations, spaces.deltas, spaces.scratch, left, kept, sums)
 
 
 def _with_forms(network, spaces):
     """Workspaces for a network: `spaces`, a RowsWorkspace, to which memory for operands is added for a MixedNetwork."""
-    return _add_forms(spaces) if isinstance(network, MixedNetwork) else spaces
+    return _add_forms(network, spaces) if isinstance(network, MixedNetwork) else spaces
 
 
 @overload(_with_forms)
 def _compiled_with_forms(network, spaces):
     """Compiled form of `_with_forms`."""
     if network.instance_class is MixedNetwork:
-        return lambda network, spaces: _add_forms(spaces)
+        return lambda network, spaces: _add_forms(network, spaces)
     return lambda network, spaces: spaces
 
 
@@ -262,7 +265,9 @@ def _compiled_workspace_of(spaces, thread):
             spaces.activations[thread],
             spaces.deltas[thread],
             spaces.scratch[thread],
-            spaces.forms[thread],
+            spaces.left[thread],
+            spaces.kept[thread],
+            spaces.sums[thread],
         )
     return lambda spaces, thread: TaylorWorkspace(
         spaces.block,

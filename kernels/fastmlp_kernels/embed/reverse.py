@@ -31,11 +31,11 @@ from ..layout.panels import (
 from ..layout.tasks import whole_layer
 from ..panelwise.losses import smooth
 from ..panelwise.softmax import softmax_product
-from ..products import mixed
 from ..products.deltas import backward
 from ..products.first_layer import pack_inputs
 from ..products.forward import NO_DROPOUT, forward_training
 from ..products.gradients import piece_gradient
+from ..products.mixed import give_tiles, product_panel, take_tiles
 from ..products.operands import operands_of, panel_rows_of
 from ..products.product import product
 from ..tile.operations import ROWS, panel_width
@@ -50,9 +50,11 @@ def add_gradient(gradient, network, workspace, rows, fresh):
     """
     activations, deltas, _, forms = memory_of(workspace)
     panel_rows = panel_rows_of(network, workspace.block)
+    take_tiles(network)
     for l in range(len(network.layers)):
         piece = whole_layer(network, l)
         piece_gradient(gradient, network, piece, activations, deltas, rows, panel_rows, fresh, forms)
+    give_tiles(network)
 
 
 def _input_panels(network, operands, layer, target, rows, panel_rows):
@@ -74,8 +76,10 @@ def _mixed_input_panels(network, operands, layer, target, rows, panel_rows):
     """Write it from bfloat16 operands; see `_input_panels`."""
     delta = deltas_of(layer, operands.deltas, panel_rows)
     transposed = transposed_operand_of(layer, operands.transposed)
+    take_tiles(network)
     for p in range(panels_of(layer.n_in, target.numbers)):
-        mixed.plain_panel(panel_at(target, p), delta, panel_at(transposed, p), layer.n_out, rows)
+        product_panel(panel_at(target, p), delta, panel_at(transposed, p), layer.n_out, rows)
+    give_tiles(network)
 
 
 input_panels = by_class(MixedNetwork, _mixed_input_panels, _input_panels)

@@ -6,7 +6,7 @@ steps of terms, up to 32.
 """
 
 from ..jit import inlined
-from ..tile.bfloat16 import SIDE, SQUARE, store_left, store_right, transpose_words
+from ..tile.bfloat16 import SIDE, SQUARE, store_both, store_left, transpose_words
 from ..tile.operations import keep_columns, load
 from .panels import row_at
 
@@ -37,11 +37,25 @@ def store_left_square(numbers, r, count, columns, left, start):
 
 
 @inlined
-def store_right_square(numbers, r, count, columns, right, start):
-    """Round rows r..r + 32 of a panel to the right form; see `store_left_square`."""
-    for i in range(0, SQUARE, 2):
-        row, next_row = _row(numbers, r + i, count - i, columns), _row(numbers, r + i + 1, count - i - 1, columns)
-        store_right(row, next_row, right, start + i * SQUARE)
+def store_square(numbers, r, count, columns, left, left_start, right, right_start):
+    """Round rows r..r + 32 of a panel to both forms; those from r + `count` on become zeros.
+
+    Parameters
+    ----------
+    numbers, r, count, columns : see `store_left_square`
+    left, left_start : 1-D uint16 array, written from offset `left_start` on: the left form
+    right, right_start : 1-D uint16 array, written from offset `right_start` on: the right form
+    """
+    source = numbers.numbers
+    if count >= SQUARE and columns >= SQUARE:
+        for i in range(0, SQUARE, 2):
+            row, next_row = load(source, row_at(numbers, r + i), 0, 1), load(source, row_at(numbers, r + i + 1), 0, 1)
+            store_both(row, next_row, left, left_start + i * SQUARE, right, right_start + i * SQUARE)
+    else:
+        for i in range(0, SQUARE, 2):
+            row = _row(numbers, r + i, count - i, columns)
+            next_row = _row(numbers, r + i + 1, count - i - 1, columns)
+            store_both(row, next_row, left, left_start + i * SQUARE, right, right_start + i * SQUARE)
 
 
 @inlined

@@ -20,7 +20,7 @@ from ..jit import SOURCES, by_class, compiled_by_callers, inlined, njit
 from ..memory import aligned
 from ..tile.bfloat16 import SIDE, SQUARE, square_memory
 from ..tile.operations import WIDTH_BYTES, load_columns, panel_width, store
-from .forms import store_left_square, store_right_square, transpose_square
+from .forms import store_square, transpose_square
 from .panels import Matrix, all_finite, element, padded, panel_at, panels_of, row_at, unpack_rows
 
 # One record a layer. Layers are counted from 0 here; activations of "layer 0 to L" count the inputs as layer 0.
@@ -338,9 +338,8 @@ def store_operands(network, l, column, first, last):
     operand = panel_at(operand_of(layer, network.operand), p)
     transposed = transposed_operand_of(layer, network.transposed)
     for i in range(first, last, SQUARE):
-        store_right_square(weights, i, last - i, SQUARE, network.operand, row_at(operand, i))
+        store_square(weights, i, last - i, SQUARE, square, 0, network.operand, row_at(operand, i))
         if layer.transposed >= 0:
-            store_left_square(weights, i, last - i, SQUARE, square, 0)
             start = row_at(panel_at(transposed, i // SQUARE), column)
             transpose_square(square, SQUARE, SIDE, network.transposed, start)
 

@@ -146,8 +146,9 @@ def all_finite(panels, columns, rows, panel_rows):
     finite = True
     for p in range(panels_of(columns, panels)):
         panel = panel_at(Matrix(panels, 0, panel_rows), p)
-        for i in range(row_at(panel, 0), row_at(panel, rows)):
-            finite &= abs(panels[i]) < np.inf
+        numbers = panels[row_at(panel, 0) : row_at(panel, rows)]  # whose indices cannot be negative: vector code
+        for i in range(len(numbers)):
+            finite &= abs(numbers[i]) < np.inf
     return finite
 
 

@@ -14,8 +14,7 @@ from numba.core import config
 from numba.extending import intrinsic
 
 from ..jit import njit
-from ..layout.panels import padded
-from ..tile.operations import I32, ROWS, Emitter, Tile, load, multiply, panel_width, store
+from ..tile.operations import I32, Emitter, Tile, load, multiply, panel_width, store
 
 ROTATIONS, PARITY, ROUNDS = (13, 15, 26, 6, 17, 29, 16, 24), 0x1BD11BDA, 13
 PAIR = 2  # rows that share a counter, because it gives two random numbers; divides ROWS of every engine
@@ -138,7 +137,7 @@ def drop(activations, a, deltas, d, layer, column, update, first, rows):
     """
     width, threshold = panel_width(deltas), int(layer.dropout * 2.0**32)
     scale = deltas.dtype.type(1 / (1 - layer.dropout))
-    for s in range(0, padded(rows, ROWS), PAIR):
+    for s in range(0, rows, PAIR):
         kept, i = mask(layer.seed, update, (first + s) // PAIR, layer.params + column, threshold, scale), s * width
         store(multiply(kept, load(activations, a + i, width, PAIR)), activations, a + i, width)
         store(multiply(kept, load(deltas, d + i, width, PAIR)), deltas, d + i, width)

@@ -10,9 +10,10 @@ import numpy as np
 from ..jit import by_class, inlined, njit
 from ..layout.network import MixedNetwork, deltas_of, output_layer, transposed_of, transposed_operand_of
 from ..layout.panels import Matrix, padded, panel_at, panels_of, row_at
-from ..tile.operations import ROWS, SUM_ROWS, load, multiply_add, panel_width, sum_rows, total, zero
-from . import mixed
-from .operands import operands_of, store_signals
+from ..tile.bfloat16 import SQUARE, widened
+from ..tile.operations import ROWS, SUM_ROWS, load, multiply, multiply_add, panel_width, store, sum_rows, total, zero
+from .mixed import give_tiles, product_panel, take_tiles
+from .operands import has_float_gradient, operands_of, store_signals
 from .product import DEPTH, error_signal_panel
 
 
@@ -40,14 +41,24 @@ def _layer_signals(network, operands, l, deltas, rows, panel_rows, partial_sums)
 
 
 def _mixed_layer_signals(network, operands, l, deltas, rows, panel_rows, partial_sums):
-    """Replace slopes by error signals, and store these as operands; see `_layer_signals`."""
-    layer = network.layers[l]
-    a, before = deltas_of(layer, operands.deltas, panel_rows), network.layers[l - 1]
-    transposed, sums = transposed_operand_of(layer, operands.transposed), Matrix(partial_sums, 0, panel_rows)
+    """Compute error signals from slopes, and store them as operands; see `_layer_signals`.
+
+    They replace the slopes only where the gradient of the layer's weights is that of float32 numbers.
+    """
+    layer, before = network.layers[l], network.layers[l - 1]
+    a, sums = deltas_of(layer, operands.deltas, panel_rows), Matrix(partial_sums, 0, panel_rows)
+    transposed = transposed_operand_of(layer, operands.transposed)
     for p in range(panels_of(layer.n_in, deltas)):
+        product_panel(sums, a, panel_at(transposed, p), layer.n_out, rows)
         delta = panel_at(deltas_of(before, deltas, panel_rows), p)
-        mixed.error_signal_panel(delta, a, panel_at(transposed, p), layer.n_out, rows, sums)
-        store_signals(operands, before.deltas, layer.n_in, p, delta, rows, panel_rows)
+        for r in range(rows):
+            signals = multiply(load(partial_sums, row_at(sums, r), 0, 1), load(deltas, row_at(delta, r), 0, 1))
+            store(signals, partial_sums, row_at(sums, r), SQUARE)
+        store_signals(operands, before.deltas, layer.n_in, p, sums, rows, panel_rows)
+        if has_float_gradient(before):
+            for r in range(padded(rows, ROWS)):  # sums over samples include the padding rows
+                signals = load(partial_sums, row_at(sums, r), 0, 1) if r < rows else zero(deltas, 1)
+                store(signals, deltas, row_at(delta, r), SQUARE)
 
 
 layer_signals = by_class(MixedNetwork, _mixed_layer_signals, _layer_signals)
@@ -76,38 +87,85 @@ store_output_signals = by_class(MixedNetwork, _store_output_signals, _no_forms)
 
 @inlined
 def backward(network, deltas, rows, panel_rows, partial_sums, forms=None):
-    """Replace the slopes of all hidden layers by their error signals.
+    """Compute the error signals of all hidden layers, which replace the slopes but for those of a MixedNetwork.
 
     Parameters
     ----------
     network : Network or MixedNetwork; with the transposed weights of all layers but the first
-    deltas : 1-D array; panels of layers 1 to L: slopes, replaced, and the output layer's error signals, read
+    deltas : 1-D array; panels of layers 1 to L: slopes, and the output layer's error signals
     rows, panel_rows : int; rows in the block, and rows that each panel has room for
     partial_sums : 1-D array; scratch for the panels of the widest hidden layer, used if the layer after it has more
         than DEPTH units (the slopes are still needed, so that unfinished sums cannot take their place); for a
         MixedNetwork, scratch for one panel
-    forms : 1-D uint16 array, or None; memory for the operands of a MixedNetwork
+    forms : operands.Forms of a MixedNetwork, to which its error signals are written
     """
     operands = operands_of(network, deltas, deltas, forms)  # no activations are read
+    take_tiles(network)
     store_output_signals(network, operands, deltas, rows, panel_rows)
     for l in range(len(network.layers) - 1, 0, -1):
         layer_signals(network, operands, l, deltas, rows, panel_rows, partial_sums)
+    give_tiles(network)
 
 
 @njit
-def squares_in_float64(layer, deltas, rows, block_rows):
+def squares_in_float64(layer, deltas, rows, panel_rows):
     """Sum of a layer's squared error signals in float64, where squares of float32 numbers do not overflow."""
     squares = 0.0
     for p in range(panels_of(layer.n_out, deltas)):
-        panel = panel_at(deltas_of(layer, deltas, block_rows), p)
+        panel = panel_at(deltas_of(layer, deltas, panel_rows), p)
         for i in range(panel.start, row_at(panel, padded(rows, ROWS))):
             signal = np.float64(deltas[i])
             squares += signal * signal
     return squares
 
 
+def _squares(network, layer, deltas, rows, panel_rows, forms):
+    """Sum of a layer's squared error signals over the samples and units of a block.
+
+    Parameters
+    ----------
+    network : Network or MixedNetwork
+    layer : a record of `layout.network.LAYER`
+    deltas, rows, panel_rows, forms : see `sum_squares`
+    """
+    width, squares = panel_width(deltas), 0.0
+    for p in range(panels_of(layer.n_out, deltas)):
+        acc, panel = zero(deltas, SUM_ROWS), panel_at(deltas_of(layer, deltas, panel_rows), p)
+        for r in range(0, padded(rows, ROWS), SUM_ROWS):
+            signals = load(deltas, row_at(panel, r), width, SUM_ROWS)
+            acc = multiply_add(signals, signals, acc)
+        squares += total(sum_rows(acc))
+    return squares if math.isfinite(squares) else squares_in_float64(layer, deltas, rows, panel_rows)
+
+
+def _mixed_squares(network, layer, deltas, rows, panel_rows, forms):
+    """See `_squares`; sums over samples are in `forms`, and so are the error signals, rounded, if these overflow."""
+    squares, half = 0.0, forms.sums.size // 2
+    for p in range(panels_of(layer.n_out, deltas)):
+        squares += total(load(forms.sums, half + (layer.deltas + p) * SQUARE, 0, 1))
+    if math.isfinite(squares):
+        return squares
+    signals = deltas_of(layer, operands_of(network, deltas, deltas, forms).deltas, panel_rows)
+    return squares_of_bfloat16(signals, panels_of(layer.n_out, deltas), rows)
+
+
+@njit
+def squares_of_bfloat16(signals, panels, rows):
+    """Sum in float64 of the squares of the first rows of a Matrix of uint16 that has so many panels."""
+    squares = 0.0
+    for p in range(panels):
+        panel = panel_at(signals, p)
+        for i in range(panel.start, row_at(panel, rows)):
+            signal = np.float64(widened(panel.numbers[i]))
+            squares += signal * signal
+    return squares
+
+
+squares_of = by_class(MixedNetwork, _mixed_squares, _squares)
+
+
 @inlined
-def sum_squares(squares, network, deltas, rows, block_rows):
+def sum_squares(squares, network, deltas, rows, panel_rows, forms=None):
     """Sum the squared error signals of each layer over the samples and units of a block.
 
     Training reports these sums (see `drivers.step.Progress`): they show which layers' signals vanish or grow, and one
@@ -116,19 +174,10 @@ def sum_squares(squares, network, deltas, rows, block_rows):
     Parameters
     ----------
     squares : (L,) float64 array, written; squares[l] belongs to layer l + 1
-    network : Network
+    network : Network or MixedNetwork
     deltas : 1-D array; panels of the error signals of layers 1 to L, zero in their padding
-    rows, block_rows : int; rows in the block, and rows that each panel has room for
+    rows, panel_rows : int; rows in the block, and rows that each panel has room for
+    forms : operands.Forms of a MixedNetwork, as `backward` left it
     """
-    width = panel_width(deltas)
     for l in range(len(network.layers)):
-        layer = network.layers[l]
-        squares[l] = 0
-        for p in range(panels_of(layer.n_out, deltas)):
-            acc, panel = zero(deltas, SUM_ROWS), panel_at(deltas_of(layer, deltas, block_rows), p)
-            for r in range(0, padded(rows, ROWS), SUM_ROWS):
-                signals = load(deltas, row_at(panel, r), width, SUM_ROWS)
-                acc = multiply_add(signals, signals, acc)
-            squares[l] += total(sum_rows(acc))
-        if not math.isfinite(squares[l]):
-            squares[l] = squares_in_float64(layer, deltas, rows, block_rows)
+        squares[l] = squares_of(network, network.layers[l], deltas, rows, panel_rows, forms)

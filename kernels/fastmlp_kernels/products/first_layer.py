@@ -46,7 +46,7 @@ def _pack_rows(network, activations, forms, x, order, first, rows, panel_rows):
     ----------
     network : Network or MixedNetwork
     activations : 1-D array, written from 0 on
-    forms : 1-D uint16 array, or None; memory for the operands of a MixedNetwork
+    forms : operands.Forms of a MixedNetwork; else not used
     x, order, first, rows, panel_rows : see `layout.panels.pack_rows`
     """
     return pack_rows(activations, x, order, first, rows, panel_rows)
@@ -69,7 +69,7 @@ def _load_dense(x, activations, z, network, order, first, rows, panel_rows, form
     network : Network; made for these inputs (see `network_for`)
     order, first, rows : the samples (see `layout.panels.pack_rows`)
     panel_rows : int; rows that each panel has room for
-    forms : 1-D uint16 array, or None; see `pack_inputs`
+    forms : see `pack_inputs`
 
     Returns
     -------
@@ -107,7 +107,7 @@ def _index_sparse(x, nonzeros, slot, order, first, rows):
 index_inputs = by_type(_index_dense, _index_sparse)
 
 
-def _dense_gradient(x, gradient, network, blocks, nonzeros, slot, piece, rows, panel_rows, fresh):
+def _dense_gradient(x, gradient, network, memory, nonzeros, slot, piece, rows, panel_rows, fresh):
     """Compute the gradient of a piece of the weights over one block of samples.
 
     Parameters
@@ -115,20 +115,20 @@ def _dense_gradient(x, gradient, network, blocks, nonzeros, slot, piece, rows, p
     x : (N, n_in) array, or SparseRows; only its type counts
     gradient : 1-D array packed like network.weights; the elements of the piece are written or added to
     network : Network
-    blocks : drivers.workspace.Blocks; activations and error signals of blocks
-    nonzeros : products.sparse.Nonzeros; sorted non-zeros of the same blocks, if inputs are sparse
-    slot : int; the slot of `blocks` and `nonzeros` that holds the block
+    memory : triple; the block's activations, error signals and Forms (see `drivers.block.block_memory`)
+    nonzeros : products.sparse.Nonzeros; sorted non-zeros of blocks, if inputs are sparse
+    slot : int; the slot of `nonzeros` that holds the block
     piece : a record of `layout.tasks.PIECE`
     rows, panel_rows : int; samples in the block, and rows that each panel has room for
     fresh : bool; whether to overwrite the gradient rather than add to it
     """
-    activations, deltas, forms = blocks.activations[slot], blocks.deltas[slot], blocks.forms[slot]
+    activations, deltas, forms = memory
     piece_gradient(gradient, network, piece, activations, deltas, rows, panel_rows, fresh, forms)
 
 
-def _sparse_gradient(x, gradient, network, blocks, nonzeros, slot, piece, rows, panel_rows, fresh):
+def _sparse_gradient(x, gradient, network, memory, nonzeros, slot, piece, rows, panel_rows, fresh):
     """See `_dense_gradient`."""
-    activations, deltas, forms = blocks.activations[slot], blocks.deltas[slot], blocks.forms[slot]
+    activations, deltas, forms = memory
     if piece.layer == 0:
         sparse.piece_gradient(gradient, network, nonzeros, slot, piece, deltas, rows, panel_rows, fresh)
     else:

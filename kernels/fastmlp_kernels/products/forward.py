@@ -17,55 +17,95 @@ from ..layout.network import (
     outputs_of,
     weights_of,
 )
-from ..layout.panels import padded, panel_at, panels_of
+from ..layout.panels import Matrix, padded, panel_at, panels_of, row_at
 from ..panelwise.dropout import drop
 from ..panelwise.softmax import softmax
+from ..tile.bfloat16 import SQUARE, square_memory
 from ..tile.operations import ROWS, panel_width
-from . import mixed
-from .operands import has_float_inputs, operands_of, store_outputs
+from .mixed import give_tiles, product_panel, take_tiles
+from .operands import has_float_inputs, operands_of, store_activations
 from .product import DEPTH, net_input_panel
 
 NO_DROPOUT = -1  # number of an update that drops no units
 
 
-def _add_terms(network, operands, layer, z, p, k, depth, rows, panel_rows):
+@inlined
+def add_net_inputs(network, operands, layer, z, p, k, rows, panel_rows):
     """Add up to DEPTH terms, from term `k` on, to the sums of one panel of z = a W + b.
 
     Parameters
     ----------
-    network : Network or MixedNetwork, of which the biases are read
-    operands : Operands or MixedOperands
+    network : Network, of which the biases are read
+    operands : Operands
     layer : a record of `layout.network.LAYER`
     z : Matrix of one panel, written; before the last terms it holds unfinished sums
     p : int; number of the panel in the layer's net inputs
     k : int; a multiple of DEPTH
-    depth : int; terms of a complete sum: inputs of the layer
     rows, panel_rows : int; rows of the block, and rows that each panel has room for
-
-    Returns
-    -------
-    bool
-        Whether this call completed the sums.
     """
-    stop, a = min(k + DEPTH, depth), inputs_of(layer, operands.activations, panel_rows)
+    a, depth = inputs_of(layer, operands.activations, panel_rows), layer.n_in
     w, b = panel_at(weights_of(layer, operands.weights), p), panel_at(biases_of(layer, network.weights), p)
-    net_input_panel(z, a, w, k, stop, depth, rows, z, b)
-    return stop == depth
+    net_input_panel(z, a, w, k, min(k + DEPTH, depth), depth, rows, z, b)
 
 
-def _add_all_terms(network, operands, layer, z, p, k, depth, rows, panel_rows):
-    """Compute the sums of one panel, all terms at once if k == 0; see `_add_terms`."""
-    biases = panel_at(biases_of(layer, network.weights), p)
-    if k == 0 and has_float_inputs(layer):
+@inlined
+def mixed_net_inputs(network, operands, layer, z, p, rows, panel_rows):
+    """Compute one panel of z = a W + b of a MixedNetwork; see `add_net_inputs`."""
+    depth, biases = layer.n_in, panel_at(biases_of(layer, network.weights), p)
+    if has_float_inputs(layer):
         a, w = inputs_of(layer, operands.inputs, panel_rows), panel_at(weights_of(layer, network.weights), p)
-        net_input_panel(z, a, w, k, depth, depth, rows, z, biases)
-    elif k == 0:
+        net_input_panel(z, a, w, 0, depth, depth, rows, z, biases)
+    else:
         a, w = inputs_of(layer, operands.activations, panel_rows), panel_at(operand_of(layer, operands.weights), p)
-        mixed.net_input_panel(z, a, w, depth, rows, biases)
-    return k == 0
+        product_panel(z, a, w, depth, rows, biases)
 
 
-add_net_inputs = by_class(MixedNetwork, _add_all_terms, _add_terms)
+def _train_layer(network, operands, activations, deltas, layer, slopes, started, update, first, rows, panel_rows):
+    """Compute the activations and the slopes of one layer.
+
+    Parameters
+    ----------
+    network : Network or MixedNetwork
+    operands : Operands or MixedOperands
+    layer : a record of `layout.network.LAYER`
+    slopes : int; address of the activation (see `calls`); 0: it is left to the caller
+    started : bool; whether the layer's net inputs are in `deltas` already
+    activations, deltas, update, first, rows, panel_rows : see `forward_training`
+    """
+    width, depth = panel_width(activations), 0 if started else layer.n_in
+    for k in range(0, max(depth, 1), DEPTH):
+        for p in range(panels_of(layer.n_out, deltas)):
+            z = panel_at(deltas_of(layer, deltas, panel_rows), p)
+            values = panel_at(outputs_of(layer, activations, panel_rows), p)
+            if depth:
+                add_net_inputs(network, operands, layer, z, p, k, rows, panel_rows)
+            # While the panel is in the L1 cache: `deltas` has z, and gets g'(z); `activations` gets g(z).
+            if slopes and k + DEPTH >= depth:
+                call_slopes(slopes, activations, values.start, deltas, z.start, padded(rows, ROWS) * width)
+                if update >= 0 and layer.dropout > 0:  # of hidden layers only, which all have slopes
+                    drop(activations, values.start, deltas, z.start, layer, p * width, update, first, rows)
+
+
+def _train_mixed_layer(network, operands, activations, deltas, layer, slopes, started, update, first, rows, panel_rows):
+    """See `_train_layer`; activations of hidden layers are only stored as operands, a square at a time."""
+    square = square_memory(activations)
+    values, last = Matrix(square, 0, SQUARE), output_layer(network).params == layer.params
+    for p in range(panels_of(layer.n_out, deltas)):
+        z = panel_at(deltas_of(layer, deltas, panel_rows), p)
+        if not started:
+            mixed_net_inputs(network, operands, layer, z, p, rows, panel_rows)
+        if last and slopes:
+            outputs = panel_at(outputs_of(layer, activations, panel_rows), p)
+            call_slopes(slopes, activations, outputs.start, deltas, z.start, padded(rows, ROWS) * SQUARE)
+        for s in range(0, 0 if last else rows, SQUARE):
+            count, place = min(SQUARE, rows - s), row_at(z, s)
+            call_slopes(slopes, square, 0, deltas, place, count * SQUARE)
+            if update >= 0 and layer.dropout > 0:
+                drop(square, 0, deltas, place, layer, p * SQUARE, update, first + s, count)
+            store_activations(operands, layer.outputs, layer.n_out, p, values, s, count, panel_rows)
+
+
+train_layer = by_class(MixedNetwork, _train_mixed_layer, _train_layer)
 
 
 @inlined
@@ -80,7 +120,8 @@ def forward_training(
     Parameters
     ----------
     network : Network or MixedNetwork
-    activations : 1-D array; panels of layers 0 to L, the inputs (layer 0) read, all others written
+    activations : 1-D array
+        Panels of layers 0 to L, the inputs (layer 0) read, all others written; of a MixedNetwork, only the outputs.
     deltas : 1-D array; panels of layers 1 to L, written with slopes
     from_net_inputs : bool
         Whether the loss applies the output activation itself (see `panelwise.losses.Loss`).
@@ -92,28 +133,45 @@ def forward_training(
         Rows that each panel has room for.
     started : bool
         Whether the net inputs of layer 1 are in `deltas` already: inputs are sparse, and `activations` has no layer 0.
-    forms : 1-D uint16 array, or None
-        Memory for the operands of a MixedNetwork (see `operands.operands_of`), of which those of the inputs are read.
+    forms : operands.Forms of a MixedNetwork, of which the operands of the inputs are read
     """
-    operands, width = operands_of(network, activations, deltas, forms), panel_width(activations)
+    operands = operands_of(network, activations, deltas, forms)
+    take_tiles(network)
     for l in range(len(network.layers)):
-        layer = network.layers[l]
-        # Address of the activation (see `calls`); 0: it is left to the caller (layer.slopes is 0 for a softmax).
+        layer, begun = network.layers[l], started and l == 0
+        # Address of the activation; 0: it is left to the caller (layer.slopes is 0 for a softmax).
         slopes = 0 if from_net_inputs and l == len(network.layers) - 1 else layer.slopes
-        depth = 0 if started and l == 0 else layer.n_in
-        for k in range(0, max(depth, 1), DEPTH):
-            for p in range(panels_of(layer.n_out, deltas)):
-                z = panel_at(deltas_of(layer, deltas, panel_rows), p)
-                values = panel_at(outputs_of(layer, activations, panel_rows), p)
-                complete = not depth or add_net_inputs(network, operands, layer, z, p, k, depth, rows, panel_rows)
-                # While the panel is in the L1 cache: `deltas` has z, and gets g'(z); `activations` gets g(z).
-                if slopes and complete:
-                    call_slopes(slopes, activations, values.start, deltas, z.start, padded(rows, ROWS) * width)
-                    if update >= 0 and layer.dropout > 0:  # of hidden layers only, which all have slopes
-                        drop(activations, values.start, deltas, z.start, layer, p * width, update, first, rows)
+        where = update, first, rows, panel_rows
+        train_layer(network, operands, activations, deltas, layer, slopes, begun, *where)
+    give_tiles(network)
 
-                if complete and l < len(network.layers) - 1:
-                    store_outputs(network, operands, layer, p, values, rows, panel_rows)
+
+def _predict_layer(network, operands, activations, layer, started, rows, panel_rows):
+    """Compute the activations of one layer, without slopes or dropout; see `_train_layer`."""
+    depth = 0 if started else layer.n_in
+    for k in range(0, max(depth, 1), DEPTH):
+        for p in range(panels_of(layer.n_out, activations)):
+            z = panel_at(outputs_of(layer, activations, panel_rows), p)
+            if depth:
+                add_net_inputs(network, operands, layer, z, p, k, rows, panel_rows)
+            if layer.values and k + DEPTH >= depth:  # an address; 0 for identity and softmax
+                call_values(layer.values, activations, z.start, padded(rows, ROWS) * panel_width(activations))
+
+
+def _predict_mixed_layer(network, operands, activations, layer, started, rows, panel_rows):
+    """See `_predict_layer`; all panels of a hidden layer take the place of its first, and are stored as operands."""
+    last = output_layer(network).params == layer.params
+    for p in range(panels_of(layer.n_out, activations)):
+        z = panel_at(outputs_of(layer, activations, panel_rows), p if last or started else 0)
+        if not started:
+            mixed_net_inputs(network, operands, layer, z, p, rows, panel_rows)
+        if layer.values:
+            call_values(layer.values, activations, z.start, padded(rows, ROWS) * SQUARE)
+        if not last:
+            store_activations(operands, layer.outputs, layer.n_out, p, z, 0, rows, panel_rows)
+
+
+predict_layer = by_class(MixedNetwork, _predict_mixed_layer, _predict_layer)
 
 
 @njit
@@ -123,24 +181,19 @@ def forward(network, activations, rows, panel_rows, started=False, forms=None):
     Parameters
     ----------
     network : Network or MixedNetwork
-    activations : 1-D array; panels of layers 0 to L, the inputs (layer 0) read, all others written
+    activations : 1-D array
+        Panels of layers 0 to L, the inputs (layer 0) read, all others written; of a MixedNetwork, only the outputs
+        afterwards.
     rows, panel_rows : int; rows of the block, and rows that each panel has room for
     started : bool
         Whether `activations` holds the net inputs of layer 1 already: inputs are sparse, and there is no layer 0.
-    forms : 1-D uint16 array, or None; see `forward_training`
+    forms : operands.Forms of a MixedNetwork; see `forward_training`
     """
     operands = operands_of(network, activations, activations[:0], forms)  # there are no error signals
+    take_tiles(network)
     for l in range(len(network.layers)):
-        layer = network.layers[l]
-        depth = 0 if started and l == 0 else layer.n_in
-        for k in range(0, max(depth, 1), DEPTH):
-            for p in range(panels_of(layer.n_out, activations)):
-                z = panel_at(outputs_of(layer, activations, panel_rows), p)
-                complete = not depth or add_net_inputs(network, operands, layer, z, p, k, depth, rows, panel_rows)
-                if layer.values and complete:  # an address; 0 for identity and softmax
-                    call_values(layer.values, activations, z.start, padded(rows, ROWS) * panel_width(activations))
-                if complete and l < len(network.layers) - 1:
-                    store_outputs(network, operands, layer, p, z, rows, panel_rows)
+        predict_layer(network, operands, activations, network.layers[l], started and l == 0, rows, panel_rows)
+    give_tiles(network)
     if network.softmax:
         layer = output_layer(network)
         softmax(activations[outputs_of(layer, activations, panel_rows).start :], rows, layer.n_out, panel_rows)

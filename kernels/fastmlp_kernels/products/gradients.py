@@ -10,7 +10,8 @@ since GRADIENT_ROWS divides the panel width, all are in one panel, next to one a
 
 from ..jit import by_class, inlined
 from ..layout.network import MixedNetwork, biases_of, deltas_of, inputs_of, weights_of
-from ..layout.panels import element, padded, panel_at, row_at
+from ..layout.panels import Matrix, block_range, element, padded, panel_at, panels_of, row_at
+from ..tile.bfloat16 import SQUARE, square_memory, tile_rows
 from ..tile.operations import (
     GRADIENT_ROWS,
     ROWS,
@@ -26,7 +27,7 @@ from ..tile.operations import (
     zero,
 )
 from . import mixed
-from .operands import has_float_inputs, operands_of, units_of
+from .operands import has_float_inputs, operands_of, units_at
 
 
 @inlined
@@ -82,35 +83,83 @@ def weight_gradient(gradient, a, delta, first, last, rows, fresh):
             store_rows(acc, numbers, target, width, count)
 
 
-def _panel_gradient(network, operands, layer, p, gradient, piece, rows, panel_rows, fresh):
-    """Compute one panel of the gradient of a piece of the weights, without biases.
+@inlined
+def float_gradient(gradient, layer, piece, a, delta, rows, fresh):
+    """Compute the gradient of a piece of the weights, and of its biases, from float32 or float64 operands.
+
+    Parameters
+    ----------
+    a, delta : Matrix; the layer's inputs, (rows, n_in), and error signals, (rows, n_out)
+    gradient, piece, rows, fresh : see `piece_gradient`
+    layer : a record of `layout.network.LAYER`
+    """
+    for column in range(piece.left, piece.right, panel_width(gradient)):
+        p = column // panel_width(gradient)
+        signals = panel_at(delta, p)
+        if piece.first == 0:
+            bias_gradient(gradient, panel_at(biases_of(layer, gradient), p).start, signals, rows, fresh)
+        weight_gradient(panel_at(weights_of(layer, gradient), p), a, signals, piece.first, piece.last, rows, fresh)
+
+
+@inlined
+def mixed_gradient(gradient, layer, piece, kept, sums, sizes, begin, end, fresh):
+    """Compute the gradient of a piece of the weights, and of its biases, from what blocks of a MixedNetwork keep.
+
+    Sums stay in registers over all blocks: their order is the same as if blocks were added one by one.
+
+    Parameters
+    ----------
+    gradient, piece, fresh : see `piece_gradient`
+    layer : a record of `layout.network.LAYER`; with operands of bfloat16
+    kept, sums : (slots, size) arrays; see `operands.Forms`
+    sizes : triple of int; samples of the batch, rows of a block, and rows that each panel has room for
+    begin, end : int; range of the blocks, which slots 0 to end - begin hold
+    """
+    (rows, block_rows, panel_rows), spare = sizes, square_memory(gradient)
+    pairs_start, height = kept.shape[1] - sums.shape[1] // 2 * panel_rows, tile_rows(kept)
+    for i in range(piece.first, piece.last, height):
+        for p in range(piece.left // SQUARE, panels_of(piece.right, gradient)):
+            target = panel_at(weights_of(layer, gradient), p)
+            tile = mixed.begin_gradient(target, i, piece.last, fresh, spare, kept)
+            for b in range(begin, end):
+                _, count = block_range(block_rows, b, rows, SQUARE)
+                units = units_at(kept[b - begin], layer.inputs + i // SQUARE, panel_rows)
+                pairs = panel_at(Matrix(kept[b - begin], pairs_start, panel_rows), layer.deltas + p)
+                tile = mixed.accumulate(tile, units, i % SQUARE, pairs, 0, count)
+            mixed.end_gradient(tile, target, i, piece.last, spare, kept)
+    if piece.first == 0:
+        for b in range(begin, end):
+            for p in range(piece.left // SQUARE, panels_of(piece.right, gradient)):
+                biases, first = panel_at(biases_of(layer, gradient), p).start, fresh and b == begin
+                row = load(sums[b - begin], (layer.deltas + p) * SQUARE, 0, 1)
+                store(row if first else add(row, load(gradient, biases, 0, 1)), gradient, biases, SQUARE)
+
+
+def _layer_gradient(network, operands, gradient, layer, piece, forms, rows, panel_rows, fresh):
+    """Compute the gradient of a piece of a layer's weights from the operands of a block.
 
     Parameters
     ----------
     network : Network or MixedNetwork
     operands : Operands or MixedOperands
     layer : a record of `layout.network.LAYER`
-    p : int; number of the panel in the layer's weights
-    gradient, piece, rows, panel_rows, fresh : see `piece_gradient`
+    gradient, piece, forms, rows, panel_rows, fresh : see `piece_gradient`
     """
     a, delta = inputs_of(layer, operands.activations, panel_rows), deltas_of(layer, operands.deltas, panel_rows)
-    w = panel_at(weights_of(layer, gradient), p)
-    weight_gradient(w, a, panel_at(delta, p), piece.first, piece.last, rows, fresh)
+    float_gradient(gradient, layer, piece, a, delta, rows, fresh)
 
 
-def _mixed_panel_gradient(network, operands, layer, p, gradient, piece, rows, panel_rows, fresh):
-    """Compute one panel of the gradient from the operands of a MixedNetwork; see `_panel_gradient`."""
-    w = panel_at(weights_of(layer, gradient), p)
+def _mixed_layer_gradient(network, operands, gradient, layer, piece, forms, rows, panel_rows, fresh):
+    """See `_layer_gradient`."""
     if has_float_inputs(layer):
         a, delta = inputs_of(layer, operands.inputs, panel_rows), deltas_of(layer, operands.signals, panel_rows)
-        weight_gradient(w, a, panel_at(delta, p), piece.first, piece.last, rows, fresh)
+        float_gradient(gradient, layer, piece, a, delta, rows, fresh)
     else:
-        units = units_of(operands, layer.inputs, layer.n_in, panel_rows)
-        pairs = deltas_of(layer, operands.pairs, panel_rows)
-        mixed.weight_gradient(w, units, panel_at(pairs, p), piece.first, piece.last, rows, fresh)
+        kept, sums = forms.kept.reshape(1, forms.kept.size), forms.sums.reshape(1, forms.sums.size)
+        mixed_gradient(gradient, layer, piece, kept, sums, (rows, panel_rows, panel_rows), 0, 1, fresh)
 
 
-panel_gradient = by_class(MixedNetwork, _mixed_panel_gradient, _panel_gradient)
+layer_gradient = by_class(MixedNetwork, _mixed_layer_gradient, _layer_gradient)
 
 
 @inlined
@@ -125,12 +174,7 @@ def piece_gradient(gradient, network, piece, activations, deltas, rows, panel_ro
     activations, deltas : 1-D arrays; activations and error signals of the block
     rows, panel_rows : int; samples in the block, and rows that each panel has room for
     fresh : bool; whether to overwrite the gradient rather than add to it
-    forms : 1-D uint16 array, or None; memory with the operands of a MixedNetwork
+    forms : operands.Forms of a MixedNetwork
     """
     layer, operands = network.layers[piece.layer], operands_of(network, activations, deltas, forms)
-    for column in range(piece.left, piece.right, panel_width(deltas)):
-        p = column // panel_width(deltas)
-        if piece.first == 0:
-            signals = panel_at(deltas_of(layer, deltas, panel_rows), p)
-            bias_gradient(gradient, panel_at(biases_of(layer, gradient), p).start, signals, rows, fresh)
-        panel_gradient(network, operands, layer, p, gradient, piece, rows, panel_rows, fresh)
+    layer_gradient(network, operands, gradient, layer, piece, forms, rows, panel_rows, fresh)

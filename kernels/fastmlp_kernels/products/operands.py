@@ -4,8 +4,9 @@ An engine is the instruction set that products use; a *term* is one product of t
 an engine adds one or several to each sum in a step (see `tile.engines`). Engines for float32 and float64 have one term
 a step and read the arrays in which activations, error signals and weights are kept: their operands are these arrays
 themselves, without copies. Those for bfloat16 read forms of their own (see `layout.forms`), which are written where the
-numbers are computed: while inputs are packed, when a panel of activations or error signals is finished, and after the
-update of a piece of the weights.
+numbers are computed: while inputs are packed, when rows of a panel of activations or error signals are finished, and
+after the update of a piece of the weights. The float32 numbers that they are made of are not kept, but for slopes until
+the backward pass, outputs, and what a first layer that multiplies float32 numbers reads.
 
 The first layer of a MixedNetwork with few inputs has float32 operands, too, in the forward product and in the gradient
 of its weights. Its sums have fewer terms than half a step
@@ -18,11 +19,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..jit import by_class, inlined
-from ..layout.forms import store_left_square, store_right_square, transpose_square
+from ..layout.forms import store_left_square, store_square, transpose_square
 from ..layout.network import MixedNetwork
-from ..layout.panels import Matrix, pack_rows, padded, panel_at, panels_of, row_at
-from ..tile.bfloat16 import SIDE, SQUARE, square_memory
-from ..tile.operations import ROWS, load_columns, multiply_add, store, total, zero
+from ..layout.panels import Matrix, pack_rows, panel_at, panels_of, row_at
+from ..tile.bfloat16 import SIDE, SQUARE, square_memory, widened
+from ..tile.operations import ROWS, add, load, load_columns, multiply_add, store, total, zero
 
 
 class Operands(NamedTuple):
@@ -45,6 +46,26 @@ class Operands(NamedTuple):
 FEW_INPUTS = 15  # most inputs that a MixedNetwork does not round
 
 
+class Forms(NamedTuple):
+    """Memory for what a block of a MixedNetwork has besides activations and error signals in float32.
+
+    Attributes
+    ----------
+    left : 1-D uint16 array
+        Left operands: as many numbers as there are activations and, unless it is for predictions, error signals. They
+        are read by the passes of the block itself.
+    kept : 1-D uint16 array
+        As many numbers again: what gradients read. Empty for predictions.
+    sums : 1-D array of float32
+        Of the error signals of each unit, padding included, the sums over samples, then the sums of squares. Empty for
+        predictions.
+    """
+
+    left: np.ndarray
+    kept: np.ndarray
+    sums: np.ndarray
+
+
 class MixedOperands(NamedTuple):
     """Operands of the products of one block of samples with a MixedNetwork: panels, of uint16 but for the first two.
 
@@ -54,12 +75,13 @@ class MixedOperands(NamedTuple):
         Panels of activations and of error signals: operands of the first layer, and only if it `has_float_inputs`.
     activations : 1-D array; left operand of forward products
     units : 1-D array
-        Transposed activations, one row a unit and one column a sample, the left operand of gradients. Those of a layer
-        take the same place as its `activations`; each panel has room for as many rows as the layer has units, padded.
+        Transposed activations, the left operand of gradients; those of each panel of activations by themselves, in the
+        same place as it (see `units_at`).
     deltas : 1-D array; left operand of backward products
     pairs : 1-D array; error signals with interleaved rows, the right operand of gradients
     weights : 1-D array; right operand of forward products
     transposed : 1-D array; right operand of backward products
+    sums : 1-D array of float32; see `Forms`
     """
 
     inputs: np.ndarray
@@ -70,6 +92,7 @@ class MixedOperands(NamedTuple):
     pairs: np.ndarray
     weights: np.ndarray
     transposed: np.ndarray
+    sums: np.ndarray
 
 
 def _float_operands(network, activations, deltas, forms=None):
@@ -82,27 +105,39 @@ def _float_operands(network, activations, deltas, forms=None):
     ----------
     network : Network or MixedNetwork
     activations, deltas : 1-D arrays; panels of the block's activations and error signals
-    forms : 1-D uint16 array; memory for the operands of a MixedNetwork, else not used: as many numbers as there are
-        activations and, if there are error signals, twice as many as there are of both
+    forms : Forms of a MixedNetwork, else not used
     """
     return Operands(activations, deltas, network.weights, network.transposed)
 
 
 def _parts(network, activations, deltas, forms=None):
-    """See `_float_operands`; the operands made of error signals are at the end of `forms`."""
-    a, d = activations.size, forms.size - deltas.size
-    before = max(d - deltas.size, a)
-    parts = forms[:a], forms[a:before], forms[before:d], forms[d:]
-    return MixedOperands(activations, deltas, *parts, network.operand, network.transposed)
+    """See `_float_operands`; the operands made of error signals are at the end of both arrays of `forms`."""
+    left, kept, sums = forms
+    a, d, e = activations.size, left.size - deltas.size, kept.size - deltas.size
+    parts = left[: min(a, left.size)], kept[: min(a, kept.size)], left[d:], kept[max(e, 0) :]
+    return MixedOperands(activations, deltas, *parts, network.operand, network.transposed, sums)
 
 
 operands_of = by_class(MixedNetwork, _parts, _float_operands)
+
+
+number_at = by_class(
+    MixedNetwork,
+    lambda network, operand, i: widened(operand[i]),
+    lambda network, operand, i: operand[i],  # number `i` of an operand, as a float
+)
 
 
 @inlined
 def has_float_inputs(layer):
     """Whether a layer of a MixedNetwork multiplies float32 numbers: the first, of few inputs (see the opening)."""
     return layer.weights == 0 and layer.n_in <= FEW_INPUTS
+
+
+@inlined
+def has_float_gradient(layer):
+    """Whether the gradient of a layer of a MixedNetwork is that of float32 numbers: as above, or of sparse inputs."""
+    return has_float_inputs(layer) or layer.inputs < 0
 
 
 def _tile_rows(network):
@@ -135,32 +170,17 @@ def _whole_squares(network, block_rows):
 panel_rows_of = by_class(MixedNetwork, _whole_squares, _same_rows)
 
 
-def _no_forms(network, operands, layer, p, values, rows, panel_rows):
-    """Store a finished panel of a layer's activations as operands of the next layer's products; if float, do nothing.
+@inlined
+def units_at(numbers, panel, panel_rows):
+    """Transposed activations of a panel of units, (32, rows): a square for each 32 samples, one row a unit.
 
     Parameters
     ----------
-    network : Network or MixedNetwork
-    operands : Operands or MixedOperands, of which `activations` and `units` are written
-    layer : a record of `layout.network.LAYER`
-    p : int; number of the panel
-    values : Matrix of one panel; the activations
-    rows, panel_rows : int; rows of the block, and rows that each panel has room for
+    numbers : 1-D uint16 array; `MixedOperands.units`
+    panel : int; number of the panel of units in a block's activations
+    panel_rows : int; rows that each panel of activations has room for
     """
-
-
-def _store_outputs(network, operands, layer, p, values, rows, panel_rows):
-    """Store a finished panel of a layer's activations as operands; see `_no_forms`."""
-    store_activations(operands, layer.outputs, layer.n_out, p, values, 0, rows, panel_rows)
-
-
-store_outputs = by_class(MixedNetwork, _store_outputs, _no_forms)
-
-
-@inlined
-def units_of(operands, first_panel, columns, panel_rows):
-    """Transposed activations of a layer, (columns, rows): panels of 32 samples, each with a row for each unit."""
-    return Matrix(operands.units, first_panel * SQUARE * panel_rows, padded(columns, SQUARE))
+    return Matrix(numbers, panel * SQUARE * panel_rows, SQUARE)
 
 
 @inlined
@@ -178,22 +198,24 @@ def store_activations(operands, first_panel, columns, p, values, start, rows, pa
     """
     square, count = square_memory(operands.activations), columns - p * SQUARE
     left = panel_at(Matrix(operands.activations, 0, panel_rows), first_panel + p)
-    units = units_of(operands, first_panel, columns, panel_rows)
+    units = units_at(operands.units, first_panel + p, panel_rows)
     for s in range(0, rows, SQUARE):
-        store_left_square(values, s, rows - s, count, left.numbers, row_at(left, start + s))
-        if operands.units.size:  # not kept for predictions
-            store_right_square(values, s, rows - s, count, square, 0)
-            place = row_at(panel_at(units, (start + s) // SQUARE), p * SQUARE)
+        place = row_at(left, start + s)
+        if operands.units.size:
+            store_square(values, s, rows - s, count, left.numbers, place, square, 0)
+            place = panel_at(units, (start + s) // SQUARE).start
             transpose_square(square, SIDE, SQUARE, units.numbers, place)
+        else:  # for predictions
+            store_left_square(values, s, rows - s, count, left.numbers, place)
 
 
 @inlined
 def store_signals(operands, first_panel, columns, p, signals, rows, panel_rows):
-    """Store one panel of error signals as operands: in the left form for products backward, in the right for gradients.
+    """Store one panel of error signals as operands, left of products backward and right of gradients, and sum it up.
 
     Parameters
     ----------
-    operands : MixedOperands, of which `deltas` and `pairs` are written
+    operands : MixedOperands, of which `deltas`, `pairs` and `sums` are written
     first_panel, columns : int; number of the first panel of the layer's error signals, and the layer's units
     p : int; number of the panel among them
     signals : Matrix of one panel; the error signals
@@ -201,9 +223,16 @@ def store_signals(operands, first_panel, columns, p, signals, rows, panel_rows):
     """
     left = panel_at(Matrix(operands.deltas, 0, panel_rows), first_panel + p)
     right = panel_at(Matrix(operands.pairs, 0, panel_rows), first_panel + p)
+    sums = squares = zero(signals.numbers, 1)
     for s in range(0, rows, SQUARE):
-        store_left_square(signals, s, rows - s, columns - p * SQUARE, left.numbers, row_at(left, s))
-        store_right_square(signals, s, rows - s, columns - p * SQUARE, right.numbers, row_at(right, s))
+        for r in range(s, min(s + SQUARE, rows)):
+            row = load(signals.numbers, row_at(signals, r), 0, 1)
+            sums, squares = add(sums, row), multiply_add(row, row, squares)
+        places = left.numbers, row_at(left, s), right.numbers, row_at(right, s)
+        store_square(signals, s, rows - s, columns - p * SQUARE, *places)
+    place = (first_panel + p) * SQUARE
+    store(sums, operands.sums, place, SQUARE)
+    store(squares, operands.sums, operands.sums.size // 2 + place, SQUARE)
 
 
 def pack_operands(network, activations, forms, source, order, first, rows, panel_rows):

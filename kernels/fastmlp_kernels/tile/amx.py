@@ -1,8 +1,12 @@
-"""AMX, Intel's matrix instructions: sums in tile registers as a Numba type, and the LLVM instructions for them.
+"""AMX, Intel's matrix instructions: their registers, and the LLVM instructions for them.
 
 A tile register holds 16 rows of 64 bytes; there are eight. Four hold 32 x 32 sums, two a left operand of 32 rows, two a
-right operand of 32 columns, each with 32 terms of bfloat16 (for the forms of operands see `bfloat16`). LLVM configures
-the registers before the first AMX instruction of a function.
+right operand of 32 columns, each with 32 terms of bfloat16 (for the forms of operands see `bfloat16`).
+
+Registers are named by number here, as in assembly, and not allocated by LLVM, which copies sums to memory and back in
+every step of a loop that is not all it compiles. So there is one tile of sums at a time: between the operation that
+begins it and the one that stores it, no other tile may be begun. A thread has the registers from `configure` to
+`release`, between which it may run any other code.
 """
 
 from llvmlite import ir
@@ -10,35 +14,20 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
 
-from .emit import I32, I64
+from .emit import I64
 
-I8, I16 = ir.IntType(8), ir.IntType(16)
+I1, I8 = ir.IntType(1), ir.IntType(8)
 ROWS, ROW_BYTES = 16, 64  # of a register
-
-
-class Register(ir.Type):
-    """LLVM's type of the value of a tile register."""
-
-    def _to_string(self):
-        return "x86_amx"
-
-    def __eq__(self, other):
-        return isinstance(other, Register)
-
-    def __hash__(self):
-        return hash(Register)
+SUMS, LEFT, RIGHT = (0, 1, 2, 3), (4, 5), (6, 7)  # numbers of the registers; sums are row by row
 
 
 class Sums(types.Type):
-    """Numba type of 32 x 32 sums in four tile registers, its quarters: upper left and right, lower left and right.
+    """Numba type of the 32 x 32 sums in the registers SUMS: their quarters, upper left and right, lower left and right.
 
-    The value of a register cannot be an element of an array in LLVM. So a quarter is a vector of 256 words, which is
-    cast to a register before an instruction and back after it; LLVM removes the casts.
+    Values of it hold nothing: that an operation takes one says that it works on these registers.
     """
 
     dtype = types.float32
-    quarter = ir.VectorType(I32, 256)
-    registers = ir.ArrayType(quarter, 4)
 
     def __init__(self):
         super().__init__("amx.Sums")
@@ -46,82 +35,81 @@ class Sums(types.Type):
 
 @register_model(Sums)
 class SumsModel(models.PrimitiveModel):
-    """Representation of `Sums` in LLVM: a value and not memory."""
+    """Representation of `Sums` in LLVM: a bit without meaning."""
 
     def __init__(self, dmm, fe_type):
-        super().__init__(dmm, fe_type, fe_type.registers)
+        super().__init__(dmm, fe_type, I1)
 
 
-class Quarters:
-    """Writer of the instructions on sums, of type `Sums.registers`, for an LLVM builder. Strides are in bytes."""
+NOTHING = ir.Constant(I1, 0)  # value of type `Sums`
 
-    SHAPE = ir.Constant(I16, ROWS), ir.Constant(I16, ROW_BYTES)
+
+def _configuration():
+    """Operand of `ldtilecfg` (Intel's Software Developer's Manual, volume 1, 18.2): palette 1, eight full registers."""
+    sizes = [ROW_BYTES, 0] * 8 + [0] * 16 + [ROWS] * 8 + [0] * 8  # bytes of rows, in 16 bits each; then rows
+    return ir.Constant(ir.ArrayType(I8, 64), bytearray([1] + [0] * 15 + sizes))
+
+
+class Instructions:
+    """Writer of the instructions for an LLVM builder. Strides are in bytes."""
 
     def __init__(self, builder):
         self.builder = builder
 
-    def _call(self, name, result, *args):
-        kind = ir.FunctionType(result, [arg.type for arg in args])
-        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.x86.{name}")
-        return self.builder.call(function, args)
-
-    def _register(self, sums, i):
-        """Register with the value of quarter `i`."""
-        quarter = self.builder.extract_value(sums, i)
-        return self._call("cast.vector.to.tile.v256i32", Register(), quarter)
-
-    def _sums(self, registers):
-        """Sums whose quarters have the values of four registers."""
-        sums = ir.Constant(Sums.registers, ir.Undefined)
-        for i, register in enumerate(registers):
-            quarter = self._call("cast.tile.to.vector.v256i32", Sums.quarter, register)
-            sums = self.builder.insert_value(sums, quarter, i)
-        return sums
+    def _call(self, name, *args):
+        """Write an instruction; operands that are int are numbers of registers."""
+        args = [ir.Constant(I8, arg) if isinstance(arg, int) else arg for arg in args]
+        kind = ir.FunctionType(ir.VoidType(), [arg.type for arg in args])
+        self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.x86.{name}"), args)
 
     def _at(self, pointer, offset):
         """Pointer `offset` bytes on, an LLVM value or an int."""
         offset = offset if isinstance(offset, ir.Value) else ir.Constant(I64, offset)
         return self.builder.gep(self.builder.bitcast(pointer, I8.as_pointer()), [offset])
 
-    def _load(self, pointer, stride):
-        """Register whose row r is at `pointer` + r * `stride`."""
-        return self._call("tileloadd64.internal", Register(), *self.SHAPE, pointer, stride)
+    def _below(self, pointer, stride):
+        """Pointer ROWS rows on."""
+        return self._at(pointer, self.builder.mul(stride, ir.Constant(I64, ROWS)))
 
-    def _below(self, stride):
-        """Bytes from row 0 to the first row of the lower quarters."""
-        return self.builder.mul(stride, ir.Constant(I64, ROWS))
+    def _quarters(self, pointer, stride):
+        """Register and address of each quarter of 32 x 32 float32 numbers in memory."""
+        rows = pointer, self._below(pointer, stride)
+        return zip(SUMS, [self._at(row, side) for row in rows for side in (0, ROW_BYTES)], strict=True)
 
-    def _starts(self, pointer, stride):
-        """Pointers to the four quarters of 32 x 32 float32 numbers in memory."""
-        return [
-            self._at(row, side)
-            for row in (self._at(pointer, 0), self._at(pointer, self._below(stride)))
-            for side in (0, ROW_BYTES)
-        ]
+    def configure(self):
+        """Take the registers."""
+        configuration = cgutils.global_constant(self.builder.module, "amx.configuration", _configuration())
+        self._call("ldtilecfg", self.builder.bitcast(configuration, I8.as_pointer()))
+
+    def release(self):
+        """Give the registers back, so that the system need not save them."""
+        self._call("tilerelease")
 
     def zero(self):
-        """Sums of zero."""
-        return self._sums([self._call("tilezero.internal", Register(), *self.SHAPE) for _ in range(4)])
+        """Begin with sums of zero."""
+        for register in SUMS:
+            self._call("tilezero", register)
 
     def load(self, pointer, stride):
-        """Sums from memory."""
-        return self._sums([self._load(start, stride) for start in self._starts(pointer, stride)])
+        """Begin with sums from memory."""
+        for register, start in self._quarters(pointer, stride):
+            self._call("tileloadd64", register, start, stride)
 
-    def store(self, sums, pointer, stride):
-        """Write sums to memory."""
-        for i, start in enumerate(self._starts(pointer, stride)):
-            register = self._register(sums, i)
-            self._call("tilestored64.internal", ir.VoidType(), *self.SHAPE, start, stride, register)
+    def store(self, pointer, stride):
+        """Write the sums to memory."""
+        for register, start in self._quarters(pointer, stride):
+            self._call("tilestored64", register, start, stride)
 
-    def add_terms(self, sums, left, stride, right):
-        """Sums + 32 terms: left form (32 rows, `stride` bytes apart) times right form (32 columns)."""
-        upper, lower = (self._load(row, stride) for row in (self._at(left, 0), self._at(left, self._below(stride))))
+    def add_terms(self, left, stride, right):
+        """Add 32 terms: left form (32 rows, `stride` bytes apart) times right form (32 columns)."""
         # A row of the right form has a word for each of 32 columns: twice as long as a register's.
         row_bytes = ir.Constant(I64, 2 * ROW_BYTES)
-        sides = [self._load(self._at(right, side), row_bytes) for side in (0, ROW_BYTES)]
-        pairs = [(row, side) for row in (upper, lower) for side in sides]
-        shape = *self.SHAPE, self.SHAPE[1]
-        return self._sums(
-            self._call("tdpbf16ps.internal", Register(), *shape, self._register(sums, i), *pair)
-            for i, pair in enumerate(pairs)
-        )
+        (upper, lower), (a, b) = LEFT, RIGHT
+        self._call("tileloadd64", upper, self._at(left, 0), stride)
+        self._call("tileloadd64", a, self._at(right, 0), row_bytes)
+        self._call("tdpbf16ps", SUMS[0], upper, a)
+        self._call("tileloadd64", b, self._at(right, ROW_BYTES), row_bytes)
+        self._call("tdpbf16ps", SUMS[1], upper, b)
+        self._call("tileloadd64", lower, self._below(left, stride), stride)
+        self._call("tdpbf16ps", SUMS[2], lower, a)
+        self._call("tdpbf16ps", SUMS[3], lower, b)

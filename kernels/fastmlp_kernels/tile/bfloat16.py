@@ -107,6 +107,30 @@ def _sums(c, b):
     return amx.Sums() if engine_of(b.dtype).name == "bf16-amx" else Tile(c.dtype, engine_of(b.dtype).rows)
 
 
+@intrinsic
+def configure(typing, b):
+    """Take the registers that steps of products of operands in the array `b` need, until `release` (see `amx`)."""
+
+    def generate(context, builder, signature, args):
+        if engine_of(b.dtype).name == "bf16-amx":
+            amx.Instructions(builder).configure()
+        return context.get_dummy_value()
+
+    return types.void(b), generate
+
+
+@intrinsic
+def release(typing, b):
+    """Give back what `configure` took."""
+
+    def generate(context, builder, signature, args):
+        if engine_of(b.dtype).name == "bf16-amx":
+            amx.Instructions(builder).release()
+        return context.get_dummy_value()
+
+    return types.void(b), generate
+
+
 def _byte_stride(builder, stride):
     """Stride of float32 numbers in bytes."""
     return builder.mul(stride, ir.Constant(I64, 4))
@@ -125,7 +149,10 @@ def zero_sums(typing, c, b):
     sums = _sums(c, b)
 
     def generate(context, builder, signature, args):
-        return amx.Quarters(builder).zero() if isinstance(sums, amx.Sums) else ir.Constant(sums.registers, None)
+        if isinstance(sums, amx.Sums):
+            amx.Instructions(builder).zero()
+            return amx.NOTHING
+        return ir.Constant(sums.registers, None)
 
     return sums(c, b), generate
 
@@ -139,7 +166,8 @@ def load_sums(typing, c, offset, stride, b):
         emit = Emitter(sums, context, builder)
         pointer = emit.element_pointer(signature.args[0], args[0], args[1])
         if isinstance(sums, amx.Sums):
-            return amx.Quarters(builder).load(pointer, _byte_stride(builder, args[2]))
+            amx.Instructions(builder).load(pointer, _byte_stride(builder, args[2]))
+            return amx.NOTHING
         return emit.map(lambda r, v: emit.load_vector(emit.row_pointer(pointer, args[2], r), v))
 
     return sums(c, types.intp, types.intp, b), generate
@@ -154,7 +182,7 @@ def store_sums(typing, sums, c, offset, stride):
         emit = Emitter(sums, context, builder)
         pointer = emit.element_pointer(signature.args[1], c, offset)
         if isinstance(sums, amx.Sums):
-            amx.Quarters(builder).store(value, pointer, _byte_stride(builder, stride))
+            amx.Instructions(builder).store(pointer, _byte_stride(builder, stride))
         else:
             for r, v in emit.indices():
                 emit.store_vector(emit.register(value, r, v), emit.row_pointer(pointer, stride, r), v)
@@ -165,7 +193,8 @@ def store_sums(typing, sums, c, offset, stride):
 
 def _amx_step(emit, sums, left, stride, right):
     """Sums + 32 terms, by AMX."""
-    return amx.Quarters(emit.builder).add_terms(sums, left, emit.builder.mul(stride, ir.Constant(I64, 2)), right)
+    amx.Instructions(emit.builder).add_terms(left, emit.builder.mul(stride, ir.Constant(I64, 2)), right)
+    return sums
 
 
 def _dot_step(emit, sums, left, stride, right):
@@ -221,6 +250,17 @@ def _emulated_step(emit, sums, left, stride, right):
 
 
 @intrinsic
+def widened(typing, number):
+    """Number in bfloat16, given as its bits, as a float32."""
+
+    def generate(context, builder, signature, args):
+        bits = builder.shl(builder.zext(args[0], I32), ir.Constant(I32, 16))
+        return builder.bitcast(bits, ir.FloatType())
+
+    return types.float32(types.uint16), generate
+
+
+@intrinsic
 def square_memory(typing, array):
     """1-D array of SQUARE * SQUARE elements, of the dtype of `array`, on the stack (see `operations.tile_memory`)."""
     return stack_array(array, SQUARE * SQUARE)
@@ -268,24 +308,31 @@ def store_left(typing, row, operands, offset):
 
 
 @intrinsic
-def store_right(typing, row, next_row, operands, offset):
-    """Store two one-row tiles of float32, rounded, as a pair of rows of the right form.
+def store_both(typing, row, next_row, left, left_offset, right, right_offset):
+    """Store two one-row tiles of float32, rounded: as rows of the left form, and as a pair of rows of the right form.
 
-    operands[offset + 2 c] = row[c], and operands[offset + 2 c + 1] = next_row[c].
+    left[left_offset + c] = row[c], left[left_offset + SQUARE + c] = next_row[c];
+    right[right_offset + 2 c] = row[c], right[right_offset + 2 c + 1] = next_row[c].
     """
-    _check_rounding(row, operands)
+    _check_rounding(row, left)
+    _check_rounding(next_row, right)
 
     def generate(context, builder, signature, args):
-        emit = WordEmitter(row, context, builder)
-        pointer = emit.element_pointer(signature.args[2], args[2], args[3])
-        order = [lane // 2 + row.lanes * (lane % 2) for lane in range(2 * row.lanes)]
+        row, next_row, left, left_offset, right, right_offset = args
+        emit = WordEmitter(signature.args[0], context, builder)
+        rows = emit.element_pointer(signature.args[2], left, left_offset)
+        pair = emit.element_pointer(signature.args[4], right, right_offset)
+        lanes = emit.tile.lanes
+        order = [lane // 2 + lanes * (lane % 2) for lane in range(2 * lanes)]
         mask = ir.Constant(ir.VectorType(I32, len(order)), order)
         for _, v in emit.indices():
-            both = (emit.rounded(emit.register(tile, 0, v)) for tile in args[:2])
-            emit.store_numbers(builder.shuffle_vector(*both, mask), pointer, 2 * v * row.lanes)
+            both = [emit.rounded(emit.register(tile, 0, v)) for tile in (row, next_row)]
+            for r, numbers in enumerate(both):
+                emit.store_numbers(numbers, rows, r * SQUARE + v * lanes)
+            emit.store_numbers(builder.shuffle_vector(*both, mask), pair, 2 * v * lanes)
         return context.get_dummy_value()
 
-    return types.void(row, next_row, operands, types.intp), generate
+    return types.void(row, next_row, left, types.intp, right, types.intp), generate
 
 
 @intrinsic
@@ -321,12 +368,15 @@ def transpose_words(typing, source, offset, stride, target, target_offset, targe
 if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
     from .emulation import (  # noqa: F401
         add_terms,
+        configure,
         load_sums,
+        release,
         square_memory,
+        store_both,
         store_left,
-        store_right,
         store_sums,
         tile_rows,
         transpose_words,
+        widened,
         zero_sums,
     )

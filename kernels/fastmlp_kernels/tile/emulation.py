@@ -123,6 +123,13 @@ def largest(tile):
     return tile.max()
 
 
+def configure(b):
+    """Nothing: there are no registers to take."""
+
+
+release = configure
+
+
 def tile_rows(b):
     return engine_of(b.dtype).rows
 
@@ -138,9 +145,9 @@ def load_sums(c, offset, stride, b):
 store_sums = store
 
 
-def _widened(numbers):
-    """Numbers in bfloat16 as float32."""
-    return (numbers.astype(np.uint32) << 16).view(np.float32)
+def widened(numbers):
+    """Numbers in bfloat16, one or an array, as float32."""
+    return (np.asarray(numbers, np.uint32) << np.uint32(16)).view(np.float32)[()]
 
 
 def _flushed(numbers):
@@ -157,8 +164,8 @@ def _rounded(tile):
 
 def add_terms(sums, a, a_offset, a_stride, b, b_offset):
     (rows, columns), count = sums.shape, terms(b)
-    left = np.stack([_widened(a[a_offset + r * a_stride :][:count]) for r in range(rows)])
-    right = _widened(b[b_offset : b_offset + count * columns]).reshape(count // 2, columns, 2)
+    left = np.stack([widened(a[a_offset + r * a_stride :][:count]) for r in range(rows)])
+    right = widened(b[b_offset : b_offset + count * columns]).reshape(count // 2, columns, 2)
     chains = np.zeros((2, rows, columns), np.float32)  # over even and odd terms
     for t in range(count // 2):
         for parity, chain in enumerate(chains):
@@ -171,8 +178,10 @@ def store_left(row, operands, offset):
     operands[offset : offset + row.size] = _rounded(row)[0]
 
 
-def store_right(row, next_row, operands, offset):
-    operands[offset : offset + 2 * row.size] = np.stack([_rounded(row)[0], _rounded(next_row)[0]], 1).reshape(-1)
+def store_both(row, next_row, left, left_offset, right, right_offset):
+    store_left(row, left, left_offset)
+    store_left(next_row, left, left_offset + row.size)
+    right[right_offset : right_offset + 2 * row.size] = np.stack([_rounded(row)[0], _rounded(next_row)[0]], 1).ravel()
 
 
 def transpose_words(source, offset, stride, target, target_offset, target_stride):

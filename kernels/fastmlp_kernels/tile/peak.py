@@ -8,7 +8,7 @@ from numba import prange
 
 from ..jit import parallel_njit
 from ..memory import aligned
-from .bfloat16 import SQUARE, add_terms, load_sums, store_sums
+from .bfloat16 import SQUARE, add_terms, configure, load_sums, release, store_sums
 from .engines import engine_of
 from .operations import ROWS, WIDTH_BYTES, load, panel_width, rank1, store
 
@@ -35,10 +35,12 @@ def _update_tiles(buffers, steps):
 def _add_terms(buffers, operands, steps):
     """Add terms of bfloat16 to a tile of sums, `steps` times, on each thread (see `_update_tiles`)."""
     for thread in prange(len(buffers)):
+        configure(operands)
         sums = load_sums(buffers[thread], 0, SQUARE, operands)
         for _ in range(steps):
             sums = add_terms(sums, operands, 0, SQUARE, operands, 0)
         store_sums(sums, buffers[thread], 0, SQUARE)
+        release(operands)
 
 
 def _fastest(run, threads):
