@@ -89,7 +89,7 @@ class Case:
         blocks, size = len(space.sums.losses), self.built.weights.size
         slots = max(threads, {None: blocks, 0: 4}.get(groups, 0))
         numbers = (np.full((slots, array.shape[1]), np.nan, self.dtype) for array in space.blocks[:2])
-        nan = Blocks(*numbers, np.empty((slots, 0), np.uint16))
+        nan = Blocks(*numbers, *(np.empty((slots, 0), array.dtype) for array in space.blocks[2:]))
         scratch = Scratch(*(np.full(array.shape, np.nan, self.dtype) for array in space.scratch))
         gradients = np.full((groups or 1, size), np.nan, self.dtype)
         return self.guarded(space._replace(keep=not groups, gradients=gradients, blocks=nan, scratch=scratch))
