@@ -57,9 +57,9 @@ class Limits(NamedTuple):
 # Groups were 10 % faster than kept blocks at 1.6 MB, 2 to 5 % slower at 12 MB. Slots: 8 % faster with layers of 1024
 # units than twice as many bytes, on a CPU with an L3 cache of 32 MB.
 FLOAT = Limits(BLOCK, 4 * 1024 * 1024, 24 * 1024 * 1024, 128)
-# Of a MixedNetwork: with larger blocks and pieces, products read operands from the L3 cache less often. With AMX and
-# layers of 1024 units, blocks of 128 rows were 10 %, and pieces of 128 x 128 weights 5 % slower; slots of 64 MB were
-# 15 % slower there than of 24 MB, but 7 % faster with layers of 2048 and 4096 units.
+# Of a MixedNetwork: larger blocks and pieces, so that products read operands from the L3 cache less often. With AMX,
+# steps with layers of 1024 units were 5 to 10 % slower with blocks of 128 rows and with pieces of 128 x 128 weights;
+# slots of 24 and 40 MB were equally fast, of 96 MB 15 % slower.
 MIXED = Limits(256, 4 * 1024 * 1024, 32 * 1024 * 1024, 256)
 
 

