@@ -5,8 +5,9 @@ All parallel regions are here, but for the measurement in `tile.peak`. The arith
 
 - *tile*: small matrix that a product keeps in registers, a panel wide and ROWS rows high (see `tile.operations`);
 - *panel*: columns of a matrix, as many as a tile has, stored together row by row (see `layout.panels`);
-- *block*: up to about 150 rows of a batch, which one thread takes forward and backward through all layers;
-- *slot*: the memory that holds the activations and error signals of one block at a time;
+- *block*: up to about 150 rows of a batch, which one thread takes forward and backward through all layers; 256 if the
+  operands of products are bfloat16;
+- *slot*: the memory that holds what gradients read of one block at a time: activations and error signals;
 - *group*: consecutive blocks whose gradients are added to one buffer;
 - *chunk*: blocks that are trained before their gradient is completed: the whole batch, if there are enough slots;
 - *piece*: rectangle of a layer's weights, whose gradient and update are the task of one thread, its owner;

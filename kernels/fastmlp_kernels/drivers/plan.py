@@ -131,6 +131,7 @@ def keeps_blocks(sizes, rows, blocks, groups, weight_bytes, limits=FLOAT):
     sizes, rows : tuple of int, int; units of each layer, and samples of a batch
     blocks, groups : int; blocks of a batch, and what `groups_of` returns
     weight_bytes : int; size of the packed weights
+    limits : Limits
     """
     return groups < min(shares_of(sizes, rows), blocks) or weight_bytes > limits.group_bytes
 
@@ -139,7 +140,7 @@ def slots(blocks, threads, block_bytes, limits=FLOAT):
     """Number of slots: one for each of the blocks, or as many as `limits.kept_bytes` holds if these are fewer.
 
     The latter is rounded down to a multiple of `threads`. There are at least `threads` slots, even for fewer blocks.
-    `block_bytes` is the size of the activations and error signals of one block.
+    `block_bytes` is the size of what is kept of one block.
     """
     return max(min(blocks, limits.kept_bytes // block_bytes // threads * threads), threads)
 
