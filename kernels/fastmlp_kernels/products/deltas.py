@@ -12,7 +12,7 @@ from ..layout.network import MixedNetwork, deltas_of, output_layer, transposed_o
 from ..layout.panels import Matrix, padded, panel_at, panels_of, row_at
 from ..tile.bfloat16 import SQUARE, widened
 from ..tile.operations import ROWS, SUM_ROWS, load, multiply, multiply_add, panel_width, store, sum_rows, total, zero
-from .mixed import give_tiles, product_panel, take_tiles
+from .mixed import begin_product, give_tiles, last_terms, product_rows, take_tiles
 from .operands import has_float_gradient, operands_of, store_signals
 from .product import DEPTH, error_signal_panel
 
@@ -48,13 +48,17 @@ def _mixed_layer_signals(network, operands, l, deltas, rows, panel_rows, partial
     layer, before = network.layers[l], network.layers[l - 1]
     a, sums = deltas_of(layer, operands.deltas, panel_rows), Matrix(partial_sums, 0, panel_rows)
     transposed = transposed_operand_of(layer, operands.transposed)
+    last = last_terms(layer.n_out)
     for p in range(panels_of(layer.n_in, deltas)):
-        product_panel(sums, a, panel_at(transposed, p), layer.n_out, rows)
-        delta = panel_at(deltas_of(before, deltas, panel_rows), p)
-        for r in range(rows):
-            signals = multiply(load(partial_sums, row_at(sums, r), 0, 1), load(deltas, row_at(delta, r), 0, 1))
-            store(signals, partial_sums, row_at(sums, r), SQUARE)
-        store_signals(operands, before.deltas, layer.n_in, p, sums, rows, panel_rows)
+        w, delta = panel_at(transposed, p), panel_at(deltas_of(before, deltas, panel_rows), p)
+        begin_product(sums, a, w, layer.n_out, rows)
+        for s in range(0, rows, SQUARE):
+            count = min(SQUARE, rows - s)
+            product_rows(sums, a, w, last, layer.n_out, s, s + count)
+            for r in range(s, s + count):
+                signals = multiply(load(partial_sums, row_at(sums, r), 0, 1), load(deltas, row_at(delta, r), 0, 1))
+                store(signals, partial_sums, row_at(sums, r), SQUARE)
+            store_signals(operands, before.deltas, layer.n_in, p, sums, s, count, panel_rows)
         if has_float_gradient(before):
             for r in range(padded(rows, ROWS)):  # sums over samples include the padding rows
                 signals = load(partial_sums, row_at(sums, r), 0, 1) if r < rows else zero(deltas, 1)
@@ -79,7 +83,8 @@ def _store_output_signals(network, operands, deltas, rows, panel_rows):
     layer = output_layer(network)
     for p in range(panels_of(layer.n_out, deltas)):
         delta = panel_at(deltas_of(layer, deltas, panel_rows), p)
-        store_signals(operands, layer.deltas, layer.n_out, p, delta, rows, panel_rows)
+        for s in range(0, rows, SQUARE):
+            store_signals(operands, layer.deltas, layer.n_out, p, delta, s, min(SQUARE, rows - s), panel_rows)
 
 
 store_output_signals = by_class(MixedNetwork, _store_output_signals, _no_forms)

@@ -22,7 +22,7 @@ from ..panelwise.dropout import drop
 from ..panelwise.softmax import softmax
 from ..tile.bfloat16 import SQUARE, square_memory
 from ..tile.operations import ROWS, panel_width
-from .mixed import give_tiles, product_panel, take_tiles
+from .mixed import begin_product, give_tiles, last_terms, product_rows, take_tiles
 from .operands import has_float_inputs, operands_of, store_activations
 from .product import DEPTH, net_input_panel
 
@@ -49,15 +49,27 @@ def add_net_inputs(network, operands, layer, z, p, k, rows, panel_rows):
 
 
 @inlined
-def mixed_net_inputs(network, operands, layer, z, p, rows, panel_rows):
-    """Compute one panel of z = a W + b of a MixedNetwork; see `add_net_inputs`."""
-    depth, biases = layer.n_in, panel_at(biases_of(layer, network.weights), p)
+def begin_net_inputs(network, operands, layer, z, p, rows, panel_rows):
+    """Compute one panel of z = a W + b of a MixedNetwork but for the last terms, or all of it from float inputs.
+
+    For the arguments see `add_net_inputs`.
+    """
+    biases = panel_at(biases_of(layer, network.weights), p)
     if has_float_inputs(layer):
         a, w = inputs_of(layer, operands.inputs, panel_rows), panel_at(weights_of(layer, network.weights), p)
-        net_input_panel(z, a, w, 0, depth, depth, rows, z, biases)
+        net_input_panel(z, a, w, 0, layer.n_in, layer.n_in, rows, z, biases)
     else:
         a, w = inputs_of(layer, operands.activations, panel_rows), panel_at(operand_of(layer, operands.weights), p)
-        product_panel(z, a, w, depth, rows, biases)
+        begin_product(z, a, w, layer.n_in, rows, biases)
+
+
+@inlined
+def complete_net_inputs(network, operands, layer, z, p, first, last, panel_rows):
+    """Add the last terms to rows first..last of what `begin_net_inputs` computed, if they are missing."""
+    if not has_float_inputs(layer):
+        a, w = inputs_of(layer, operands.activations, panel_rows), panel_at(operand_of(layer, operands.weights), p)
+        biases = panel_at(biases_of(layer, network.weights), p)
+        product_rows(z, a, w, last_terms(layer.n_in), layer.n_in, first, last, biases)
 
 
 def _train_layer(network, operands, activations, deltas, layer, slopes, started, update, first, rows, panel_rows):
@@ -87,22 +99,28 @@ def _train_layer(network, operands, activations, deltas, layer, slopes, started,
 
 
 def _train_mixed_layer(network, operands, activations, deltas, layer, slopes, started, update, first, rows, panel_rows):
-    """See `_train_layer`; activations of hidden layers are only stored as operands, a square at a time."""
+    """See `_train_layer`; activations of hidden layers are only stored as operands.
+
+    A square at a time, so that all its numbers stay in the L1 cache.
+    """
     square = square_memory(activations)
     values, last = Matrix(square, 0, SQUARE), output_layer(network).params == layer.params
     for p in range(panels_of(layer.n_out, deltas)):
         z = panel_at(deltas_of(layer, deltas, panel_rows), p)
         if not started:
-            mixed_net_inputs(network, operands, layer, z, p, rows, panel_rows)
+            begin_net_inputs(network, operands, layer, z, p, rows, panel_rows)
+        for s in range(0, rows, SQUARE):
+            count, place = min(SQUARE, rows - s), row_at(z, s)
+            if not started:
+                complete_net_inputs(network, operands, layer, z, p, s, s + count, panel_rows)
+            if not last:
+                call_slopes(slopes, square, 0, deltas, place, count * SQUARE)
+                if update >= 0 and layer.dropout > 0:
+                    drop(square, 0, deltas, place, layer, p * SQUARE, update, first + s, count)
+                store_activations(operands, layer.outputs, layer.n_out, p, values, s, count, panel_rows)
         if last and slopes:
             outputs = panel_at(outputs_of(layer, activations, panel_rows), p)
             call_slopes(slopes, activations, outputs.start, deltas, z.start, padded(rows, ROWS) * SQUARE)
-        for s in range(0, 0 if last else rows, SQUARE):
-            count, place = min(SQUARE, rows - s), row_at(z, s)
-            call_slopes(slopes, square, 0, deltas, place, count * SQUARE)
-            if update >= 0 and layer.dropout > 0:
-                drop(square, 0, deltas, place, layer, p * SQUARE, update, first + s, count)
-            store_activations(operands, layer.outputs, layer.n_out, p, values, s, count, panel_rows)
 
 
 train_layer = by_class(MixedNetwork, _train_mixed_layer, _train_layer)
@@ -164,11 +182,16 @@ def _predict_mixed_layer(network, operands, activations, layer, started, rows, p
     for p in range(panels_of(layer.n_out, activations)):
         z = panel_at(outputs_of(layer, activations, panel_rows), p if last or started else 0)
         if not started:
-            mixed_net_inputs(network, operands, layer, z, p, rows, panel_rows)
-        if layer.values:
-            call_values(layer.values, activations, z.start, padded(rows, ROWS) * SQUARE)
-        if not last:
-            store_activations(operands, layer.outputs, layer.n_out, p, z, 0, rows, panel_rows)
+            begin_net_inputs(network, operands, layer, z, p, rows, panel_rows)
+        for s in range(0, rows, SQUARE):
+            count, place = min(SQUARE, rows - s), row_at(z, s)
+            if not started:
+                complete_net_inputs(network, operands, layer, z, p, s, s + count, panel_rows)
+            if layer.values:
+                call_values(layer.values, activations, place, count * SQUARE)
+            if not last:
+                values = Matrix(activations, place, SQUARE)
+                store_activations(operands, layer.outputs, layer.n_out, p, values, s, count, panel_rows)
 
 
 predict_layer = by_class(MixedNetwork, _predict_mixed_layer, _predict_layer)

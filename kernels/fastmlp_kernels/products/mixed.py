@@ -59,29 +59,48 @@ def accumulate(sums, a, r, b, start, stop, soon, place):
 
 
 @inlined
-def product_panel(c, a, b, depth, rows, biases=None):
-    """One panel of C = A B, or of z = a W + b if there are biases.
+def last_terms(depth):
+    """Where the last DEPTH terms of `depth` terms begin, or what is left of them: a multiple of DEPTH."""
+    return (depth - 1) // DEPTH * DEPTH
+
+
+@inlined
+def product_rows(c, a, b, start, stop, first, last, biases=None):
+    """Add terms start..stop to the sums of rows first..last of one panel of C = A B, or of z = a W + b.
 
     Parameters
     ----------
-    c : Matrix of one panel, (rows, 32), of float32, written up to whole tiles
+    c : Matrix of one panel, (rows, 32), of float32, written up to whole tiles; it has the sums of the terms before
     a : Matrix, (rows, depth), left operand
     b : Matrix of one panel, (depth, 32), right operand
-    depth, rows : int
+    start, stop : int; range of the terms, at most DEPTH; 0: begin the sums
+    first, last : int; range of the rows, `first` a multiple of 32
     biases : Matrix of one panel, of float32, whose row 0 has the biases; or None
     """
-    for k in range(0, depth, DEPTH):
-        stop = min(k + DEPTH, depth)
-        for r in range(0, rows, tile_rows(b.numbers)):
-            if k > 0:
-                sums = load_sums(c.numbers, row_at(c, r), SQUARE, b.numbers)
-            elif biases is None:
-                sums = zero_sums(c.numbers, b.numbers)
-            else:
-                sums = load_sums(biases.numbers, biases.start, 0, b.numbers)
-            # What follows in B, for all rows together the terms that are next, or the next panel.
-            sums = accumulate(sums, a, r, b, k, stop, b.numbers, row_at(b, stop + r))
-            store_sums(sums, c.numbers, row_at(c, r), SQUARE)
+    for r in range(first, last, tile_rows(b.numbers)):
+        if start > 0:
+            sums = load_sums(c.numbers, row_at(c, r), SQUARE, b.numbers)
+        elif biases is None:
+            sums = zero_sums(c.numbers, b.numbers)
+        else:
+            sums = load_sums(biases.numbers, biases.start, 0, b.numbers)
+        # For all rows together, what follows in B is prefetched: the next terms, or the next panel.
+        sums = accumulate(sums, a, r, b, start, stop, b.numbers, row_at(b, stop + r))
+        store_sums(sums, c.numbers, row_at(c, r), SQUARE)
+
+
+@inlined
+def begin_product(c, a, b, depth, rows, biases=None):
+    """Compute the sums of one panel but for the last terms (see `last_terms`); for the arguments see `product_rows`."""
+    for k in range(0, last_terms(depth), DEPTH):
+        product_rows(c, a, b, k, k + DEPTH, 0, rows, biases)
+
+
+@inlined
+def product_panel(c, a, b, depth, rows):
+    """One panel of C = A B; see `product_rows`."""
+    begin_product(c, a, b, depth, rows)
+    product_rows(c, a, b, last_terms(depth), depth, 0, rows)
 
 
 @inlined

@@ -9,9 +9,9 @@ after the update of a piece of the weights. The float32 numbers that they are ma
 the backward pass, outputs, and what a first layer that multiplies float32 numbers reads.
 
 The first layer of a MixedNetwork with few inputs has float32 operands, too, in the forward product and in the gradient
-of its weights. Its sums have fewer terms than half a step
-of AMX, and what a network of few inputs learns often depends on their last digits: of the points of three interleaved
-spirals, 99.2 % were told apart with inputs rounded to bfloat16, 99.5 % with these in float32.
+of its weights. Its sums have fewer terms than half a step of AMX, and what a network of few inputs learns often depends
+on their last digits: of the points of three interleaved spirals, 99.2 % were told apart with inputs rounded to
+bfloat16, 99.5 % with these in float32.
 """
 
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from ..layout.forms import store_left_square, store_square, transpose_square
 from ..layout.network import MixedNetwork
 from ..layout.panels import Matrix, pack_rows, panel_at, panels_of, row_at
 from ..tile.bfloat16 import SIDE, SQUARE, square_memory, widened
-from ..tile.operations import ROWS, add, load, load_columns, multiply_add, store, total, zero
+from ..tile.operations import ROWS, add, load, load_columns, multiply_add, prefetch, store, total, zero
 
 
 class Operands(NamedTuple):
@@ -210,29 +210,35 @@ def store_activations(operands, first_panel, columns, p, values, start, rows, pa
 
 
 @inlined
-def store_signals(operands, first_panel, columns, p, signals, rows, panel_rows):
-    """Store one panel of error signals as operands, left of products backward and right of gradients, and sum it up.
+def store_signals(operands, first_panel, columns, p, signals, s, count, panel_rows):
+    """Store rows of a panel of error signals as operands, left of products backward and right of gradients.
+
+    They are also added to the sums over samples, which begin with row 0.
 
     Parameters
     ----------
     operands : MixedOperands, of which `deltas`, `pairs` and `sums` are written
     first_panel, columns : int; number of the first panel of the layer's error signals, and the layer's units
     p : int; number of the panel among them
-    signals : Matrix of one panel; the error signals
-    rows, panel_rows : int; rows of the block, and rows that each panel has room for
+    signals : Matrix of one panel; the error signals of the block
+    s, count : int; first row, a multiple of SQUARE, and number of rows, at most SQUARE
+    panel_rows : int; rows that each panel has room for
     """
     left = panel_at(Matrix(operands.deltas, 0, panel_rows), first_panel + p)
     right = panel_at(Matrix(operands.pairs, 0, panel_rows), first_panel + p)
-    sums = squares = zero(signals.numbers, 1)
-    for s in range(0, rows, SQUARE):
-        for r in range(s, min(s + SQUARE, rows)):
-            row = load(signals.numbers, row_at(signals, r), 0, 1)
-            sums, squares = add(sums, row), multiply_add(row, row, squares)
-        places = left.numbers, row_at(left, s), right.numbers, row_at(right, s)
-        store_square(signals, s, rows - s, columns - p * SQUARE, *places)
-    place = (first_panel + p) * SQUARE
+    store_square(
+        signals, s, count, columns - p * SQUARE, left.numbers, row_at(left, s), right.numbers, row_at(right, s)
+    )
+    place, half = (first_panel + p) * SQUARE, operands.sums.size // 2
+    if s == 0:
+        sums = squares = zero(signals.numbers, 1)
+    else:
+        sums, squares = load(operands.sums, place, 0, 1), load(operands.sums, half + place, 0, 1)
+    for r in range(s, s + count):
+        row = load(signals.numbers, row_at(signals, r), 0, 1)
+        sums, squares = add(sums, row), multiply_add(row, row, squares)
     store(sums, operands.sums, place, SQUARE)
-    store(squares, operands.sums, operands.sums.size // 2 + place, SQUARE)
+    store(squares, operands.sums, half + place, SQUARE)
 
 
 def pack_operands(network, activations, forms, source, order, first, rows, panel_rows):
@@ -261,6 +267,10 @@ def pack_operands(network, activations, forms, source, order, first, rows, panel
             for s in range(count):
                 row = order[first + start + s] if order.size else first + start + s
                 copied = load_columns(source, row * columns + p * SQUARE, columns - p * SQUARE)
+                later = min(first + start + s + SQUARE, first + rows - 1)  # a row of the next square
+                place = (order[later] if order.size else later) * columns + p * SQUARE
+                prefetch(source, place)
+                prefetch(source, place + SQUARE // 2)
                 store(copied, square, row_at(values, s), SQUARE)
                 checked = multiply_add(copied, zeros, checked)  # stays 0 as long as all are finite: 0 * inf is NaN
             store_activations(operands, 0, columns, p, values, start, count, panel_rows)
