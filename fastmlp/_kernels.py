@@ -351,7 +351,7 @@ class Learning(Forward):
             flops = self._flops * batch_size
             drivers = [training.train] if threads > 1 else []
             drivers += [training.train_serial] if flops < plan.PARALLEL_FLOPS or not drivers else []
-            self._paces = {key: Pace(drivers, flops)}
+            self._paces = {key: Pace(drivers, flops, packed.parameter_count(self.network))}
         return self._paces[key]
 
     def _flat(self, weights):

@@ -6,6 +6,9 @@ work: if other programs use the cores, waking a thread can take longer than a sm
 """
 
 SLICE_SECONDS = 0.1  # duration of a slice; between slices Python shows progress and notices Ctrl-C
+# The same for networks with many parameters, which are checked and copied after each slice: seconds for each of them,
+# fifty times what that takes, and at most.
+PARAMETER_SECONDS, MOST_SECONDS = 45e-9, 0.5
 TRIAL_BATCHES = 16  # batches, at most, of a slice with a driver that is not known to be the fastest
 TRIAL_SHARE = 1 / 16  # share of the time, at most, for trials of the driver that was slower last time
 GUESSED_FLOPS = 20e9  # floating-point operations per second, assumed before anything is measured
@@ -20,15 +23,20 @@ class Pace:
         Drivers to choose from.
     flops : int
         Floating-point operations of a batch.
+    parameters : int
+        Parameters of the network.
 
     Attributes
     ----------
+    slice : float
+        Duration of a slice in seconds.
     seconds : dict
         Seconds per batch in the last slice of each driver that has had one.
     """
 
-    def __init__(self, drivers, flops):
+    def __init__(self, drivers, flops, parameters=0):
         self.drivers, self.seconds = drivers, {}
+        self.slice = max(SLICE_SECONDS, min(PARAMETER_SECONDS * parameters, MOST_SECONDS))
         self.trial = max(1, min(TRIAL_BATCHES, round(SLICE_SECONDS * GUESSED_FLOPS / flops)))
         self.since = 0.0  # seconds of training with the fastest driver since the last slice with another
 
@@ -41,7 +49,7 @@ class Pace:
             return first, self.trial
         if slowest is not first and self.since * TRIAL_SHARE > self.seconds[slowest] * self.trial:
             return slowest, self.trial
-        return first, max(1, round(SLICE_SECONDS / self.seconds[first]))
+        return first, max(1, round(self.slice / self.seconds[first]))
 
     def note(self, driver, seconds, batches=1):
         """Record the seconds per batch of a slice of `batches` batches with `driver`."""

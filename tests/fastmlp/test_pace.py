@@ -1,6 +1,6 @@
 """The pace: both drivers are tried, the faster is kept, and slices come out as long as they should."""
 
-from fastmlp.pace import SLICE_SECONDS, TRIAL_BATCHES, TRIAL_SHARE, Pace
+from fastmlp.pace import MOST_SECONDS, PARAMETER_SECONDS, SLICE_SECONDS, TRIAL_BATCHES, TRIAL_SHARE, Pace
 
 
 def run(pace, seconds, slices):
@@ -18,6 +18,14 @@ def test_the_faster_driver_runs_slices_of_the_right_length():
     assert {driver for driver, _ in picked[:2]} == {"serial", "parallel"}
     assert all(most <= TRIAL_BATCHES for _, most in picked[:2])
     assert picked[2:] == [("parallel", round(SLICE_SECONDS / 1e-5))] * 2
+
+
+def test_slices_of_networks_with_many_parameters_are_longer_but_not_without_limit():
+    slices = [Pace(["serial"], 1000, parameters).slice for parameters in (0, 10**6, 5 * 10**6, 10**7, 10**9)]
+    assert slices == [SLICE_SECONDS, SLICE_SECONDS, PARAMETER_SECONDS * 5 * 10**6, 0.45, MOST_SECONDS]
+    assert MOST_SECONDS < 1  # after which Ctrl-C is noticed
+    picked = run(Pace(["serial"], 1000, 10**9), {"serial": 1e-3}, 3)
+    assert picked[1:] == [("serial", round(MOST_SECONDS / 1e-3))] * 2
 
 
 def test_the_slower_driver_gets_its_share_of_the_time_and_takes_over_when_it_is_faster():
