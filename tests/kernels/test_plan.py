@@ -116,7 +116,7 @@ def test_scratch_memory_is_in_proportion(sizes, rows):
     network = packed.build(sizes, np.float32)
     space = workspace(network, rows, THREADS)
     units = sum(-(-n // ENGINE.width(4)) * ENGINE.width(4) for n in sizes)
-    assert space.gradients.nbytes <= plan.GROUPS * network.weights.nbytes
+    assert space.gradients.nbytes <= plan.FLOAT.groups * network.weights.nbytes
     batch = scratch_bytes(space) - space.gradients.nbytes
     assert batch <= 4 * 3 * units * THREADS * space.block_rows + 4 * 2 * units * rows + 100 * (rows + len(space.pieces))
 

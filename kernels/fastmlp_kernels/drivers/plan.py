@@ -22,7 +22,6 @@ MIN_BLOCK = 24  # rows of a share, at least, where a small batch is divided amon
 SHARES = 4
 # Floating-point operations that each share must have (some 10 us of work) for a batch to have more than two shares.
 SHARE_FLOPS = 1_000_000
-GROUPS = 64  # groups of blocks, at most; each has its own gradient
 GROUP_READS = 5  # activations and error signals that a group has, at least, for each element of its gradient
 PIECES = 16  # pieces of a network, at least, unless they would be narrower than a panel: threads get equal numbers
 EVALUATION_ROWS = 8192  # rows that the batch of a workspace only for evaluation has, at most
@@ -39,6 +38,8 @@ class Limits(NamedTuple):
     ----------
     block : int
         Rows of a block, at most, before they are rounded up to whole tiles.
+    groups : int
+        Groups of blocks, at most, each of which has its own gradient.
     group_bytes : int
         Bytes of a group's gradient, at most, in float32 or float64.
     kept_bytes : int
@@ -48,6 +49,7 @@ class Limits(NamedTuple):
     """
 
     block: int
+    groups: int
     group_bytes: int
     kept_bytes: int
     side: int
@@ -56,11 +58,11 @@ class Limits(NamedTuple):
 # Blocks: on AVX2, gradients are 2 to 3 % faster than with 96 rows, slower with 288, and other products equally fast.
 # Groups were 10 % faster than kept blocks at 1.6 MB, 2 to 5 % slower at 12 MB. Slots: 8 % faster with layers of 1024
 # units than twice as many bytes, on a CPU with an L3 cache of 32 MB.
-FLOAT = Limits(BLOCK, 4 * 1024 * 1024, 24 * 1024 * 1024, 128)
+FLOAT = Limits(BLOCK, 64, 4 * 1024 * 1024, 24 * 1024 * 1024, 128)
 # Of a MixedNetwork: larger blocks and pieces, so that products read operands from the L3 cache less often. With AMX,
 # steps with layers of 1024 units were 5 to 10 % slower with blocks of 128 rows and with pieces of 128 x 128 weights;
-# slots of 24 and 40 MB were equally fast, of 96 MB 15 % slower.
-MIXED = Limits(256, 4 * 1024 * 1024, 32 * 1024 * 1024, 256)
+# slots of 24 and 40 MB were equally fast, of 96 MB 15 % slower. With layers of 64 units, 64 groups were 7 % slower.
+MIXED = Limits(256, 32, 4 * 1024 * 1024, 32 * 1024 * 1024, 256)
 
 
 def limits_of(mixed):
@@ -91,7 +93,7 @@ def shares_of(sizes, rows):
     return max(1, min(SHARES, rows // MIN_BLOCK, max(2, training_flops(sizes) * rows // SHARE_FLOPS)))
 
 
-def groups_of(sizes, rows):
+def groups_of(sizes, rows, limits=FLOAT):
     """Number of groups of blocks, each with its own gradient: a power of two, to divide evenly among threads.
 
     A group's gradient, one number per weight, is read by the threads that own the pieces of the weights. Without groups
@@ -99,7 +101,7 @@ def groups_of(sizes, rows):
     """
     weights, units = sum(a * b for a, b in itertools.pairwise(sizes)), sizes[0] + 2 * sum(sizes[1:])
     count = 1
-    while 2 * count <= min(GROUPS, rows * units / (GROUP_READS * weights)):
+    while 2 * count <= min(limits.groups, rows * units / (GROUP_READS * weights)):
         count *= 2
     return count
 
@@ -116,7 +118,7 @@ def rows_of_a_block(sizes, rows, tile_rows=ROWS, limits=FLOAT):
     is at least one block for each group.
     """
     shares = shares_of(sizes, rows)
-    blocks, multiple = max(-(-rows // limits.block), shares), max(shares, groups_of(sizes, rows))
+    blocks, multiple = max(-(-rows // limits.block), shares), max(shares, groups_of(sizes, rows, limits))
     blocks = -(-blocks // multiple) * multiple
     return whole_tiles(-(-rows // blocks), tile_rows)
 

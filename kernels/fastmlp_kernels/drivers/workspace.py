@@ -143,7 +143,7 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     blocks, panels = -(-batch_size // block_rows), [-(-n // width) for n in sizes]  # -(-a // b) is a / b rounded up
     # With sparse inputs the gradient of the first layer is stored only where it must be (see the opening docstring of
     # `training`); each group would have to store one.
-    groups = 1 if sparse else plan.groups_of(sizes, batch_size)
+    groups = 1 if sparse else plan.groups_of(sizes, batch_size, limits)
     keep = sparse or plan.keeps_blocks(sizes, batch_size, blocks, groups, network.weights.nbytes, limits)
     delta_panels = sum(panels[1:])
     activation_panels = delta_panels + (0 if sparse else panels[0])
