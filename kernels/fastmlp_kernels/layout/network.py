@@ -243,6 +243,12 @@ def output_layer(network):
     return network.layers[len(network.layers) - 1]
 
 
+@inlined
+def is_output_layer(network, layer):
+    """Whether a record is that of the last layer."""
+    return layer.outputs == output_layer(network).outputs
+
+
 # The matrices of a layer, as `Matrix`. Activations and error signals of a block of samples are in the 1-D arrays
 # `activations` and `deltas`, in panels with room for `panel_rows` rows, one row a sample.
 

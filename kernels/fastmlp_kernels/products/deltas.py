@@ -1,6 +1,7 @@
 """Error signals of a block of rows, from the output layer back: delta[l] = (delta[l+1] W[l+1]^T) * g'(z[l]).
 
-The forward pass leaves the slopes g'(z[l]) in the place of delta[l], where they are replaced by the error signals.
+The forward pass leaves the slopes g'(z[l]) in the place of delta[l], where they are replaced by the error signals;
+those of a MixedNetwork are stored as operands only.
 """
 
 import math

@@ -12,6 +12,7 @@ from ..layout.network import (
     biases_of,
     deltas_of,
     inputs_of,
+    is_output_layer,
     operand_of,
     output_layer,
     outputs_of,
@@ -104,7 +105,7 @@ def _train_mixed_layer(network, operands, activations, deltas, layer, slopes, st
     A square at a time, so that all its numbers stay in the L1 cache.
     """
     square = square_memory(activations)
-    values, last = Matrix(square, 0, SQUARE), output_layer(network).params == layer.params
+    values, last = Matrix(square, 0, SQUARE), is_output_layer(network, layer)
     for p in range(panels_of(layer.n_out, deltas)):
         z = panel_at(deltas_of(layer, deltas, panel_rows), p)
         if not started:
@@ -178,7 +179,7 @@ def _predict_layer(network, operands, activations, layer, started, rows, panel_r
 
 def _predict_mixed_layer(network, operands, activations, layer, started, rows, panel_rows):
     """See `_predict_layer`; all panels of a hidden layer take the place of its first, and are stored as operands."""
-    last = output_layer(network).params == layer.params
+    last = is_output_layer(network, layer)
     for p in range(panels_of(layer.n_out, activations)):
         z = panel_at(outputs_of(layer, activations, panel_rows), p if last or started else 0)
         if not started:
