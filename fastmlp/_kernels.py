@@ -10,6 +10,8 @@ All other modules of this package see parameters only as flat arrays (see `MLP.p
 `MLP.network` hands a packed network out, for compiled code of the user.
 """
 
+import contextlib
+import functools
 import math
 import time
 
@@ -40,7 +42,7 @@ from fastmlp_kernels.tile.engines import bfloat16_refusal, engine_of
 from fastmlp_kernels.tile.peak import bfloat16_peak, fma_peak
 
 from .pace import Pace
-from .threads import available
+from .threads import available, interruptible, region
 
 __all__ = [
     "ACTIVATIONS",
@@ -66,11 +68,26 @@ __all__ = [
 
 AS_THEY_COME = np.empty(0, np.int64)  # order of samples if all are taken, from the first to the last
 _compiled = set()  # (driver, type of the network, dtype, whether inputs are sparse) that have run in this process
+# Operations for each thread in a slice of a prediction or evaluation, after which Ctrl-C is noticed.
+SLICE_FLOPS = 10**10
 
 
 def sample_count(data):
     """Number of samples of `data` that are taken: those in its order, or all."""
     return len(data.order) or row_count(data.x)
+
+
+def rows_of(x, first, last):
+    """Rows first..last of inputs, an array or SparseRows, or as many as there are."""
+    return x._replace(indptr=x.indptr[first : last + 1]) if isinstance(x, SparseRows) else x[first:last]
+
+
+def samples_of(data, first, last):
+    """Samples first..last of the Data of the kernels, or as many as there are."""
+    if len(data.order):
+        return data._replace(order=data.order[first:last])
+    arrays = {name: getattr(data, name)[first:last] for name in ("y", "labels", "weights")}
+    return data._replace(x=rows_of(data.x, first, last), **arrays)
 
 
 def packed_network(net, transposed_from, mixed=False):
@@ -131,10 +148,15 @@ class Forward:
         outputs = np.empty((rows, self.sizes[-1]), self.dtype)
         key, sizes = ("predict", is_sparse(x)), (rows, self._threads(rows))
         memory, block = self._kept(key, sizes, lambda: prediction_scratch(network, *sizes))
-        run = prediction.predict if len(memory) > 1 else prediction.predict_serial
-        tickets = np.zeros(2, np.int64)  # number of blocks that threads have taken; 1 if an input is not finite, else 0
-        run(outputs, network, memory, x, AS_THEY_COME, block, tickets)
-        return outputs, not tickets[-1]
+        count, finite = self._slice_rows(block, len(memory)), True
+        for first in range(0, rows, count):
+            part = outputs[first : first + count]
+            # The number of blocks that threads have taken; 1 if an input is not finite, else 0.
+            tickets = np.zeros(2, np.int64)
+            arguments = part, network, memory, rows_of(x, first, first + count), AS_THEY_COME, block, tickets
+            self._call(prediction.predict, prediction.predict_serial, len(memory), x, arguments)
+            finite &= not tickets[-1]
+        return outputs, finite
 
     def evaluate(self, data, loss):
         """Weighted sum of the losses of all samples: a float; NaN if an input is not finite."""
@@ -142,8 +164,31 @@ class Forward:
         threads = self._threads(rows)
         key, sizes = ("evaluate", is_sparse(data.x)), {"batch_size": 0, "threads": threads, "samples": rows}
         space = self._kept(key, sizes, lambda: workspace(network, **sizes))
-        run = evaluation.evaluate if threads > 1 else evaluation.evaluate_serial
-        return run(network, space, data, loss, threads)
+        count, total = self._slice_rows(space.block_rows, threads), 0.0
+        for first in range(0, rows, count):
+            part = samples_of(data, first, first + count)
+            arguments = network, space, part, loss, threads
+            self._call(evaluation.evaluate, evaluation.evaluate_serial, threads, data.x, arguments)
+            # Block after block, as if it were one slice: the order decides the bits of the sum.
+            for block_loss in space.sums.losses[: -(-sample_count(part) // space.block_rows)]:
+                total += block_loss
+        return float(total)
+
+    def _slice_rows(self, block, threads):
+        """Rows of a slice of a prediction or evaluation: whole blocks of `block` rows."""
+        return max(1, round(SLICE_FLOPS * threads / (self._flops * block))) * block
+
+    def _call(self, driver, serial, threads, x, arguments):
+        """Call a driver with `arguments`, for inputs like `x`, or its serial form if it may use one thread only.
+
+        The first call, which compiles, can be interrupted by Ctrl-C.
+        """
+        with region(threads) as allowed:
+            run = driver if allowed > 1 else serial
+            key = run, type(self.network), self.dtype, is_sparse(x)
+            with contextlib.nullcontext() if key in _compiled else interruptible():
+                run(*arguments)
+            _compiled.add(key)
 
     def _network_for(self, x):
         """Network of the kernels for inputs like `x`, dense or sparse."""
@@ -237,9 +282,10 @@ class Learning(Forward):
         for driver in self._pace(batch_size).drivers:
             key = driver, type(self.network), self.dtype, is_sparse(data.x)
             if key not in _compiled:
-                self._run(driver, data, optimizer, batch_size, 0, 0)
-                self.nonfinite_layer()
-                self._flat(self.network.weights)
+                with interruptible():
+                    self._run(driver, data, optimizer, batch_size, 0, 0)
+                    self.nonfinite_layer()
+                    self._flat(self.network.weights)
                 _compiled.add(key)
 
     def gradient(self, data, gradient):
@@ -339,9 +385,12 @@ class Learning(Forward):
         network, sparse = self._network_for(data.x), is_sparse(data.x)
         threads, nonzeros = self._threads(batch_size), plan.most_nonzeros(data.x, batch_size, self._block)
         sizes = {"batch_size": batch_size, "threads": threads, "block_rows": self._block, "nonzeros": nonzeros}
-        self._workspace = self._kept(("train", sparse), sizes, lambda: training.training_workspace(network, **sizes))
-        learning = self.loss, optimizer, self._state, self.progress
-        driver(network, self._workspace, data, *learning, batch_size, first, last, threads)
+        with region(threads if driver is training.train else 1) as allowed:
+            driver = driver if allowed > 1 else training.train_serial
+            make = functools.partial(training.training_workspace, network, **sizes)
+            self._workspace = self._kept(("train", sparse), sizes, make)
+            learning = self.loss, optimizer, self._state, self.progress
+            driver(network, self._workspace, data, *learning, batch_size, first, last, threads)
 
     def _pace(self, batch_size):
         """Pace for batches of a size; only that of the last size is kept."""

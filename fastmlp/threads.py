@@ -1,16 +1,21 @@
-"""Number of threads that may share the work of a call.
+"""Threads: how many may share the work of a call, and which calls must not run at the same time.
 
-A process made by fork has only one: the threads of OpenMP stay in its parent, and entering a parallel region without
+A process made by fork has only one thread: those of OpenMP stay in its parent, and entering a parallel region without
 them would end it. So everything runs there in the serial versions of the compiled functions, which give the same bits.
+They also run where another Python thread is in a parallel region and Numba's threads cannot serve both.
 """
 
 import contextlib
+import functools
 import os
+import signal
+import threading
 from collections.abc import Iterator
 
 import numba
 
 _forked = False
+_region = threading.Lock()  # held by the Python thread that is in a parallel region, where only one may be
 
 
 def _note_fork():
@@ -39,3 +44,69 @@ def limited(threads: int | None) -> Iterator[None]:
         yield
     finally:
         numba.set_num_threads(previous)
+
+
+def _serves_many():
+    """Whether several Python threads may be in parallel regions: not with Numba's workqueue layer, which aborts."""
+    try:
+        return numba.threading_layer() != "workqueue"
+    except ValueError:  # none is chosen before the first region
+        return False
+
+
+@contextlib.contextmanager
+def region(threads: int) -> Iterator[int]:
+    """Context of one call of a compiled function: yields the number of threads that it may use, `threads` or 1."""
+    if threads == 1 or _serves_many():
+        yield threads
+    elif not _region.acquire(blocking=False):
+        yield 1
+    else:
+        try:
+            yield threads
+        finally:
+            _region.release()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Context in which Ctrl-C raises a KeyboardInterrupt, even during compilation, which makes other errors of it."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    hits = []
+
+    def hit(number, frame):
+        hits.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, hit)
+    try:
+        yield
+    except Exception as error:
+        if hits:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hits:  # the error was swallowed
+        raise KeyboardInterrupt
+
+
+def one_at_a_time(method):
+    """Decorate a method of an object with a lock `turn`: a RuntimeError while another thread is in such a method."""
+
+    @functools.wraps(method)
+    def called(self, *args, **kwargs):
+        if not self.turn.acquire(blocking=False):
+            raise RuntimeError(
+                f"{type(self).__name__}.{method.__name__} is called while another thread uses this object; "
+                "accepted: one thread at a time, or an object for each"
+            )
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self.turn.release()
+
+    return called

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import threading
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -27,9 +28,14 @@ from .precision import is_mixed
 from .progress import ProgressBar
 from .signatures import call, keyword_only_soon
 from .stopping import Stopping
-from .threads import limited
+from .threads import limited, one_at_a_time
 
-REMADE = "_learning", "_rate", "_listeners"  # attributes that are not pickled: made again, or of a fit that runs
+REMADE = (
+    "_learning",
+    "_rate",
+    "_listeners",
+    "turn",
+)  # attributes that are not pickled: made again, or of a fit that runs
 
 
 class DivergenceError(ArithmeticError):
@@ -112,7 +118,7 @@ class Trainer:
         precision: str = "float32",
     ) -> None:
         net.check_trainable()
-        self.net, self.precision = net, precision
+        self.net, self.precision, self.turn = net, precision, threading.RLock()
         self._loss = losses.smoothed(net.resolve_loss(loss), checks.number("label_smoothing", label_smoothing, 0, 1))
         self.loss = self._loss.name
         self.optimizer = optimizers.resolve(optimizer)
@@ -156,6 +162,7 @@ class Trainer:
     def __setstate__(self, state):
         kept, optimizer_state = state
         vars(self).update(kept)
+        self.turn = threading.RLock()
         self._make()
         self.optimizer_state = optimizer_state
 
@@ -169,6 +176,7 @@ class Trainer:
         }
         return call(self, **shown)
 
+    @one_at_a_time
     @keyword_only_soon
     def fit(
         self,
@@ -370,6 +378,7 @@ class Trainer:
         self._make()
         self.optimizer_state = state.optimizer
 
+    @one_at_a_time
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Make one update on one batch of any number of samples, with the learning rate of the first epoch of a `fit`.
 

@@ -1,13 +1,20 @@
-"""A child that was forked trains and predicts, without OpenMP, which would kill it."""
+"""Forked children, Python threads and Ctrl-C: results are the same, or an error says what is not possible."""
 
 import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
+import scipy.sparse as scipy_sparse
 
-from fastmlp import MLP, Trainer
-from fastmlp.threads import available
+from fastmlp import MLP, Trainer, _kernels
+from fastmlp.callbacks import Callback
+from fastmlp.threads import available, interruptible
 
 X = np.random.default_rng(0).normal(size=(4000, 50)).astype(np.float32)  # enough for all threads
 
@@ -38,3 +45,121 @@ def test_a_forked_child_trains_and_predicts_to_the_same_bits():
     assert threads == 1
     assert there == here
     assert more == trained(coach)
+
+
+def test_one_trainer_in_two_threads_is_refused_and_goes_on():
+    coach, errors = Trainer(MLP([50, 8, 50]), batch_size=2000), []
+
+    def use():
+        for call in (lambda: coach.fit(X, X, 1, progress=False), lambda: coach.step(X, X)):
+            try:
+                call()
+            except RuntimeError as error:
+                errors.append(str(error))
+
+    class Other(Callback):
+        def on_epoch_end(self, trainer, epoch):
+            thread = threading.Thread(target=use)
+            thread.start()
+            thread.join()
+
+    history = coach.fit(X, X, 2, progress=False, callbacks=[Other()])
+    assert len(history.loss) == 2
+    assert [error.split(" is called while")[0] for error in errors] == ["Trainer.fit", "Trainer.step"] * 2
+    alone = Trainer(MLP([50, 8, 50]), batch_size=2000)
+    alone.fit(X, X, 2, progress=False)
+    assert alone.net.params.tobytes() == coach.net.params.tobytes()
+    use()  # in the same thread, when nobody else does
+    assert len(errors) == 4
+    assert pickle.loads(pickle.dumps(coach)).step(X, X) > 0
+
+
+WORKQUEUE = """
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from fastmlp import MLP, Trainer
+
+X = np.random.default_rng(0).normal(size=(20_000, 64)).astype(np.float32)
+nets = [MLP([64, 128, 4], seed=seed) for seed in range(4)]
+
+def work(net):
+    fitted = MLP([64, 128, 4], seed=1)
+    Trainer(fitted, batch_size=5000).fit(X, X[:, :4], 2, progress=False)
+    return net.predict(X).tobytes(), net.evaluate(X, X[:, :4]), fitted.params.tobytes()
+
+expected = [work(net) for net in nets]
+with ThreadPoolExecutor(4) as pool:
+    assert list(pool.map(work, nets * 5)) == expected * 5
+import numba
+print(numba.threading_layer())
+"""
+
+
+def test_threads_work_at_the_same_time_where_only_one_may_be_in_a_parallel_region():
+    environment = os.environ | {"NUMBA_THREADING_LAYER": "workqueue", "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", WORKQUEUE], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "workqueue\n"), done.stderr[-2000:]
+
+
+def test_slices_of_predictions_and_evaluations_change_no_bit(monkeypatch):
+    net, weights = MLP([50, 100, 50]), np.random.default_rng(1).random(len(X))
+    sparse = scipy_sparse.csr_array(np.where(X > 1, X, 0))
+
+    def results():
+        evaluated = net.evaluate(X, X), net.evaluate(X, X, sample_weight=weights), net.evaluate(sparse, X)
+        return net.predict(X).tobytes(), net.predict(sparse).tobytes(), *evaluated
+
+    whole = results()
+    monkeypatch.setattr(_kernels, "SLICE_FLOPS", 1)
+    assert results() == whole
+
+
+def test_predictions_and_evaluations_notice_an_interrupt_between_slices(monkeypatch):
+    net, calls, call = MLP([50, 100, 50]), [], _kernels.Forward._call
+    expected = net.predict(X)
+
+    def interrupted(self, *arguments):
+        calls.append(1)
+        call(self, *arguments)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(_kernels, "SLICE_FLOPS", 1)
+    monkeypatch.setattr(_kernels.Forward, "_call", interrupted)
+    for use in (lambda: net.predict(X), lambda: net.evaluate(X, X)):
+        with pytest.raises(KeyboardInterrupt):
+            use()
+    assert len(calls) == 2
+    monkeypatch.setattr(_kernels.Forward, "_call", call)
+    np.testing.assert_array_equal(net.predict(X), expected)
+
+
+def swallow():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        return
+
+
+def mistake():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt as error:
+        raise RuntimeError("no such module") from error
+
+
+@pytest.mark.parametrize("reaction", [swallow, mistake, lambda: signal.raise_signal(signal.SIGINT)])
+def test_an_interrupt_stays_one_whatever_becomes_of_it(reaction):
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        reaction()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_other_errors_and_handlers_stay_as_they_are():
+    with pytest.raises(ValueError, match="mine"), interruptible():
+        raise ValueError("mine")
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruptible():
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, previous)
