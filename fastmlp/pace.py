@@ -6,9 +6,9 @@ work: if other programs use the cores, waking a thread can take longer than a sm
 """
 
 SLICE_SECONDS = 0.1  # duration of a slice; between slices Python shows progress and notices Ctrl-C
-# The same for networks with many parameters, which are checked and copied after each slice: seconds for each of them,
-# fifty times what that takes, and at most.
-PARAMETER_SECONDS, MOST_SECONDS = 45e-9, 0.5
+# All parameters are checked and copied after each slice, in some nanosecond each. From so many parameters on, slices are
+# longer in proportion to their number, so that this takes 2 % of the time, and at most so many times longer.
+MANY_PARAMETERS, LONGEST = 2_000_000, 5
 TRIAL_BATCHES = 16  # batches, at most, of a slice with a driver that is not known to be the fastest
 TRIAL_SHARE = 1 / 16  # share of the time, at most, for trials of the driver that was slower last time
 GUESSED_FLOPS = 20e9  # floating-point operations per second, assumed before anything is measured
@@ -36,7 +36,7 @@ class Pace:
 
     def __init__(self, drivers, flops, parameters=0):
         self.drivers, self.seconds = drivers, {}
-        self.slice = max(SLICE_SECONDS, min(PARAMETER_SECONDS * parameters, MOST_SECONDS))
+        self.slice = SLICE_SECONDS * min(max(1, parameters / MANY_PARAMETERS), LONGEST)
         self.trial = max(1, min(TRIAL_BATCHES, round(SLICE_SECONDS * GUESSED_FLOPS / flops)))
         self.since = 0.0  # seconds of training with the fastest driver since the last slice with another
 
