@@ -10,8 +10,6 @@ All other modules of this package see parameters only as flat arrays (see `MLP.p
 `MLP.network` hands a packed network out, for compiled code of the user.
 """
 
-import contextlib
-import functools
 import math
 import time
 
@@ -42,7 +40,7 @@ from fastmlp_kernels.tile.engines import bfloat16_refusal, engine_of
 from fastmlp_kernels.tile.peak import bfloat16_peak, fma_peak
 
 from .pace import Pace
-from .threads import available, interruptible, region
+from .threads import available, call, interruptible
 
 __all__ = [
     "ACTIVATIONS",
@@ -77,17 +75,17 @@ def sample_count(data):
     return len(data.order) or row_count(data.x)
 
 
-def rows_of(x, first, last):
-    """Rows first..last of inputs, an array or SparseRows, or as many as there are."""
-    return x._replace(indptr=x.indptr[first : last + 1]) if isinstance(x, SparseRows) else x[first:last]
+def rows_of(x, part):
+    """Rows of inputs, an array or SparseRows, in a slice `part`."""
+    return x._replace(indptr=x.indptr[part.start : part.stop + 1]) if isinstance(x, SparseRows) else x[part]
 
 
-def samples_of(data, first, last):
-    """Samples first..last of the Data of the kernels, or as many as there are."""
+def samples_of(data, part):
+    """Data of the kernels with the samples in a slice `part`."""
     if len(data.order):
-        return data._replace(order=data.order[first:last])
-    arrays = {name: getattr(data, name)[first:last] for name in ("y", "labels", "weights")}
-    return data._replace(x=rows_of(data.x, first, last), **arrays)
+        return data._replace(order=data.order[part])
+    arrays = {name: getattr(data, name)[part] for name in ("y", "labels", "weights")}
+    return data._replace(x=rows_of(data.x, part), **arrays)
 
 
 def packed_network(net, transposed_from, mixed=False):
@@ -125,6 +123,7 @@ class Forward:
         self._networks = {False: network}  # by whether inputs are sparse
         self._memory = {}  # by key, such as ("predict", False): (sizes that the scratch memory is for, the memory)
         self._packed = None  # copy of the parameters that `refresh` packed
+        self._called = set()  # keys of the calls made so far
 
     @property
     def network(self):
@@ -148,13 +147,12 @@ class Forward:
         outputs = np.empty((rows, self.sizes[-1]), self.dtype)
         key, sizes = ("predict", is_sparse(x)), (rows, self._threads(rows))
         memory, block = self._kept(key, sizes, lambda: prediction_scratch(network, *sizes))
-        count, finite = self._slice_rows(block, len(memory)), True
-        for first in range(0, rows, count):
-            part = outputs[first : first + count]
+        drivers, finite = (prediction.predict, prediction.predict_serial), True
+        for part in self._slices(rows, block, len(memory)):
             # The number of blocks that threads have taken; 1 if an input is not finite, else 0.
             tickets = np.zeros(2, np.int64)
-            arguments = part, network, memory, rows_of(x, first, first + count), AS_THEY_COME, block, tickets
-            self._call(prediction.predict, prediction.predict_serial, len(memory), x, arguments)
+            arguments = outputs[part], network, memory, rows_of(x, part), AS_THEY_COME, block, tickets
+            self._call(drivers, key, len(memory), arguments)
             finite &= not tickets[-1]
         return outputs, finite
 
@@ -164,31 +162,27 @@ class Forward:
         threads = self._threads(rows)
         key, sizes = ("evaluate", is_sparse(data.x)), {"batch_size": 0, "threads": threads, "samples": rows}
         space = self._kept(key, sizes, lambda: workspace(network, **sizes))
-        count, total = self._slice_rows(space.block_rows, threads), 0.0
-        for first in range(0, rows, count):
-            part = samples_of(data, first, first + count)
-            arguments = network, space, part, loss, threads
-            self._call(evaluation.evaluate, evaluation.evaluate_serial, threads, data.x, arguments)
+        drivers, total = (evaluation.evaluate, evaluation.evaluate_serial), 0.0
+        for part in self._slices(rows, space.block_rows, threads):
+            self._call(drivers, key, threads, (network, space, samples_of(data, part), loss, threads))
             # Block after block, as if it were one slice: the order decides the bits of the sum.
-            for block_loss in space.sums.losses[: -(-sample_count(part) // space.block_rows)]:
+            for block_loss in space.sums.losses[: -(-(part.stop - part.start) // space.block_rows)]:
                 total += block_loss
         return float(total)
 
-    def _slice_rows(self, block, threads):
-        """Rows of a slice of a prediction or evaluation: whole blocks of `block` rows."""
-        return max(1, round(SLICE_FLOPS * threads / (self._flops * block))) * block
+    def _slices(self, rows, block, threads):
+        """Slices of `rows` rows for a prediction or evaluation: whole blocks of `block` rows, but for the last."""
+        count = max(1, round(SLICE_FLOPS * threads / (self._flops * block))) * block
+        return [slice(first, min(first + count, rows)) for first in range(0, rows, count)]
 
-    def _call(self, driver, serial, threads, x, arguments):
-        """Call a driver with `arguments`, for inputs like `x`, or its serial form if it may use one thread only.
-
-        The first call, which compiles, can be interrupted by Ctrl-C.
-        """
-        with region(threads) as allowed:
-            run = driver if allowed > 1 else serial
-            key = run, type(self.network), self.dtype, is_sparse(x)
-            with contextlib.nullcontext() if key in _compiled else interruptible():
-                run(*arguments)
-            _compiled.add(key)
+    def _call(self, drivers, key, threads, arguments):
+        """Call a driver, of a pair (parallel, serial); the first call with a `key`, which may compile, notices Ctrl-C."""
+        if key in self._called:
+            call(*drivers, threads, arguments)
+            return
+        with interruptible():
+            call(*drivers, threads, arguments)
+        self._called.add(key)
 
     def _network_for(self, x):
         """Network of the kernels for inputs like `x`, dense or sparse."""
@@ -385,12 +379,10 @@ class Learning(Forward):
         network, sparse = self._network_for(data.x), is_sparse(data.x)
         threads, nonzeros = self._threads(batch_size), plan.most_nonzeros(data.x, batch_size, self._block)
         sizes = {"batch_size": batch_size, "threads": threads, "block_rows": self._block, "nonzeros": nonzeros}
-        with region(threads if driver is training.train else 1) as allowed:
-            driver = driver if allowed > 1 else training.train_serial
-            make = functools.partial(training.training_workspace, network, **sizes)
-            self._workspace = self._kept(("train", sparse), sizes, make)
-            learning = self.loss, optimizer, self._state, self.progress
-            driver(network, self._workspace, data, *learning, batch_size, first, last, threads)
+        self._workspace = self._kept(("train", sparse), sizes, lambda: training.training_workspace(network, **sizes))
+        learning = self.loss, optimizer, self._state, self.progress
+        arguments = network, self._workspace, data, *learning, batch_size, first, last, threads
+        call(driver, training.train_serial, threads, arguments)
 
     def _pace(self, batch_size):
         """Pace for batches of a size; only that of the last size is kept."""

@@ -6,7 +6,7 @@ work: if other programs use the cores, waking a thread can take longer than a sm
 """
 
 SLICE_SECONDS = 0.1  # duration of a slice; between slices Python shows progress and notices Ctrl-C
-# All parameters are checked and copied after each slice, in some nanosecond each. From so many parameters on, slices are
+# All parameters are checked and copied after each slice, in a nanosecond each. From so many parameters on, slices are
 # longer in proportion to their number, so that this takes 2 % of the time, and at most so many times longer.
 MANY_PARAMETERS, LONGEST = 2_000_000, 5
 TRIAL_BATCHES = 16  # batches, at most, of a slice with a driver that is not known to be the fastest

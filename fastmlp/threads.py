@@ -54,18 +54,18 @@ def _serves_many():
         return False
 
 
-@contextlib.contextmanager
-def region(threads: int) -> Iterator[int]:
-    """Context of one call of a compiled function: yields the number of threads that it may use, `threads` or 1."""
-    if threads == 1 or _serves_many():
-        yield threads
-    elif not _region.acquire(blocking=False):
-        yield 1
-    else:
-        try:
-            yield threads
-        finally:
-            _region.release()
+def call(driver, serial, threads: int, arguments: tuple):
+    """Call a compiled function that divides its work among `threads` threads, or its serial form if it may not."""
+    if threads == 1:
+        return serial(*arguments)
+    if _serves_many():
+        return driver(*arguments)
+    if not _region.acquire(blocking=False):
+        return serial(*arguments)
+    try:
+        return driver(*arguments)
+    finally:
+        _region.release()
 
 
 @contextlib.contextmanager
