@@ -68,6 +68,9 @@ AS_THEY_COME = np.empty(0, np.int64)  # order of samples if all are taken, from 
 _compiled = set()  # (driver, type of the network, dtype, whether inputs are sparse) that have run in this process
 # Operations for each thread in a slice of a prediction or evaluation, after which Ctrl-C is noticed.
 SLICE_FLOPS = 10**10
+# Drivers in their parallel and serial form.
+PREDICTION = prediction.predict, prediction.predict_serial
+EVALUATION = evaluation.evaluate, evaluation.evaluate_serial
 
 
 def sample_count(data):
@@ -147,14 +150,16 @@ class Forward:
         outputs = np.empty((rows, self.sizes[-1]), self.dtype)
         key, sizes = ("predict", is_sparse(x)), (rows, self._threads(rows))
         memory, block = self._kept(key, sizes, lambda: prediction_scratch(network, *sizes))
-        drivers, finite = (prediction.predict, prediction.predict_serial), True
-        for part in self._slices(rows, block, len(memory)):
-            # The number of blocks that threads have taken; 1 if an input is not finite, else 0.
-            tickets = np.zeros(2, np.int64)
-            arguments = outputs[part], network, memory, rows_of(x, part), AS_THEY_COME, block, tickets
-            self._call(drivers, key, len(memory), arguments)
-            finite &= not tickets[-1]
-        return outputs, finite
+        tickets = np.zeros(2, np.int64)  # number of blocks that threads have taken; 1 if an input is not finite, else 0
+        if rows * self._flops <= SLICE_FLOPS:
+            parts = ((outputs, x),)
+        else:
+            parts = ((outputs[part], rows_of(x, part)) for part in self._slices(rows, block, len(memory)))
+        for target, source in parts:
+            tickets[0] = 0
+            arguments = target, network, memory, source, AS_THEY_COME, block, tickets
+            self._call(PREDICTION, key, len(memory), arguments)
+        return outputs, not tickets[-1]
 
     def evaluate(self, data, loss):
         """Weighted sum of the losses of all samples: a float; NaN if an input is not finite."""
@@ -162,9 +167,9 @@ class Forward:
         threads = self._threads(rows)
         key, sizes = ("evaluate", is_sparse(data.x)), {"batch_size": 0, "threads": threads, "samples": rows}
         space = self._kept(key, sizes, lambda: workspace(network, **sizes))
-        drivers, total = (evaluation.evaluate, evaluation.evaluate_serial), 0.0
+        total = 0.0
         for part in self._slices(rows, space.block_rows, threads):
-            self._call(drivers, key, threads, (network, space, samples_of(data, part), loss, threads))
+            self._call(EVALUATION, key, threads, (network, space, samples_of(data, part), loss, threads))
             # Block after block, as if it were one slice: the order decides the bits of the sum.
             for block_loss in space.sums.losses[: -(-(part.stop - part.start) // space.block_rows)]:
                 total += block_loss
@@ -176,7 +181,7 @@ class Forward:
         return [slice(first, min(first + count, rows)) for first in range(0, rows, count)]
 
     def _call(self, drivers, key, threads, arguments):
-        """Call a driver, of a pair (parallel, serial); the first call with a `key`, which may compile, notices Ctrl-C."""
+        """Call one of two drivers, parallel and serial; the first call with a `key`, which compiles, notices Ctrl-C."""
         if key in self._called:
             call(*drivers, threads, arguments)
             return
