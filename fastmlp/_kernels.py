@@ -10,6 +10,8 @@ All other modules of this package see parameters only as flat arrays (see `MLP.p
 `MLP.network` hands a packed network out, for compiled code of the user.
 """
 
+import contextlib
+import functools
 import math
 import time
 
@@ -68,6 +70,7 @@ AS_THEY_COME = np.empty(0, np.int64)  # order of samples if all are taken, from 
 _compiled = set()  # (driver, type of the network, dtype, whether inputs are sparse) that have run in this process
 # Operations for each thread in a slice of a prediction or evaluation, after which Ctrl-C is noticed.
 SLICE_FLOPS = 10**10
+NOTHING = contextlib.nullcontext()
 # Drivers in their parallel and serial form.
 PREDICTION = prediction.predict, prediction.predict_serial
 EVALUATION = evaluation.evaluate, evaluation.evaluate_serial
@@ -181,13 +184,16 @@ class Forward:
         return [slice(first, min(first + count, rows)) for first in range(0, rows, count)]
 
     def _call(self, drivers, key, threads, arguments):
-        """Call one of two drivers, parallel and serial; the first call with a `key`, which compiles, notices Ctrl-C."""
+        """Call one of two drivers, parallel and serial (see `first`)."""
+        with self.first(key):
+            call(*drivers, threads, arguments)
+
+    def first(self, key):
+        """Context that notices Ctrl-C the first time that it is asked for with a `key`, when functions are compiled."""
         if key in self._called:
-            call(*drivers, threads, arguments)
-            return
-        with interruptible():
-            call(*drivers, threads, arguments)
+            return NOTHING
         self._called.add(key)
+        return interruptible()
 
     def _network_for(self, x):
         """Network of the kernels for inputs like `x`, dense or sparse."""
@@ -281,10 +287,9 @@ class Learning(Forward):
         for driver in self._pace(batch_size).drivers:
             key = driver, type(self.network), self.dtype, is_sparse(data.x)
             if key not in _compiled:
-                with interruptible():
-                    self._run(driver, data, optimizer, batch_size, 0, 0)
-                    self.nonfinite_layer()
-                    self._flat(self.network.weights)
+                self._run(driver, data, optimizer, batch_size, 0, 0)
+                self.nonfinite_layer()
+                self._flat(self.network.weights)
                 _compiled.add(key)
 
     def gradient(self, data, gradient):
@@ -384,10 +389,12 @@ class Learning(Forward):
         network, sparse = self._network_for(data.x), is_sparse(data.x)
         threads, nonzeros = self._threads(batch_size), plan.most_nonzeros(data.x, batch_size, self._block)
         sizes = {"batch_size": batch_size, "threads": threads, "block_rows": self._block, "nonzeros": nonzeros}
-        self._workspace = self._kept(("train", sparse), sizes, lambda: training.training_workspace(network, **sizes))
-        learning = self.loss, optimizer, self._state, self.progress
-        arguments = network, self._workspace, data, *learning, batch_size, first, last, threads
-        call(driver, training.train_serial, threads, arguments)
+        with self.first(("train", sparse, driver)):
+            make = functools.partial(training.training_workspace, network, **sizes)
+            self._workspace = self._kept(("train", sparse), sizes, make)
+            learning = self.loss, optimizer, self._state, self.progress
+            arguments = network, self._workspace, data, *learning, batch_size, first, last, threads
+            call(driver, training.train_serial, threads, arguments)
 
     def _pace(self, batch_size):
         """Pace for batches of a size; only that of the last size is kept."""

@@ -30,6 +30,7 @@ from ._kernels import (
 from .initializers import INITIALIZERS
 from .precision import is_mixed
 from .signatures import keyword_only_soon
+from .threads import interruptible
 from .views import Views, check_assigned
 
 REMADE = "_weights", "_biases", "functions", "_forwards"  # attributes that are not pickled, but made again
@@ -299,7 +300,8 @@ class MLP:
         try:
             forward = self._forwards[mixed].pop()
         except IndexError:
-            forward = Forward(self, mixed=mixed)
+            with interruptible():
+                forward = Forward(self, mixed=mixed)
         forward.refresh(self.params)
         outputs, finite = forward.predict(x)
         self._forwards[mixed].append(forward)
@@ -322,7 +324,8 @@ class MLP:
         mixed = is_mixed(precision, self.dtype, self.sizes)
         data, loss = self.data(X, y, loss, sample_weight)
         scale = self._scale(reduction, data)
-        total = Forward(self, mixed=mixed).evaluate(data, self.kernel_loss(loss))
+        with interruptible():
+            total = Forward(self, mixed=mixed).evaluate(data, self.kernel_loss(loss))
         if not np.isfinite(total):
             checks.finite("X", data.x)
         return total * scale
@@ -362,7 +365,8 @@ class MLP:
         """
         self.check_trainable()
         data, loss = self.data(X, y, loss, sample_weight)
-        return self._differentiate(Learning(self, self.kernel_loss(loss)), data, reduction)
+        with interruptible():
+            return self._differentiate(Learning(self, self.kernel_loss(loss)), data, reduction)
 
     @keyword_only_soon
     def input_gradient(

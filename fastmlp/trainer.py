@@ -28,7 +28,7 @@ from .precision import is_mixed
 from .progress import ProgressBar
 from .signatures import call, keyword_only_soon
 from .stopping import Stopping
-from .threads import limited, one_at_a_time
+from .threads import interruptible, limited, one_at_a_time
 
 REMADE = (
     "_learning",
@@ -151,7 +151,8 @@ class Trainer:
         """Make `_learning`, the network packed for training. It holds addresses of this process: it is not pickled."""
         loss, kind = self.net.kernel_loss(self._loss), self.optimizer.kind
         mixed = is_mixed(self.precision, self.net.dtype, self.net.sizes)
-        self._learning = Learning(self.net, loss, kind, self.dropout, self._dropout_seed, mixed=mixed)
+        with interruptible():
+            self._learning = Learning(self.net, loss, kind, self.dropout, self._dropout_seed, mixed=mixed)
         # With `rate_in_velocity`: velocity = _rate * (the kernels' velocity); 0 before the first update.
         self._rate = 0.0
 
@@ -270,7 +271,8 @@ class Trainer:
             self.take_params()
             notify("on_fit_begin", max(last - len(history.loss), 0), sample_count(data))
             with limited(self.threads):
-                self._learning.compile(data, self._settings(0.0), min(self.batch_size, sample_count(data)))
+                with interruptible():
+                    self._learning.compile(data, self._settings(0.0), min(self.batch_size, sample_count(data)))
                 for epoch in range(len(history.loss), last):
                     if stop.reached(position, history):
                         break
@@ -393,7 +395,7 @@ class Trainer:
         self.take_params()
         rows = sample_count(data)
         self._learning.clear()
-        with limited(self.threads):
+        with limited(self.threads), self._learning.first("step"):
             self._run(data, rows, self.schedule.rate(0, []), 0, 1, "in a step")
         return self._learning.progress.loss[0] * self._scale(weighting.total(data, 0, rows))
 
