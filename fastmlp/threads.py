@@ -5,6 +5,7 @@ them would end it. So everything runs there in the serial versions of the compil
 They also run where another Python thread is in a parallel region and Numba's threads cannot serve both.
 """
 
+import _thread
 import contextlib
 import functools
 import os
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 
 import numba
 
+AGAIN_SECONDS = 0.5  # after which a KeyboardInterrupt that was swallowed is raised again
 _forked = False
 _region = threading.Lock()  # held by the Python thread that is in a parallel region, where only one may be
 
@@ -70,7 +72,10 @@ def call(driver, serial, threads: int, arguments: tuple):
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Context in which Ctrl-C raises a KeyboardInterrupt, even during compilation, which makes other errors of it."""
+    """Context in which Ctrl-C raises a KeyboardInterrupt, even during compilation, which may make other errors of it.
+
+    Compilation runs Python functions that C code calls and that can raise nothing: what they swallow is raised again.
+    """
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
@@ -78,7 +83,8 @@ def interruptible() -> Iterator[None]:
     hits = []
 
     def hit(number, frame):
-        hits.append(number)
+        hits.append(threading.Timer(AGAIN_SECONDS, _thread.interrupt_main))
+        hits[-1].start()
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, hit)
@@ -89,6 +95,8 @@ def interruptible() -> Iterator[None]:
             raise KeyboardInterrupt from error
         raise
     finally:
+        for timer in hits:
+            timer.cancel()
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if hits:  # the error was swallowed
         raise KeyboardInterrupt

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 import scipy.sparse as scipy_sparse
 
-from fastmlp import MLP, Trainer, _kernels
+from fastmlp import MLP, Trainer, _kernels, threads
 from fastmlp.callbacks import Callback
 from fastmlp.threads import available, interruptible
 
@@ -152,6 +153,16 @@ def test_an_interrupt_stays_one_whatever_becomes_of_it(reaction):
     with pytest.raises(KeyboardInterrupt), interruptible():
         reaction()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_that_is_swallowed_comes_again_soon(monkeypatch):
+    monkeypatch.setattr(threads, "AGAIN_SECONDS", 0.01)
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        swallow()
+        while time.monotonic() < begin + 30:
+            pass
+    assert time.monotonic() < begin + 10
 
 
 def test_other_errors_and_handlers_stay_as_they_are():
