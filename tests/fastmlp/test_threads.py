@@ -158,10 +158,14 @@ def test_an_interrupt_stays_one_whatever_becomes_of_it(reaction):
 def test_an_interrupt_that_is_swallowed_comes_again_soon(monkeypatch):
     monkeypatch.setattr(threads, "AGAIN_SECONDS", 0.01)
     begin = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), interruptible():
+
+    def go_on():
         swallow()
         while time.monotonic() < begin + 30:
             pass
+
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        go_on()
     assert time.monotonic() < begin + 10
 
 
