@@ -9,6 +9,7 @@ threading layer and several actions, some of which are done in a thread or in a 
 import argparse
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from tests.builds import LAYERS, ROOT
 
 PLACES = ["here", "thread", "fork", "spawn"]
 MOST_ACTIONS = 5
+MOST_SECONDS = 120  # of a process
 
 
 def work():
@@ -57,8 +59,15 @@ def run(seed):
     layer = LAYERS[seed % len(LAYERS)]
     command = [sys.executable, "-m", "tests.processes", "--seed", str(seed)]
     environment = os.environ | {"NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": "2"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    return f"seed {seed}, {layer}: status {done.returncode}\n{done.stderr[-2000:]}" if done.returncode else ""
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
+    try:
+        _, errors = process.communicate(timeout=MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # its children, too
+        _, errors = process.communicate()
+        return f"seed {seed}, {layer}: does not end\n{errors[-2000:]}"
+    return f"seed {seed}, {layer}: status {process.returncode}\n{errors[-2000:]}" if process.returncode else ""
 
 
 def main():
