@@ -177,8 +177,8 @@ class Trainer:
         }
         return call(self, **shown)
 
-    @one_at_a_time
     @keyword_only_soon
+    @one_at_a_time
     def fit(
         self,
         X: ArrayLike,
