@@ -174,9 +174,9 @@ class Forward:
         for part in self._slices(rows, space.block_rows, threads):
             self._call(EVALUATION, key, threads, (network, space, samples_of(data, part), loss, threads))
             # Block after block, as if it were one slice: the order decides the bits of the sum.
-            for block_loss in space.sums.losses[: -(-(part.stop - part.start) // space.block_rows)]:
+            for block_loss in space.sums.losses[: -(-(part.stop - part.start) // space.block_rows)].tolist():
                 total += block_loss
-        return float(total)
+        return total
 
     def _slices(self, rows, block, threads):
         """Slices of `rows` rows for a prediction or evaluation: whole blocks of `block` rows, but for the last."""

@@ -30,12 +30,8 @@ from .signatures import call, keyword_only_soon
 from .stopping import Stopping
 from .threads import interruptible, limited, one_at_a_time
 
-REMADE = (
-    "_learning",
-    "_rate",
-    "_listeners",
-    "turn",
-)  # attributes that are not pickled: made again, or of a fit that runs
+# Attributes that are not pickled: made again, or of a fit that runs.
+REMADE = "_learning", "_rate", "_listeners", "turn"
 
 
 class DivergenceError(ArithmeticError):

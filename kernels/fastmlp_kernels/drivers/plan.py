@@ -23,6 +23,8 @@ SHARES = 4
 # Floating-point operations that each share must have (some 10 us of work) for a batch to have more than two shares.
 SHARE_FLOPS = 1_000_000
 GROUP_READS = 5  # activations and error signals that a group has, at least, for each element of its gradient
+# Bytes of a group's gradient, at most: groups were 10 % faster than kept blocks at 1.6 MB, 2 to 5 % slower at 12 MB.
+GROUP_BYTES = 4 * 1024 * 1024
 PIECES = 16  # pieces of a network, at least, unless they would be narrower than a panel: threads get equal numbers
 EVALUATION_ROWS = 8192  # rows that the batch of a workspace only for evaluation has, at most
 SERIAL_FLOPS = 400_000  # estimated operations of a step below which one thread is faster than waking others
@@ -40,8 +42,6 @@ class Limits(NamedTuple):
         Rows of a block, at most, before they are rounded up to whole tiles.
     groups : int
         Groups of blocks, at most, each of which has its own gradient.
-    group_bytes : int
-        Bytes of a group's gradient, at most, in float32 or float64.
     kept_bytes : int
         Bytes that slots hold, at most, unless that is less than one block a thread.
     side : int
@@ -50,19 +50,17 @@ class Limits(NamedTuple):
 
     block: int
     groups: int
-    group_bytes: int
     kept_bytes: int
     side: int
 
 
 # Blocks: on AVX2, gradients are 2 to 3 % faster than with 96 rows, slower with 288, and other products equally fast.
-# Groups were 10 % faster than kept blocks at 1.6 MB, 2 to 5 % slower at 12 MB. Slots: 8 % faster with layers of 1024
-# units than twice as many bytes, on a CPU with an L3 cache of 32 MB.
-FLOAT = Limits(BLOCK, 64, 4 * 1024 * 1024, 24 * 1024 * 1024, 128)
+# Slots: 8 % faster with layers of 1024 units than twice as many bytes, on a CPU with an L3 cache of 32 MB.
+FLOAT = Limits(BLOCK, 64, 24 * 1024 * 1024, 128)
 # Of a MixedNetwork: larger blocks and pieces, so that products read operands from the L3 cache less often. With AMX,
 # steps with layers of 1024 units were 5 to 10 % slower with blocks of 128 rows and with pieces of 128 x 128 weights;
 # slots of 24 and 40 MB were equally fast, of 96 MB 15 % slower. With layers of 64 units, 64 groups were 7 % slower.
-MIXED = Limits(256, 32, 4 * 1024 * 1024, 32 * 1024 * 1024, 256)
+MIXED = Limits(256, 32, 32 * 1024 * 1024, 256)
 
 
 def limits_of(mixed):
@@ -123,7 +121,7 @@ def rows_of_a_block(sizes, rows, tile_rows=ROWS, limits=FLOAT):
     return whole_tiles(-(-rows // blocks), tile_rows)
 
 
-def keeps_blocks(sizes, rows, blocks, groups, weight_bytes, limits=FLOAT):
+def keeps_blocks(sizes, rows, blocks, groups, weight_bytes):
     """Whether blocks are kept in slots until the owners of pieces compute the gradient, rather than summed by groups.
 
     They are kept if there would be fewer groups than shares, or if gradients are large.
@@ -133,9 +131,8 @@ def keeps_blocks(sizes, rows, blocks, groups, weight_bytes, limits=FLOAT):
     sizes, rows : tuple of int, int; units of each layer, and samples of a batch
     blocks, groups : int; blocks of a batch, and what `groups_of` returns
     weight_bytes : int; size of the packed weights
-    limits : Limits
     """
-    return groups < min(shares_of(sizes, rows), blocks) or weight_bytes > limits.group_bytes
+    return groups < min(shares_of(sizes, rows), blocks) or weight_bytes > GROUP_BYTES
 
 
 def slots(blocks, threads, block_bytes, limits=FLOAT):

@@ -144,7 +144,7 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     # With sparse inputs the gradient of the first layer is stored only where it must be (see the opening docstring of
     # `training`); each group would have to store one.
     groups = 1 if sparse else plan.groups_of(sizes, batch_size, limits)
-    keep = sparse or plan.keeps_blocks(sizes, batch_size, blocks, groups, network.weights.nbytes, limits)
+    keep = sparse or plan.keeps_blocks(sizes, batch_size, blocks, groups, network.weights.nbytes)
     delta_panels = sum(panels[1:])
     activation_panels = delta_panels + (0 if sparse else panels[0])
     panel = width * panel_rows_of(network, block_rows)  # elements of a panel

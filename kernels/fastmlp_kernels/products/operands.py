@@ -184,7 +184,7 @@ def units_at(numbers, panel, panel_rows):
 
 
 @inlined
-def store_activations(operands, first_panel, columns, p, values, start, rows, panel_rows):
+def store_activations(operands, first_panel, columns, p, values, s, count, panel_rows):
     """Store rows of one panel of activations as operands of the next layer: the left form, and that of the transpose.
 
     Parameters
@@ -192,21 +192,18 @@ def store_activations(operands, first_panel, columns, p, values, start, rows, pa
     operands : MixedOperands
     first_panel, columns : int; number of the first panel of these activations in a block, and their columns
     p : int; number of the panel among theirs
-    values : Matrix of one panel; its row 0 is row `start` of the block
-    start, rows : int; first row, a multiple of SQUARE, and number of rows
+    values : Matrix of one panel; its row 0 is row `s` of the block
+    s, count : int; first row, a multiple of SQUARE, and number of rows, at most SQUARE
     panel_rows : int; rows that each panel has room for
     """
-    square, count = square_memory(operands.activations), columns - p * SQUARE
+    square, columns = square_memory(operands.activations), columns - p * SQUARE
     left = panel_at(Matrix(operands.activations, 0, panel_rows), first_panel + p)
-    units = units_at(operands.units, first_panel + p, panel_rows)
-    for s in range(0, rows, SQUARE):
-        place = row_at(left, start + s)
-        if operands.units.size:
-            store_square(values, s, rows - s, count, left.numbers, place, square, 0)
-            place = panel_at(units, (start + s) // SQUARE).start
-            transpose_square(square, SIDE, SQUARE, units.numbers, place)
-        else:  # for predictions
-            store_left_square(values, s, rows - s, count, left.numbers, place)
+    if operands.units.size:
+        store_square(values, 0, count, columns, left.numbers, row_at(left, s), square, 0)
+        place = panel_at(units_at(operands.units, first_panel + p, panel_rows), s // SQUARE).start
+        transpose_square(square, SIDE, SQUARE, operands.units, place)
+    else:  # for predictions
+        store_left_square(values, 0, count, columns, left.numbers, row_at(left, s))
 
 
 @inlined

@@ -107,28 +107,27 @@ def _sums(c, b):
     return amx.Sums() if engine_of(b.dtype).name == "bf16-amx" else Tile(c.dtype, engine_of(b.dtype).rows)
 
 
-@intrinsic
-def configure(typing, b):
-    """Take the registers that steps of products of operands in the array `b` need, until `release` (see `amx`)."""
+def _of_amx(b, instruction):
+    """Signature and `generate` of an operation that is an instruction without operands on AMX, else nothing."""
 
     def generate(context, builder, signature, args):
         if engine_of(b.dtype).name == "bf16-amx":
-            amx.Instructions(builder).configure()
+            getattr(amx.Instructions(builder), instruction)()
         return context.get_dummy_value()
 
     return types.void(b), generate
+
+
+@intrinsic
+def configure(typing, b):
+    """Take the registers that steps of products of operands in the array `b` need, until `release` (see `amx`)."""
+    return _of_amx(b, "configure")
 
 
 @intrinsic
 def release(typing, b):
     """Give back what `configure` took."""
-
-    def generate(context, builder, signature, args):
-        if engine_of(b.dtype).name == "bf16-amx":
-            amx.Instructions(builder).release()
-        return context.get_dummy_value()
-
-    return types.void(b), generate
+    return _of_amx(b, "release")
 
 
 def _byte_stride(builder, stride):
