@@ -12,7 +12,13 @@ def run(args):
     """Run the command."""
     net, preprocessing = load(args.model)
     training = net.metadata["training"]
-    table = datasets.load(args.data, args.target or preprocessing.target_name, preprocessing.task)
+    table = datasets.load(
+        args.data,
+        args.target or preprocessing.target_name,
+        preprocessing.task,
+        texts=preprocessing.texts,
+        max_bytes=args.max_bytes,
+    )
     loss = parse_loss(training["loss"], preprocessing.task)
     X, y = arrays(preprocessing, table, loss.name, net.dtype)
     outputs = net.predict(X)

@@ -12,7 +12,7 @@ from fastmlp import MLP
 from fastmlp._kernels import CACHE_FOLDER, bfloat16_peak, bfloat16_refusal, fma_peak
 from fastmlp.cli import text
 from fastmlp.cli.models import preprocessing_of
-from fastmlp.tables.datasets import listed
+from fastmlp.tables.columns import listed
 
 
 def run(args):

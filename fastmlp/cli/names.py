@@ -5,11 +5,13 @@ the help and what is accepted are the same.
 """
 
 import ast
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 
+@cache
 def rows(source, table):
     """Read a table of the kernels from its source.
 

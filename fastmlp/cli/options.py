@@ -38,6 +38,7 @@ def _train(commands):
     _option(data, "--task", str, None, "classification or regression; by default, detected from the target")
     _option(data, "--test-fraction", float, 0.2, "share of the rows that is held out for the test score")
     _option(data, "--validation-fraction", float, 0.1, "share of the remaining rows, used only to validate")
+    _table_size(data)
 
     network = command.add_argument_group("network")
     _option(network, "--hidden", _widths, "256", "units of each hidden layer, or none")
@@ -96,6 +97,7 @@ def _predict(commands):
     kept = "write names that a spreadsheet would run as formulas as they are, not after a '"
     command.add_argument("--formulas", action="store_true", help=kept)
     _option(command, "--precision", str, "float32", "precision of matrix products: float32 or bf16-mixed")
+    _table_size(command)
 
 
 def _evaluate(commands):
@@ -103,6 +105,7 @@ def _evaluate(commands):
     command.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
     command.add_argument("data", metavar="DATA", help=DATA)
     _option(command, "--target", str, None, "the column of true values; by default, named as in training")
+    _table_size(command)
 
 
 def _info(commands):
@@ -137,6 +140,11 @@ def _bench(commands):
 
 def _command(commands, name, summary):
     return commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+
+
+def _table_size(group):
+    limit = "largest size in bytes of a compressed table once it is uncompressed"
+    _option(group, "--max-bytes", _positive, 4_000_000_000, limit)
 
 
 def _option(group, flag, kind, default, text):

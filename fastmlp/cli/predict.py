@@ -10,7 +10,7 @@ from fastmlp.cli.models import load
 from fastmlp.cli.text import check_writable
 from fastmlp.replacing import replace
 from fastmlp.tables import datasets
-from fastmlp.tables.datasets import is_number
+from fastmlp.tables.columns import is_number
 from fastmlp.terminal import printable
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # first characters of cells that spreadsheets run
@@ -23,7 +23,8 @@ def run(args):
     net, preprocessing = load(args.model)
     if args.probabilities and preprocessing.task != "classification":
         raise ValueError(f"--probabilities: {args.model} predicts numbers, not classes")
-    X = preprocessing.transform(datasets.load_features(args.data), net.dtype)
+    table = datasets.load_features(args.data, texts=preprocessing.texts, max_bytes=args.max_bytes)
+    X = preprocessing.transform(table, net.dtype)
     outputs = net.predict(X, precision=args.precision)
     if not np.isfinite(outputs).all():
         raise ValueError(f"{args.model} predicts numbers that are not finite for {args.data}")

@@ -39,7 +39,7 @@ class Run(NamedTuple):
 
 def run(args):
     """Run the command."""
-    table = datasets.load(args.source, args.target, args.task)
+    table = datasets.load(args.source, args.target, args.task, max_bytes=args.max_bytes)
     args.loss = args.loss or next(iter(OUTPUT_ACTIVATIONS[table.task]))
     loss = parse_loss(args.loss, table.task)
     if args.learning_rate is None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastmlp.checks import nearest
 from fastmlp.signatures import keyword_only_soon
-from fastmlp.tables.datasets import checked, class_names, is_number, listed, numbers
+from fastmlp.tables.columns import complete, index, is_number, listed, numbers
 from fastmlp.tables.scores import magnitude
 
 MAX_CATEGORIES = 1000  # limit for a text column, each an input; more are names or identifiers, only to be memorized
@@ -71,6 +71,12 @@ class Preprocessing:
         return replace(learned, target_mean=mean, target_scale=scale)
 
     @property
+    def texts(self):
+        """Names of the columns that are text, for `datasets.load`: those of categories, and of classes: a set."""
+        categorical = {name for name, column in self.columns.items() if "categories" in column}
+        return categorical | ({self.target_name} if self.classes else set())
+
+    @property
     def n_inputs(self):
         """Number of network inputs."""
         return sum(len(column.get("categories", [0])) for column in self.columns.values())
@@ -86,26 +92,26 @@ class Preprocessing:
     def transform(self, table, dtype="float32"):
         """Return the network inputs (N, n_inputs) of a table's rows.
 
-        Columns are found by name, in any order, and others are ignored. If names are missing, and the table has as many
-        columns named by position ("0", "1", ...) as there are features, these are used in their order.
+        Columns are found by name, in any order, and others are ignored. If names are missing, and the table is an array
+        with as many columns as there are features, these are used in their order.
 
         Raises
         ------
         ValueError
-            If a feature is missing, incomplete, or holds text where training had numbers.
+            If a feature is missing, incomplete, holds text where training had numbers, or numbers beyond the dtype.
         """
         inputs = np.zeros((table.n_rows, self.n_inputs), dtype)
         at = 0
         for learned, found in zip(self.columns.values(), self._find(table), strict=True):
-            values = checked(table.source, found, table.features[found])
+            values = complete(table.source, found, table.features[found])
             if "categories" in learned:
-                category = _index(values, learned["categories"])
+                category = index(values, learned["categories"])
                 known = np.flatnonzero(category >= 0)
                 inputs[known, at + category[known]] = 1
                 at += len(learned["categories"])
             else:
                 values = numbers(table.source, found, values).astype(np.float64)
-                inputs[:, at] = (values - learned["mean"]) / learned["scale"]
+                inputs[:, at] = _scaled(table.source, found, values, learned["mean"], learned["scale"], dtype)
                 at += 1
         return inputs
 
@@ -115,11 +121,12 @@ class Preprocessing:
         Raises
         ------
         ValueError
-            If the table has a class that did not occur in training.
+            If the table has a class that did not occur in training, or numbers beyond the dtype.
         """
         if self.task == "regression":
-            return ((table.target - self.target_mean) / self.target_scale).astype(dtype)[:, None]
-        labels = _index(table.target, self.classes)
+            scaling = self.target_mean, self.target_scale
+            return _scaled(table.source, self.target_name, table.target, *scaling, dtype)[:, None]
+        labels = index(table.target, self.classes)
         if labels.min() < 0:
             unknown = table.target[labels.argmin()]
             raise ValueError(
@@ -150,7 +157,7 @@ class Preprocessing:
         positions = [name for name in table.features if name.isdigit()]
         if not missing:
             return list(self.columns)
-        if len(positions) == len(self.columns):
+        if not table.named and len(positions) == len(self.columns):
             return positions
         near = nearest(missing[0], table.features)
         raise ValueError(f"{table.source}: no column {missing[0]!r}{near}; the model needs {listed(self.columns)}")
@@ -260,15 +267,20 @@ def _mean_and_scale(values):
     return tuple(float(np.ldexp(number, exponent)) for number in (values.mean(), scale or np.ldexp(1.0, -exponent)))
 
 
+def _scaled(source, name, values, mean, scale, dtype):
+    """Return the numbers of the column `name`, less the mean and divided by the scale, as `dtype`."""
+    with np.errstate(over="ignore"):
+        scaled = ((values - mean) / scale).astype(dtype)
+    if not np.isfinite(scaled).all():
+        row = int(np.isfinite(scaled).argmin())
+        limit = f"numbers that are finite in {np.dtype(dtype)} after division by {scale:g}"
+        raise ValueError(f"{source}: column {name!r} has {values[row]:g} in data row {row + 1}; accepted: {limit}")
+    return scaled
+
+
 def _in_order(names):
     """Return names sorted as numbers if all of them are numbers, else as text.
 
     Names of the same number, such as "1" and "1.0", are in the order of their text, whatever the order of a set.
     """
     return sorted(sorted(names), key=float if all(map(is_number, names)) else None)
-
-
-def _index(values, names):
-    """Return the position of each value in `names`, -1 if it is not there: (N,) int64."""
-    position = {name: i for i, name in enumerate(names)}
-    return np.array([position.get(value, -1) for value in class_names(values)], np.int64)

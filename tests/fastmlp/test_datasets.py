@@ -1,6 +1,7 @@
 """Reading tables, and one clear line for each kind of bad input."""
 
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -68,6 +69,100 @@ def test_csv_values_may_be_quoted_and_span_lines(write):
     text = '"a, b" , y\n' + f'"{lines}",1.5\n' * rows + '"x ""y""",2.5\n'
     table = datasets.load(write("notes.csv", text), "y")
     assert table.features["a, b"].tolist() == [lines] * rows + ['x "y"']
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ('x,"a;b;c;d"', ["x", "a;b;c;d"]),
+        ('"a;b;c",x', ["a;b;c", "x"]),
+        ('"a, b, c";x', ["a, b, c", "x"]),
+        ('"a;""b"";c","d\n;;e"', ['a;"b";c', "d\n;;e"]),
+        ('size 5";x;y,z', ['size 5"', "x", "y,z"]),
+        ('"a,b,c', None),
+    ],
+)
+def test_separators_are_those_outside_of_quotes(write, header, names):
+    separator = ";" if header.endswith((";x", ";y,z")) else ","
+    row = separator.join("1" for _ in names or "a")
+    path = write("t.csv", f"{header}\n{row}\n{row}\n")
+    if names is None:
+        rejected(path, "a")
+    else:
+        assert list(datasets.load_features(path).features) == names
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["00", "01", "02"],
+        ["false", "true"],
+        ["1.0", "2.0"],
+        ["01", "A"],
+        ["true", "maybe"],
+        ["1", "01", "1.0"],
+        ["+1", "-1"],
+    ],
+)
+@pytest.mark.parametrize("task", [None, "classification"])
+def test_classes_are_spelled_as_in_the_file(write, labels, task):
+    table = datasets.load(
+        write("t.csv", "x,y\n" + "".join(f"{i},{label}\n" for i, label in enumerate(3 * labels))), "y", task
+    )
+    assert table.task == "classification"
+    assert table.target.tolist() == 3 * labels
+
+
+@pytest.mark.parametrize(
+    "values", [["01", "02"], ["true", "false"], ["0x1", "1"], ["1.0", "2.50"], ["2020-01-01"], ["1,5"]]
+)
+def test_columns_known_as_text_are_text_whatever_they_look_like(write, values):
+    path = write("t.csv", "code;x\n" + "".join(f"{value};1,5\n" for value in values))
+    table = datasets.load_features(path, texts={"code"})
+    assert table.features["code"].tolist() == values
+    assert table.features["x"].tolist() == [1.5] * len(values)
+    assert datasets.load(path, "x", texts={"code"}).features["code"].tolist() == values
+
+
+def test_truth_values_are_booleans(write):
+    table = datasets.load(write("t.csv", "a,b,y\ntrue,TRUE,1\nfalse,1,2\n"), "y")
+    assert table.features["a"].tolist() == [True, False]
+    assert table.features["b"].tolist() == ["TRUE", "1"]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("target", ["number", "label"])
+def test_decimal_commas_are_read_as_points(write, separator, target):
+    def table(mark):
+        rows = [f"{i - 10.25}|{i}|{3 * i}.0e-1|{'hi' if i > 9 else 'lo'}".replace(".", mark) for i in range(30)]
+        text = "\n".join(["number|whole|small|label", *rows])
+        return datasets.load(write("t.csv", text.replace("|", separator)), target)
+
+    points, commas = table("."), table(",")
+    np.testing.assert_equal(commas, points)
+    assert points.task == {"number": "regression", "label": "classification"}[target]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a;b;y\n1,5;0.5;2\n2,5;1;3\n", "column 'a' has numbers with commas, such as '1,5', column 'b' with points"),
+        ("a;y\n1,5;2\n1.234,5;3\n", None),
+        ('a,y\n"1,5",2\n"2,5",3\n', "column 'a' has numbers with commas, such as '1,5'; accepted: decimal points"),
+        ('a,y\n"1,234,567.5",2\n"2,345",3\n', "column 'a' has numbers with commas, such as '1,234,567.5'"),
+        (
+            "a;y\n" + "".join(f"{i},5;1\n" for i in range(30)) + "oops;1\n",
+            "must hold numbers; got 'oops' in data row 31",
+        ),
+        ("a;y\n" + "".join(f"{i},5;1\n" for i in range(30)) + "1.5;1\n", None),
+    ],
+)
+def test_numbers_with_commas_that_are_not_clear_are_refused(write, text, message):
+    path = write("t.csv", text)
+    if message:
+        assert message in rejected(path, "y")
+    else:
+        assert len(datasets.load(path, "y").features["a"])
 
 
 def test_parquet_gives_the_columns_of_every_kind_without_row_labels(write, tmp_path):
@@ -264,3 +359,84 @@ def test_a_missing_reader_is_named(write, monkeypatch, name, module):
     monkeypatch.setitem(sys.modules, module, None)
     source = name if name == "iris" else write(name, "a,b\n1,2\n")
     assert "pip install 'fastmlp[data]'" in rejected(source, error=ImportError)
+
+
+def npy(description, version=b"\x01\x00", data=b"\0" * 24):
+    """Bytes of an NPY file with this text for a header."""
+    return b"\x93NUMPY" + version + len(description).to_bytes(2 * version[0], "little") + description.encode() + data
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1099511627776, 3)}"), "bytes; the file holds 24"),
+        (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (4, 1)}"), "has 32 bytes; the file holds 24"),
+        (npy("{'descr': '<f8', 'fortran_order': True, 'shape': (-1, -3)}"), "shape (-1, -3)"),
+        (
+            npy("{'descr': '<f8', 'fortran_order': False, 'shape': (0, 100001)}"),
+            "100,001 columns; accepted are 100,000",
+        ),
+        (npy("{'descr': '|S0', 'fortran_order': False, 'shape': (1, 9000)}"), "dtype |S0; accepted: numbers"),
+        (npy("{'descr': '<U0', 'fortran_order': False, 'shape': (1, 9000)}"), "dtype <U0; accepted: numbers"),
+        (npy("{'descr': '|V0', 'fortran_order': False, 'shape': (1, 9000)}"), "dtype |V0; accepted: numbers"),
+        (npy("{'descr': '|O', 'fortran_order': False, 'shape': (1, 3)}"), "dtype object; accepted: numbers"),
+        (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (True, 3)}"), "cannot be read as an NP"),
+        (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1, 3)", b"\x02\x00"), "cannot be read as an NP"),
+        (
+            npy("{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (3,)}", b"\x03\x00"),
+            "the version of the format",
+        ),
+        (npy("(" * 3000), "cannot be read as an NP"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_arrays_that_are_not_what_their_header_says_are_refused(write, tmp_path, content, message, packed):
+    path = write("t.npy", content)
+    if packed:
+        path = tmp_path / "t.npz"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("X.npy", content)
+    assert message in rejected(path)
+
+
+def test_tables_that_are_too_large_once_they_are_uncompressed_are_refused(write, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    zeros = np.zeros((50_000, 4), np.int8)
+    np.savez_compressed(tmp_path / "t.npz", X=zeros, y=zeros[:, 0])
+    columns = {"a": np.zeros(50_000), "b": ["long" * 1000] * 50_000}
+    pyarrow.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    for name, target, size in ("t.npz", "y", 250_256), ("t.parquet", "a", 800_000):
+        assert (tmp_path / name).stat().st_size < 100_000
+        assert f"has {size:,} bytes once it is uncompressed; the limit is 200,000" in rejected(
+            tmp_path / name, target, max_bytes=200_000
+        )
+        assert datasets.load(tmp_path / name, target, max_bytes=1_000_000).n_rows == 50_000
+    np.savez(tmp_path / "t.npz", X=zeros, y=zeros[:, 0])
+    assert datasets.load(tmp_path / "t.npz", max_bytes=1).n_rows == 50_000
+
+
+def test_members_that_claim_more_than_they_can_hold_are_refused(tmp_path):
+    path = tmp_path / "t.npz"
+    np.savez_compressed(path, X=np.eye(3))
+    content = path.read_bytes()
+    size = (128 + 72).to_bytes(4, "little")
+    path.write_bytes(content.replace(size, (3_000_000_000).to_bytes(4, "little")))
+    assert "cannot have 3,000,000,000 bytes" in rejected(path)
+
+
+def test_a_text_of_many_rows_is_in_memory_once(tmp_path, write):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pa.table({"a": ["ab", "cd", "ab", None], "y": [1, 2, 3, 4]}), tmp_path / "t.parquet")
+    for path in tmp_path / "t.parquet", write("t.csv", "a,y\nab,1\ncd,2\nab,3\n,4\n"):
+        texts = datasets.load_features(path).features["a"]
+        assert texts.tolist() == ["ab", "cd", "ab", None]
+        assert texts[0] is texts[2]
+
+
+def test_files_of_too_many_columns_are_refused(write):
+    names = ",".join(map(str, range(100_001)))
+    assert "100,001 columns; accepted are 100,000" in rejected(write("t.csv", f"{names}\n{names}\n"), "1")

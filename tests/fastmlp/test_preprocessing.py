@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fastmlp.tables import preprocessing, scores
+from fastmlp.tables import columns, preprocessing, scores
 from fastmlp.tables.datasets import Table
 from fastmlp.tables.preprocessing import MAX_CATEGORIES, Preprocessing, split
 
@@ -67,6 +67,22 @@ def test_categories_are_recognised_when_they_arrive_as_numbers():
     np.testing.assert_array_equal(inputs[:, 1:5], [[0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]])
 
 
+@pytest.mark.parametrize(
+    ("categories", "values", "found"),
+    [
+        (("01", "02"), np.array([1, 2.0, 3]), [0, 1, -1]),
+        (("0x1", "1", "x"), np.array([1, 2, 0]), [1, -1, -1]),
+        (("1.0", "01", "2.0"), np.array([1, 2, 2]), [-1, 2, 2]),
+        (("false", "true"), np.array([True, False]), [1, 0]),
+        (("false", "true"), np.array([1.0, 0.0]), [1, 0]),
+        (("false", "true"), text("False", "true"), [-1, 1]),
+        (("1", "2"), text("01", "2", "2.0"), [-1, 1, -1]),
+    ],
+)
+def test_text_is_a_category_as_it_is_spelled_and_a_number_of_an_array_by_its_value(categories, values, found):
+    np.testing.assert_array_equal(columns.index(values, categories), found)
+
+
 def test_columns_are_found_by_name_in_any_order_and_others_are_ignored():
     learnt = Preprocessing.fit(houses())
     reordered = Table("new.csv", {"note": text(None, "", "", ""), **dict(reversed(houses().features.items()))})
@@ -76,13 +92,21 @@ def test_columns_are_found_by_name_in_any_order_and_others_are_ignored():
 def test_columns_of_an_array_are_taken_by_position_where_names_are_missing():
     arrays = {"area": np.array([1.0, 2, 3, 5]), "town": np.array([4.0, 5, 6, 9])}
     learnt = Preprocessing.fit(Table("t.csv", arrays, np.arange(4.0), "y", "regression"))
-    by_position = Table("t.npy", {"0": arrays["area"], "1": arrays["town"]})
+    by_position = Table("t.npy", {"0": arrays["area"], "1": arrays["town"]}, named=False)
     np.testing.assert_array_equal(learnt.transform(by_position), learnt.transform(Table("t.csv", arrays)))
     with pytest.raises(ValueError, match=r"t\.npy: no column 'area'; the model needs area, town"):
-        learnt.transform(Table("t.npy", {"0": arrays["area"]}))
-    texts = Table("t.csv", {"0": text("1", "2", "big", "4"), "1": arrays["town"]})
-    with pytest.raises(ValueError, match=r"^t\.csv: column '0' must hold numbers; got 'big' in data row 3$"):
+        learnt.transform(Table("t.npy", {"0": arrays["area"]}, named=False))
+    texts = Table("t.npz", {"0": text("1", "2", "big", "4"), "1": arrays["town"]}, named=False)
+    with pytest.raises(ValueError, match=r"^t\.npz: column '0' must hold numbers; got 'big' in data row 3$"):
         learnt.transform(texts)
+
+
+@pytest.mark.parametrize("names", [("0", "1"), ("2019", "2020"), ("area", "2020"), ("area", "Town")])
+def test_columns_of_a_table_with_names_are_never_taken_by_position(names):
+    arrays = {"area": np.array([1.0, 2, 3, 5]), "town": np.array([4.0, 5, 6, 9])}
+    learnt = Preprocessing.fit(Table("t.csv", arrays, np.arange(4.0), "y", "regression"))
+    with pytest.raises(ValueError, match=r"^t\.csv: no column .*; the model needs area, town$"):
+        learnt.transform(Table("t.csv", dict(zip(names, arrays.values(), strict=True))))
 
 
 def test_a_missing_feature_is_named_with_the_nearest_column():
@@ -98,6 +122,9 @@ def test_a_missing_feature_is_named_with_the_nearest_column():
     ("area", "message"),
     [
         (text("1", "2", "big", "4"), "column 'area' must hold numbers; got 'big' in data row 3"),
+        (text("1", "2,5", "3", "4"), "column 'area' must hold numbers; got '2,5' in data row 2"),
+        (text("1", "2", "1_000", "4"), "column 'area' must hold numbers; got '1_000' in data row 3"),
+        (text("1", None, "3", "4"), "column 'area' has no value in data row 2"),
         (np.array([1, np.nan, 3, 4]), "column 'area' has no value in data row 2"),
     ],
 )

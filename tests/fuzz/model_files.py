@@ -4,80 +4,59 @@
 time, and by how much the process grew.
 """
 
-import argparse
-import contextlib
-import io
 import json
-import random
-import resource
-import tempfile
-import time
-from collections import Counter
-from pathlib import Path
+import sys
+from typing import NamedTuple
 
 import numpy as np
 
 from fastmlp import MLP, Trainer
-from fastmlp.cli import main
 from fastmlp.files import ModelFileError
+from tests.fuzz import mutations
 
-LONGEST, GROWTH = 1.0, 50  # seconds, MB
 VALUES = [
     *(None, True, False, 0, -1, 1, 2**31, 2**63, 10**400, 0.5, -0.0, 1e308, float("nan"), float("inf"), "", "a"),
     *("\x1b[2J\x9b", "=cmd|' /C calc'!A0", "ä" * 400, [], {}, [[]], {"": {}}, "relu", "float64", [1, 2, 3], [3, 2]),
 ]
 
 
-class Terminal(io.StringIO):
-    """Standard output of a terminal, which obeys escape codes."""
+class Bases(NamedTuple):
+    """Bytes of models, and the path of the table that they are trained on."""
 
-    def isatty(self):
-        return True
+    contents: list
+    table: object
 
 
 def bases(folder):
-    """Bytes of a model of the command line, and of one with its training."""
+    """A model of the command line, and one with its training."""
     table = folder / "table.csv"
     rng = np.random.default_rng(0)
     rows = [f"{a:.3f},{rng.choice(['x', 'y'])},{'+='[int(a > 0)]}1" for a in rng.normal(size=60)]
     table.write_text("\n".join(["a,b,side", *rows]))
-    train = ["train", str(table), "--target", "side", "--hidden", "4", "--epochs", "2", "--save"]
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        assert main([*train, str(folder / "model"), "--checkpoint", str(folder / "state")]) == 0
-    return table, [(folder / name).read_bytes() for name in ("model", "state")]
+    train = ["train", table, "--target", "side", "--hidden", "4", "--epochs", "2"]
+    assert mutations.succeeds(*train, "--save", folder / "model", "--checkpoint", folder / "state")
+    return Bases([(folder / name).read_bytes() for name in ("model", "state")], table)
 
 
-def mutated(content, choice):
-    """Kind of a random mutation, and the bytes of a file with it."""
-    kind = choice.choice(["bits", "bytes", "cut", "inserted", "header", "header", "header", "tensors"])
-    changed = bytearray(content)
-    if kind in ("bits", "bytes"):
-        for _ in range(choice.randint(1, 4)):
-            position = choice.randrange(len(changed))
-            changed[position] = (
-                changed[position] ^ 1 << choice.randrange(8) if kind == "bits" else choice.randrange(256)
-            )
-    elif kind == "cut":
-        del changed[choice.randrange(len(changed)) :]
-    elif kind == "inserted":
-        position = choice.randrange(len(changed))
-        changed[position:position] = choice.randbytes(choice.randint(1, 100))
+def mutated(bases, choice):
+    """Kind of a random mutation, name and bytes of a file with it."""
+    content = choice.choice(bases.contents)
+    kind = choice.choice([*mutations.KINDS, "header", "header", "header", "tensors"])
+    if kind in mutations.KINDS:
+        return kind, "mutated", mutations.mutated(kind, content, choice)
+    length = int.from_bytes(content[:8], "little")
+    header, rest = json.loads(content[8 : 8 + length]), content[8 + length :]
+    notes = header["__metadata__"]
+    del notes["checksum"]  # so that the change is not noticed for this reason
+    if kind == "tensors":
+        mutate(header[choice.choice([name for name in header if name != "__metadata__"])], choice)
     else:
-        length = int.from_bytes(changed[:8], "little")
-        header, rest = json.loads(changed[8 : 8 + length]), changed[8 + length :]
-        notes = header["__metadata__"]
-        del notes["checksum"]  # so that the change is not noticed for this reason
-        if kind == "tensors":
-            name = choice.choice([name for name in header if name != "__metadata__"])
-            mutate(header[name], choice)
-        else:
-            name = choice.choice([name for name in ("architecture", "metadata", "training") if name in notes])
-            value = json.loads(notes[name])
-            mutate(value, choice)
-            notes[name] = json.dumps(value)
-        text = json.dumps(header).encode()
-        changed = len(text).to_bytes(8, "little") + text + rest
-    return kind, bytes(changed)
+        name = choice.choice([name for name in ("architecture", "metadata", "training") if name in notes])
+        value = json.loads(notes[name])
+        mutate(value, choice)
+        notes[name] = json.dumps(value)
+    text = json.dumps(header).encode()
+    return kind, "mutated", len(text).to_bytes(8, "little") + text + rest
 
 
 def mutate(value, choice):
@@ -103,8 +82,8 @@ def mutate(value, choice):
         value[key] = choice.choice(VALUES)
 
 
-def outcome(path, table):
-    """Outcome of reading a file in all ways: "read", or "refused"; anything else raises an exception."""
+def outcome(path, bases):
+    """Outcome of reading a file in all ways; anything else than a result or a refusal raises an exception."""
     read = 0
     for load in MLP.load, Trainer.load:
         try:
@@ -116,45 +95,9 @@ def outcome(path, table):
             continue
         assert message.isprintable(), message
         assert len(message) < 300, message
-    for command in ["info", str(path)], ["predict", str(path), str(table)]:
-        printed, said = Terminal(), io.StringIO()
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
-            status = main(command)
-        assert (status, len(said.getvalue().splitlines())) in [(0, 0), (2, 1)], said.getvalue()
-        for line in (printed.getvalue() + said.getvalue()).split("\n"):
-            assert line.isprintable(), line
-        read += status == 0
+    read += mutations.succeeds("info", path) + mutations.succeeds("predict", path, bases.table)
     return ["refused", "read in one way", "read in two ways", "read in three ways", "read"][read]
 
 
-def run(count, seed):
-    """Read `count` mutated files; return the counts by kind and outcome, the longest time, and the growth in MB."""
-    choice, counts, longest = random.Random(seed), Counter(), 0.0
-    with tempfile.TemporaryDirectory() as folder:
-        table, contents = bases(Path(folder))
-        path = Path(folder) / "mutated"
-        for content in contents:
-            path.write_bytes(content)
-            outcome(path, table)  # so that everything is compiled
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        for _ in range(count):
-            kind, content = mutated(choice.choice(contents), choice)
-            path.write_bytes(content)
-            start = time.perf_counter()
-            counts[kind, outcome(path, table)] += 1
-            longest = max(longest, time.perf_counter() - start)
-    growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    assert longest < LONGEST, longest
-    assert growth < GROWTH, growth
-    return dict(sorted(counts.items())), longest, growth
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("count", type=int, nargs="?", default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    counts, longest, growth = run(arguments.count, arguments.seed)
-    for key, number in counts.items():
-        print(f"{key[0]:10} {key[1]:20} {number:,}")
-    print(f"longest {longest:.3f} s, growth {growth:.1f} MB")
+    mutations.command_line(sys.modules[__name__])

@@ -2,14 +2,21 @@
 
 import pytest
 
-from tests.fuzz import kills, model_files
+from tests.fuzz import kills, model_files, mutations
 from tests.kernels.cases import PLAIN
 
 pytestmark = pytest.mark.skipif(PLAIN, reason="plain Python is too slow")
 
 
 def test_model_files():
-    model_files.run(300, seed=1)
+    mutations.run(model_files, 300, seed=1)
+
+
+def test_tables():
+    pytest.importorskip("pyarrow")
+    from tests.fuzz import tables
+
+    mutations.run(tables, 300, seed=1)
 
 
 def test_kills():

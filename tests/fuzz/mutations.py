@@ -1,0 +1,95 @@
+"""What the fuzz tests of files share: mutations of bytes, commands whose output is watched, counts of outcomes."""
+
+import argparse
+import contextlib
+import io
+import random
+import resource
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from fastmlp.cli import main
+
+LONGEST, GROWTH = 1.0, 50  # seconds of CPU time for a file, MB for all
+KINDS = ["bits", "bytes", "cut", "inserted"]
+
+
+class Terminal(io.StringIO):
+    """Standard output of a terminal, which obeys escape codes."""
+
+    def isatty(self):
+        return True
+
+
+def mutated(kind, content, choice):
+    """Bytes with a random mutation of one of KINDS."""
+    changed = bytearray(content)
+    if kind in ("bits", "bytes"):
+        for _ in range(choice.randint(1, 4)):
+            position = choice.randrange(len(changed))
+            changed[position] = (
+                changed[position] ^ 1 << choice.randrange(8) if kind == "bits" else choice.randrange(256)
+            )
+    elif kind == "cut":
+        del changed[choice.randrange(len(changed)) :]
+    else:
+        position = choice.randrange(len(changed))
+        changed[position:position] = choice.randbytes(choice.randint(1, 100))
+    return bytes(changed)
+
+
+def succeeds(*command):
+    """Whether a command of `fastmlp` does; else it must end with one line. Nothing printed is an escape code."""
+    printed, said = Terminal(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
+        status = main([str(word) for word in command])
+    assert (status, len(said.getvalue().splitlines())) in [(0, 0), (2, 1)], said.getvalue()
+    for line in (printed.getvalue() + said.getvalue()).split("\n"):
+        assert line.isprintable(), line
+    return status == 0
+
+
+def run(fuzz, count, seed):
+    """Read `count` mutated files; return the counts by kind and outcome, the longest time, and the growth in MB.
+
+    `fuzz` is a module with the functions `bases(folder)`, all that the files are made of; `mutated(bases, choice)`, the
+    kind of a mutation, the name of a file and its bytes; and `outcome(path, bases)`, a text, or an exception if
+    anything else happens than what the module's docstring says.
+    """
+    choice, counts, longest = random.Random(seed), Counter(), 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        bases = fuzz.bases(Path(folder))
+        before = None
+        for done in range(count):
+            kind, name, content = fuzz.mutated(bases, choice)
+            path = Path(folder) / name
+            path.write_bytes(content)
+            start = time.process_time()
+            try:
+                counts[kind, fuzz.outcome(path, bases)] += 1
+            except BaseException:
+                kept = Path(tempfile.gettempdir()) / name
+                kept.write_bytes(content)
+                print(f"failed with {kept}")
+                raise
+            if done >= count // 10:  # until then, functions are compiled and memory fills
+                before = before or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                longest = max(longest, time.process_time() - start)
+    growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert longest < LONGEST, longest
+    assert growth < GROWTH, growth
+    return dict(sorted(counts.items())), longest, growth
+
+
+def command_line(fuzz):
+    """Run the command of a module; see `run`."""
+    parser = argparse.ArgumentParser(description=fuzz.__doc__.splitlines()[0])
+    parser.add_argument("count", type=int, nargs="?", default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    counts, longest, growth = run(fuzz, arguments.count, arguments.seed)
+    for key, number in counts.items():
+        print(f"{key[0]:10} {key[1]:20} {number:,}")
+    print(f"longest {longest:.3f} s, growth {growth:.1f} MB")
