@@ -42,13 +42,25 @@ def mutated(kind, content, choice):
 
 def succeeds(*command):
     """Whether a command of `fastmlp` does; else it must end with one line. Nothing printed is an escape code."""
+    status, printed, said = _run(command)
+    assert (status, len(said.splitlines())) in [(0, 0), (2, 1)], said
+    for line in (printed + said).split("\n"):
+        assert line.isprintable(), line
+    return status == 0
+
+
+def prepare(*command):
+    """Run a command that must succeed, and may say that it compiles."""
+    status, _, said = _run(command)
+    assert status == 0, said
+
+
+def _run(command):
+    """Exit status of a command, and what it writes to standard output and standard error."""
     printed, said = Terminal(), io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
         status = main([str(word) for word in command])
-    assert (status, len(said.getvalue().splitlines())) in [(0, 0), (2, 1)], said.getvalue()
-    for line in (printed.getvalue() + said.getvalue()).split("\n"):
-        assert line.isprintable(), line
-    return status == 0
+    return status, printed.getvalue(), said.getvalue()
 
 
 def run(fuzz, count, seed):
