@@ -59,15 +59,15 @@ def complete(source, name, values):
             what = "no value" if np.isnan(values[row]) else f"the infinite value {values[row]}"
             raise ValueError(f"{where} has {what} in data row {row + 1}")
         return values
-    values = values.astype(object)
+    values = values.astype(object, copy=False)
+    if {str}.issuperset(map(type, values)):
+        return values
     kinds = [type(value) for value in values]
     if type(None) in kinds:
         raise ValueError(f"{where} has no value in data row {kinds.index(type(None)) + 1}")
-    for row, kind in enumerate(kinds):
-        if kind is not str:
-            wanted = "must hold numbers, booleans or text"
-            raise ValueError(f"{where} {wanted}; got type {kind.__name__} in data row {row + 1}")
-    return values
+    row, kind = next((row, kind) for row, kind in enumerate(kinds) if kind is not str)
+    wanted = "must hold numbers, booleans or text"
+    raise ValueError(f"{where} {wanted}; got type {kind.__name__} in data row {row + 1}")
 
 
 def numbers(source, name, values):

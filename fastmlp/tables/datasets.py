@@ -100,7 +100,7 @@ def load(source, target=None, task=None, *, texts=(), max_bytes=MAX_BYTES):
     if task == "regression":
         values = numbers(source, name, values).astype(np.float64)
     else:  # as the classes are spelled in the file
-        spelled = content.columns[name] if content.spelled is None else content.spelled
+        spelled = content.spelled() if content.spelled else content.columns[name]
         values = as_text(complete(source, name, spelled))
     return Table(str(source), columns, values, name, task, content.named)
 

@@ -10,7 +10,9 @@ import io
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import ZipFile
@@ -42,15 +44,15 @@ class Content(NamedTuple):
         Name or position of the target, if nobody names another column.
     named : bool
         Whether the columns have names, other than their positions "0", "1", ...
-    spelled : numpy.ndarray or None
-        The target as it is spelled in the file, (N,) object array of str, None where a value is missing; None if the
-        file does not hold text, or no target is named.
+    spelled : function or None
+        Returns the target as it is spelled in the file, (N,) object array of str, None where a value is missing. None
+        if the file does not hold text, or no target is named.
     """
 
     columns: dict
     default: str | int | None = None
     named: bool = True
-    spelled: np.ndarray | None = None
+    spelled: Callable | None = None
 
 
 def read(path, target, texts, max_bytes):
@@ -116,7 +118,7 @@ def _read_csv(path, target, texts, max_bytes):
     columns = _named(path, table)
     known = {name: _text(column) for name, column in columns.items() if name in texts}
     guessed = _guessed(path, {name: column for name, column in columns.items() if name not in texts}, separator)
-    spelled = None if target is None else _text(columns[resolve(path, target, list(columns))])
+    spelled = None if target is None else partial(_text, columns[resolve(path, target, list(columns))])
     return Content({name: known[name] if name in known else guessed[name] for name in columns}, spelled=spelled)
 
 
@@ -133,7 +135,8 @@ def _guessed(path, columns, separator):
     """
     arrays = {name: _numbers(column) for name, column in columns.items()}
     commas = {name: column for name, column in columns.items() if arrays[name] is None and _has_commas(column)}
-    points = [name for name, column in columns.items() if arrays[name] is not None and _matching(column, r"\.")]
+    numeric = [name for name in columns if commas and arrays[name] is not None]
+    points = [name for name in numeric if _matching(columns[name], r"\.")]
     if commas and (separator == "," or points):
         name, column = next(iter(commas.items()))
         number, also = _matching(column, COMMAS)[0].as_py(), f", column {points[0]!r} with points" if points else ""
@@ -173,9 +176,10 @@ def _other(column):
     if TRUTH_VALUES.keys() >= set(values):
         return np.array([TRUTH_VALUES[value] for value in values], bool)
     try:
-        return column.cast("timestamp[us]").to_numpy()
+        column.unique().cast("timestamp[us]")
     except ValueError:
         return values
+    return column.cast("timestamp[us]").to_numpy()
 
 
 def _text(column):
