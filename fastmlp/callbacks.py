@@ -8,12 +8,16 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import time
+from contextlib import suppress
+from io import StringIO
 from os import PathLike, fspath
 from typing import IO, TYPE_CHECKING
 
 from . import checks, files, training_state
 from .progress import ProgressBar
+from .replacing import naming
 from .signatures import call
 
 if TYPE_CHECKING:
@@ -59,6 +63,9 @@ def results(history, epoch: int) -> dict:
 class CSVLogger:
     """Writer of one CSV line after each epoch: epoch, loss, val_loss, monitor, learning_rate, seconds.
 
+    The file has whole lines at any time. An error while one is written, say on a full disk, ends the training like
+    those of other callbacks, and the lines before remain.
+
     Parameters
     ----------
     path : str or path
@@ -68,47 +75,51 @@ class CSVLogger:
 
     def __init__(self, path: str | PathLike, append: bool = False) -> None:
         self.path, self.append = path, append
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
 
     def __repr__(self):
         return call(self)
 
     def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
-        self._file = open(self.path, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
-        self._begin()
+        self._file = open(self.path, "ab" if self.append else "wb", buffering=0)  # noqa: SIM115
+        self._begins = os.fstat(self._file.fileno()).st_size == 0
         if not self.append:  # of a resumed training: the file has its epochs, and no others
             for epoch in range(len(trainer.history.loss)):
                 self._write({"epoch": epoch, **results(trainer.history, epoch)})
 
     def on_epoch_end(self, trainer: Trainer, epoch: int) -> None:
         self._write({"epoch": epoch, **results(trainer.history, -1)})
-        self._file.flush()  # so that the file has whole lines at any time
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        if self._file:
-            self._file.close()
-            self._file = None
-
-    def _begin(self):
-        self._header = self._file.tell() == 0
+        file, self._file = self._file, None
+        if file:
+            file.close()
 
     def _write(self, row):
-        rows = csv.writer(self._file)
-        if self._header:
-            rows.writerow(row)
-            self._header = False
-        rows.writerow(row.values())
+        """Write a row to the file, without a buffer that would keep what a disk did not take; or else nothing of it."""
+        size, left = os.fstat(self._file.fileno()).st_size, self._text(row).encode()
+        try:
+            with naming(self.path):
+                while left:
+                    left = left[self._file.write(left) :]
+        except BaseException:  # Ctrl-C too
+            with suppress(OSError):
+                self._file.truncate(size)
+            raise
+        self._begins = False
+
+    def _text(self, row):
+        lines = StringIO()
+        csv.writer(lines).writerows([row, row.values()] if self._begins else [row.values()])
+        return lines.getvalue()
 
 
 class JSONLinesLogger(CSVLogger):
     """Writer of one JSON object, in a line, after each epoch; arguments and values as for `CSVLogger`."""
 
-    def _begin(self):
-        pass
-
-    def _write(self, row):
+    def _text(self, row):
         finite = {k: v if v is None or math.isfinite(v) else str(v) for k, v in row.items()}  # JSON has no NaN
-        self._file.write(json.dumps(finite) + "\n")
+        return json.dumps(finite) + "\n"
 
 
 class Checkpoint:
@@ -165,11 +176,15 @@ class Checkpoint:
             self._save(trainer, len(trainer.history.loss))
 
     def on_epoch_end(self, trainer: Trainer, epoch: int) -> None:
-        loss = trainer.history.watched[-1]
-        before = self._earlier_best(trainer) if self._best is None else self._best
+        loss, known = trainer.history.watched[-1], self._best
+        before = self._earlier_best(trainer) if known is None else known
         self._best = min(before, loss)
         if loss < before if self.when == "best" else (epoch + 1) % self.every == 0:
-            self._save(trainer, epoch)
+            try:
+                self._save(trainer, epoch)
+            except BaseException:  # Ctrl-C too
+                self._best = known  # as no file has this one
+                raise
 
     def _save(self, trainer, epoch):
         path, history = fspath(self.path).replace("{epoch}", str(epoch)), trainer.history

@@ -59,8 +59,6 @@ def save(net, path: str | os.PathLike, tensors: dict | None = None, training: di
         If the folder is missing or the file cannot be written.
     """
     path = Path(path)
-    if path.exists() and not path.is_file():
-        raise ValueError(f"path must be that of a file; got {path}, which is not a file")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"no folder {path.parent} to save {path.name} in")
     try:

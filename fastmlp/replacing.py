@@ -18,24 +18,49 @@ def replace(path, data):
 
     The bytes are written to a temporary file in the same folder, which is renamed once it is on the disk. The file
     keeps its permissions. Temporary files that a killed process has left are deleted.
+
+    Raises
+    ------
+    ValueError
+        If `path` exists and is not a file: a device, say.
+    OSError
+        If the file cannot be written; its `filename` is `path`. The file that was there is as it was.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"path must be that of a file; got {path}, which is not a file")
     for stale in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 16}"):
         _delete_unless_locked(stale)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with open(temporary, "xb") as file:
-            _lock(file)
-            file.write(data)
-            file.flush()
-            if path.is_file() and not path.is_symlink():
-                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
-            os.fsync(file.fileno())
-            os.replace(temporary, path)
-        _sync(path.parent)
+        with naming(path):
+            file = open(temporary, "xb")  # noqa: SIM115
+            try:
+                with contextlib.suppress(OSError):  # where a file system has no locks, nothing stale is deleted either
+                    _lock(file)
+                file.write(data)
+                file.flush()
+                if path.is_file() and not path.is_symlink():
+                    os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
+                os.fsync(file.fileno())
+                os.replace(temporary, path)
+            finally:
+                with contextlib.suppress(OSError):  # all is on the disk, or an earlier error is to be raised
+                    file.close()
     except BaseException:  # Ctrl-C too
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise
+    _sync(path.parent)
+
+
+@contextlib.contextmanager
+def naming(path):
+    """Context of work on the file at `path`, whose OSErrors name it, rather than a temporary file or none."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def _lock(file):
@@ -52,7 +77,7 @@ def _delete_unless_locked(path):
 
 
 def _sync(folder):
-    """Put a folder's entries on the disk, where the operating system can."""
+    """Put a folder's entries on the disk, where the operating system can; each is a whole file if it cannot."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -2,7 +2,9 @@
 
 import copy
 import csv
+import errno
 import json
+import os
 import pickle
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from fastmlp import MLP, Trainer
 from fastmlp.callbacks import Callback, Checkpoint, CSVLogger, JSONLinesLogger, ProgressBar
 from fastmlp.optimizers import Momentum
+from tests.faults import failing
 
 
 def noise(rows=40, seed=0):
@@ -229,15 +232,39 @@ def test_checkpoints_are_the_best_network_or_that_of_each_epoch(tmp_path):
         Checkpoint("x", "last")
 
 
-def test_a_checkpoint_that_can_not_be_written_leaves_the_one_before(tmp_path, monkeypatch):
-    path = tmp_path / "net.safetensors"
-    fit(1, callbacks=[Checkpoint(path)])
-    before = path.read_bytes()
-    monkeypatch.setattr("fastmlp.files.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        fit(1, MLP([3, 5, 2]), callbacks=[Checkpoint(path)])
-    assert path.read_bytes() == before
-    assert [*tmp_path.iterdir()] == [path]
+@pytest.mark.parametrize("settings", [{}, {"state": True}, {"when": "each"}], ids=str)
+def test_after_a_checkpoint_that_cannot_be_written_a_fit_goes_on_as_if_it_had_not_been_asked_for(tmp_path, settings):
+    path, whole, losses = tmp_path / "net.safetensors", fit(3), iter([3.0, 1.0, 2.0])
+    coach, checkpoint = Trainer(MLP([3, 4, 2]), batch_size=10), Checkpoint(path, **settings)
+    keywords = {"progress": False, "callbacks": [checkpoint], "monitor": lambda net: next(losses)}
+    coach.fit(*noise(), 1, **keywords)
+    first = coach.net.params.tobytes()
+    with failing(tmp_path, "write", errno.ENOSPC, 500), pytest.raises(OSError, match=f"{os.strerror(errno.ENOSPC)}: '"):
+        coach.fit(*noise(), 1, **keywords, resume=True)
+    assert MLP.load(path).params.tobytes() == first
+    assert coach.history.monitor == [3.0, 1.0]
+    assert coach.net.params.tobytes() == fit(2).net.params.tobytes()
+    coach.fit(*noise(), 2, **keywords, resume=True)  # the loss of 1.0 is in no file
+    assert coach.net.params.tobytes() == MLP.load(path).params.tobytes() == whole.net.params.tobytes()
+
+
+@pytest.mark.parametrize("room", [0, 1, 20, 50, 150])
+@pytest.mark.parametrize("append", [True, False])
+@pytest.mark.parametrize("kind", [CSVLogger, JSONLinesLogger])
+def test_a_log_on_a_full_disk_has_whole_lines(tmp_path, kind, append, room):
+    path, earlier = tmp_path / "log", []
+    if append:
+        earlier = fit(2, callbacks=[kind(path, append)]) and path.read_text().splitlines(True)
+    logger, net = kind(path, append), MLP([3, 4, 2])
+    with failing(tmp_path, "write", errno.ENOSPC, room) as failures, pytest.raises(OSError, match=r"/log'$"):
+        fit(9, net, callbacks=[logger])
+    assert failures
+    lines = path.read_text().splitlines(True)
+    assert lines[: len(earlier)] == earlier
+    epochs = len(lines) - len(earlier) - (kind is CSVLogger and bool(lines) and not append)
+    assert net.params.tobytes() == fit(epochs + 1).net.params.tobytes()
+    assert all(line.endswith("\n") for line in lines)
+    pickle.dumps(logger)  # no file is left open
 
 
 def test_the_progress_bar_is_a_callback(capsys):
