@@ -5,8 +5,27 @@ In a notebook the bar is a widget, if those of Jupyter are installed.
 
 import sys
 import time
+from contextlib import suppress
 
 SECONDS_BETWEEN_LINES = 2.0
+
+
+class StandardError:
+    """Standard error, where it can be written; the rest, say for a closed pipe, is lost, and no training with it."""
+
+    def __init__(self):
+        self._stream = sys.stderr
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def write(self, text):
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self):
+        with suppress(OSError):
+            self._stream.flush()
 
 
 class Silent:
@@ -31,7 +50,8 @@ class Bar(Silent):
     def __init__(self, epochs, samples):
         from tqdm.auto import tqdm
 
-        self.bar = tqdm(total=epochs * samples, unit=" samples", unit_scale=True, dynamic_ncols=True)
+        settings = {"unit": " samples", "unit_scale": True, "dynamic_ncols": True, "file": StandardError()}
+        self.bar = tqdm(total=epochs * samples, **settings)
         self.epochs, self.epoch, self.fields = epochs, 1, {}
 
     def update(self, samples, loss):
@@ -77,7 +97,7 @@ class Lines(Silent):
         left = (self.total - self.done) / rate
         losses = f"loss {self.loss:.4g}{validation}"
         text = f"epoch {self.epoch}/{self.epochs}  {losses}  {rate:.3g} samples/s  {left:.0f} s left"
-        print(text, file=sys.stderr, flush=True)
+        print(text, file=StandardError(), flush=True)
 
 
 def start(epochs, samples):

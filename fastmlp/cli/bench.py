@@ -1,6 +1,5 @@
 """`fastmlp bench`: speed of training on this CPU, next to its peak and to other libraries, as a table in Markdown."""
 
-import sys
 from importlib.metadata import version
 
 import numba
@@ -38,7 +37,7 @@ def run(args):
         text.check_writable(args.plot)
 
     text.facts(_setting(["fastmlp", *packages], products, threads, args.rounds))
-    results = [bench.measure(case, libraries, threads, args.rounds, _tell) for case in cases]
+    results = [bench.measure(case, libraries, threads, args.rounds, text.tell) for case in cases]
     peak = max(result.peak for result in results)
     best = f"{peak / 1e9:,.0f} GFLOP/s, the best of what was measured after each round"
     text.facts([("peak", f"{products} products, {engine.name}: {best}")])
@@ -81,10 +80,6 @@ def _threads(threads):
     if count("--threads", threads) > most:
         raise ValueError(f"--threads is {threads}; accepted: 1 to {most}, all that Numba has")
     return threads
-
-
-def _tell(line):
-    print(line, file=sys.stderr, flush=True)
 
 
 def _setting(packages, products, threads, rounds):

@@ -3,6 +3,8 @@
 import signal
 import sys
 
+from fastmlp.cli.text import tell
+
 
 class Ending:
     """Callback that ends a training after SIGTERM, when it has written all its state to a file.
@@ -39,5 +41,5 @@ class Ending:
     def _end(self, trainer):
         trainer.save(self.path)
         epochs = len(trainer.history.loss)
-        print(f"ended by SIGTERM in epoch {epochs + 1}, saved to {self.path}: --resume goes on", file=sys.stderr)
+        tell(f"ended by SIGTERM in epoch {epochs + 1}, saved to {self.path}: --resume goes on")
         sys.exit(128 + signal.SIGTERM)

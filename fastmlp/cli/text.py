@@ -1,8 +1,16 @@
 """What the commands print: aligned columns, tables, lines about networks and scores. Also a check of output files."""
 
 import os
+import sys
+from contextlib import suppress
 
 from fastmlp.terminal import printable
+
+
+def tell(line):
+    """Print a line on standard error. If that cannot be written, it is no reason to end the work that it is about."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def facts(pairs):
@@ -46,8 +54,8 @@ def scores(named):
 
 def check_writable(path):
     """Raise an OSError if a file could not be written to `path`, before the work whose result it is for."""
-    if path.is_dir():
-        raise IsADirectoryError(None, "is a folder, not a file", str(path))
+    if path.exists() and not path.is_file():
+        raise FileExistsError(None, "exists and is not a file", str(path))
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(None, "no such folder", str(path.absolute().parent))
     if not os.access(path.absolute().parent, os.W_OK):

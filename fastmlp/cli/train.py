@@ -59,15 +59,20 @@ def run(args):
     text.facts(_setting(args, runs[0]))
     if not compiled:
         when = "for this machine, once" if CACHE_FOLDER else "in every run, as no cache folder can be written"
-        print(f"compiling the kernels {when}: about half a minute", file=sys.stderr, flush=True)
+        text.tell(f"compiling the kernels {when}: about half a minute")
     scores = []
-    for one in runs:
-        scores.append(_fit(args, one))
-        if len(runs) > 1 and scores[-1]:
-            text.facts([(f"seed {args.seed + len(scores) - 1}", f"test {text.scores(scores[-1])}")])
-    text.facts(_results(args, runs, scores))
+    try:
+        for one in runs:
+            scores.append(_fit(args, one))
+            if args.save and one is runs[0]:  # before anything is printed or drawn, which may fail
+                _save(args, one, scores[0])
+            if len(runs) > 1 and scores[-1]:
+                text.facts([(f"seed {args.seed + len(scores) - 1}", f"test {text.scores(scores[-1])}")])
+    finally:  # also if the model cannot be saved, or another seed fails
+        if scores:
+            text.facts(_results(args, runs[: len(scores)], scores))
     if args.save:
-        _save(args, runs[0], scores[0])
+        text.facts([("saved", args.save)])
     if args.plot:
         _plot(args, runs[0])
 
@@ -203,7 +208,6 @@ def _save(args, one, scores):
         "test_scores": scores,
     }
     one.net.save(args.save)
-    text.facts([("saved", args.save)])
 
 
 def _plot(args, one):

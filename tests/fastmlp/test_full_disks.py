@@ -2,6 +2,10 @@
 
 import errno
 import os
+import signal
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +13,10 @@ import pytest
 
 from fastmlp import MLP, Trainer, plots
 from fastmlp.callbacks import Checkpoint, CSVLogger
+from fastmlp.cli import main
+from fastmlp.cli import train as training
 from fastmlp.history import History
-from tests.faults import failing
+from tests.faults import STREAMS, broken, failing
 
 FAULTS = [
     ("open", errno.EACCES),
@@ -115,3 +121,139 @@ def test_files_that_the_operating_system_lets_grow_no_more_are_whole(tmp_path, m
     assert len(text) <= most
     assert not text or text.startswith(lines[0])
     assert text.endswith("\n") or not text
+
+
+# ------------------------------------------------------------------------------------------------------ command line
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder with a table and a model of it."""
+    folder = tmp_path_factory.mktemp("data")
+    table = np.random.default_rng(0).normal(size=(60, 3))
+    np.savetxt(folder / "table.csv", table, delimiter=",", header="x,y,z", comments="")
+    assert main([*train(folder), "--save", str(folder / "model.safetensors")]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """The peak of the CPU, which a training prints, is not measured."""
+    monkeypatch.setattr(training, "fma_peak", lambda *_: 1e9)
+
+
+def train(folder, *options):
+    return ["train", str(folder / "table.csv"), "--target", "z", "--hidden", "3", "--epochs", "2", *options]
+
+
+def commands(folder):
+    """Command lines by name, for files in a folder; each prints."""
+    table, model = str(folder / "table.csv"), str(folder / "model.safetensors")
+    return {
+        "train": train(folder),
+        "predict": ["predict", model, table],
+        "evaluate": ["evaluate", model, table],
+        "info": ["info", model],
+        "trace": ["trace", "a", "--steps", "1"],
+    }
+
+
+OUTPUTS = {
+    "predict --output": lambda folder, path: [*commands(folder)["predict"], "--output", str(path)],
+    "train --save": lambda folder, path: train(folder, "--save", str(path)),
+    "train --checkpoint": lambda folder, path: train(folder, "--checkpoint", str(path)),
+    "train --plot": lambda folder, path: train(folder, "--plot", str(path.parent)),
+    "trace --plot": lambda folder, path: ["trace", "a", "--plot", str(path)],
+}
+
+
+@pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[3], FAULTS[-1]], ids=str)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_command_that_cannot_write_a_file_says_so_in_one_line(data, tmp_path, capsys, output, fault):
+    if output.endswith("--plot"):
+        pytest.importorskip("matplotlib")
+    path = tmp_path / "table-loss.png"
+    path.write_bytes(b"old")
+    argv = OUTPUTS[output](data, path)
+    with failing(tmp_path, *fault) as failures:
+        assert main(argv) == 2
+    assert failures
+    assert capsys.readouterr().err == f"fastmlp {argv[0]}: error: {path}: {os.strerror(fault[1])}\n"
+    assert path.read_bytes() == b"old"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("name", commands(Path()))
+def test_a_standard_output_that_cannot_be_written_ends_a_command_in_its_status(data, capsys, name, stream):
+    with broken(stream) as stdout, redirect_stdout(stdout):
+        assert main(commands(data)[name]) == (2 if stream == "full" else 141)
+    full = f"fastmlp {name}: error: standard output: {os.strerror(errno.ENOSPC)}\n"
+    assert capsys.readouterr().err == (full if stream == "full" else "")
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("name", commands(Path()))
+def test_a_standard_error_that_cannot_be_written_changes_no_status(data, monkeypatch, capsys, name, stream):
+    monkeypatch.setattr(training, "CACHE_FOLDER", None)  # which is told there
+    with broken(stream) as stderr, redirect_stderr(stderr):
+        assert main(commands(data)[name]) == 0
+        assert main([name, "nowhere", "nowhere"][: 2 + (name in ("predict", "evaluate"))]) == 2
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", commands(Path()))
+def test_commands_run_without_standard_streams(data, monkeypatch, name):
+    monkeypatch.setattr(sys, "stdout", None)  # as after >&-
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(commands(data)[name]) == 0
+
+
+@pytest.mark.parametrize("seeds", ["1", "2"])
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_model_is_saved_before_anything_is_printed_or_drawn(data, tmp_path, monkeypatch, capsys, stream, seeds):
+    def trained(*arguments):
+        patch.setattr(sys, "stdout", stdout)
+        return real(*arguments)
+
+    pytest.importorskip("matplotlib")
+    real = training._fit
+    argv = train(data, "--save", str(tmp_path / "model"), "--plot", str(tmp_path), "--seeds", seeds)
+    with broken(stream) as stdout, monkeypatch.context() as patch:
+        patch.setattr(training, "_fit", trained)
+        assert main(argv) == (2 if stream == "full" else 141)
+    assert MLP.load(tmp_path / "model").metadata["training"]["test_scores"]
+    assert "data" in capsys.readouterr().out
+
+
+def test_scores_are_printed_even_if_the_model_cannot_be_saved(data, tmp_path, capsys):
+    with failing(tmp_path, "write", errno.ENOSPC):
+        assert main(train(data, "--save", str(tmp_path / "model"), "--seeds", "2")) == 2
+    out = capsys.readouterr().out
+    assert "test RMSE" in out
+    assert "saved" not in out
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize(("argv", "redirected"), [(["--help"], "stdout"), (["train"], "stderr")])
+def test_the_status_of_a_process_is_that_of_the_command(argv, redirected, stream):
+    """Python itself ends with status 120, and a traceback, if it cannot write the rest at exit."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+    environment.pop("PYTHONUNBUFFERED", None)
+    with broken(stream) as file:
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, redirected: file}
+        done = subprocess.run([sys.executable, "-m", "fastmlp", *argv], env=environment, text=True, **streams)
+    assert done.returncode == (141 if (redirected, stream) == ("stdout", "closed") else 2)
+    assert not done.stdout
+    full = f"fastmlp: error: standard output: {os.strerror(errno.ENOSPC)}\n"
+    assert not done.stderr or done.stderr == full
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGTERM is a matter of POSIX")
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_training_that_sigterm_ended_has_its_status_without_a_standard_error(data, tmp_path, monkeypatch, stream):
+    monkeypatch.setattr(Checkpoint, "on_epoch_end", lambda *_: signal.raise_signal(signal.SIGTERM))
+    with broken(stream) as stderr, redirect_stderr(stderr), pytest.raises(SystemExit) as caught:
+        main(train(data, "--checkpoint", str(tmp_path / "run")))
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert len(Trainer.load(tmp_path / "run").history.loss) == 1

@@ -1,12 +1,15 @@
 """Progress on the terminal: a bar, lines, or nothing."""
 
 import builtins
+import contextlib
+import gc
 import sys
 
 import numpy as np
 import pytest
 
 from fastmlp import MLP, Trainer, progress
+from tests.faults import STREAMS, broken
 
 X, Y = np.ones((50, 3)), np.zeros((50, 2))
 
@@ -88,3 +91,19 @@ def test_fits_are_silent_without_a_standard_error(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     history = Trainer(MLP([2, 3, 1])).fit(np.ones((9, 2)), np.ones(9), epochs=2)
     assert len(history.loss) == 2
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("display", [progress.Bar, progress.Lines])
+@pytest.mark.filterwarnings("error")  # of errors in finalizers, too
+def test_a_standard_error_that_cannot_be_written_ends_no_training(monkeypatch, display, stream):
+    if display is progress.Bar:
+        pytest.importorskip("tqdm")
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(progress, "start", display)
+    net, other = MLP([3, 4, 2]), MLP([3, 4, 2])
+    with broken(stream) as stderr, contextlib.redirect_stderr(stderr):
+        Trainer(net).fit(X, Y, 3)
+        gc.collect()
+    Trainer(other).fit(X, Y, 3, progress=False)
+    assert net.params.tobytes() == other.params.tobytes()
