@@ -15,6 +15,7 @@ import pytest
 from fastmlp_kernels import cache, jit
 from numba.core import config
 
+from tests.faults import failing
 from tests.kernels.cases import PLAIN
 
 SOURCES = Path(fastmlp_kernels.__file__).parent
@@ -277,17 +278,33 @@ def test_a_folder_that_is_gone_is_no_obstacle(folder):
 
 
 @pytest.mark.skipif(PLAIN, reason="nothing is compiled")
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])
-def test_a_disk_that_takes_no_more_is_no_obstacle(folder, monkeypatch, code):
-    write_bytes = Path.write_bytes
-
-    def fail(path, content):
-        write_bytes(path, content[:100])
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(Path, "write_bytes", fail)
-    assert not run(1.5)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ("open", errno.EROFS),
+        ("write", errno.ENOSPC),
+        ("write", errno.EDQUOT, 100),
+        ("write", errno.EIO, 1000),
+        ("close", errno.EIO),
+        ("replace", errno.ENOSPC),
+    ],
+    ids=str,
+)
+def test_a_disk_that_takes_no_more_is_no_obstacle(folder, fault):
+    with failing(folder, *fault) as failures:
+        assert not run(1.5)
+    assert failures
     assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_disk_that_takes_no_folder_is_left_for_the_next_and_the_last_for_memory(places, code):
+    with failing(places / "home", "mkdir", code) as failures:
+        assert cache._cache_folder().parent.parent == places / "temporary"
+    assert failures
+    shutil.rmtree(places / "temporary")
+    with failing(places, "mkdir", code):
+        assert cache._cache_folder() is None
 
 
 @pytest.mark.skipif(PLAIN, reason="nothing is compiled")
