@@ -12,26 +12,18 @@ import safetensors
 import safetensors.numpy
 
 from .replacing import replace
-from .terminal import printable
+from .terminal import LineError
 
 FORMAT = "fastmlp"
 VERSION = 1  # version of the format, increased when older versions of fastmlp cannot read new files
 TRAINING = "training."  # prefix of the names of tensors that are no part of the network (see `training_state`)
 KEYS = {"format", "version", "architecture", "metadata", "training", "checksum"}  # of the header
-MOST_CHARACTERS = 299  # of the message of a ModelFileError
 MOST_HEADER_BYTES = 100_000_000  # as safetensors has it
 DTYPES = {"F32": "float32", "F64": "float64"}  # safetensors' names for the dtypes of networks
 
 
-class ModelFileError(ValueError):
-    """Error of a file that is damaged, or is no model of fastmlp; its message is one line of printable characters."""
-
-    def __init__(self, message):
-        line = printable(message)
-        if len(line) > MOST_CHARACTERS:
-            half = (MOST_CHARACTERS - 5) // 2
-            line = f"{line[:half]} ... {line[-half:]}"
-        super().__init__(line)
+class ModelFileError(LineError):
+    """Error of a file that is damaged, or is no model of fastmlp: a ValueError of one line of printable characters."""
 
 
 def save(net, path: str | os.PathLike, tensors: dict | None = None, training: dict | None = None) -> None:

@@ -9,10 +9,16 @@ from collections import Counter
 
 import numpy as np
 
+from fastmlp.terminal import LineError
+
 # Up to so many distinct values, whole numbers in a target are taken as classes (digits and grades, not ages), and texts
 # that are numbers as categories.
 FEW = 20
 TRUTH_VALUES = dict.fromkeys(("true", "True", "TRUE"), 1.0) | dict.fromkeys(("false", "False", "FALSE"), 0.0)
+
+
+class TableError(LineError):
+    """Error of a table that cannot be read or used: a ValueError of one line of printable characters."""
 
 
 def is_number(text):
@@ -30,7 +36,7 @@ def checked(source, name, values):
 
     Raises
     ------
-    ValueError
+    TableError
         As `complete` does; or if a text is not a number in a column with more than `FEW` distinct texts of which most
         are numbers.
     """
@@ -48,7 +54,7 @@ def complete(source, name, values):
 
     Raises
     ------
-    ValueError
+    TableError
         If a value is missing, infinite, or no number, boolean or text.
     """
     where = f"{source}: column {name!r}"
@@ -57,17 +63,17 @@ def complete(source, name, values):
         if wrong.any():
             row = int(wrong.argmax())
             what = "no value" if np.isnan(values[row]) else f"the infinite value {values[row]}"
-            raise ValueError(f"{where} has {what} in data row {row + 1}")
+            raise TableError(f"{where} has {what} in data row {row + 1}")
         return values
     values = values.astype(object, copy=False)
     if {str}.issuperset(map(type, values)):
         return values
     kinds = [type(value) for value in values]
     if type(None) in kinds:
-        raise ValueError(f"{where} has no value in data row {kinds.index(type(None)) + 1}")
+        raise TableError(f"{where} has no value in data row {kinds.index(type(None)) + 1}")
     row, kind = next((row, kind) for row, kind in enumerate(kinds) if kind is not str)
     wanted = "must hold numbers, booleans or text"
-    raise ValueError(f"{where} {wanted}; got type {kind.__name__} in data row {row + 1}")
+    raise TableError(f"{where} {wanted}; got type {kind.__name__} in data row {row + 1}")
 
 
 def numbers(source, name, values):
@@ -75,14 +81,14 @@ def numbers(source, name, values):
 
     Raises
     ------
-    ValueError
+    TableError
         If a text is not a number; the first is named.
     """
     if values.dtype.kind != "O":
         return values
     for row, value in enumerate(values):
         if value not in TRUTH_VALUES and not is_number(value):
-            raise ValueError(f"{source}: column {name!r} must hold numbers; got {value!r} in data row {row + 1}")
+            raise TableError(f"{source}: column {name!r} must hold numbers; got {value!r} in data row {row + 1}")
     return np.array([TRUTH_VALUES[value] if value in TRUTH_VALUES else float(value) for value in values])
 
 

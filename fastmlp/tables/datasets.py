@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.checks import choice, nearest
-from fastmlp.tables.columns import FEW, as_text, checked, complete, numbers
+from fastmlp.tables.columns import FEW, TableError, as_text, checked, complete, numbers
 from fastmlp.tables.readers import EXTENSIONS, MAX_BYTES, Content, read, resolve
 
-__all__ = ["BUNDLED", "EXTENSIONS", "MAX_BYTES", "TASKS", "Table", "detect_task", "load", "load_features"]
+__all__ = ["BUNDLED", "EXTENSIONS", "MAX_BYTES", "TASKS", "Table", "TableError", "detect_task", "load", "load_features"]
 
 TASKS = ("classification", "regression")
 BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes")
@@ -81,8 +81,8 @@ def load(source, target=None, task=None, *, texts=(), max_bytes=MAX_BYTES):
     ------
     FileNotFoundError
         If there is no such file or bundled data set.
-    ValueError
-        If there is no such column, or the file cannot be read as a complete table.
+    TableError
+        A ValueError: if there is no such column, or the file cannot be read as a complete table.
     ImportError
         If the library that reads this kind of file is not installed.
     """
@@ -95,7 +95,7 @@ def load(source, target=None, task=None, *, texts=(), max_bytes=MAX_BYTES):
     }
     values = columns.pop(name)
     if not columns:
-        raise ValueError(f"{source}: no feature column beside the target {name!r}; columns are separated by , ; or tab")
+        raise TableError(f"{source}: no feature column beside the target {name!r}; columns are separated by , ; or tab")
     task = task or detect_task(values)
     if task == "regression":
         values = numbers(source, name, values).astype(np.float64)

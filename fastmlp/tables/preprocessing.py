@@ -6,7 +6,7 @@ import numpy as np
 
 from fastmlp.checks import nearest
 from fastmlp.signatures import keyword_only_soon
-from fastmlp.tables.columns import complete, index, is_number, listed, numbers
+from fastmlp.tables.columns import TableError, complete, index, is_number, listed, numbers
 from fastmlp.tables.scores import magnitude
 
 MAX_CATEGORIES = 1000  # limit for a text column, each an input; more are names or identifiers, only to be memorized
@@ -55,14 +55,14 @@ class Preprocessing:
 
         Raises
         ------
-        ValueError
+        TableError
             If the target has a single class or value, or a text column more than `MAX_CATEGORIES` distinct texts.
         """
         columns = {name: _learn(table.source, name, values) for name, values in table.features.items()}
         learned = cls(columns, table.target_name, table.task)
         distinct = np.unique(table.target)
         if len(distinct) < 2:
-            raise ValueError(f"{table.source}: target {table.target_name!r} has the single value {distinct[0]}")
+            raise TableError(f"{table.source}: target {table.target_name!r} has the single value {distinct[0]}")
         if table.task == "classification":
             return replace(learned, classes=tuple(_in_order(distinct)))
         mean, scale = _mean_and_scale(table.target)
@@ -97,7 +97,7 @@ class Preprocessing:
 
         Raises
         ------
-        ValueError
+        TableError
             If a feature is missing, incomplete, holds text where training had numbers, or numbers beyond the dtype.
         """
         inputs = np.zeros((table.n_rows, self.n_inputs), dtype)
@@ -120,7 +120,7 @@ class Preprocessing:
 
         Raises
         ------
-        ValueError
+        TableError
             If the table has a class that did not occur in training, or numbers beyond the dtype.
         """
         if self.task == "regression":
@@ -129,7 +129,7 @@ class Preprocessing:
         labels = index(table.target, self.classes)
         if labels.min() < 0:
             unknown = table.target[labels.argmin()]
-            raise ValueError(
+            raise TableError(
                 f"{table.source}: class {unknown!r} was not seen in training; known are {listed(self.classes)}"
             )
         return labels
@@ -152,7 +152,7 @@ class Preprocessing:
         return np.array(self.classes, dtype=object)[np.argmax(outputs, axis=1)]
 
     def _find(self, table):
-        """Return the table's column name for each feature, in the order of the inputs, or raise a ValueError."""
+        """Return the table's column name for each feature, in the order of the inputs, or raise a TableError."""
         missing = [name for name in self.columns if name not in table.features]
         positions = [name for name in table.features if name.isdigit()]
         if not missing:
@@ -160,7 +160,7 @@ class Preprocessing:
         if not table.named and len(positions) == len(self.columns):
             return positions
         near = nearest(missing[0], table.features)
-        raise ValueError(f"{table.source}: no column {missing[0]!r}{near}; the model needs {listed(self.columns)}")
+        raise TableError(f"{table.source}: no column {missing[0]!r}{near}; the model needs {listed(self.columns)}")
 
     def to_dict(self):
         """Return all attributes as a dict of values that JSON can represent."""
@@ -249,7 +249,7 @@ def _learn(source, name, values):
     if values.dtype.kind == "O":
         categories = _in_order(set(values))
         if len(categories) > MAX_CATEGORIES:
-            raise ValueError(
+            raise TableError(
                 f"{source}: column {name!r} has {len(categories)} different texts, accepted are {MAX_CATEGORIES}; "
                 "remove columns of names or identifiers"
             )
@@ -274,7 +274,7 @@ def _scaled(source, name, values, mean, scale, dtype):
     if not np.isfinite(scaled).all():
         row = int(np.isfinite(scaled).argmin())
         limit = f"numbers that are finite in {np.dtype(dtype)} after division by {scale:g}"
-        raise ValueError(f"{source}: column {name!r} has {values[row]:g} in data row {row + 1}; accepted: {limit}")
+        raise TableError(f"{source}: column {name!r} has {values[row]:g} in data row {row + 1}; accepted: {limit}")
     return scaled
 
 

@@ -20,7 +20,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from fastmlp.checks import nearest
-from fastmlp.tables.columns import FEW, TRUTH_VALUES, is_number, listed
+from fastmlp.tables.columns import FEW, TRUTH_VALUES, TableError, is_number, listed
 
 MISSING = ("", "?", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null")  # texts for a missing value in CSV files
 MAX_BYTES = 4_000_000_000  # of a compressed table's content, if nobody sets another limit
@@ -59,42 +59,42 @@ def read(path, target, texts, max_bytes):
     """Read a file; arguments and errors are those of `datasets.load`. The values are not checked."""
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path} is not a file")
+        raise TableError(f"{path} is not a file")
     if path.suffix.lower() not in EXTENSIONS:
-        raise ValueError(f"{path}: unknown kind of file {path.suffix!r}; accepted are {', '.join(EXTENSIONS)}")
+        raise TableError(f"{path}: unknown kind of file {path.suffix!r}; accepted are {', '.join(EXTENSIONS)}")
     size = path.stat().st_size
     if size == 0:
-        raise ValueError(f"{path} is empty")
+        raise TableError(f"{path} is empty")
     content = _READERS[path.suffix.lower()](path, target, texts, max(size, max_bytes))
     if not content.columns or len(next(iter(content.columns.values()))) == 0:
-        raise ValueError(f"{path} has no data rows")
+        raise TableError(f"{path} has no data rows")
     return content
 
 
 def resolve(source, target, names):
-    """Return the column of `names` that `target`, a name or a position, refers to; a ValueError if there is none."""
+    """Return the column of `names` that `target`, a name or a position, refers to; a TableError if there is none."""
     if target in names:
         return target
     if target is None:
-        raise ValueError(f"{source}: target needed, one of the columns {listed(names)}")
+        raise TableError(f"{source}: target needed, one of the columns {listed(names)}")
     try:
         return names[int(target)]
     except (ValueError, IndexError, OverflowError):
-        raise ValueError(
+        raise TableError(
             f"{source}: no column {target!r}{nearest(target, names)}; columns are {listed(names)}"
         ) from None
 
 
 @contextmanager
 def _reading(path, kind):
-    """Context in which errors of a reader become a ValueError, in one line that names the file."""
+    """Context in which errors of a reader become a TableError, in one line that names the file."""
     try:
         yield
     except MemoryError:
-        raise ValueError(f"{path} cannot be read as {kind}: it does not fit into memory") from None
+        raise TableError(f"{path} cannot be read as {kind}: it does not fit into memory") from None
     except Exception as error:  # readers have errors of many types
         reason = " ".join(str(error).replace("Row #", "line ").split())
-        raise ValueError(f"{path} cannot be read as {kind}: {reason[:200] or type(error).__name__}") from None
+        raise TableError(f"{path} cannot be read as {kind}: {reason or type(error).__name__}") from None
 
 
 def _read_csv(path, target, texts, max_bytes):
@@ -114,7 +114,7 @@ def _read_csv(path, target, texts, max_bytes):
         )
     if all(map(is_number, header)) and header != [str(i) for i in range(len(header))]:
         line = separator.join(header).strip()
-        raise ValueError(f"{path}: the first line must hold column names; got the numbers {line[:60]}")
+        raise TableError(f"{path}: the first line must hold column names; got the numbers {line[:60]}")
     columns = _named(path, table)
     known = {name: _text(column) for name, column in columns.items() if name in texts}
     guessed = _guessed(path, {name: column for name, column in columns.items() if name not in texts}, separator)
@@ -131,7 +131,7 @@ def _separator(text):
 def _guessed(path, columns, separator):
     """Arrays for pyarrow columns of text: float64 or bool where all values are numbers or truth values, dates, or text.
 
-    A ValueError if numbers are written with commas, and it is not clear that these are decimal commas.
+    A TableError if numbers are written with commas, and it is not clear that these are decimal commas.
     """
     arrays = {name: _numbers(column) for name, column in columns.items()}
     commas = {name: column for name, column in columns.items() if arrays[name] is None and _has_commas(column)}
@@ -140,7 +140,7 @@ def _guessed(path, columns, separator):
     if commas and (separator == "," or points):
         name, column = next(iter(commas.items()))
         number, also = _matching(column, COMMAS)[0].as_py(), f", column {points[0]!r} with points" if points else ""
-        raise ValueError(
+        raise TableError(
             f"{path}: column {name!r} has numbers with commas, such as {number!r}{also}; accepted: decimal points, or "
             "decimal commas in a file with other separators, and no separators of thousands"
         )
@@ -230,9 +230,9 @@ def _named(path, table):
     names = [name.strip() for name in table.column_names]
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
-        raise ValueError(f"{path}: {times} columns are called {name!r}")
+        raise TableError(f"{path}: {times} columns are called {name!r}")
     if "" in names:
-        raise ValueError(f"{path}: column {names.index('') + 1} has no name (row labels? write the file without them)")
+        raise TableError(f"{path}: column {names.index('') + 1} has no name (row labels? write the file without them)")
     columns = zip(names, table.columns, strict=True)
     return {name: column for name, column in columns if not name.startswith("__index_level_")}
 
@@ -258,13 +258,13 @@ def _read_npz(path, target, texts, max_bytes):
             arrays[about.filename.removesuffix(".npy")] = _read_array(io.BytesIO(content), len(content))
     for needed in ["X"] if target is None else ["X", target]:
         if needed not in known:
-            raise ValueError(f"{path}: no array {needed!r}{nearest(needed, known)}; arrays are {listed(known)}")
+            raise TableError(f"{path}: no array {needed!r}{nearest(needed, known)}; arrays are {listed(known)}")
     columns = _by_position(path, "array 'X'", arrays["X"])
     if target_array in arrays:
         columns[target_array] = arrays[target_array]
         if columns[target_array].shape != (len(arrays["X"]),):
             shapes = f"X {arrays['X'].shape}, {target_array} {columns[target_array].shape}"
-            raise ValueError(f"{path}: the target must have one value for each row of X; got the shapes {shapes}")
+            raise TableError(f"{path}: the target must have one value for each row of X; got the shapes {shapes}")
     return Content(columns, default="y", named=False)
 
 
@@ -294,7 +294,7 @@ def _read_array(file, size):
 def _by_position(path, what, array):
     """Return the columns of a 2-D array, named "0", "1", ...; `what` is its name in messages."""
     if array.ndim != 2:
-        raise ValueError(f"{path}: {what} must be 2-D, samples as rows; got the shape {array.shape}")
+        raise TableError(f"{path}: {what} must be 2-D, samples as rows; got the shape {array.shape}")
     return {str(i): array[:, i] for i in range(array.shape[1])}
 
 

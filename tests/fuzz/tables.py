@@ -159,8 +159,8 @@ def outcome(path, bases):
     try:
         datasets.load(path, TARGET if path.suffix != ".npy" else None)
         done.append("read")
-    except ValueError as error:
-        if len(str(error).splitlines()) != 1:
+    except datasets.TableError as error:
+        if not str(error).isprintable() or len(str(error)) > 299:
             raise
     for model in bases.models:
         done += ["predicted"] * mutations.succeeds("predict", model, path)
