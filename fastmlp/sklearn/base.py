@@ -1,7 +1,8 @@
 """Base of MLPClassifier and MLPRegressor: makes a `Trainer` from the parameters, and sets the fitted attributes.
 
 `estimators` has the two classes, `rules` scikit-learn's initial weights, order of samples, learning rates and stopping
-rules, `lbfgs` the solver of that name. "As in scikit-learn" means its file _multilayer_perceptron.py.
+rules, `scoring` what scorers need, `lbfgs` the solver of that name. "As in scikit-learn" means its file
+_multilayer_perceptron.py.
 """
 
 import warnings
@@ -10,7 +11,7 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, _fit_context, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -24,6 +25,7 @@ from ..threads import limited
 from ..trainer import DivergenceError, Trainer
 from . import lbfgs
 from .rules import Follow, Rate, Reorder, draw_weights
+from .scoring import represent_classes, takes_weights
 
 OUR_NAMES = {"logistic": "sigmoid"}  # of activations, by scikit-learn's name; all others are the same in both libraries
 SOLVERS = {"lbfgs", "sgd", "adam", "adamw"}
@@ -351,19 +353,28 @@ class BaseMLP(BaseEstimator):
     def _split(self, X, targets, sample_weight):
         """Split as in scikit-learn: (X, targets, weights or None, held), where `held` is the tuple held out.
 
-        `held` is (X, targets) or (X, targets, weights), as for `validation_data` of `Trainer.fit`.
+        For a scorer, it has samples of all classes. `held` is (X, targets) or (X, targets, weights), as for
+        `validation_data` of `Trainer.fit`.
         """
-        stratify = self._stratify(targets)
-        arrays = [X, targets] if sample_weight is None else [X, targets, sample_weight]
-        parts = train_test_split(
-            *arrays, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify
+        train, held = train_test_split(
+            np.arange(X.shape[0]),
+            random_state=self._random_state,
+            test_size=self.validation_fraction,
+            stratify=self._stratify(targets),
         )
-        train, held = parts[::2], parts[1::2]
-        if held[0].shape[0] < 2:
+        if len(held) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
-        return (*train, *[None] * (3 - len(train)), tuple(held))
+        if is_classifier(self) and self._has_scorer():
+            train, held = represent_classes(train, held, targets.reshape(X.shape[0], -1), sample_weight)
+        if sample_weight is None:
+            return X[train], targets[train], None, (X[held], targets[held])
+        return X[train], targets[train], sample_weight[train], (X[held], targets[held], sample_weight[held])
+
+    def _has_scorer(self):
+        """Whether early stopping watches a scorer of the user's choice, which scikit-learn's MLPs do not have."""
+        return self.scoring is not None and self.scoring != "loss"
 
     def _monitor(self, X, targets, sample_weight=None):
         """Function from the network to the negative score of the samples held out, which early stopping watches."""
@@ -373,7 +384,7 @@ class BaseMLP(BaseEstimator):
         view = object.__new__(type(self))
         vars(view).update({name: value for name, value in vars(self).items() if name != "feature_names_in_"})
         scorer, truth = check_scoring(self, scoring=self.scoring), self._labels(targets)
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        weights = {"sample_weight": sample_weight} if sample_weight is not None and takes_weights(scorer) else {}
         return lambda net: -scorer(view, X, truth, **weights)
 
     def _outputs(self, X):

@@ -57,7 +57,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Largest Euclidean norm of a gradient, to which larger ones are scaled down; None: no limit.
     scoring : str, callable or None, default=None
         Score of the samples held out that early stopping watches: the name of a scorer, a scorer, or "loss"; None:
-        accuracy.
+        accuracy. For a scorer, at least one sample of each class is held out: of a class with a single sample this one,
+        which is trained on, too.
     callbacks : sequence, default=()
         Objects to call during training (see `fastmlp.callbacks`).
     threads : int, default=None
@@ -236,8 +237,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return 1.0
 
     def _stratify(self, targets):
-        """Classes that the split keeps in proportion, as in scikit-learn: (n_samples, 1) of bool, or None."""
-        return targets.astype(bool) if self.n_outputs_ == 1 else None
+        """Classes that the split keeps in proportion, as in scikit-learn: (n_samples, 1) of bool, or None.
+
+        There, a class with one member is an error; with a scorer, which scikit-learn's MLPs do not have, it is not.
+        """
+        binary = targets.astype(bool) if self.n_outputs_ == 1 else None
+        lone = binary is not None and 1 in (np.count_nonzero(binary), np.count_nonzero(~binary))
+        return None if lone and self._has_scorer() else binary
 
     def _labels(self, outputs):
         """Class labels for outputs of the network, or for targets as `_validate_input` returns them."""

@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmlp.sklearn import MLPClassifier, MLPRegressor
+from fastmlp.sklearn.scoring import represent_classes
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS, NUMBERS = load_digits(return_X_y=True)
@@ -207,6 +208,49 @@ def test_the_default_scores_are_those_of_score(model, targets, scoring):
         for name in (None, scoring)
     )
     np.testing.assert_allclose(found.validation_scores_, expected.validation_scores_, rtol=1e-9)
+
+
+RARE = np.r_[np.repeat(["common", "second"], 60), ["rare"] * 2, ["lone"]]
+TARGETS = {
+    "text": RARE,
+    "whole numbers": np.unique(RARE, return_inverse=True)[1] * 7 - 5,
+    "two": np.where(RARE == "rare", 3, -1),
+    "two, one of them once": RARE == "lone",
+    "several labels": np.c_[RARE == "rare", RARE == "lone", RARE == "common"].astype(int),
+}
+
+
+@pytest.mark.parametrize("targets", TARGETS)
+@pytest.mark.parametrize("weights", ["none", "of samples", "of classes"])
+def test_scorers_of_probabilities_meet_every_class(targets, weights):
+    y, x = TARGETS[targets], np.random.default_rng(1).normal(size=(len(RARE), 3))
+    labels = y.ndim == 2 or len(set(y)) == 2
+    sample_weight = np.arange(len(y)) % 3 if weights == "of samples" else None
+    class_weight = "balanced" if weights == "of classes" else None
+    scorings = ["roc_auc" if labels else "roc_auc_ovr", lambda model, x, y: model.predict_proba(x).mean()]
+    scorings += [] if y.ndim == 2 else ["neg_log_loss"]
+    settings = {"early_stopping": True, "max_iter": 2, "threads": 1, "class_weight": class_weight}
+    for scoring in scorings:
+        for seed in range(3):
+            model = MLPClassifier((2,), scoring=scoring, random_state=seed, **settings).fit(x, y, sample_weight)
+            assert np.isfinite(model.validation_scores_).all()
+
+
+def test_all_samples_are_trained_on_or_held_out_but_the_only_one_of_a_class_is_both():
+    classes, places = np.r_[np.zeros(8), [1, 1, 2]][:, None], np.arange(11)
+    train, held = represent_classes(places[2:], places[:2], classes, None)
+    assert sorted(train) == [2, 3, 4, 5, 6, 7, 9, 10]
+    assert sorted(held) == [0, 1, 8, 10]
+    weightless = represent_classes(places[2:], places[:2], classes, 1.0 * (places != 8))
+    assert sorted(weightless[1]) == [0, 1, 9, 10]
+    unchanged = represent_classes(train, held, classes, None)
+    assert all(map(np.array_equal, unchanged, (train, held)))
+
+
+def test_scorers_without_weights_are_called_without():
+    settings = {"early_stopping": True, "max_iter": 2, "random_state": 0}
+    model = MLPRegressor(scoring="neg_max_error", **settings).fit(DIGITS, NUMBERS, sample_weight=WEIGHTS)
+    assert max(model.validation_scores_) < 0
 
 
 @pytest.mark.parametrize(
