@@ -3,6 +3,7 @@
 In all functions `argument` is the name of the user's argument, for these messages.
 """
 
+import contextlib
 import difflib
 import math
 import numbers
@@ -12,6 +13,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from ._kernels import SparseRows
+
+MOST_BITS_SHOWN = 128  # of whole numbers in messages
 
 
 def choice(argument, value, known, others=""):
@@ -36,7 +39,7 @@ def count(argument, value, least=1):
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{argument} is {value!r}; accepted: a whole number from {least} on")
     if value < least:
-        raise ValueError(f"{argument} is {value}; accepted: a whole number from {least} on")
+        raise ValueError(f"{argument} is {shown(value)}; accepted: a whole number from {least} on")
     return int(value)
 
 
@@ -52,10 +55,21 @@ def number(argument, value, least=0.0, below=math.inf, open_start=False, closed_
     accepted = f"a number in {'(' if open_start else '['}{least:g}, {below:g}{']' if closed_end else ')'}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{argument} is {value!r}; accepted: {accepted}")
-    inside = least <= value < below or (closed_end and value == below)
-    if not inside or (open_start and value == least):
-        raise ValueError(f"{argument} is {value}; accepted: {accepted}")
-    return float(value)
+    try:
+        result = float(value)
+    except OverflowError:  # a whole number beyond all of float64
+        result = math.inf if value > 0 else -math.inf
+    inside = least <= result < below or (closed_end and result == below)
+    if not inside or (open_start and result == least):
+        raise ValueError(f"{argument} is {shown(value)}; accepted: {accepted}")
+    return result
+
+
+def shown(value):
+    """Text of a value for a message: a whole number of many digits, which Python may refuse to print, as a power."""
+    if isinstance(value, int) and value.bit_length() > MOST_BITS_SHOWN:
+        return f"about {'-' * (value < 0)}10**{int(value.bit_length() * math.log10(2))}"
+    return str(value) if isinstance(value, numbers.Number) else repr(value)
 
 
 def matrix(argument, values, columns, dtype):
@@ -214,8 +228,36 @@ def _numeric(argument, values, dtype):
     try:
         with np.errstate(over="ignore"):  # too large numbers become infinite: see `finite`
             return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED", "ENSUREARRAY"])
+    except OverflowError:
+        _refuse_beyond(argument, array)
+        raise
     except (TypeError, ValueError) as error:
         raise TypeError(f"{argument} does not convert to {dtype}: {error}; accepted: an array of numbers") from None
+
+
+def _refuse_beyond(argument, values):
+    """Raise a ValueError with the position of the first whole number beyond all of float64, if there is one."""
+    for place, value in np.ndenumerate(np.asarray(values, object)):
+        try:
+            float(value)
+        except OverflowError:
+            where = ", ".join(map(str, place))
+            raise ValueError(
+                f"{argument} is {shown(value)} at position ({where}); accepted: finite float64 values"
+            ) from None
+        except (TypeError, ValueError):  # no number
+            continue
+
+
+@contextlib.contextmanager
+def naming_overflow(**arguments):
+    """Context in which other libraries convert `arguments`: their OverflowError becomes one that names the argument."""
+    try:
+        yield
+    except OverflowError:
+        for argument, values in arguments.items():
+            _refuse_beyond(argument, values)
+        raise
 
 
 class _Writable:

@@ -151,7 +151,11 @@ class MLP:
 
     def _allocate(self):
         shapes = list(zip(self.sizes, self.sizes[1:], strict=False))
-        self._params = np.zeros(sum((n_in + self.bias) * n_out for n_in, n_out in shapes), self.dtype)
+        try:
+            self._params = np.zeros(sum((n_in + self.bias) * n_out for n_in, n_out in shapes), self.dtype)
+        except ValueError:
+            sizes = ", ".join(map(checks.shown, self.sizes))
+            raise ValueError(f"sizes is ({sizes}); accepted: no more parameters than an array can have") from None
         self._view()
 
     def _view(self):

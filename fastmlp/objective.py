@@ -79,7 +79,7 @@ class Objective:
             Gradient of loss + penalty; NaN everywhere if the loss is. The next call overwrites it.
         """
         net = self.net
-        net.params[:] = params
+        net.params = params
         self._learning.pack(net.params)
         loss, finite = self._learning.gradient(self._data, self._gradient)
         self._gradient /= self._weight

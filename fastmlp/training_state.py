@@ -6,6 +6,7 @@ with the settings of the `Trainer` and all numbers that are not in tensors.
 
 from __future__ import annotations
 
+import math
 import numbers as number_types
 from dataclasses import dataclass, fields, is_dataclass
 
@@ -148,7 +149,10 @@ def _read_position(net, arrays, numbers, history):
     shapes = [(), [(1,), (len(net.sizes) - 1,), (1,), (2,)]]
     _require([array.shape for array in sums] in map(list, shapes), "sums")
     counts = {name: numbers[name] for name in ("begun", "batch", "batch_size", "waited")}
-    _require(all(map(_is_count, counts.values())) and numbers["begun"] <= len(history.loss), "position")
+    _require(
+        all(_is_count(value, math.inf) for value in counts.values()) and numbers["begun"] <= len(history.loss),
+        "position",
+    )
     _require(type(numbers["ended"]) is bool and (sums or not numbers["batch"]), "position")
     callbacks = [(name, state) for name, state in numbers["callbacks"]]
     _require(all(isinstance(name, str) and isinstance(state, dict) for name, state in callbacks), "callbacks")

@@ -83,7 +83,7 @@ def _of_classes(class_weight, labels, classes):
     weights = np.ones(classes)
     for label, weight in class_weight.items():
         if label not in range(classes):
-            raise ValueError(f"class_weight has label {label!r}; accepted: 0 to {classes - 1}")
+            raise ValueError(f"class_weight has label {checks.shown(label)}; accepted: 0 to {classes - 1}")
         weights[int(label)] = checks.number(f"class_weight[{label!r}]", weight)
     return weights
 

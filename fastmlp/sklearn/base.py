@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from .. import optimizers
+from .. import checks, optimizers
 from ..network import MLP
 from ..precision import PRECISIONS
 from ..threads import limited
@@ -198,13 +198,14 @@ class BaseMLP(BaseEstimator):
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes))
         if sizes.size and sizes.dtype.kind not in "iu":
             raise TypeError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; accepted: whole numbers from 1 on")
-        hidden = sizes.astype(int).tolist()
+        hidden = sizes.tolist()
         if any(size <= 0 for size in hidden):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        X, targets = self._validate_input(X, y, incremental, reset=first_pass)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
+        with checks.naming_overflow(X=X, y=y, sample_weight=sample_weight):
+            X, targets = self._validate_input(X, y, incremental, reset=first_pass)
+            if sample_weight is not None:
+                sample_weight = _check_sample_weight(sample_weight, X)
         sample_weight = self._weigh(y, sample_weight, incremental)
         self._random_state = check_random_state(self.random_state)
         if first_pass:
@@ -390,6 +391,7 @@ class BaseMLP(BaseEstimator):
     def _outputs(self, X):
         """Outputs of the network, (n_samples, n_outputs)."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        with checks.naming_overflow(X=X):
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         with limited(self.threads):
             return self._network().predict(X)

@@ -188,6 +188,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        if (kind := type_of_target(y)).startswith(("continuous", "unknown")):
+            raise ValueError(
+                f"Unknown label type: y is {kind}, of dtype {y.dtype}; accepted: strings, or whole numbers of 64 bits"
+            )
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_

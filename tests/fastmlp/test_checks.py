@@ -1,12 +1,14 @@
 """Bad input: an error that names the argument, what came and what is accepted, and nothing changed by it."""
 
 import math
+import re
 
 import numpy as np
 import pytest
 from fastmlp_kernels.functions.activations import ACTIVATIONS
 
 from fastmlp import MLP, Trainer, checks
+from fastmlp.objective import Objective
 
 RNG = np.random.default_rng(0)
 X, Y, LABELS = RNG.normal(size=(40, 3)), RNG.uniform(size=(40, 2)), RNG.integers(0, 2, 40)
@@ -331,3 +333,44 @@ def test_masked_values_are_refused(argument):
 def test_masked_inputs_of_a_prediction_are_refused():
     with pytest.raises(ValueError, match=r"X is masked at position \(1, 0\)"):
         MLP([2, 1]).predict(np.ma.masked_equal([[1.0, 2.0], [-9999.0, 3.0]], -9999))
+
+
+# By what messages show: whole numbers beyond all of float64, and of more digits than Python prints.
+BEYOND = {"about 10**400": 10**400, "about -10**5000": -(10**5000)}
+
+
+@pytest.mark.parametrize("shown", BEYOND)
+def test_whole_numbers_beyond_float64_are_refused_with_their_position(shown):
+    value, number, net = BEYOND[shown], re.escape(shown), MLP([3, 4, 2])
+    message = rf"{{}} is {number} at position \({{}}\); accepted: finite float64 values"
+    bad = changed(X, (7, 1), value, object).tolist()
+    assert_refused(message.format("X", "7, 1"), bad)
+    for ask in (net.predict, lambda x: net.evaluate(x, Y), lambda x: net.gradient(x, Y)):
+        with pytest.raises(ValueError, match="^" + message.format("X", "7, 1")):
+            ask(bad)
+    assert_refused(message.format("y", "7, 1"), y=changed(Y, (7, 1), value, object).tolist())
+    assert_refused(message.format("sample_weight", "39"), sample_weight=[1] * 39 + [value])
+    classes = {"y": LABELS, "output": "softmax"}
+    assert_refused(f"class_weight has label {number}; accepted: 0 to 1", class_weight={value: 1}, **classes)
+    assert_refused(rf"class_weight\[0\] is {number}; accepted: a number", class_weight={0: value}, **classes)
+    classes["y"] = changed(LABELS, 3, value, object)
+    assert_refused(r"y has shape \(40,\) and dtype object; accepted: integer labels", **classes)
+    for name in "l2", "clip_norm", "learning_rate", "label_smoothing", "dropout":
+        with pytest.raises(ValueError, match=f"^{name} is {number}; accepted: a number in "):
+            Trainer(net, **{name: value})
+    with pytest.raises(TypeError, match=r"^params has dtype object; accepted"):
+        Objective(net, X, Y)([value] * net.n_params)
+
+
+@pytest.mark.parametrize("value", [-(2**63), 2**63, 2**64 - 1])
+def test_labels_at_the_ends_of_64_bits_are_refused(value):
+    y = [1] * 39 + [value] if value < 0 else np.array([1] * 39 + [value], np.uint64)
+    assert_refused(f"y has label {value} at position 39; accepted: 0 to 1", y=y, output="softmax")
+
+
+def test_networks_of_no_possible_size_are_refused():
+    for size, shown in ((2**62, 2**62), (2**70, 2**70), (10**5000, r"about 10\*\*5000")):
+        with pytest.raises(ValueError, match=rf"^sizes is \(3, {shown}, 1\); accepted: "):
+            MLP([3, size, 1])
+    with pytest.raises(ValueError, match=r"^sizes is about -10\*\*5000; accepted: a whole number from 1 on"):
+        MLP([3, -(10**5000), 1])

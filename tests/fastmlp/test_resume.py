@@ -399,3 +399,11 @@ def test_batches_of_another_size_cannot_complete_an_epoch(tmp_path):
     other = case.trainer(batch_size=31)
     case.fit(other, 2, resume=path)
     assert len(other.history.loss) == 2
+
+
+def test_counts_may_be_of_any_size(tmp_path):
+    case, path = Case({"batch_size": 2**70}), tmp_path / PATH
+    trainer = case.trainer()
+    case.fit(trainer, 1, patience=2**70)
+    trainer.save(path)
+    assert Trainer.load(path).batch_size == 2**70

@@ -369,6 +369,37 @@ def test_hidden_layers_of_no_whole_size_are_refused(sizes):
             kind(hidden_layer_sizes=sizes).fit(DIGITS, NUMBERS > 0)
 
 
+def test_whole_numbers_beyond_float64_are_refused_with_their_position():
+    bad, beyond = [[0.0, 10**400]] * 3, r" is about 10\*\*400 at position \({}\); accepted: finite float64 values"
+    for kind in MLPClassifier, MLPRegressor:
+        with pytest.raises(ValueError, match="^X" + beyond.format("0, 1")):
+            kind().fit(bad, [0, 1, 1])
+        with pytest.raises(ValueError, match="^sample_weight" + beyond.format("1")):
+            kind().fit([[0], [1], [2]], [0, 1, 1], sample_weight=[1, 10**400, 1])
+        with pytest.raises(ValueError, match="^X" + beyond.format("0, 1")):
+            kind(max_iter=1).fit(np.eye(2), [0, 1]).predict(bad)
+    with pytest.raises(ValueError, match="^y" + beyond.format("2")):
+        MLPRegressor().fit([[0], [1], [2]], [0, 1, 10**400])
+    with pytest.raises(ValueError, match=r"^sizes is \(1, 9223372036854775808, 1\); accepted"):
+        MLPRegressor(hidden_layer_sizes=[2**63]).fit([[0], [1]], [0, 1])
+
+
+@pytest.mark.parametrize("bits", [64, 70, 20_000])
+def test_labels_of_more_than_64_bits_are_refused_in_one_line(bits):
+    with pytest.raises(
+        ValueError, match=r"^Unknown label type: y is .*; accepted: strings, or whole numbers of 64 bits$"
+    ):
+        MLPClassifier().fit([[0], [1], [2]], [0, 1, 2**bits])
+
+
+@pytest.mark.parametrize("label", [-(2**63), 2**64 - 1])
+def test_labels_at_the_ends_of_64_bits_are_learnt(label):
+    y = np.array([label, 1] * 20, np.uint64 if label > 0 else np.int64)
+    x = np.repeat((y == label)[:, None], 2, axis=1) * 2.0 - 1
+    model = MLPClassifier(early_stopping=True, scoring="neg_log_loss", learning_rate_init=0.1, random_state=0).fit(x, y)
+    assert model.predict(x).tolist() == y.tolist()
+
+
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_what_is_handed_to_scikit_learn_can_be_trained_further(early_stopping):
     X = np.random.default_rng(0).normal(size=(200, 4))
