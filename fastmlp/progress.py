@@ -38,7 +38,7 @@ class Silent:
         """Show that `samples` more samples were trained on; `loss` is that of the epoch so far."""
 
     def end_epoch(self, val_loss):
-        """Show the end of an epoch; `val_loss` is its validation loss, or None."""
+        """Show the end of an epoch, if any of it was shown; `val_loss` is its validation loss, or None."""
 
     def close(self):
         """End the display."""
@@ -52,46 +52,56 @@ class Bar(Silent):
 
         settings = {"unit": " samples", "unit_scale": True, "dynamic_ncols": True, "file": StandardError()}
         self.bar = tqdm(total=epochs * samples, **settings)
-        self.epochs, self.epoch, self.fields = epochs, 1, {}
+        self.epochs, self.epoch, self.fields, self.shown = epochs, 1, {}, False
 
     def update(self, samples, loss):
-        self.fields["loss"] = f"{loss:.4g}"
+        self.fields = {"loss": f"{loss:.4g}"}
         self.bar.set_description(f"epoch {self.epoch}/{self.epochs}", refresh=False)
         self.bar.set_postfix(self.fields, refresh=False)
-        self.bar.update(samples)
+        self.shown |= bool(self.bar.update(samples))
 
     def end_epoch(self, val_loss):
         if val_loss is not None:
-            self.fields["val_loss"] = f"{val_loss:.4g}"
-        self.epoch += 1
+            self.bar.set_postfix(self.fields | {"val_loss": f"{val_loss:.4g}"}, refresh=self.shown)
+        self.epoch, self.shown = self.epoch + 1, False
 
     def close(self):
         self.bar.close()
 
 
 class Lines(Silent):
-    """Display as plain lines: at most one every SECONDS_BETWEEN_LINES, and one at the end."""
+    """Display as plain lines: at most one every SECONDS_BETWEEN_LINES, and one at the end.
+
+    With validation, an epoch that has lines ends with one, too.
+    """
 
     def __init__(self, epochs, samples):
-        self.epochs, self.total, self.done, self.epoch = epochs, epochs * samples, 0, 1
+        self.epochs, self.total, self.done, self.epoch, self.ended = epochs, epochs * samples, 0, 0, True
         self.start = self.last = time.perf_counter()
         self.loss = self.val_loss = None
+        self.shown = ()  # what `_state` was when the last line was printed
 
     def update(self, samples, loss):
+        if self.ended:
+            self.epoch, self.val_loss, self.ended = self.epoch + 1, None, False
         self.done, self.loss = self.done + samples, loss
         if time.perf_counter() - self.last >= SECONDS_BETWEEN_LINES:
             self._print()
 
     def end_epoch(self, val_loss):
-        self.val_loss = val_loss
-        self.epoch = min(self.epoch + 1, self.epochs)
-
-    def close(self):
-        if self.done:
+        self.val_loss, self.ended = val_loss, True
+        if val_loss is not None and self.shown[:1] == (self.epoch,):
             self._print()
 
+    def close(self):
+        if self.done and self.shown != self._state():
+            self._print()
+
+    def _state(self):
+        return self.epoch, self.done, self.val_loss
+
     def _print(self):
-        self.last = time.perf_counter()
+        self.last, self.shown = time.perf_counter(), self._state()
         rate = self.done / (self.last - self.start)
         validation = "" if self.val_loss is None else f"  val_loss {self.val_loss:.4g}"
         left = (self.total - self.done) / rate

@@ -3,6 +3,7 @@
 import builtins
 import contextlib
 import gc
+import re
 import sys
 
 import numpy as np
@@ -63,13 +64,43 @@ def test_lines_come_now_and_then(capsys, without_tqdm, monkeypatch):
         "epoch 1/3",
         "epoch 2/3",
         "epoch 3/3",
-        "epoch 3/3",
+    ]
+
+
+def shown(text):
+    """Epoch, loss and validation loss, "" if there is none, of each state of a bar or line that is printed."""
+    pattern = r"epoch (\d).*?  ?loss[ =](\w+)(?:[, ]+val_loss[ =](\w+))?"
+    return [re.search(pattern, state).groups("") for state in re.split(r"[\r\n]", text) if "loss" in state]
+
+
+@pytest.mark.parametrize("name", ["Bar", "Lines"])
+@pytest.mark.parametrize("stops", [False, True], ids=["", "stops early"])
+def test_the_last_that_is_shown_of_an_epoch_are_its_losses(name, stops, capsys, monkeypatch):
+    if name == "Bar":
+        pytest.importorskip("tqdm")
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    display = getattr(progress, name)(3 if stops else 2, 100)
+    if name == "Bar":
+        display.bar.mininterval = display.bar.miniters = display.bar.last_print_t = 0
+        display.bar.dynamic_miniters = False
+    for epoch in 1, 2:
+        for part in 0, 1:
+            display.update(50, 10 * epoch + part)
+        display.end_epoch(10 * epoch + 5)
+    display.close()
+    states = shown(capsys.readouterr().err)
+    assert list(dict.fromkeys(states)) == [
+        *[("1", "10", ""), ("1", "11", ""), ("1", "11", "15")],
+        *[("2", "20", ""), ("2", "21", ""), ("2", "21", "25")],
     ]
 
 
 @pytest.mark.parametrize("display", [progress.Bar, progress.Lines])
 def test_a_display_may_be_closed_before_anything_happened(capsys, display):
     display(3, 50).close()
+    resumed = display(3, 50)  # where an interrupted fit has only the last evaluation left
+    resumed.end_epoch(1.0)
+    resumed.close()
 
 
 def test_progress_is_closed_where_training_stops_early_or_fails(capsys, monkeypatch):
