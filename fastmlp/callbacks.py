@@ -38,8 +38,8 @@ class Callback:
     methods: `state_dict` returns it as a dict that JSON can represent, and `load_state_dict` takes such a dict over.
     """
 
-    def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
-        """Called before the first of at most `epochs` epochs over `samples` samples."""
+    def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> bool | None:
+        """Called before the first of at most `epochs` epochs over `samples` samples; return True to train none."""
 
     def on_epoch_begin(self, trainer: Trainer, epoch: int) -> None:
         """Called before an epoch; `epoch` counts from 0."""
@@ -138,7 +138,8 @@ class Checkpoint:
     seconds : float, optional
         With "each": also within an epoch, when that much time has passed since the last file.
     state : bool
-        Whether the file has all that decides how the training goes on, too, so that `Trainer.fit` can resume it.
+        Whether the file has all that decides how the training goes on, too, so that `fit` of a `Trainer`, or
+        of an estimator, can resume it.
     """
 
     def __init__(

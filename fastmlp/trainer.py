@@ -265,17 +265,16 @@ class Trainer:
         last = position.begun + epochs
         try:
             self.take_params()
-            notify("on_fit_begin", max(last - len(history.loss), 0), sample_count(data))
+            done = notify("on_fit_begin", max(last - len(history.loss), 0), sample_count(data))
             with limited(self.threads):
                 with interruptible():
                     self._learning.compile(data, self._settings(0.0), min(self.batch_size, sample_count(data)))
                 for epoch in range(len(history.loss), last):
-                    if stop.reached(position, history):
+                    if done or stop.reached(position, history):
                         break
                     self._epoch(data, validation, monitor, notify)
                     stop.note(position, history, self.net.params)
-                    if notify("on_epoch_end", epoch):
-                        break
+                    done = notify("on_epoch_end", epoch)
             self._end()
         except (TypeError, ValueError):
             if not notify.raised:

@@ -1,8 +1,8 @@
 """Base of MLPClassifier and MLPRegressor: makes a `Trainer` from the parameters, and sets the fitted attributes.
 
 `estimators` has the two classes, `rules` scikit-learn's initial weights, order of samples, learning rates and stopping
-rules, `scoring` what scorers need, `lbfgs` the solver of that name. "As in scikit-learn" means its file
-_multilayer_perceptron.py.
+rules, `scoring` what scorers need, `resuming` what a fit goes on from, `lbfgs` the solver of that name. "As in
+scikit-learn" means its file _multilayer_perceptron.py.
 """
 
 import warnings
@@ -23,7 +23,7 @@ from ..network import MLP
 from ..precision import PRECISIONS
 from ..threads import limited
 from ..trainer import DivergenceError, Trainer
-from . import lbfgs
+from . import lbfgs, resuming
 from .rules import Follow, Rate, Reorder, draw_weights
 from .scoring import represent_classes, takes_weights
 
@@ -103,7 +103,7 @@ class BaseMLP(BaseEstimator):
         vars(self).update((name, value) for name, value in parameters.items() if name != "self")
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, resume=None):
         """Fit the model to data.
 
         Parameters
@@ -113,12 +113,22 @@ class BaseMLP(BaseEstimator):
             Class labels, or numbers for a regression.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss, from 0 on.
+        resume : str or path, default=None
+            File of a fit that was interrupted, to go on from there. A `Checkpoint(path, "each", state=True)` of
+            `fastmlp.callbacks` among the estimator's `callbacks` wrote it. Given the same parameters and samples, all
+            results have the same bits as without the interruption. Not with solver="lbfgs".
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If an argument is not accepted, or the file of `resume` is damaged or of another fit: then the estimator
+            stays as it was.
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, resume=resume)
 
     def to_sklearn(self):
         """Estimator of scikit-learn with the same weights and predictions.
@@ -193,15 +203,30 @@ class BaseMLP(BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
-    def _fit(self, X, y, sample_weight=None, incremental=False):
+    def _fit(self, X, y, sample_weight=None, incremental=False, resume=None):
         """Fit the model; `incremental` is True in `partial_fit`: one epoch, from the current weights."""
+        follow, before = Follow(self, once=incremental), dict(vars(self))
+        try:
+            self._train(X, y, sample_weight, follow, resume)
+        except BaseException:
+            if resume is not None and not follow.begun:
+                vars(self).clear()
+                vars(self).update(before)
+            raise
+        return self
+
+    def _train(self, X, y, sample_weight, follow, resume):
+        """Check the arguments of `_fit` and the parameters, and train with the solver."""
+        incremental = follow.once
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes))
         if sizes.size and sizes.dtype.kind not in "iu":
             raise TypeError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; accepted: whole numbers from 1 on")
         hidden = sizes.tolist()
         if any(size <= 0 for size in hidden):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
-        first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        if resume is not None and self.solver == "lbfgs":
+            raise ValueError(f"resume is {resume!r} with solver 'lbfgs'; accepted with solvers that take batches")
+        first_pass = not hasattr(self, "coefs_") or resume is not None or (not self.warm_start and not incremental)
         with checks.naming_overflow(X=X, y=y, sample_weight=sample_weight):
             X, targets = self._validate_input(X, y, incremental, reset=first_pass)
             if sample_weight is not None:
@@ -210,28 +235,27 @@ class BaseMLP(BaseEstimator):
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
+            if resume is None:
+                names = self._activation_names(len(hidden))
+                draw_weights(self._net, [*names, names[-1] if names else self.activation], self._random_state)
         else:
             self._adopt(self._network())
         if self.solver == "lbfgs":
             lbfgs.minimize(self, X, targets, sample_weight)
         else:
-            self._fit_stochastic(X, targets, sample_weight, incremental)
+            self._fit_stochastic(X, targets, sample_weight, follow, resume)
         if not np.isfinite(self._net.params).all():
             raise ValueError(NOT_FINITE)
-        return self
 
     def _dtypes(self):
         """Dtypes that samples may have in a fit; others are converted to the first."""
         return (np.float32,) if self.precision == "bf16-mixed" else (np.float64, np.float32)
 
     def _initialize(self, sizes, dtype):
-        """Make a network with scikit-learn's initial weights, and set the attributes that training updates."""
+        """Make a network with weights of zero, and set the attributes that training updates."""
         self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(sizes)
-        names = self._activation_names(len(sizes) - 2)
         self.out_activation_ = self._output_activation()
-        net = self._build(sizes, dtype)
-        draw_weights(net, [*names, names[-1] if names else self.activation], self._random_state)
-        self._adopt(net)
+        self._adopt(self._build(sizes, dtype))
         if self.solver != "lbfgs":
             self.loss_curve_, self._no_improvement_count = [], 0
             self.best_loss_ = None if self.early_stopping else np.inf
@@ -272,11 +296,25 @@ class BaseMLP(BaseEstimator):
         """Set `_net` to the network `net`, and coefs_ and intercepts_ to its views."""
         self._net, self.coefs_, self.intercepts_ = net, list(net.weights), list(net.biases)
 
-    def _fit_stochastic(self, X, targets, sample_weight, incremental):
-        """Train in batches, with every solver but "lbfgs". Arguments as `_validate_input` and `_weigh` return them."""
+    def _fit_stochastic(self, X, targets, sample_weight, follow, resume):
+        """Train in batches, with every solver but "lbfgs".
+
+        Parameters
+        ----------
+        X, targets, sample_weight : as `_validate_input` and `_weigh` return them
+        follow : Follow
+        resume : path or None; as for `fit`
+        """
+        incremental, held = follow.once, None
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        held = None
+        follow.total = X.shape[0]
+        if resume is not None:
+            state, follow.saved = resuming.read(resume, self, follow.total)
+            self._random_state = np.random.RandomState()
+            resuming.set_random(self._random_state, follow.saved["split"])
+        if not incremental:
+            follow.split = resuming.random_numbers(self._random_state)
         if self.early_stopping:
             X, targets, sample_weight, held = self._split(X, targets, sample_weight)
         if not incremental or not hasattr(self, "_optimizer"):
@@ -288,8 +326,8 @@ class BaseMLP(BaseEstimator):
         # After each epoch, `follow` sets the fitted attributes and, by scikit-learn's rules, changes the rate of
         # `_optimizer`, the trainer's schedule, or stops the training.
         trainer = self._make_trainer(X.shape[0])
-        follow = Follow(self, self._optimizer, X.shape[0], once=incremental)
-        self.n_iter_ = 0
+        if resume is not None:
+            trainer._take_state(state)
         try:
             trainer.fit(
                 X,
@@ -300,8 +338,11 @@ class BaseMLP(BaseEstimator):
                 monitor=self._monitor(*held) if held and self.scoring != "loss" else None,
                 callbacks=[follow, *self.callbacks],
                 progress=False,
+                resume=resume is not None,
             )
         except KeyboardInterrupt:
+            if resume is not None and not follow.begun:
+                raise
             warnings.warn("Training interrupted by user.", stacklevel=4)
         except DivergenceError:
             follow.diverged()
@@ -330,7 +371,7 @@ class BaseMLP(BaseEstimator):
             average_l2=True,  # scikit-learn divides the penalty by the number of samples too
             dropout=self.dropout,
             clip_norm=self.clip_norm,
-            shuffle=Reorder(self._random_state) if self.shuffle else False,
+            shuffle=Reorder(self) if self.shuffle else False,
             seed=self._random_state.randint(2**31) if np.any(self.dropout) else 0,  # used by dropout alone
             threads=self.threads,
             precision=self.precision,

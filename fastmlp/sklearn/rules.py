@@ -8,6 +8,8 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from . import resuming
+
 LEAST_RATE = 1e-6  # the adaptive learning rate does not decrease any more from here on
 
 
@@ -36,14 +38,17 @@ def r2(targets, outputs, sample_weight):
 
 
 class Reorder:
-    """Function for `shuffle` of `Trainer`: orders samples as sklearn.utils.shuffle does from the same random state."""
+    """Function for `shuffle` of `Trainer`: orders samples as sklearn.utils.shuffle does from the same random state.
 
-    def __init__(self, random_state):
-        self.random_state = random_state
+    It is the estimator's of the moment, as that of a fit that is resumed is set when the training begins.
+    """
+
+    def __init__(self, estimator):
+        self.estimator = estimator
 
     def __call__(self, order):
         places = np.arange(len(order))
-        self.random_state.shuffle(places)
+        self.estimator._random_state.shuffle(places)
         order[:] = order[places]
 
 
@@ -59,6 +64,7 @@ class Rate:
     Attributes
     ----------
     learning_rate : float
+    epochs : int; epochs that ended, over all calls of partial_fit
     """
 
     def __init__(self, rule, initial, power):
@@ -66,18 +72,18 @@ class Rate:
         self.learning_rate = float(initial)
 
     def rate(self, epoch, losses):
-        """Rate of the next epoch.
+        """Rate of the current epoch: asked for when it begins, and again where it is resumed.
 
         Schedules of `fastmlp.schedules` count epochs over all calls of partial_fit, but `losses` has only those of the
         current call: none.
         """
         if hasattr(self.rule, "rate"):
             self.learning_rate = self.rule.rate(self.epochs, losses)
-            self.epochs += 1
         return self.learning_rate
 
     def epoch_ends(self, samples):
         """Update the rate after an epoch; `samples` is the number of samples trained on since weights were drawn."""
+        self.epochs += 1
         if self.rule == "invscaling":
             self.learning_rate = float(self.initial) / (samples + 1) ** self.power
 
@@ -101,20 +107,50 @@ class Follow:
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
-    rate : Rate
-    samples : int
-        Number of training samples.
     once : bool
         Whether this is `partial_fit`: one epoch, without a warning that it has not converged.
+
+    Attributes
+    ----------
+    saved : dict or None
+        State of a fit that is resumed (see `resuming.state_of`).
+    total, split : int and list
+        Number of samples, with those held out; and random numbers before they were (see `resuming`).
+    begun : bool
+        Whether the training has begun, after which errors undo nothing.
     """
 
-    def __init__(self, estimator, rate, samples, once):
-        self.estimator, self.rate, self.samples, self.once = estimator, rate, samples, once
-        self.share, self.best = estimator._loss_share(), None
+    def __init__(self, estimator, once):
+        self.estimator, self.once = estimator, once
+        self.saved, self.total, self.split, self.begun, self.best = None, 0, None, False, None
 
     def on_fit_begin(self, trainer, epochs, samples):
-        if self.estimator.early_stopping:
-            self.best = trainer.net.params.copy()
+        model = self.estimator
+        self.begun, self.rate, self.samples, self.share = True, trainer.schedule, samples, model._loss_share()
+        model.n_iter_ = len(trainer.history.loss)
+        if self.saved is None:
+            if model.early_stopping:
+                self._keep_best(trainer)
+            return False
+        self._take_saved()
+        if model.early_stopping:
+            self.best = trainer._position.best_params
+        return model._no_improvement_count > model.n_iter_no_change  # as in the epoch in which it stopped
+
+    def state_dict(self):
+        """State for `resuming`; nothing in `partial_fit`, which is not resumed."""
+        return {} if self.once else resuming.state_of(self.estimator, self.rate, self.total, self.split)
+
+    def _take_saved(self):
+        """Set the attributes, the learning rate and the random numbers to those of the fit that is resumed."""
+        model, saved = self.estimator, self.saved
+        vars(model).update(saved["attributes"])
+        if model.loss_curve_:
+            model.loss_ = model.loss_curve_[-1]
+        vars(self.rate).update(saved["rate"])
+        if isinstance(model.random_state, np.random.RandomState):  # the caller's, who may go on to use it
+            model._random_state = model.random_state
+        resuming.set_random(model._random_state, saved["random"])
 
     def on_epoch_end(self, trainer, epoch):
         # Of each epoch, `history.objective` has loss plus penalty, averaged over the updates, `penalty` the penalty
@@ -130,7 +166,7 @@ class Follow:
             print(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
         if model.early_stopping:
             model.validation_loss_curve_.append(history.val_loss[-1] * self.share)
-            self._note_score(-history.watched[-1], trainer.net)
+            self._note_score(-history.watched[-1], trainer)
         else:
             self._note_loss()
         self.rate.epoch_ends(model.t_)
@@ -159,7 +195,7 @@ class Follow:
         if self.best is not None:
             net.params[:] = self.best
 
-    def _note_score(self, score, net):
+    def _note_score(self, score, trainer):
         """Update the attributes about validation scores, and keep the parameters with the best one."""
         model = self.estimator
         model.validation_scores_.append(score)
@@ -168,7 +204,12 @@ class Follow:
         worse = score < model.best_validation_score_ + model.tol
         model._no_improvement_count = model._no_improvement_count + 1 if worse else 0
         if score > model.best_validation_score_:
-            model.best_validation_score_, self.best = score, net.params.copy()
+            model.best_validation_score_ = score
+            self._keep_best(trainer)
+
+    def _keep_best(self, trainer):
+        """Keep the current parameters as the best, in the trainer's position too, which is saved."""
+        self.best = trainer._position.best_params = trainer.net.params.copy()
 
     def _note_loss(self):
         """Update the attributes about the best training loss."""

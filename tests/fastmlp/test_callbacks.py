@@ -54,6 +54,12 @@ class Noting:
         self.note("end")
 
 
+def test_a_callback_can_stop_a_fit_before_the_first_epoch():
+    stopper = type("Stopper", (Callback,), {"on_fit_begin": lambda *_: True})()
+    assert fit(callbacks=[stopper, noting := Noting()]).history.loss == []
+    assert noting.calls == [("begin", 3, 40), ("end",)]
+
+
 def test_the_methods_of_a_callback_are_called_in_order():
     noting = Noting()
     fit(2, callbacks=[noting])

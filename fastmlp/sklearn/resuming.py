@@ -1,0 +1,119 @@
+"""State of an estimator's fit, kept with that of its `Trainer` in the files of `fastmlp.callbacks.Checkpoint`.
+
+The trainer's part has the weights, the optimizer's moments, the order of the samples and the best weights of early
+stopping; this one has the fitted attributes, the learning rate and the random numbers.
+"""
+
+import numpy as np
+
+from .. import training_state
+from ..files import ModelFileError
+
+ATTRIBUTES = {  # of the estimator, each with a check of its value
+    **dict.fromkeys(("t_", "_no_improvement_count"), lambda value: type(value) is int and value >= 0),
+    **dict.fromkeys(("best_loss_", "best_validation_score_"), lambda value: value is None or _is_number(value)),
+    **dict.fromkeys(
+        ("loss_curve_", "validation_scores_", "validation_loss_curve_"),
+        lambda value: value is None or (isinstance(value, list) and all(map(_is_number, value))),
+    ),
+}
+NEEDS = "loss_curve_", "best_loss_"  # that are not None; and with early stopping:
+EARLY_NEEDS = "loss_curve_", "validation_scores_", "validation_loss_curve_", "best_validation_score_"
+RATE = "learning_rate", "epochs"  # attributes of `rules.Rate`
+STATE_WORDS = 624  # of a Mersenne Twister
+
+
+def state_of(estimator, rate, samples, split):
+    """State of a fit as a dict that JSON can represent.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    rate : rules.Rate
+    samples : int
+        Number of samples, with those held out.
+    split : list
+        Random numbers before samples were held out (see `random_numbers`).
+    """
+    return {
+        "fit": _fit_of(estimator, samples),
+        "attributes": {name: getattr(estimator, name, None) for name in ATTRIBUTES},
+        "rate": {name: getattr(rate, name) for name in RATE},
+        "split": split,
+        "random": random_numbers(estimator._random_state),
+    }
+
+
+def read(path, estimator, samples):
+    """State in a file that a Checkpoint wrote in a fit like that of `estimator` to `samples` samples.
+
+    Returns
+    -------
+    state : training_state.State
+    saved : dict; as of `state_of`
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        A ValueError: if it is damaged, has no such state, or that of a fit to other samples or of another network.
+    """
+    state = training_state.read(path, estimator._net)
+    callbacks = state.position.callbacks if state.position else []
+    saved = next((saved for name, saved in callbacks if name == "Follow"), None)
+    if saved is None:
+        raise ModelFileError(
+            f"{path} has no fit of an estimator; accepted: a file of Checkpoint(path, 'each', state=True) among its "
+            "callbacks"
+        )
+    try:
+        for name, given in _fit_of(estimator, samples).items():
+            if (found := saved["fit"][name]) != given:
+                raise ModelFileError(f"{path} has a fit with {name} {found!r}; accepted: {given!r}")
+        wrong = [name for name, accepts in ATTRIBUTES.items() if not accepts(saved["attributes"][name])]
+        wrong += [name for name in RATE if not _is_number(saved["rate"][name])]
+        needed = EARLY_NEEDS if estimator.early_stopping else NEEDS
+        wrong += [name for name in needed if saved["attributes"][name] is None]
+        wrong += ["best_params"] if estimator.early_stopping and not state.position.best_params.size else []
+        for name in "split", "random":
+            set_random(np.random.RandomState(), saved[name])
+    except ModelFileError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+        wrong = [f"{type(error).__name__} {error}"]
+    if wrong:
+        raise ModelFileError(f"{path} has a damaged training state: in {', '.join(wrong)}")
+    return state, saved
+
+
+def random_numbers(random_state):
+    """State of a `numpy.random.RandomState` as a list; for one that is no Mersenne Twister, of its name only."""
+    state = random_state.get_state(legacy=False)
+    if state["bit_generator"] != "MT19937":
+        return [state["bit_generator"]]
+    words = state["state"]
+    return [state["bit_generator"], words["key"].tolist(), words["pos"], state["has_gauss"], state["gauss"]]
+
+
+def set_random(random_state, saved):
+    """Set the state of a RandomState to one of `random_numbers`, or raise an exception if it is none."""
+    name, key, position, *gauss = saved
+    if name != "MT19937" or len(key) != STATE_WORDS or not 0 <= position <= STATE_WORDS:  # NumPy trusts the position
+        raise ValueError("random numbers")
+    random_state.set_state((name, key, position, *gauss))
+
+
+def _fit_of(estimator, samples):
+    """What a fit must have in common with the one that it resumes, by name."""
+    early = bool(estimator.early_stopping)
+    return {
+        "classes": estimator.classes_.tolist() if hasattr(estimator, "classes_") else None,
+        "samples": samples,
+        "early_stopping": early,
+        "validation_fraction": float(estimator.validation_fraction) if early else None,
+    }
+
+
+def _is_number(value):
+    return type(value) is float or (type(value) is int and abs(value) < 2**53)
