@@ -204,12 +204,15 @@ class BaseMLP(BaseEstimator):
         return tags
 
     def _fit(self, X, y, sample_weight=None, incremental=False, resume=None):
-        """Fit the model; `incremental` is True in `partial_fit`: one epoch, from the current weights."""
+        """Fit the model; `incremental` is True in `partial_fit`: one epoch, from the current weights.
+
+        An error before the training begins leaves all attributes as they were.
+        """
         follow, before = Follow(self, once=incremental), dict(vars(self))
         try:
             self._train(X, y, sample_weight, follow, resume)
         except BaseException:
-            if resume is not None and not follow.begun:
+            if not follow.begun:
                 vars(self).clear()
                 vars(self).update(before)
             raise
@@ -238,10 +241,12 @@ class BaseMLP(BaseEstimator):
             if resume is None:
                 names = self._activation_names(len(hidden))
                 draw_weights(self._net, [*names, names[-1] if names else self.activation], self._random_state)
+        elif (found := [len(b) for b in self.intercepts_[:-1]]) != hidden:
+            raise ValueError(f"hidden_layer_sizes is {hidden}; accepted: {found}, as weights of the last fit are kept")
         else:
             self._adopt(self._network())
         if self.solver == "lbfgs":
-            lbfgs.minimize(self, X, targets, sample_weight)
+            lbfgs.minimize(self, X, targets, sample_weight, follow)
         else:
             self._fit_stochastic(X, targets, sample_weight, follow, resume)
         if not np.isfinite(self._net.params).all():
@@ -257,11 +262,16 @@ class BaseMLP(BaseEstimator):
         self.out_activation_ = self._output_activation()
         self._adopt(self._build(sizes, dtype))
         if self.solver != "lbfgs":
-            self.loss_curve_, self._no_improvement_count = [], 0
-            self.best_loss_ = None if self.early_stopping else np.inf
-            self.validation_scores_ = [] if self.early_stopping else None
-            self.validation_loss_curve_ = [] if self.early_stopping else None
-            self.best_validation_score_ = -np.inf if self.early_stopping else None
+            self.loss_curve_ = []
+            self._begin_watching()
+
+    def _begin_watching(self):
+        """Set the attributes about the loss, or with early stopping the scores, that decide when training stops."""
+        self._no_improvement_count = 0
+        self.best_loss_ = None if self.early_stopping else np.inf
+        self.validation_scores_ = [] if self.early_stopping else None
+        self.validation_loss_curve_ = [] if self.early_stopping else None
+        self.best_validation_score_ = -np.inf if self.early_stopping else None
 
     def _activation_names(self, hidden):
         """Activation of each of `hidden` hidden layers, as the user named it: a list of str."""
@@ -308,6 +318,10 @@ class BaseMLP(BaseEstimator):
         incremental, held = follow.once, None
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
+        # With `warm_start`, the last fit may have been with "lbfgs", or with the other value of `early_stopping`.
+        self.loss_curve_ = getattr(self, "loss_curve_", [])
+        if getattr(self, "best_validation_score_" if self.early_stopping else "best_loss_", None) is None:
+            self._begin_watching()
         follow.total = X.shape[0]
         if resume is not None:
             state, follow.saved = resuming.read(resume, self, follow.total)

@@ -41,6 +41,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         "lbfgs" uses all samples at once and does not accept `dropout`, `clip_norm` or `callbacks`.
     learning_rate : {"constant", "invscaling", "adaptive"} or a schedule of `fastmlp.schedules`, default="constant"
         The names have an effect with solver="sgd" only, a schedule with every solver but "lbfgs".
+    warm_start : bool, default=False
+        From fit to fit, `solver` and `early_stopping` may change, too; `hidden_layer_sizes` may not. If no epoch
+        exceeds the best validation score of the fits before, the weights stay as they were.
     loss : {"log_loss", "focal"} or an object of `fastmlp.losses`, default="log_loss"
         "log_loss" is the cross-entropy. Names of other losses are accepted too, if they are for softmax outputs (more
         than two classes) or for sigmoid outputs (two classes, or samples with several labels).

@@ -11,8 +11,8 @@ from threadpoolctl import ThreadpoolController
 from ..objective import Objective
 
 
-def minimize(estimator, X, targets, sample_weight):
-    """Train an estimator's network until L-BFGS stops, and set `loss_` and `n_iter_`.
+def minimize(estimator, X, targets, sample_weight, follow):
+    """Train an estimator's network until L-BFGS stops, and set `loss_` and `n_iter_`; note when it begins in `follow`.
 
     The line search needs float64, as in scikit-learn: a network of float32 is trained in float64, then rounded.
 
@@ -39,7 +39,7 @@ def minimize(estimator, X, targets, sample_weight):
         sample_weight=sample_weight,
         threads=estimator.threads,
     )
-    share = estimator._loss_share()
+    share, follow.begun = estimator._loss_share(), True
 
     def loss_and_gradient(params):
         # As in scikit-learn, whose squared error is averaged over outputs while its gradient is that of the sum.

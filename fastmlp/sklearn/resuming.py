@@ -38,7 +38,7 @@ def state_of(estimator, rate, samples, split):
     return {
         "fit": _fit_of(estimator, samples),
         "attributes": {name: getattr(estimator, name, None) for name in ATTRIBUTES},
-        "rate": {name: getattr(rate, name) for name in RATE},
+        "rate": {name: float(getattr(rate, name)) for name in RATE},
         "split": split,
         "random": random_numbers(estimator._random_state),
     }
@@ -62,7 +62,7 @@ def read(path, estimator, samples):
     state = training_state.read(path, estimator._net)
     callbacks = state.position.callbacks if state.position else []
     saved = next((saved for name, saved in callbacks if name == "Follow"), None)
-    if saved is None:
+    if not saved:
         raise ModelFileError(
             f"{path} has no fit of an estimator; accepted: a file of Checkpoint(path, 'each', state=True) among its "
             "callbacks"

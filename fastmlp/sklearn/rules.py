@@ -129,6 +129,8 @@ class Follow:
         self.begun, self.rate, self.samples, self.share = True, trainer.schedule, samples, model._loss_share()
         model.n_iter_ = len(trainer.history.loss)
         if self.saved is None:
+            # With `warm_start` the best weights of the last fit, which stay if no epoch exceeds its score. scikit-learn
+            # has the last epoch's then, as it trains the arrays in which it keeps the best.
             if model.early_stopping:
                 self._keep_best(trainer)
             return False

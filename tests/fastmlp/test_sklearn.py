@@ -113,6 +113,80 @@ def test_partial_fit_follows_scikit_learns_after_a_fit_and_pickling():
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
 
 
+FITS = {
+    "again": [{}, {}, {"max_iter": 7}, {"max_iter": 2}],
+    "other solvers": [{}, {"solver": "sgd"}, {"solver": "lbfgs"}, {"solver": "adam"}],
+    "other rates": [{"solver": "sgd", "learning_rate": "adaptive", "tol": 9.0, "n_iter_no_change": 1}, {"alpha": 1.0}],
+    "other batches": [{}, {"batch_size": 30, "shuffle": False}],
+    "stopping twice": [{"early_stopping": True, "learning_rate_init": 0.1}, {"random_state": 5, "max_iter": 3}],
+    "from new weights": [{}, {"warm_start": False}],
+}
+
+
+@pytest.mark.parametrize(("name", "labels"), [("MLPClassifier", NUMBERS % 3), ("MLPRegressor", TWO)])
+@pytest.mark.parametrize("fits", FITS)
+def test_warm_starts_are_scikit_learns(fits, name, labels):
+    first, *others = FITS[fits]
+    theirs, ours = both(name, DIGITS, labels, hidden_layer_sizes=(9,), warm_start=True, **{"max_iter": 4} | first)
+    for settings in others:
+        for model in theirs, ours:
+            model.set_params(**settings).fit(DIGITS, labels)
+        for attribute in ("n_iter_", "t_", "loss_", "best_loss_", "loss_curve_", "validation_scores_"):
+            got, expected = (np.array(getattr(model, attribute), float) for model in (ours, theirs))
+            np.testing.assert_allclose(got, expected, rtol=1e-6, err_msg=attribute)
+        for got, expected in zip(ours.coefs_ + ours.intercepts_, theirs.coefs_ + theirs.intercepts_, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"early_stopping": True}, {"early_stopping": False}),
+        ({"early_stopping": False}, {"early_stopping": True}),
+        ({"solver": "lbfgs"}, {"solver": "adam"}),
+        ({"solver": "lbfgs"}, {"solver": "sgd", "early_stopping": True}),
+    ],
+)
+def test_a_warm_start_may_watch_what_the_last_fit_did_not(kind, before, after):
+    model = kind(max_iter=3, warm_start=True, random_state=0, **before).fit(DIGITS, NUMBERS)
+    first = model._net.params.copy()
+    model.set_params(**after, max_iter=2).fit(DIGITS, NUMBERS)
+    assert model.n_iter_ == 2
+    assert len(model.loss_curve_) == (2 if "solver" in before else 5)
+    assert (model.validation_scores_ is None) == (model.best_validation_score_ is None) == (not model.early_stopping)
+    assert (model.best_loss_ is None) == model.early_stopping
+    assert not np.array_equal(model._net.params, first)
+
+
+def test_a_warm_start_without_a_better_epoch_keeps_the_best_weights():
+    settings = {"early_stopping": True, "warm_start": True, "max_iter": 5, "random_state": 0}
+    model = MLPClassifier(learning_rate_init=0.01, **settings).fit(DIGITS, NUMBERS)
+    kept = model._net.params.copy()
+    for _ in range(2):
+        model.set_params(learning_rate_init=10.0).fit(DIGITS, NUMBERS)
+        np.testing.assert_array_equal(model._net.params, kept)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_fit_that_is_refused_leaves_the_estimator_as_it_was(solver):
+    settings = {"solver": solver, "max_iter": 2, "random_state": 0}
+    for kind, y in (MLPClassifier, NUMBERS % 3), (MLPRegressor, NUMBERS):
+        model, fresh = kind(hidden_layer_sizes=(5,), warm_start=True, **settings).fit(DIGITS, y), kind(alpha=-1.0)
+        before = pickle.dumps(model)
+        with pytest.raises(ValueError, match="alpha"):
+            fresh.fit(DIGITS, y)
+        assert not hasattr(fresh, "n_features_in_")
+        for changed in {"hidden_layer_sizes": (5, 5)}, {"hidden_layer_sizes": (7,)}:
+            with pytest.raises(ValueError, match=r"^hidden_layer_sizes is \[.*\]; accepted: \[5\], as weights"):
+                model.set_params(**changed).fit(DIGITS, y)
+        model.set_params(hidden_layer_sizes=(5,))
+        for data in (DIGITS, np.c_[y, y] / 7), (DIGITS[:, 1:], y), (DIGITS, y[1:]):
+            with pytest.raises(ValueError, match=r"y has|features|y is|inconsistent|sparse multilabel|classes|Unknown"):
+                model.fit(*data)
+        assert pickle.dumps(model) == before
+
+
 def test_parameters_are_scikit_learns_and_more():
     for ours, theirs in (
         (MLPClassifier(), sklearn.neural_network.MLPClassifier()),
