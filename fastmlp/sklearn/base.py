@@ -223,10 +223,13 @@ class BaseMLP(BaseEstimator):
         incremental = follow.once
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes))
         if sizes.size and sizes.dtype.kind not in "iu":
-            raise TypeError(f"hidden_layer_sizes is {self.hidden_layer_sizes!r}; accepted: whole numbers from 1 on")
+            shown = ", ".join(map(checks.shown, sizes.ravel().tolist()))
+            raise TypeError(f"hidden_layer_sizes is ({shown}); accepted: whole numbers from 1 on")
         hidden = sizes.tolist()
         if any(size <= 0 for size in hidden):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        for name in "alpha", "learning_rate_init", "tol":
+            checks.number(name, getattr(self, name))  # within float64: scikit-learn's constraints have no upper limit
         if resume is not None and self.solver == "lbfgs":
             raise ValueError(f"resume is {resume!r} with solver 'lbfgs'; accepted with solvers that take batches")
         first_pass = not hasattr(self, "coefs_") or resume is not None or (not self.warm_start and not incremental)

@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
 
-from .. import losses
+from .. import checks, losses
 from .base import BaseMLP
 from .rules import r2
 
@@ -227,7 +227,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             raise ValueError(
                 "class_weight is 'balanced', for which all samples must be known; accepted with partial_fit: a dict"
             )
-        weights = compute_sample_weight(self.class_weight, y)
+        given = list(self.class_weight.values()) if isinstance(self.class_weight, dict) else None
+        with checks.naming_overflow(class_weight=given):
+            weights = compute_sample_weight(self.class_weight, y)
         return weights if sample_weight is None else weights * sample_weight
 
     def _output_activation(self):

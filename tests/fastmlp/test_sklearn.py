@@ -454,6 +454,13 @@ def test_whole_numbers_beyond_float64_are_refused_with_their_position():
             kind(max_iter=1).fit(np.eye(2), [0, 1]).predict(bad)
     with pytest.raises(ValueError, match="^y" + beyond.format("2")):
         MLPRegressor().fit([[0], [1], [2]], [0, 1, 10**400])
+    with pytest.raises(ValueError, match="^class_weight" + beyond.format("1")):
+        MLPClassifier(class_weight={0: 1, 1: 10**400}).fit([[0], [1], [2]], [0, 1, 1])
+    for name in "alpha", "learning_rate_init", "tol":
+        with pytest.raises(ValueError, match=rf"^{name} is about 10\*\*5000; accepted: a number in "):
+            MLPRegressor(**{name: 10**5000}).fit([[0], [1]], [0, 1])
+    with pytest.raises(TypeError, match=r"^hidden_layer_sizes is \(3, about 10\*\*5000\); accepted: whole numbers"):
+        MLPRegressor(hidden_layer_sizes=(3, 10**5000)).fit([[0], [1]], [0, 1])
     with pytest.raises(ValueError, match=r"^sizes is \(1, 9223372036854775808, 1\); accepted"):
         MLPRegressor(hidden_layer_sizes=[2**63]).fit([[0], [1]], [0, 1])
 
