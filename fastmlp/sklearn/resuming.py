@@ -9,18 +9,34 @@ import numpy as np
 from .. import training_state
 from ..files import ModelFileError
 
-ATTRIBUTES = {  # of the estimator, each with a check of its value
-    **dict.fromkeys(("t_", "_no_improvement_count"), lambda value: type(value) is int and value >= 0),
-    **dict.fromkeys(("best_loss_", "best_validation_score_"), lambda value: value is None or _is_number(value)),
-    **dict.fromkeys(
-        ("loss_curve_", "validation_scores_", "validation_loss_curve_"),
-        lambda value: value is None or (isinstance(value, list) and all(map(_is_number, value))),
-    ),
-}
-NEEDS = "loss_curve_", "best_loss_"  # that are not None; and with early stopping:
-EARLY_NEEDS = "loss_curve_", "validation_scores_", "validation_loss_curve_", "best_validation_score_"
-RATE = "learning_rate", "epochs"  # attributes of `rules.Rate`
 STATE_WORDS = 624  # of a Mersenne Twister
+
+
+def _is_count(value):
+    return type(value) is int and value >= 0
+
+
+def _is_number(value):
+    return type(value) is float or (type(value) is int and abs(value) < 2**53)
+
+
+def _is_curve(value):
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+# Attributes of the estimator and of its `rules.Rate`, each with a check of its value.
+ATTRIBUTES = {
+    "t_": _is_count,
+    "_no_improvement_count": _is_count,
+    "best_loss_": _is_number,
+    "best_validation_score_": _is_number,
+    "loss_curve_": _is_curve,
+    "validation_scores_": _is_curve,
+    "validation_loss_curve_": _is_curve,
+}
+RATE = {"learning_rate": _is_number, "epochs": _is_count}
+# Those that are None, by whether there is early stopping.
+UNUSED = {False: ("best_validation_score_", "validation_scores_", "validation_loss_curve_"), True: ("best_loss_",)}
 
 
 def state_of(estimator, rate, samples, split):
@@ -37,8 +53,8 @@ def state_of(estimator, rate, samples, split):
     """
     return {
         "fit": _fit_of(estimator, samples),
-        "attributes": {name: getattr(estimator, name, None) for name in ATTRIBUTES},
-        "rate": {name: float(getattr(rate, name)) for name in RATE},
+        "attributes": {name: getattr(estimator, name) for name in ATTRIBUTES},
+        "rate": {"learning_rate": float(rate.learning_rate), "epochs": rate.epochs},
         "split": split,
         "random": random_numbers(estimator._random_state),
     }
@@ -71,11 +87,13 @@ def read(path, estimator, samples):
         for name, given in _fit_of(estimator, samples).items():
             if (found := saved["fit"][name]) != given:
                 raise ModelFileError(f"{path} has a fit with {name} {found!r}; accepted: {given!r}")
-        wrong = [name for name, accepts in ATTRIBUTES.items() if not accepts(saved["attributes"][name])]
-        wrong += [name for name in RATE if not _is_number(saved["rate"][name])]
-        needed = EARLY_NEEDS if estimator.early_stopping else NEEDS
-        wrong += [name for name in needed if saved["attributes"][name] is None]
-        wrong += ["best_params"] if estimator.early_stopping and not state.position.best_params.size else []
+        early, values = bool(estimator.early_stopping), saved["attributes"] | saved["rate"]
+        wrong = [
+            name
+            for name, accepts in (ATTRIBUTES | RATE).items()
+            if not (values[name] is None if name in UNUSED[early] else accepts(values[name]))
+        ]
+        wrong += ["best_params"] if early and not state.position.best_params.size else []
         for name in "split", "random":
             set_random(np.random.RandomState(), saved[name])
     except ModelFileError:
@@ -113,7 +131,3 @@ def _fit_of(estimator, samples):
         "early_stopping": early,
         "validation_fraction": float(estimator.validation_fraction) if early else None,
     }
-
-
-def _is_number(value):
-    return type(value) is float or (type(value) is int and abs(value) < 2**53)

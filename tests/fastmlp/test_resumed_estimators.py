@@ -68,7 +68,7 @@ def outcome(model):
     """All results of a fit: a dict of bytes."""
     kept = {name: getattr(model, name, None) for name in vars(model) if name.endswith("_")}
     kept["random"] = model._random_state.get_state()[1:3]
-    kept |= {"rate": model._optimizer.learning_rate, "state": sorted(model._optimizer_state.items())}
+    kept |= {"rate": vars(model._optimizer), "state": sorted(model._optimizer_state.items())}
     return {name: pickle.dumps(value) for name, value in kept.items()}
 
 
