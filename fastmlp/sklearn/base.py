@@ -330,7 +330,7 @@ class BaseMLP(BaseEstimator):
             state, follow.saved = resuming.read(resume, self, follow.total)
             self._random_state = np.random.RandomState()
             resuming.set_random(self._random_state, follow.saved["split"])
-        if not incremental:
+        if len(self.callbacks) and not incremental:
             follow.split = resuming.random_numbers(self._random_state)
         if self.early_stopping:
             X, targets, sample_weight, held = self._split(X, targets, sample_weight)

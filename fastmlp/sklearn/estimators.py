@@ -191,7 +191,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if (kind := type_of_target(y)).startswith(("continuous", "unknown")):
+        if y.dtype.kind in "Ofc" and (kind := type_of_target(y)).startswith(("continuous", "unknown")):
             raise ValueError(
                 f"Unknown label type: y is {kind}, of dtype {y.dtype}; accepted: strings, or whole numbers of 64 bits"
             )

@@ -114,8 +114,10 @@ class Follow:
     ----------
     saved : dict or None
         State of a fit that is resumed (see `resuming.state_of`).
-    total, split : int and list
-        Number of samples, with those held out; and random numbers before they were (see `resuming`).
+    total : int
+        Number of samples, with those held out.
+    split : list or None
+        Random numbers before samples were held out, if the fit may be saved (see `resuming`).
     begun : bool
         Whether the training has begun, after which errors undo nothing.
     """
@@ -140,8 +142,8 @@ class Follow:
         return model._no_improvement_count > model.n_iter_no_change  # as in the epoch in which it stopped
 
     def state_dict(self):
-        """State for `resuming`; nothing in `partial_fit`, which is not resumed."""
-        return {} if self.once else resuming.state_of(self.estimator, self.rate, self.total, self.split)
+        """State for `resuming`; none in `partial_fit`, which is not resumed, and without callbacks to save it."""
+        return {} if self.split is None else resuming.state_of(self.estimator, self.rate, self.total, self.split)
 
     def _take_saved(self):
         """Set the attributes, the learning rate and the random numbers to those of the fit that is resumed."""
