@@ -137,6 +137,19 @@ def test_an_interrupted_estimator_goes_on_from_its_checkpoint(error, tmp_path):
         assert outcome(case.fit(other.set_params(callbacks=[]), resume=path)) == outcome(whole)
 
 
+@pytest.mark.parametrize("name", ["momentum", "both"])
+def test_a_fit_may_be_interrupted_many_times(name, tmp_path):
+    path, case = tmp_path / PATH, Case(SETTINGS[name])
+    whole, resume = case.fit(case.new()), None
+    for slices in 3, 1, 4, 2, 9, 1:
+        model = case.new(callbacks=[Checkpoint(path, "each", seconds=0, state=True), Stop(RuntimeError, slices)])
+        with pytest.raises(RuntimeError):
+            case.fit(model, resume=resume)
+        resume = path
+    assert len(model.loss_curve_) < EPOCHS
+    assert outcome(case.fit(case.new(), resume=path)) == outcome(whole)
+
+
 def test_another_process_resumes_a_fit(tmp_path):
     path, case = tmp_path / PATH, Case(SETTINGS["both"])
     whole = case.fit(case.new(callbacks=[Save(path, (12,), ())]))
