@@ -67,6 +67,8 @@ class Case:
 def outcome(model):
     """All results of a fit: a dict of bytes."""
     kept = {name: getattr(model, name, None) for name in vars(model) if name.endswith("_")}
+    if isinstance(model.random_state, np.random.RandomState):
+        assert model._random_state is model.random_state
     kept["random"] = model._random_state.get_state()[1:3]
     kept |= {"rate": vars(model._optimizer), "state": sorted(model._optimizer_state.items())}
     return {name: pickle.dumps(value) for name, value in kept.items()}

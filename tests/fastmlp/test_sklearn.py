@@ -388,6 +388,17 @@ def test_predictions_keep_to_the_threads_or_to_all_there_are(threads, monkeypatc
     assert available() == before
 
 
+def test_schedules_count_epochs_of_a_fit_and_of_all_partial_fits():
+    rates, schedule = [], schedules.Cosine(0.02, epochs=6)
+    note = type(
+        "Note", (), {"on_epoch_end": lambda self, trainer, epoch: rates.append(trainer.history.learning_rate[-1])}
+    )
+    model = MLPRegressor(learning_rate=schedule, callbacks=[note()], max_iter=4).fit(DIGITS, NUMBERS)
+    for _ in range(2):
+        model.partial_fit(DIGITS, NUMBERS)
+    assert rates == [schedule.rate(epoch, []) for epoch in range(6)]
+
+
 def test_callbacks_are_called_in_a_fit():
     class Stopper:
         def on_epoch_end(self, trainer, epoch):
