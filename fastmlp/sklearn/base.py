@@ -360,11 +360,15 @@ class BaseMLP(BaseEstimator):
         except KeyboardInterrupt:
             if resume is not None and not follow.begun:
                 raise
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=6)
         except DivergenceError:
             follow.diverged()
             if not self.early_stopping:
                 raise ValueError(NOT_FINITE) from None
+        else:
+            if self._has_scorer() and self.validation_scores_ and self.best_validation_score_ == -np.inf:
+                score = self.validation_scores_[-1]
+                raise ValueError(f"scoring is {self.scoring!r}, whose scores are {score}; accepted: finite scores")
         self._optimizer_state = trainer.optimizer_state
         follow.restore(self._net)
 
@@ -375,7 +379,7 @@ class BaseMLP(BaseEstimator):
         else:
             if self.batch_size > samples:
                 warnings.warn(
-                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
+                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=7
                 )
             batch_size = min(self.batch_size, samples)
         trainer = Trainer(

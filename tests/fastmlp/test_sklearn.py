@@ -321,6 +321,26 @@ def test_all_samples_are_trained_on_or_held_out_but_the_only_one_of_a_class_is_b
     assert all(map(np.array_equal, unchanged, (train, held)))
 
 
+def test_a_scorer_that_gives_no_number_is_an_error():
+    settings = {"early_stopping": True, "max_iter": 2, "random_state": 0}
+    never = np.c_[NUMBERS > 4, NUMBERS > 7, np.zeros(300, int)]  # a label that does not occur
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ValueError, match=r"^scoring is 'roc_auc', whose scores are nan; accepted: finite"):
+            MLPClassifier(scoring="roc_auc", **settings).fit(DIGITS, never)
+
+
+def test_warnings_name_the_caller():
+    class Interrupts:
+        def on_epoch_end(self, trainer, epoch):
+            raise KeyboardInterrupt
+
+    for settings in {"batch_size": 1000}, {"callbacks": [Interrupts()]}:
+        with pytest.warns(UserWarning, match=r"clipped|interrupted") as caught:
+            MLPRegressor(max_iter=2, **settings).fit(DIGITS, NUMBERS)
+        assert caught[0].filename == __file__
+
+
 def test_scorers_without_weights_are_called_without():
     settings = {"early_stopping": True, "max_iter": 2, "random_state": 0}
     model = MLPRegressor(scoring="neg_max_error", **settings).fit(DIGITS, NUMBERS, sample_weight=WEIGHTS)
