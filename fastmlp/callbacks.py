@@ -154,6 +154,8 @@ class Checkpoint:
         self.path, self.when = path, checks.choice("when", when, ["best", "each"])
         self.every, self.state = checks.count("every", every), bool(state)
         self.seconds = None if seconds is None else checks.number("seconds", seconds)
+        if when == "best" and (every, seconds) != (1, None):
+            raise ValueError(f"every is {every} and seconds {seconds} with when 'best'; accepted: with 'each'")
         self._best, self._saved = None, time.monotonic()
 
     def __repr__(self):
@@ -173,14 +175,18 @@ class Checkpoint:
             self._best = None
 
     def on_slice_end(self, trainer: Trainer, samples: int, loss: float) -> None:
-        if self.when == "each" and self.seconds is not None and time.monotonic() - self._saved >= self.seconds:
+        if self.seconds is not None and time.monotonic() - self._saved >= self.seconds:
             self._save(trainer, len(trainer.history.loss))
 
     def on_epoch_end(self, trainer: Trainer, epoch: int) -> None:
+        if self.when == "each":
+            if (epoch + 1) % self.every == 0:
+                self._save(trainer, epoch)
+            return
         loss, known = trainer.history.watched[-1], self._best
         before = self._earlier_best(trainer) if known is None else known
         self._best = min(before, loss)
-        if loss < before if self.when == "best" else (epoch + 1) % self.every == 0:
+        if loss < before:
             try:
                 self._save(trainer, epoch)
             except BaseException:  # Ctrl-C too

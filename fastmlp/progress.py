@@ -5,27 +5,10 @@ In a notebook the bar is a widget, if those of Jupyter are installed.
 
 import sys
 import time
-from contextlib import suppress
+
+from .terminal import StandardError
 
 SECONDS_BETWEEN_LINES = 2.0
-
-
-class StandardError:
-    """Standard error, where it can be written; the rest, say for a closed pipe, is lost, and no training with it."""
-
-    def __init__(self):
-        self._stream = sys.stderr
-
-    def __getattr__(self, name):
-        return getattr(self._stream, name)
-
-    def write(self, text):
-        with suppress(OSError):
-            self._stream.write(text)
-
-    def flush(self):
-        with suppress(OSError):
-            self._stream.flush()
 
 
 class Silent:

@@ -17,7 +17,8 @@ def replace(path, data):
     """Replace the file at `path` by one with the bytes `data`, completely or not at all.
 
     The bytes are written to a temporary file in the same folder, which is renamed once it is on the disk. The file
-    keeps its permissions. Temporary files that a killed process has left are deleted.
+    keeps its permissions; a symbolic link is replaced, not followed. Temporary files that a killed process has left are
+    deleted where the file system has locks, not on Windows.
 
     Raises
     ------
@@ -54,6 +55,17 @@ def replace(path, data):
     _sync(path.parent)
 
 
+def check_writable(path):
+    """Raise an OSError if a file could not be written to `path`, before the work whose result it is for."""
+    if path.exists() and not path.is_file():
+        raise FileExistsError(None, "exists and is not a file", str(path))
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(None, "no such folder", str(folder))
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(None, "this folder is not writable", str(folder))
+
+
 @contextlib.contextmanager
 def naming(path):
     """Context of work on the file at `path`, whose OSErrors name it, rather than a temporary file or none."""
@@ -70,8 +82,8 @@ def _lock(file):
 
 
 def _delete_unless_locked(path):
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        if fcntl:
+    if fcntl:
+        with contextlib.suppress(OSError), open(path, "rb") as file:
             _lock(file)
             path.unlink()
 

@@ -1,4 +1,7 @@
-"""Text that comes from files, in a form that is safe to print."""
+"""Text that comes from files, in a form that is safe to print; standard error, where it can be written."""
+
+import sys
+from contextlib import suppress
 
 MOST_CHARACTERS = 299  # of a line about a file
 
@@ -17,3 +20,21 @@ class LineError(ValueError):
             half = (MOST_CHARACTERS - 5) // 2
             line = f"{line[:half]} ... {line[-half:]}"
         super().__init__(line)
+
+
+class StandardError:
+    """Standard error, where it can be written; the rest, say for a closed pipe, is lost, and no training with it."""
+
+    def __init__(self):
+        self._stream = sys.stderr
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def write(self, text):
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self):
+        with suppress(OSError):
+            self._stream.flush()

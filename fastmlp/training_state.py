@@ -7,7 +7,7 @@ with the settings of the `Trainer` and all numbers that are not in tensors.
 from __future__ import annotations
 
 import math
-import numbers as number_types
+import numbers
 from dataclasses import dataclass, fields, is_dataclass
 
 import numpy as np
@@ -17,7 +17,6 @@ from .history import History
 from .network import MLP
 from .position import Position
 
-PREFIX = files.TRAINING
 OWN = "an object of your own"
 PLAIN = "batch_size", "reduction", "l2", "average_l2", "update_biases", "threads", "clip_norm", "precision"
 SETTINGS = {*PLAIN, "dropout", "loss", "optimizer", "learning_rate", "shuffle", "seed"}
@@ -46,18 +45,18 @@ class State:
     position: Position | None
 
 
-def write(trainer, path, **notes):
-    """Write a trainer to a file (see `Trainer.save`), with `notes` beside the state."""
+def write(trainer, path, best=None):
+    """Write a trainer to a file (see `Trainer.save`), with what a `Checkpoint` says is the best so far."""
     net, state, position = trainer.net, trainer.optimizer_state, trainer._position
     arrays = {name: state[name] for name in ("first", "second")}
-    numbers = {
+    training = {
         "settings": _settings(trainer),
         "optimizer": {name: state[name] for name in ("steps", "rate")},
         "random": trainer._rng.bit_generator.state,
         "dropout_seed": trainer._dropout_seed,
         "best_epoch": trainer.history.best_epoch,
         "position": None,
-        **notes,
+        "best": best,
     }
     for name, values in trainer.history.to_dict().items():
         if name != "best_epoch":
@@ -66,11 +65,10 @@ def write(trainer, path, **notes):
         if trainer._listeners:
             position.callbacks = trainer._listeners.states()
         kept = {field.name: getattr(position, field.name) for field in fields(position)}
-        sums = dict(enumerate(kept.pop("sums")))
+        arrays |= {f"position.sums.{index}": array for index, array in enumerate(kept.pop("sums"))}
         arrays |= {f"position.{name}": kept.pop(name) for name in ARRAYS}
-        arrays |= {f"position.sums.{index}": array for index, array in sums.items()}
-        numbers["position"] = kept
-    files.save(net, path, {PREFIX + name: array for name, array in arrays.items()}, numbers)
+        training["position"] = kept
+    files.save(net, path, {files.TRAINING + name: array for name, array in arrays.items()}, training)
 
 
 def read(path, net):
@@ -83,45 +81,47 @@ def read(path, net):
 
 def read_trainer(path):
     """Network, arguments of `Trainer`, and state in a file: (MLP, dict, State). All is checked before it is used."""
-    net, arrays, numbers = files.load_training(path, MLP)
-    if "settings" not in (numbers or {}):
+    net, arrays, training = files.load_training(path, MLP)
+    if "settings" not in (training or {}):
         raise files.ModelFileError(
             f"{path} has a network only; accepted: a file of Trainer.save or Checkpoint(state=True)"
         )
-    arrays = {name.removeprefix(PREFIX): array for name, array in arrays.items()}
+    arrays = {name.removeprefix(files.TRAINING): array for name, array in arrays.items()}
     try:
-        settings = {name: _made(value) for name, value in numbers["settings"].items()}
-        _require(set(settings) == SETTINGS, "settings")
-        return net, settings, _read_state(net, arrays, numbers)
+        settings = {name: _made(value) for name, value in training["settings"].items()}
+        require(set(settings) == SETTINGS, "settings")
+        return net, settings, _read_state(net, arrays, training)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise files.ModelFileError(f"{path} has a damaged training state: {type(error).__name__} {error}") from None
 
 
-def _require(condition, name):
+def require(condition, name):
+    """Raise a ValueError, about the part `name` of a state, unless the condition holds."""
     if not condition:
         raise ValueError(f"in {name}")
 
 
-def _is_count(value, most=2**63 - 1):
+def is_count(value, most=2**63 - 1):
+    """Whether `value`, of a file, is a whole number from 0 to `most`."""
     return type(value) is int and 0 <= value <= most
 
 
-def _read_state(net, arrays, numbers):
-    optimizer, random, seed = numbers["optimizer"], numbers["random"], numbers["dropout_seed"]
-    _require(_is_count(optimizer["steps"]) and isinstance(optimizer["rate"], int | float), "optimizer")
-    _require(_is_count(seed, 2**32 - 1), "dropout_seed")
-    _require(isinstance(random, dict), "random")
+def _read_state(net, arrays, training):
+    optimizer, random, seed = training["optimizer"], training["random"], training["dropout_seed"]
+    require(is_count(optimizer["steps"]) and isinstance(optimizer["rate"], int | float), "optimizer")
+    require(is_count(seed, 2**32 - 1), "dropout_seed")
+    require(isinstance(random, dict), "random")
     np.random.default_rng().bit_generator.state = random  # raises an exception if it is none
     for name in "first", "second":
-        _require(arrays[name].shape in ((0,), (net.n_params,)) and arrays[name].dtype == net.dtype, name)
-    history = _read_history(net, arrays, numbers["best_epoch"])
+        require(arrays[name].shape in ((0,), (net.n_params,)) and arrays[name].dtype == net.dtype, name)
+    history = _read_history(net, arrays, training["best_epoch"])
     return State(
         params=net.params,
         optimizer={name: arrays[name] for name in ("first", "second")} | optimizer,
         random=random,
         dropout_seed=seed,
         history=history,
-        position=None if numbers["position"] is None else _read_position(net, arrays, numbers["position"], history),
+        position=None if training["position"] is None else _read_position(net, arrays, training["position"], history),
     )
 
 
@@ -131,33 +131,34 @@ def _read_history(net, arrays, best_epoch):
     for name in names:
         array = arrays[f"history.{name}"]
         shape = (epochs, layers) if name == "delta_rms" else (epochs,)
-        _require(array.dtype == float and (array.shape == shape or (not array.size and name != "loss")), name)
-    _require(best_epoch is None or _is_count(best_epoch, epochs), "best_epoch")
+        require(array.dtype == float and (array.shape == shape or (not array.size and name != "loss")), name)
+    require(best_epoch is None or is_count(best_epoch, epochs - 1), "best_epoch")
     return History(**{name: arrays[f"history.{name}"].tolist() for name in names}, best_epoch=best_epoch)
 
 
-def _read_position(net, arrays, numbers, history):
+def _read_position(net, arrays, kept, history):
     found = {name: arrays[f"position.{name}"] for name in ARRAYS}
     # Kernels read samples by these numbers, and trust them.
-    _require(found["order"].dtype == found["held"].dtype == np.int64, "order")
+    require(found["order"].dtype == found["held"].dtype == np.int64, "order")
     samples = np.sort(np.concatenate([found["order"], found["held"]]))
-    _require(np.array_equal(samples, np.arange(len(samples))), "order")
+    require(np.array_equal(samples, np.arange(len(samples))), "order")
     for name in "best_params", "last_params":
-        _require(found[name].shape in ((0,), (net.n_params,)), name)
+        require(found[name].shape in ((0,), (net.n_params,)), name)
     names = [f"position.sums.{index}" for index in range(sum(name.startswith("position.sums.") for name in arrays))]
     sums = [arrays[name] for name in names]
     shapes = [(), [(1,), (len(net.sizes) - 1,), (1,), (2,)]]
-    _require([array.shape for array in sums] in map(list, shapes), "sums")
-    counts = {name: numbers[name] for name in ("begun", "batch", "batch_size", "waited")}
-    _require(
-        all(_is_count(value, math.inf) for value in counts.values()) and numbers["begun"] <= len(history.loss),
+    require([array.shape for array in sums] in map(list, shapes), "sums")
+    counts = {name: kept[name] for name in ("begun", "batch", "batch_size", "waited")}
+    require(
+        all(is_count(value, math.inf) for value in counts.values()) and kept["begun"] <= len(history.loss),
         "position",
     )
-    _require(type(numbers["ended"]) is bool and (sums or not numbers["batch"]), "position")
-    callbacks = [(name, state) for name, state in numbers["callbacks"]]
-    _require(all(isinstance(name, str) and isinstance(state, dict) for name, state in callbacks), "callbacks")
-    times = {name: float(numbers[name]) for name in ("seconds", "best")}
-    return Position(**counts, **times, **found, sums=sums, ended=numbers["ended"], callbacks=callbacks)
+    require(type(kept["ended"]) is bool and (sums or not kept["batch"]), "position")
+    require(not found["held"].size or len(history.val_loss) == len(history.loss), "val_loss")
+    callbacks = [(name, state) for name, state in kept["callbacks"]]
+    require(all(isinstance(name, str) and isinstance(state, dict) for name, state in callbacks), "callbacks")
+    times = {name: float(kept[name]) for name in ("seconds", "best")}
+    return Position(**counts, **times, **found, sums=sums, ended=kept["ended"], callbacks=callbacks)
 
 
 def _settings(trainer):
@@ -165,7 +166,7 @@ def _settings(trainer):
     settings = {name: getattr(trainer, name) for name in PLAIN} | {"dropout": trainer.dropout}
     settings["loss"] = _described(trainer._loss)
     settings["optimizer"] = _described(trainer.optimizer)
-    is_number = isinstance(trainer.learning_rate, number_types.Real)
+    is_number = isinstance(trainer.learning_rate, numbers.Real)
     settings["learning_rate"] = float(trainer.learning_rate) if is_number else _described(trainer.schedule)
     settings["seed"] = trainer.seed if isinstance(trainer.seed, int) else 0  # the state has what was made of it
     settings["shuffle"] = trainer.shuffle if trainer._reorder == trainer._rng.shuffle else OWN

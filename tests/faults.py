@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-FULL = "/dev/full"  # a device that has never room
+FULL = "/dev/full"  # a device that never has room
 STREAMS = [
     pytest.param("full", marks=pytest.mark.skipif(not os.path.exists(FULL), reason=f"no {FULL}")),
     pytest.param("closed", marks=pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")),

@@ -11,6 +11,7 @@ from fastmlp.checks import choice, count
 from fastmlp.cli import text
 from fastmlp.cli.info import cpu_name
 from fastmlp.precision import asks_mixed
+from fastmlp.replacing import check_writable
 
 CASES = (
     ((8, 16, 1), 32),
@@ -34,7 +35,7 @@ def run(args):
     cases = [bench.Case(*case, dtype, args.precision) for case in _cases(args)]
     if args.plot:
         plots.check(args.plot)
-        text.check_writable(args.plot)
+        check_writable(args.plot)
 
     text.facts(_setting(["fastmlp", *packages], products, threads, args.rounds))
     results = [bench.measure(case, libraries, threads, args.rounds, text.tell) for case in cases]

@@ -7,8 +7,7 @@ import sys
 import numpy as np
 
 from fastmlp.cli.models import load
-from fastmlp.cli.text import check_writable
-from fastmlp.replacing import replace
+from fastmlp.replacing import check_writable, replace
 from fastmlp.tables import datasets
 from fastmlp.tables.columns import is_number
 from fastmlp.terminal import printable

@@ -1,16 +1,11 @@
-"""What the commands print: aligned columns, tables, lines about networks and scores. Also a check of output files."""
+"""What the commands print: aligned columns, tables, lines about networks and scores."""
 
-import os
-import sys
-from contextlib import suppress
-
-from fastmlp.terminal import printable
+from fastmlp.terminal import StandardError, printable
 
 
 def tell(line):
     """Print a line on standard error. If that cannot be written, it is no reason to end the work that it is about."""
-    with suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+    print(line, file=StandardError(), flush=True)
 
 
 def facts(pairs):
@@ -50,13 +45,3 @@ def network(net):
 def scores(named):
     """Return scores by name in one line: `R2 0.4512, RMSE 54.1, MAE 43`."""
     return ", ".join(f"{name} {value:.4g}" for name, value in named.items())
-
-
-def check_writable(path):
-    """Raise an OSError if a file could not be written to `path`, before the work whose result it is for."""
-    if path.exists() and not path.is_file():
-        raise FileExistsError(None, "exists and is not a file", str(path))
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(None, "no such folder", str(path.absolute().parent))
-    if not os.access(path.absolute().parent, os.W_OK):
-        raise PermissionError(None, "this folder is not writable", str(path.absolute().parent))

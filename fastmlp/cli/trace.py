@@ -1,7 +1,7 @@
 """`fastmlp trace`: backpropagation on a small example, number by number."""
 
 from fastmlp import plots
-from fastmlp.cli import text
+from fastmlp.replacing import check_writable
 from fastmlp.teaching.examples import load_example
 from fastmlp.teaching.trace import trace
 
@@ -10,7 +10,7 @@ def run(args):
     """Run the command."""
     if args.plot:
         plots.check(args.plot)
-        text.check_writable(args.plot)
+        check_writable(args.plot)
     example = load_example(args.example)
     if args.plot:
         net = example.network()

@@ -14,6 +14,7 @@ from fastmlp.cli import text
 from fastmlp.cli.interruptions import Ending
 from fastmlp.cli.models import OUTPUT_ACTIVATIONS, arrays, parse_loss
 from fastmlp.precision import is_mixed
+from fastmlp.replacing import check_writable
 from fastmlp.schedules import SCHEDULES, Cosine, Warmup
 from fastmlp.tables import datasets
 from fastmlp.tables.preprocessing import Preprocessing, split
@@ -25,6 +26,11 @@ from fastmlp.threads import available, limited
 UPDATES_PER_EPOCH = 32
 BATCH_SIZES = (16, 4096)
 CHECKPOINT_SECONDS = 60
+# Options that are kept in the file of the model.
+RECORDED = (
+    *("source", "seed", "loss", "optimizer", "learning_rate", "schedule", "warmup", "l2", "clip_norm"),
+    *("label_smoothing", "dropout", "precision", "class_weight"),
+)
 
 
 class Run(NamedTuple):
@@ -49,10 +55,10 @@ def run(args):
     if args.checkpoint and args.seeds > 1:
         raise ValueError(f"--checkpoint is given with --seeds {args.seeds}; accepted: with one seed")
     for path in filter(None, (args.save, args.checkpoint)):
-        text.check_writable(path)
+        check_writable(path)
     if args.plot:
         plots.check(_picture(args, "loss"))
-        text.check_writable(_picture(args, "loss"))
+        check_writable(_picture(args, "loss"))
     compiled = CACHE_FOLDER and any(CACHE_FOLDER.glob("*.code"))
 
     runs = [_prepare(args, table, loss, seed) for seed in range(args.seed, args.seed + args.seeds)]
@@ -116,12 +122,12 @@ def _schedule(args):
 
 def _fit(args, one):
     """Train, and return the scores of the test part by name: a dict, empty if that part is."""
-    loss, callbacks = one.trainer.loss, []  # the loss's name
+    callbacks = []
     if args.checkpoint:
         checkpoint = Checkpoint(args.checkpoint, "each", every=args.epochs, seconds=CHECKPOINT_SECONDS, state=True)
         callbacks = [checkpoint, Ending(args.checkpoint)]
     one.trainer.fit(
-        *arrays(one.preprocessing, one.train, loss, one.net.dtype),
+        *arrays(one.preprocessing, one.train, one.trainer.loss, one.net.dtype),
         epochs=args.epochs,
         validation_fraction=args.validation_fraction or None,
         patience=args.patience,
@@ -185,23 +191,11 @@ def _save(args, one, scores):
     """Save the network of a Run, with its preprocessing and a description of the training as metadata."""
     kept, epoch = _losses(one.trainer.history)
     one.net.metadata["preprocessing"] = one.preprocessing.to_dict()
-    one.net.metadata["training"] = {
-        "source": args.source,
+    asked = {name: getattr(args, name) for name in RECORDED}
+    one.net.metadata["training"] = asked | {
         "train_rows": one.train.n_rows,
         "test_rows": one.test.n_rows,
-        "seed": args.seed,
-        "loss": args.loss,
-        "optimizer": args.optimizer,
-        "learning_rate": args.learning_rate,
-        "schedule": args.schedule,
-        "warmup": args.warmup,
         "batch_size": one.trainer.batch_size,
-        "l2": args.l2,
-        "clip_norm": args.clip_norm,
-        "label_smoothing": args.label_smoothing,
-        "dropout": args.dropout,
-        "precision": args.precision,
-        "class_weight": args.class_weight,
         "epochs": epoch,  # the one whose parameters were kept, from 1; `fastmlp info` shows it as "epoch kept"
         "seconds": sum(one.trainer.history.seconds),
         "losses": kept,

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, is_classifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -30,6 +31,7 @@ from .scoring import represent_classes, takes_weights
 OUR_NAMES = {"logistic": "sigmoid"}  # of activations, by scikit-learn's name; all others are the same in both libraries
 SOLVERS = {"lbfgs", "sgd", "adam", "adamw"}
 SHARED_ACTIVATIONS = ("identity", "logistic", "tanh", "relu")  # those that scikit-learn has too
+CALLER = 6  # level of warnings in `_fit_stochastic` that name the caller of `fit`, above scikit-learn's decorator
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
@@ -41,9 +43,9 @@ FITTED = (
 )
 
 
-def nonnegative(closed="left"):
-    """scikit-learn's constraint for a number from 0 on (`closed` "left") or above 0 ("neither")."""
-    return [Interval(Real, 0, None, closed=closed)]
+# scikit-learn's constraints for numbers, by the least that is accepted, and for a share below 1.
+FROM_0, ABOVE_0 = (Interval(Real, 0, None, closed=closed) for closed in ("left", "neither"))
+FROM_1, SHARE = Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="left")
 
 
 class BaseMLP(BaseEstimator):
@@ -63,36 +65,36 @@ class BaseMLP(BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like", FROM_1],
         "activation": [str, "array-like"],
         "solver": [StrOptions(SOLVERS), *optimizers.OPTIMIZERS.values()],
-        "alpha": nonnegative(),
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "alpha": [FROM_0],
+        "batch_size": [StrOptions({"auto"}), FROM_1],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), HasMethods("rate")],
-        "learning_rate_init": nonnegative(closed="neither"),
-        "power_t": nonnegative(),
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate_init": [ABOVE_0],
+        "power_t": [FROM_0],
+        "max_iter": [FROM_1],
         "loss": "no_validation",  # Trainer says what it accepts
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
-        "tol": nonnegative(),
+        "tol": [FROM_0],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
         "momentum": [Interval(Real, 0, 1, closed="both")],
         "nesterovs_momentum": ["boolean"],
         "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": nonnegative(closed="neither"),
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
-        "weight_decay": nonnegative(),
-        "clip_norm": [None, *nonnegative(closed="neither")],
+        "validation_fraction": [SHARE],
+        "beta_1": [SHARE],
+        "beta_2": [SHARE],
+        "epsilon": [ABOVE_0],
+        "n_iter_no_change": [FROM_1, Options(Real, {np.inf})],
+        "max_fun": [FROM_1],
+        "dropout": [SHARE, "array-like"],
+        "weight_decay": [FROM_0],
+        "clip_norm": [None, ABOVE_0],
         "scoring": [None, str, callable],
         "callbacks": ["array-like"],
-        "threads": [None, Interval(Integral, 1, None, closed="left")],
+        "threads": [None, FROM_1],
         "precision": [StrOptions(set(PRECISIONS))],
     }
 
@@ -142,7 +144,7 @@ class BaseMLP(BaseEstimator):
             If scikit-learn does not have the activations, or they are not the same in all hidden layers.
         """
         check_is_fitted(self)
-        names = set(self._activation_names(self.n_layers_ - 2))
+        names = set(self._hidden_as_named(self.n_layers_ - 2))
         if len(names) > 1 or not names <= set(SHARED_ACTIVATIONS):
             raise ValueError(
                 f"activation is {self.activation!r}; accepted: {', '.join(SHARED_ACTIVATIONS)}, one for all layers"
@@ -208,7 +210,7 @@ class BaseMLP(BaseEstimator):
 
         An error before the training begins leaves all attributes as they were.
         """
-        follow, before = Follow(self, once=incremental), dict(vars(self))
+        follow, before = Follow(self, incremental), dict(vars(self))
         try:
             self._train(X, y, sample_weight, follow, resume)
         except BaseException:
@@ -220,7 +222,7 @@ class BaseMLP(BaseEstimator):
 
     def _train(self, X, y, sample_weight, follow, resume):
         """Check the arguments of `_fit` and the parameters, and train with the solver."""
-        incremental = follow.once
+        incremental = follow.incremental
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes))
         if sizes.size and sizes.dtype.kind not in "iu":
             shown = ", ".join(map(checks.shown, sizes.ravel().tolist()))
@@ -242,7 +244,7 @@ class BaseMLP(BaseEstimator):
         if first_pass:
             self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
             if resume is None:
-                names = self._activation_names(len(hidden))
+                names = self._hidden_as_named(len(hidden))
                 draw_weights(self._net, [*names, names[-1] if names else self.activation], self._random_state)
         elif (found := [len(b) for b in self.intercepts_[:-1]]) != hidden:
             raise ValueError(f"hidden_layer_sizes is {hidden}; accepted: {found}, as weights of the last fit are kept")
@@ -276,17 +278,17 @@ class BaseMLP(BaseEstimator):
         self.validation_loss_curve_ = [] if self.early_stopping else None
         self.best_validation_score_ = -np.inf if self.early_stopping else None
 
-    def _activation_names(self, hidden):
+    def _hidden_as_named(self, hidden):
         """Activation of each of `hidden` hidden layers, as the user named it: a list of str."""
         return [self.activation] * hidden if isinstance(self.activation, str) else list(self.activation)
 
-    def _hidden(self, hidden):
+    def _hidden_activations(self, hidden):
         """Activation of each of `hidden` hidden layers, as `MLP` names it: a tuple of str."""
-        return tuple(OUR_NAMES.get(name, name) for name in self._activation_names(hidden))
+        return tuple(OUR_NAMES.get(name, name) for name in self._hidden_as_named(hidden))
 
     def _build(self, sizes, dtype):
         """New `MLP` with this estimator's activations and weights of zero."""
-        names = self._hidden(len(sizes) - 2)
+        names = self._hidden_activations(len(sizes) - 2)
         output = OUR_NAMES.get(self.out_activation_, self.out_activation_)
         return MLP(sizes, names, output, dtype=dtype, init="zeros")
 
@@ -297,7 +299,11 @@ class BaseMLP(BaseEstimator):
 
     def _network(self):
         """`MLP` with the weights of coefs_ and intercepts_: `_net`, or a new one if they or the activation were set."""
-        if "_net" in vars(self) and self._owns() and self._net.activations[:-1] == self._hidden(len(self.coefs_) - 1):
+        if (
+            "_net" in vars(self)
+            and self._owns()
+            and self._net.activations[:-1] == self._hidden_activations(len(self.coefs_) - 1)
+        ):
             return self._net
         net = self._build([len(self.coefs_[0]), *(len(b) for b in self.intercepts_)], self.coefs_[0].dtype)
         for views, arrays in ((net.weights, self.coefs_), (net.biases, self.intercepts_)):
@@ -318,7 +324,7 @@ class BaseMLP(BaseEstimator):
         follow : Follow
         resume : path or None; as for `fit`
         """
-        incremental, held = follow.once, None
+        incremental, held = follow.incremental, None
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         # With `warm_start`, the last fit may have been with "lbfgs", or with the other value of `early_stopping`.
@@ -359,8 +365,8 @@ class BaseMLP(BaseEstimator):
             )
         except KeyboardInterrupt:
             if resume is not None and not follow.begun:
-                raise
-            warnings.warn("Training interrupted by user.", stacklevel=6)
+                raise  # nothing is trained yet, and the weights of the file are not taken over
+            warnings.warn("Training interrupted by user.", stacklevel=CALLER)
         except DivergenceError:
             follow.diverged()
             if not self.early_stopping:
@@ -369,6 +375,13 @@ class BaseMLP(BaseEstimator):
             if self._has_scorer() and self.validation_scores_ and self.best_validation_score_ == -np.inf:
                 score = self.validation_scores_[-1]
                 raise ValueError(f"scoring is {self.scoring!r}, whose scores are {score}; accepted: finite scores")
+            if self.n_iter_ == self.max_iter and not (follow.stopped or incremental):
+                warnings.warn(
+                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
+                    "converged yet.",
+                    ConvergenceWarning,
+                    stacklevel=CALLER,
+                )
         self._optimizer_state = trainer.optimizer_state
         follow.restore(self._net)
 
@@ -379,7 +392,8 @@ class BaseMLP(BaseEstimator):
         else:
             if self.batch_size > samples:
                 warnings.warn(
-                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=7
+                    "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+                    stacklevel=CALLER + 1,
                 )
             batch_size = min(self.batch_size, samples)
         trainer = Trainer(

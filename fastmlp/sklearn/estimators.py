@@ -15,7 +15,7 @@ from sklearn.utils.validation import validate_data
 
 from .. import checks, losses
 from .base import BaseMLP
-from .rules import r2
+from .scoring import r2
 
 LOG_LOSSES = {"softmax": "cross_entropy", "logistic": "binary_cross_entropy"}
 

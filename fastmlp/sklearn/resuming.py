@@ -8,12 +8,9 @@ import numpy as np
 
 from .. import training_state
 from ..files import ModelFileError
+from ..training_state import is_count, require
 
 STATE_WORDS = 624  # of a Mersenne Twister
-
-
-def _is_count(value):
-    return type(value) is int and value >= 0
 
 
 def _is_number(value):
@@ -26,15 +23,15 @@ def _is_curve(value):
 
 # Attributes of the estimator and of its `rules.Rate`, each with a check of its value.
 ATTRIBUTES = {
-    "t_": _is_count,
-    "_no_improvement_count": _is_count,
+    "t_": is_count,
+    "_no_improvement_count": is_count,
     "best_loss_": _is_number,
     "best_validation_score_": _is_number,
     "loss_curve_": _is_curve,
     "validation_scores_": _is_curve,
     "validation_loss_curve_": _is_curve,
 }
-RATE = {"learning_rate": _is_number, "epochs": _is_count}
+RATE = {"learning_rate": _is_number, "epochs": is_count}
 # Those that are None, by whether there is early stopping.
 UNUSED = {False: ("best_validation_score_", "validation_scores_", "validation_loss_curve_"), True: ("best_loss_",)}
 
@@ -88,20 +85,15 @@ def read(path, estimator, samples):
             if (found := saved["fit"][name]) != given:
                 raise ModelFileError(f"{path} has a fit with {name} {found!r}; accepted: {given!r}")
         early, values = bool(estimator.early_stopping), saved["attributes"] | saved["rate"]
-        wrong = [
-            name
-            for name, accepts in (ATTRIBUTES | RATE).items()
-            if not (values[name] is None if name in UNUSED[early] else accepts(values[name]))
-        ]
-        wrong += ["best_params"] if early and not state.position.best_params.size else []
+        for name, accepts in (ATTRIBUTES | RATE).items():
+            require(values[name] is None if name in UNUSED[early] else accepts(values[name]), name)
+        require(state.position.best_params.size or not early, "best_params")
         for name in "split", "random":
             set_random(np.random.RandomState(), saved[name])
     except ModelFileError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
-        wrong = [f"{type(error).__name__} {error}"]
-    if wrong:
-        raise ModelFileError(f"{path} has a damaged training state: in {', '.join(wrong)}")
+        raise ModelFileError(f"{path} has a damaged training state: {type(error).__name__} {error}") from None
     return state, saved
 
 

@@ -3,10 +3,7 @@
 They are those of sklearn/neural_network/_multilayer_perceptron.py and _stochastic_optimizers.py of scikit-learn 1.9.
 """
 
-import warnings
-
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from . import resuming
 
@@ -26,15 +23,6 @@ def draw_weights(net, activations, random_state):
         bound = np.sqrt((2.0 if activation in ("logistic", "sigmoid") else 6.0) / sum(weights.shape))
         weights[...] = random_state.uniform(-bound, bound, weights.shape)
         biases[...] = random_state.uniform(-bound, bound, biases.shape)
-
-
-def r2(targets, outputs, sample_weight):
-    """R² averaged over outputs, as sklearn.metrics.r2_score but without its checks, which take longer than an epoch."""
-    residual = np.average((targets - outputs) ** 2, axis=0, weights=sample_weight)
-    mean = np.average(targets, axis=0, weights=sample_weight)
-    spread = np.average((targets - mean) ** 2, axis=0, weights=sample_weight)
-    constant = np.where(residual > 0, 0.0, 1.0)  # as in scikit-learn, if all targets are the same
-    return float(np.where(spread > 0, 1 - residual / np.where(spread > 0, spread, 1.0), constant).mean())
 
 
 class Reorder:
@@ -74,8 +62,8 @@ class Rate:
     def rate(self, epoch, losses):
         """Rate of the current epoch: asked for when it begins, and again where it is resumed.
 
-        Schedules of `fastmlp.schedules` count epochs over all calls of partial_fit, but `losses` has only those of the
-        current call: none.
+        A schedule of `fastmlp.schedules` is asked with the number of epochs over all calls of partial_fit; there
+        `losses` is empty, as each call has one epoch.
         """
         if hasattr(self.rule, "rate"):
             self.learning_rate = self.rule.rate(self.epochs, losses)
@@ -89,16 +77,14 @@ class Rate:
 
     def gives_up(self, message, verbose):
         """Return whether to stop after too many epochs without improvement; lower an adaptive rate instead."""
-        if self.rule != "adaptive":
-            outcome = "Stopping."
-        elif self.learning_rate <= LEAST_RATE:
-            outcome = "Learning rate too small. Stopping."
-        else:
+        adaptive = self.rule == "adaptive"
+        stop = not adaptive or self.learning_rate <= LEAST_RATE
+        if not stop:
             self.learning_rate /= 5.0
-            outcome = f"Setting learning rate to {self.learning_rate:f}"
         if verbose:
-            print(message, outcome)
-        return outcome.endswith("Stopping.")
+            too_small = "Learning rate too small. " if adaptive else ""
+            print(message, f"{too_small}Stopping." if stop else f"Setting learning rate to {self.learning_rate:f}")
+        return stop
 
 
 class Follow:
@@ -107,8 +93,8 @@ class Follow:
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
-    once : bool
-        Whether this is `partial_fit`: one epoch, without a warning that it has not converged.
+    incremental : bool
+        Whether this is `partial_fit`: one epoch.
 
     Attributes
     ----------
@@ -120,11 +106,21 @@ class Follow:
         Random numbers before samples were held out, if the fit may be saved (see `resuming`).
     begun : bool
         Whether the training has begun, after which errors undo nothing.
+    stopped : bool
+        Whether the last epoch met a rule to stop.
+    best : (n_params,) array or None
+        With early stopping, the parameters with the best score.
+    rate : Rate
+    samples : int
+        Number of samples trained on in an epoch.
+    share : float
+        Ratio of the reported loss to that of the trainer.
     """
 
-    def __init__(self, estimator, once):
-        self.estimator, self.once = estimator, once
-        self.saved, self.total, self.split, self.begun, self.best = None, 0, None, False, None
+    def __init__(self, estimator, incremental):
+        self.estimator, self.incremental = estimator, incremental
+        self.saved, self.total, self.split, self.best = None, 0, None, None
+        self.begun = self.stopped = False
 
     def on_fit_begin(self, trainer, epochs, samples):
         model = self.estimator
@@ -175,13 +171,7 @@ class Follow:
             self._note_loss()
         self.rate.epoch_ends(model.t_)
         stop = model._no_improvement_count > model.n_iter_no_change and self._gives_up()
-        if not (stop or self.once) and model.n_iter_ == model.max_iter:
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({model.max_iter}) reached and the optimization hasn't "
-                "converged yet.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        self.stopped = stop
         return stop
 
     def diverged(self):

@@ -1,8 +1,17 @@
-"""What scorers need that early stopping watches: samples of every class, and weights where they take them."""
+"""Scores that early stopping watches: R², and what scorers need, such as samples of every class."""
 
 import inspect
 
 import numpy as np
+
+
+def r2(targets, outputs, sample_weight):
+    """R² averaged over outputs, as sklearn.metrics.r2_score but without its checks, which take longer than an epoch."""
+    residual = np.average((targets - outputs) ** 2, axis=0, weights=sample_weight)
+    mean = np.average(targets, axis=0, weights=sample_weight)
+    spread = np.average((targets - mean) ** 2, axis=0, weights=sample_weight)
+    constant = np.where(residual > 0, 0.0, 1.0)  # as in scikit-learn, if all targets are the same
+    return float(np.where(spread > 0, 1 - residual / np.where(spread > 0, spread, 1.0), constant).mean())
 
 
 def represent_classes(train, held, classes, sample_weight):
@@ -23,10 +32,10 @@ def represent_classes(train, held, classes, sample_weight):
     -------
     train, held : int arrays
     """
-    counts = np.ones(len(classes), bool) if sample_weight is None else sample_weight > 0
+    weighed = np.ones(len(classes), bool) if sample_weight is None else sample_weight > 0
     for column in classes.T:
-        for missing in np.setdiff1d(column[train[counts[train]]], column[held[counts[held]]]):
-            members = train[(column[train] == missing) & counts[train]]
+        for missing in np.setdiff1d(column[train[weighed[train]]], column[held[weighed[held]]]):
+            members = train[(column[train] == missing) & weighed[train]]
             held = np.append(held, members[0])
             if len(members) > 1:
                 train = train[train != members[0]]

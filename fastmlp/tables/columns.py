@@ -68,12 +68,11 @@ def complete(source, name, values):
     values = values.astype(object, copy=False)
     if {str}.issuperset(map(type, values)):
         return values
-    kinds = [type(value) for value in values]
-    if type(None) in kinds:
-        raise TableError(f"{where} has no value in data row {kinds.index(type(None)) + 1}")
-    row, kind = next((row, kind) for row, kind in enumerate(kinds) if kind is not str)
-    wanted = "must hold numbers, booleans or text"
-    raise TableError(f"{where} {wanted}; got type {kind.__name__} in data row {row + 1}")
+    row = next(row for row, value in enumerate(values) if type(value) is not str)
+    if values[row] is None:
+        raise TableError(f"{where} has no value in data row {row + 1}")
+    got = f"got type {type(values[row]).__name__} in data row {row + 1}"
+    raise TableError(f"{where} must hold numbers, booleans or text; {got}")
 
 
 def numbers(source, name, values):
@@ -104,8 +103,8 @@ def as_text(values):
 def index(values, known):
     """Return the position of each value of a column among the names `known`, -1 if it is not there: (N,) int64.
 
-    Text must be spelled as it is there. Numbers and booleans of an array have no spelling: if that of `as_text` is not
-    known, the only name with the same value counts, say "01" or "true" for a 1.
+    Text must be spelled as in `known`. A number or boolean of an array is looked up as `as_text` writes it or, failing
+    that, by its value, if one name alone has it: 1 finds "01" or "true".
     """
     position = {name: i for i, name in enumerate(known)}
     if values.dtype.kind != "O":

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.checks import choice, nearest
-from fastmlp.tables.columns import FEW, TableError, as_text, checked, complete, numbers
-from fastmlp.tables.readers import EXTENSIONS, MAX_BYTES, Content, read, resolve
+from fastmlp.tables.columns import FEW, TableError, as_text, checked, complete, listed, numbers
+from fastmlp.tables.readers import EXTENSIONS, MAX_BYTES, Content, read
 
 __all__ = ["BUNDLED", "EXTENSIONS", "MAX_BYTES", "TASKS", "Table", "TableError", "detect_task", "load", "load_features"]
 
@@ -89,7 +89,7 @@ def load(source, target=None, task=None, *, texts=(), max_bytes=MAX_BYTES):
     if task is not None:
         choice("task", task, TASKS)
     content = _read(source, target, texts, max_bytes)
-    name = resolve(source, content.default if target is None else target, list(content.columns))
+    name = _resolve(source, content.default if target is None else target, list(content.columns))
     columns = {
         key: (complete if key in texts else checked)(source, key, values) for key, values in content.columns.items()
     }
@@ -100,7 +100,7 @@ def load(source, target=None, task=None, *, texts=(), max_bytes=MAX_BYTES):
     if task == "regression":
         values = numbers(source, name, values).astype(np.float64)
     else:  # as the classes are spelled in the file
-        spelled = content.spelled() if content.spelled else content.columns[name]
+        spelled = content.spelled(name) if content.spelled else content.columns[name]
         values = as_text(complete(source, name, spelled))
     return Table(str(source), columns, values, name, task, content.named)
 
@@ -135,6 +135,20 @@ def _read(source, target, texts, max_bytes):
         known = f"{nearest(source, BUNDLED)}; bundled are {', '.join(BUNDLED)}"
         raise FileNotFoundError(f"no file or bundled data set {str(source)!r}{known}")
     return read(source, target, texts, max_bytes)
+
+
+def _resolve(source, target, names):
+    """Return the column of `names` that `target`, a name or a position, refers to; a TableError if there is none."""
+    if target in names:
+        return target
+    if target is None:
+        raise TableError(f"{source}: target needed, one of the columns {listed(names)}")
+    try:
+        return names[int(target)]
+    except (ValueError, IndexError, OverflowError):
+        raise TableError(
+            f"{source}: no column {target!r}{nearest(target, names)}; columns are {listed(names)}"
+        ) from None
 
 
 def _read_bundled(name):

@@ -240,8 +240,8 @@ def _are_names(names):
 
 def _is_scaling(mean, scale):
     """Whether both are finite numbers, and the scale is not 0."""
-    numbers_ = all(type(number) in (int, float) and np.isfinite(float(number)) for number in (mean, scale))
-    return numbers_ and scale != 0
+    finite = all(type(number) in (int, float) and np.isfinite(float(number)) for number in (mean, scale))
+    return finite and scale != 0
 
 
 def _learn(source, name, values):
@@ -263,8 +263,8 @@ def _mean_and_scale(values):
     # Divided by a power of two, which changes no digit, so that no square overflows or vanishes.
     exponent = magnitude(values)
     values = np.ldexp(values.astype(np.float64), -exponent)
-    scale = float(values.std()) if np.ptp(values) > 0 else 0.0
-    return tuple(float(np.ldexp(number, exponent)) for number in (values.mean(), scale or np.ldexp(1.0, -exponent)))
+    mean, scale = (float(np.ldexp(number, exponent)) for number in (values.mean(), values.std()))
+    return mean, scale if scale and np.ptp(values) else 1.0
 
 
 def _scaled(source, name, values, mean, scale, dtype):

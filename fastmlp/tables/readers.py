@@ -12,7 +12,6 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import ZipFile
@@ -45,8 +44,8 @@ class Content(NamedTuple):
     named : bool
         Whether the columns have names, other than their positions "0", "1", ...
     spelled : function or None
-        Returns the target as it is spelled in the file, (N,) object array of str, None where a value is missing. None
-        if the file does not hold text, or no target is named.
+        Returns the column of a name as it is spelled in the file, (N,) object array of str, None where a value is
+        missing. None if the file does not hold text.
     """
 
     columns: dict
@@ -69,20 +68,6 @@ def read(path, target, texts, max_bytes):
     if not content.columns or len(next(iter(content.columns.values()))) == 0:
         raise TableError(f"{path} has no data rows")
     return content
-
-
-def resolve(source, target, names):
-    """Return the column of `names` that `target`, a name or a position, refers to; a TableError if there is none."""
-    if target in names:
-        return target
-    if target is None:
-        raise TableError(f"{source}: target needed, one of the columns {listed(names)}")
-    try:
-        return names[int(target)]
-    except (ValueError, IndexError, OverflowError):
-        raise TableError(
-            f"{source}: no column {target!r}{nearest(target, names)}; columns are {listed(names)}"
-        ) from None
 
 
 @contextmanager
@@ -116,10 +101,9 @@ def _read_csv(path, target, texts, max_bytes):
         line = separator.join(header).strip()
         raise TableError(f"{path}: the first line must hold column names; got the numbers {line[:60]}")
     columns = _named(path, table)
-    known = {name: _text(column) for name, column in columns.items() if name in texts}
     guessed = _guessed(path, {name: column for name, column in columns.items() if name not in texts}, separator)
-    spelled = None if target is None else partial(_text, columns[resolve(path, target, list(columns))])
-    return Content({name: known[name] if name in known else guessed[name] for name in columns}, spelled=spelled)
+    arrays = {name: guessed[name] if name in guessed else _text(column) for name, column in columns.items()}
+    return Content(arrays, spelled=lambda name: _text(columns[name]))
 
 
 def _separator(text):
@@ -186,8 +170,8 @@ def _text(column):
     """(N,) object array of a pyarrow column of text, None where a value is missing; equal texts are one object."""
     pieces = [np.empty(0, object)]
     for chunk in column.dictionary_encode().chunks:
-        texts = np.array([*chunk.dictionary.to_pylist(), None], object)
-        pieces.append(texts[chunk.indices.fill_null(len(texts) - 1).to_numpy()])
+        distinct = np.array([*chunk.dictionary.to_pylist(), None], object)
+        pieces.append(distinct[chunk.indices.fill_null(len(distinct) - 1).to_numpy()])
     return np.concatenate(pieces)
 
 
@@ -198,8 +182,8 @@ def _read_parquet(path, target, texts, max_bytes):
         _check_columns(len(schema))
         groups = [about.row_group(group).total_byte_size for group in range(about.num_row_groups)]
         _check_bytes(max(sum(groups), 8 * about.num_rows * len(schema)), max_bytes)
-        texts = [field.name for field in schema if str(field.type) in ("string", "large_string")]
-        table = arrow.read_table(path, read_dictionary=texts)  # not a copy of a text in each row
+        text_columns = [field.name for field in schema if str(field.type) in ("string", "large_string")]
+        table = arrow.read_table(path, read_dictionary=text_columns)  # not a copy of a text in each row
         table.validate(full=True)
     columns = _named(path, table)
     with _reading(path, "a Parquet file"):

@@ -238,6 +238,19 @@ def test_checkpoints_are_the_best_network_or_that_of_each_epoch(tmp_path):
         Checkpoint("x", "last")
 
 
+def test_the_file_of_each_epoch_has_no_claim_to_be_the_best(tmp_path):
+    path, losses = tmp_path / "net.safetensors", iter([1.0, 5.0, 9.0, 3.0])
+    for epochs, when in (3, "each"), (1, "best"):
+        coach = fit(epochs, callbacks=[Checkpoint(path, when)], monitor=lambda net: next(losses))
+        assert MLP.load(path).params.tobytes() == coach.net.params.tobytes()
+
+
+@pytest.mark.parametrize("settings", [{"every": 2}, {"seconds": 60.0}])
+def test_intervals_of_a_checkpoint_of_the_best_are_refused(settings):
+    with pytest.raises(ValueError, match="with when 'best'; accepted: with 'each'"):
+        Checkpoint("x", **settings)
+
+
 @pytest.mark.parametrize("settings", [{}, {"state": True}, {"when": "each"}], ids=str)
 def test_after_a_checkpoint_that_cannot_be_written_a_fit_goes_on_as_if_it_had_not_been_asked_for(tmp_path, settings):
     path, whole, losses = tmp_path / "net.safetensors", fit(3), iter([3.0, 1.0, 2.0])

@@ -239,3 +239,7 @@ def test_numbers_of_any_size_are_standardized_alike(factor):
 def test_the_scale_of_a_constant_is_one():
     for constant in 0.0, 1e300, -1e-300, 5.0:
         assert preprocessing._mean_and_scale(np.full(8, constant)) == (constant, 1.0)
+
+
+def test_the_scale_of_numbers_too_close_for_one_is_one():
+    assert preprocessing._mean_and_scale(np.array([0.0, 5e-324])) == (0.0, 1.0)

@@ -388,6 +388,23 @@ def test_damaged_tensors_are_refused(tmp_path, name):
     refused(trainer, "damaged training state", case, resume=path)
 
 
+@pytest.mark.parametrize("change", ["best epoch", "no validation losses"])
+def test_states_that_do_not_fit_together_are_refused(tmp_path, change):
+    path, case = tmp_path / PATH, Case({"fit": {"validation_fraction": 0.2, "patience": 5}})
+    trainer = case.trainer()
+    case.fit(trainer, 2)
+    trainer.save(path)
+    with safetensors.safe_open(path, "numpy") as file:
+        tensors, header = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    if change == "best epoch":
+        header["training"] = json.dumps(json.loads(header["training"]) | {"best_epoch": 2})
+    else:
+        tensors["training.history.val_loss"] = np.zeros(0)
+    del header["checksum"]
+    safetensors.numpy.save_file(tensors, path, header)
+    refused(trainer, "damaged training state", case, resume=path)
+
+
 def test_batches_of_another_size_cannot_complete_an_epoch(tmp_path):
     case, path = Case({}), tmp_path / PATH
     trainer = case.trainer()

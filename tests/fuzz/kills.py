@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 SECONDS = 2.5  # a process is killed at most that long after the start
-COLD = 12  # one in so many processes begins with an empty kernel cache, and is killed within COLD seconds
+COLD_SHARE, COLD_SECONDS = 1 / 12, 12  # processes that begin with an empty kernel cache, and when they are killed
 
 
 def train(path, threads):
@@ -41,16 +41,16 @@ def command(path, threads):
     return [sys.executable, "-m", "tests.fuzz.kills", "--child", str(path), "--threads", str(threads)]
 
 
-def digest_after(kills, choice, folder, may_compile=True):
+def digest_after(kills, rng, folder, cold):
     """Digest of a training that is killed `kills` times, and resumed each time until it is done; kills left over."""
-    path = Path(folder) / f"{choice.getrandbits(64):x}.safetensors"
+    path = Path(folder) / f"{rng.getrandbits(64):x}.safetensors"
     while True:
-        threads, cold = choice.choice([1, 2]), may_compile and choice.random() < 1 / COLD
+        threads, empty = rng.choice([1, 2]), cold and rng.random() < COLD_SHARE
         with tempfile.TemporaryDirectory() as cache:
-            environment = os.environ | ({"FASTMLP_CACHE_DIR": cache} if cold else {})
+            environment = os.environ | ({"FASTMLP_CACHE_DIR": cache} if empty else {})
             process = subprocess.Popen(command(path, threads), stdout=subprocess.PIPE, env=environment)
             if kills:
-                time.sleep(choice.uniform(0.3, COLD if cold else SECONDS))
+                time.sleep(rng.uniform(0.3, COLD_SECONDS if empty else SECONDS))
                 process.kill()
             output = process.communicate()[0].decode().strip()
             if process.returncode == 0:
@@ -61,12 +61,12 @@ def digest_after(kills, choice, folder, may_compile=True):
 
 def main(count, seed, cold=True):
     """Kill `count` processes, some while they compile if `cold`; return the numbers of what happened: a dict."""
-    choice, done, differ, killed = random.Random(seed), 0, 0, 0
+    rng, done, differ, killed = random.Random(seed), 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
-        expected, _ = digest_after(0, choice, folder, cold)
+        expected, _ = digest_after(0, rng, folder, cold)
         while killed < count:
-            wanted = min(choice.randint(1, 4), count - killed)
-            digest, left = digest_after(wanted, choice, folder, cold)
+            wanted = min(rng.randint(1, 4), count - killed)
+            digest, left = digest_after(wanted, rng, folder, cold)
             killed, done, differ = killed + wanted - left, done + 1, differ + (digest != expected)
         stale = [path.name for path in Path(folder).iterdir() if path.name.startswith(".")]
     return {"killed": killed, "trainings": done, "with other results": differ, "temporary files left": len(stale)}
@@ -82,4 +82,6 @@ if __name__ == "__main__":
     if arguments.child:
         train(arguments.child, arguments.threads)
     else:
-        print(main(arguments.count, arguments.seed))
+        found = main(arguments.count, arguments.seed)
+        print(found)
+        sys.exit(bool(found["with other results"] or found["temporary files left"]))

@@ -9,8 +9,10 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from unittest import mock
 
 from fastmlp.cli import main
+from fastmlp.terminal import MOST_CHARACTERS
 
 LONGEST, GROWTH = 1.0, 50  # seconds of CPU time for a file, MB for all
 KINDS = ["bits", "bytes", "cut", "inserted"]
@@ -23,20 +25,18 @@ class Terminal(io.StringIO):
         return True
 
 
-def mutated(kind, content, choice):
+def mutated(kind, content, rng):
     """Bytes with a random mutation of one of KINDS."""
     changed = bytearray(content)
     if kind in ("bits", "bytes"):
-        for _ in range(choice.randint(1, 4)):
-            position = choice.randrange(len(changed))
-            changed[position] = (
-                changed[position] ^ 1 << choice.randrange(8) if kind == "bits" else choice.randrange(256)
-            )
+        for _ in range(rng.randint(1, 4)):
+            position = rng.randrange(len(changed))
+            changed[position] = changed[position] ^ 1 << rng.randrange(8) if kind == "bits" else rng.randrange(256)
     elif kind == "cut":
-        del changed[choice.randrange(len(changed)) :]
+        del changed[rng.randrange(len(changed)) :]
     else:
-        position = choice.randrange(len(changed))
-        changed[position:position] = choice.randbytes(choice.randint(1, 100))
+        position = rng.randrange(len(changed))
+        changed[position:position] = rng.randbytes(rng.randint(1, 100))
     return bytes(changed)
 
 
@@ -49,6 +49,13 @@ def succeeds(*command):
     return status == 0
 
 
+def check_line(error):
+    """Fail unless the message of an error is one short line of printable characters."""
+    message = str(error)
+    assert message.isprintable(), message
+    assert len(message) <= MOST_CHARACTERS, message
+
+
 def prepare(*command):
     """Run a command that must succeed, and may say that it compiles."""
     status, _, said = _run(command)
@@ -58,7 +65,8 @@ def prepare(*command):
 def _run(command):
     """Exit status of a command, and what it writes to standard output and standard error."""
     printed, said = Terminal(), io.StringIO()
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
+    peak = mock.patch("fastmlp.cli.train.fma_peak", return_value=1e9)  # which takes half a second to measure
+    with peak, contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
         status = main([str(word) for word in command])
     return status, printed.getvalue(), said.getvalue()
 
@@ -66,16 +74,16 @@ def _run(command):
 def run(fuzz, count, seed):
     """Read `count` mutated files; return the counts by kind and outcome, the longest time, and the growth in MB.
 
-    `fuzz` is a module with the functions `bases(folder)`, all that the files are made of; `mutated(bases, choice)`, the
+    `fuzz` is a module with the functions `bases(folder)`, all that the files are made of; `mutated(bases, rng)`, the
     kind of a mutation, the name of a file and its bytes; and `outcome(path, bases)`, a text, or an exception if
     anything else happens than what the module's docstring says.
     """
-    choice, counts, longest = random.Random(seed), Counter(), 0.0
+    rng, counts, longest = random.Random(seed), Counter(), 0.0
     with tempfile.TemporaryDirectory() as folder:
         bases = fuzz.bases(Path(folder))
         before = None
         for done in range(count):
-            kind, name, content = fuzz.mutated(bases, choice)
+            kind, name, content = fuzz.mutated(bases, rng)
             path = Path(folder) / name
             path.write_bytes(content)
             start = time.process_time()
