@@ -125,6 +125,8 @@ class JSONLinesLogger(CSVLogger):
 class Checkpoint:
     """Saver of the network after epochs, or of the whole training; a file is complete at any time (see `MLP.save`).
 
+    It is called after all other callbacks of an event, so that the file has what they do and their states.
+
     Parameters
     ----------
     path : str or path
@@ -141,6 +143,8 @@ class Checkpoint:
         Whether the file has all that decides how the training goes on, too, so that `fit` of a `Trainer`, or
         of an estimator, can resume it.
     """
+
+    is_last = True
 
     def __init__(
         self,
@@ -167,7 +171,9 @@ class Checkpoint:
 
     def load_state_dict(self, state: dict) -> None:
         """Take over a state of `state_dict`."""
-        self._best = None if state["best"] is None else float(state["best"])
+        if state.keys() != {"best"} or not isinstance(state["best"], float | None):
+            raise ValueError(f"state of a Checkpoint is {state!r}; accepted: that of its state_dict")
+        self._best = state["best"]
 
     def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
         self._saved = time.monotonic()

@@ -10,7 +10,7 @@ class Listeners:
 
     Parameters
     ----------
-    callbacks : sequence of objects with any of the methods EVENTS
+    callbacks : sequence of objects with any of the methods EVENTS; those with a true `is_last` come after the others
     trainer : Trainer; first argument of every call
 
     Attributes
@@ -20,6 +20,7 @@ class Listeners:
     """
 
     def __init__(self, callbacks: Sequence, trainer):
+        callbacks = sorted(callbacks, key=lambda callback: getattr(callback, "is_last", False))
         self.trainer, self.raised, self._callbacks = trainer, False, callbacks
         self._hooks = {event: [getattr(c, event) for c in callbacks if hasattr(c, event)] for event in EVENTS}
         for callback in callbacks:
@@ -32,7 +33,7 @@ class Listeners:
         try:
             for hook in self._hooks[event]:
                 stop |= hook(self.trainer, *arguments) is True
-                if not getattr(hook, "__module__", "").startswith(f"{__package__}."):
+                if not (getattr(hook, "__module__", None) or "").startswith(f"{__package__}."):
                     self.trainer.take_params()  # which a callback of the user's own may have changed
         except BaseException:
             self.raised = True

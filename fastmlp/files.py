@@ -18,7 +18,7 @@ FORMAT = "fastmlp"
 VERSION = 1  # version of the format, increased when older versions of fastmlp cannot read new files
 TRAINING = "training."  # prefix of the names of tensors that are no part of the network (see `training_state`)
 KEYS = {"format", "version", "architecture", "metadata", "training", "checksum"}  # of the header
-MOST_HEADER_BYTES = 100_000_000  # as safetensors has it
+MOST_HEADER_BYTES = 10_000_000  # reading JSON takes 40 times as much memory
 DTYPES = {"F32": "float32", "F64": "float64"}  # safetensors' names for the dtypes of networks
 
 
@@ -70,6 +70,8 @@ def save(net, path: str | os.PathLike, tensors: dict | None = None, training: di
     tensors = {f"weights.{layer}": weights for layer, weights in enumerate(net.weights)} | (tensors or {})
     tensors |= {f"biases.{layer}": biases for layer, biases in enumerate(net.biases)}
     header["checksum"] = _checksum(header, tensors)
+    if (size := sum(map(len, header.values()))) > MOST_HEADER_BYTES // 2:  # the other half is for the names of tensors
+        raise ValueError(f"net.metadata and what describes the training have {size:,} characters; accepted: 5,000,000")
     replace(path, safetensors.numpy.save(tensors, header))
 
 
@@ -182,6 +184,8 @@ def _check_tensors(path, header, config):
     sizes, dtype, bias = (config.get(name) for name in ("sizes", "dtype", "bias"))
     if not (isinstance(sizes, list) and all(type(n) is int for n in sizes) and isinstance(dtype, str)):
         raise ModelFileError(f"{path} has a damaged architecture: sizes {sizes!r}, dtype {dtype!r}, bias {bias!r}")
+    if len(sizes) - 1 > len(header):
+        raise ModelFileError(f"{path} has {len(sizes)} widths of layers; its weights are of another number")
     layers = list(pairwise(sizes))
     needed = {f"weights.{layer}": (dtype, shape) for layer, shape in enumerate(layers)}
     if bias:

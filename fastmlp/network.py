@@ -31,7 +31,7 @@ from .initializers import INITIALIZERS
 from .precision import is_mixed
 from .signatures import keyword_only_soon
 from .threads import interruptible
-from .views import Views, check_assigned
+from .views import Views, as_array, check_assigned
 
 REMADE = "_weights", "_biases", "functions", "_forwards"  # attributes that are not pickled, but made again
 CUSTOM = "; custom ones must be registered first, with fastmlp.register_activation"
@@ -178,7 +178,7 @@ class MLP:
 
     @params.setter
     def params(self, params: ArrayLike) -> None:
-        given = np.asarray(params)
+        given = as_array("params", params)
         check_assigned("params", given, self._params)
         self._params[:] = given
 

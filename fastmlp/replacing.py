@@ -12,6 +12,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+MOST_NAME_BYTES = 230  # of a name in that of a temporary file: file systems accept names of 255
+
 
 def replace(path, data):
     """Replace the file at `path` by one with the bytes `data`, completely or not at all.
@@ -30,19 +32,22 @@ def replace(path, data):
     path = Path(path)
     if path.exists() and not path.is_file():
         raise ValueError(f"path must be that of a file; got {path}, which is not a file")
-    for stale in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 16}"):
+    name = path.name.encode()[:MOST_NAME_BYTES].decode(errors="ignore")
+    for stale in path.parent.glob(f".{glob.escape(name)}.{'[0-9a-f]' * 16}"):
         _delete_unless_locked(stale)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary = path.with_name(f".{name}.{secrets.token_hex(8)}")
+    keeps = path.is_file() and not path.is_symlink()
+    mode = stat.S_IMODE(path.stat().st_mode) if keeps else 0o666
     try:
         with naming(path):
-            file = open(temporary, "xb")  # noqa: SIM115
+            file = open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
             try:
                 with contextlib.suppress(OSError):  # where a file system has no locks, nothing stale is deleted either
                     _lock(file)
                 file.write(data)
                 file.flush()
-                if path.is_file() and not path.is_symlink():
-                    os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
+                if keeps:
+                    os.chmod(temporary, mode)
                 os.fsync(file.fileno())
                 os.replace(temporary, path)
             finally:

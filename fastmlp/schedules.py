@@ -116,6 +116,8 @@ class Warmup:
 
     def __post_init__(self):
         checks.count("epochs", self.epochs)
+        if not hasattr(self.schedule, "rate"):
+            raise TypeError(f"schedule is {self.schedule!r}; accepted: an object with a method rate(epoch, losses)")
 
     def rate(self, epoch: int, losses: Sequence[float]) -> float:
         if epoch < self.epochs:

@@ -20,6 +20,7 @@ from .position import Position
 OWN = "an object of your own"
 PLAIN = "batch_size", "reduction", "l2", "average_l2", "update_biases", "threads", "clip_norm", "precision"
 SETTINGS = {*PLAIN, "dropout", "loss", "optimizer", "learning_rate", "shuffle", "seed"}
+DEEPEST = 10  # schedules within schedules
 ARRAYS = "order", "held", "best_params", "last_params"  # fields of `Position` that are arrays
 
 
@@ -91,7 +92,7 @@ def read_trainer(path):
         settings = {name: _made(value) for name, value in training["settings"].items()}
         require(set(settings) == SETTINGS, "settings")
         return net, settings, _read_state(net, arrays, training)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise files.ModelFileError(f"{path} has a damaged training state: {type(error).__name__} {error}") from None
 
 
@@ -131,7 +132,7 @@ def _read_history(net, arrays, best_epoch):
     for name in names:
         array = arrays[f"history.{name}"]
         shape = (epochs, layers) if name == "delta_rms" else (epochs,)
-        require(array.dtype == float and (array.shape == shape or (not array.size and name != "loss")), name)
+        require(array.dtype == float and (array.shape == shape or (array.shape == (0,) and name != "loss")), name)
     require(best_epoch is None or is_count(best_epoch, epochs - 1), "best_epoch")
     return History(**{name: arrays[f"history.{name}"].tolist() for name in names}, best_epoch=best_epoch)
 
@@ -143,7 +144,8 @@ def _read_position(net, arrays, kept, history):
     samples = np.sort(np.concatenate([found["order"], found["held"]]))
     require(np.array_equal(samples, np.arange(len(samples))), "order")
     for name in "best_params", "last_params":
-        require(found[name].shape in ((0,), (net.n_params,)), name)
+        require(found[name].shape in ((0,), (net.n_params,)) and np.isfinite(found[name]).all(), name)
+        require(found[name].dtype == net.dtype or not found[name].size, name)
     names = [f"position.sums.{index}" for index in range(sum(name.startswith("position.sums.") for name in arrays))]
     sums = [arrays[name] for name in names]
     shapes = [(), [(1,), (len(net.sizes) - 1,), (1,), (2,)]]
@@ -182,11 +184,12 @@ def _described(made):
     return OWN if OWN in nested.values() else {"class": type(made).__name__, **kept, **nested}
 
 
-def _made(value):
-    """Object that `_described` described; other values as they are."""
+def _made(value, depth=0):
+    """Object that `_described` described, at a depth of others that hold it; other values as they are."""
     if not isinstance(value, dict):
         return value
-    fields_ = {name: _made(part) for name, part in value.items() if name != "class"}
+    require(depth < DEEPEST, "settings")
+    fields_ = {name: _made(part, depth + 1) for name, part in value.items() if name != "class"}
     return CLASSES[value["class"]](**fields_)
 
 

@@ -8,13 +8,21 @@ class Views(tuple):
 
     def __setitem__(self, index, values):
         views, given = (self[index], values) if isinstance(index, slice) else ([self[index]], [values])
-        given = [np.asarray(array) for array in given]
+        given = [as_array("an array assigned to a layer", array) for array in given]
+        given = [array.copy() if any(np.may_share_memory(array, view) for view in views) else array for array in given]
         if len(given) != len(views):
             raise ValueError(f"{len(given)} arrays are assigned to {len(views)} layers; accepted: one for each")
         for view, array in zip(views, given, strict=True):
             check_assigned("an array assigned to a layer", array, view)
         for view, array in zip(views, given, strict=True):
             view[...] = array
+
+
+def as_array(argument, values):
+    """Return `values` as an array; a ValueError if some of them are masked."""
+    if np.ma.is_masked(values):
+        raise ValueError(f"{argument} is masked in part; accepted: arrays in which nothing is masked")
+    return np.asarray(values)
 
 
 def check_assigned(argument, given, view):

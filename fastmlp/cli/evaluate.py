@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fastmlp.cli import text
-from fastmlp.cli.models import arrays, load, parse_loss
+from fastmlp.cli.models import arrays, finite_prediction, load, parse_loss
 from fastmlp.tables import datasets
 from fastmlp.tables.scores import confusion_matrix, precision_recall_f1, score
 
@@ -22,6 +22,7 @@ def run(args):
     loss = parse_loss(training["loss"], preprocessing.task)
     X, y = arrays(preprocessing, table, loss.name, net.dtype)
     outputs = net.predict(X)
+    finite_prediction(args, preprocessing, outputs)
 
     print(f"{args.data}: {table.n_rows:,} rows")
     if Path(args.data).name == Path(training["source"]).name:

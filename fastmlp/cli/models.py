@@ -62,6 +62,15 @@ def preprocessing_of(path, net):
     return preprocessing
 
 
+def finite_prediction(args, preprocessing, outputs):
+    """Predictions for a network's outputs, of a command with a model and data; a ValueError if some are not finite."""
+    with np.errstate(over="ignore"):
+        predicted = preprocessing.decode_prediction(outputs)
+    if not np.isfinite(outputs).all() or (predicted.dtype != object and not np.isfinite(predicted).all()):
+        raise ValueError(f"{args.model} predicts numbers that are not finite for {args.data}")
+    return predicted
+
+
 def arrays(preprocessing, table, loss, dtype):
     """Return the inputs and the targets of a table for training or evaluation.
 

@@ -4,9 +4,7 @@ import csv
 import io
 import sys
 
-import numpy as np
-
-from fastmlp.cli.models import load
+from fastmlp.cli.models import finite_prediction, load
 from fastmlp.replacing import check_writable, replace
 from fastmlp.tables import datasets
 from fastmlp.tables.columns import is_number
@@ -22,13 +20,12 @@ def run(args):
     net, preprocessing = load(args.model)
     if args.probabilities and preprocessing.task != "classification":
         raise ValueError(f"--probabilities: {args.model} predicts numbers, not classes")
-    table = datasets.load_features(args.data, texts=preprocessing.texts, max_bytes=args.max_bytes)
+    known = {"texts": preprocessing.texts, "only": preprocessing.columns}
+    table = datasets.load_features(args.data, **known, max_bytes=args.max_bytes)
     X = preprocessing.transform(table, net.dtype)
     outputs = net.predict(X, precision=args.precision)
-    if not np.isfinite(outputs).all():
-        raise ValueError(f"{args.model} predicts numbers that are not finite for {args.data}")
     header = [preprocessing.target_name]
-    columns = [preprocessing.decode_prediction(outputs)]
+    columns = [finite_prediction(args, preprocessing, outputs)]
     if args.probabilities:
         header += [f"P({name})" for name in preprocessing.classes]
         columns += list(outputs.T)

@@ -84,10 +84,12 @@ def read(path, estimator, samples):
         for name, given in _fit_of(estimator, samples).items():
             if (found := saved["fit"][name]) != given:
                 raise ModelFileError(f"{path} has a fit with {name} {found!r}; accepted: {given!r}")
+        require(saved["attributes"].keys() == ATTRIBUTES.keys() and saved["rate"].keys() == RATE.keys(), "attributes")
         early, values = bool(estimator.early_stopping), saved["attributes"] | saved["rate"]
         for name, accepts in (ATTRIBUTES | RATE).items():
             require(values[name] is None if name in UNUSED[early] else accepts(values[name]), name)
         require(state.position.best_params.size or not early, "best_params")
+        require(state.position.order.size or not estimator.shuffle, "order")
         for name in "split", "random":
             set_random(np.random.RandomState(), saved[name])
     except ModelFileError:

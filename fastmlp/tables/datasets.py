@@ -10,7 +10,7 @@ import numpy as np
 
 from fastmlp.checks import choice, nearest
 from fastmlp.tables.columns import FEW, TableError, as_text, checked, complete, listed, numbers
-from fastmlp.tables.readers import EXTENSIONS, MAX_BYTES, Content, read
+from fastmlp.tables.readers import EXTENSIONS, MAX_BYTES, Content, Request, read
 
 __all__ = ["BUNDLED", "EXTENSIONS", "MAX_BYTES", "TASKS", "Table", "TableError", "detect_task", "load", "load_features"]
 
@@ -88,7 +88,7 @@ def load(source, target=None, task=None, *, texts=(), max_bytes=MAX_BYTES):
     """
     if task is not None:
         choice("task", task, TASKS)
-    content = _read(source, target, texts, max_bytes)
+    content = _read(source, Request(target, texts, (), max_bytes))
     name = _resolve(source, content.default if target is None else target, list(content.columns))
     columns = {
         key: (complete if key in texts else checked)(source, key, values) for key, values in content.columns.items()
@@ -105,12 +105,12 @@ def load(source, target=None, task=None, *, texts=(), max_bytes=MAX_BYTES):
     return Table(str(source), columns, values, name, task, content.named)
 
 
-def load_features(source, *, texts=(), max_bytes=MAX_BYTES):
+def load_features(source, *, texts=(), only=(), max_bytes=MAX_BYTES):
     """Read samples to predict: a `Table` without a target, whose values are not checked yet.
 
-    Arguments and errors are those of `load`.
+    If all columns named in `only` are there, others may be left out. Other arguments and errors are those of `load`.
     """
-    content = _read(source, None, texts, max_bytes)
+    content = _read(source, Request(None, texts, only, max_bytes))
     return Table(str(source), content.columns, named=content.named)
 
 
@@ -127,14 +127,14 @@ def detect_task(values):
     return "classification" if classes else "regression"
 
 
-def _read(source, target, texts, max_bytes):
-    """`Content` of a file or bundled set; arguments and errors are those of `load`."""
+def _read(source, request):
+    """`Content` of a file or bundled set; errors are those of `load`."""
     if source in BUNDLED:
         return Content(_read_bundled(source), default="target")
     if not Path(source).exists():
         known = f"{nearest(source, BUNDLED)}; bundled are {', '.join(BUNDLED)}"
         raise FileNotFoundError(f"no file or bundled data set {str(source)!r}{known}")
-    return read(source, target, texts, max_bytes)
+    return read(source, request)
 
 
 def _resolve(source, target, names):

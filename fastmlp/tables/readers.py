@@ -26,6 +26,11 @@ MAX_BYTES = 4_000_000_000  # of a compressed table's content, if nobody sets ano
 MOST_COLUMNS = 100_000  # the names and arrays of more would take much more memory than the file
 MOST_EXPANSION = 1032  # bytes that a byte of deflate can stand for, at most
 HEADER_CHARACTERS = 1 << 20  # of a CSV file, in which its separator is looked for
+BLOCK_BYTES = 1 << 20  # of a CSV file that are read at a time, at least
+# Types of pyarrow: numbers of a fixed size, dates, whose values are refused later, and text that is kept once.
+PARQUET_TYPES = (
+    r"(u?int|float|double|halffloat|decimal|bool|null|date|time|duration|(large_)?string$|dictionary<values=)"
+)
 SURROGATES, LAST_CHARACTER = (0xD800, 0xE000), 0x10FFFF  # of Unicode
 # Numbers with commas, as regular expressions: a decimal comma, or separators of thousands.
 DECIMAL_COMMA = r"^\s*([-+]?\d*),(\d+(?:[eE][-+]?\d+)?)\s*$"
@@ -54,8 +59,28 @@ class Content(NamedTuple):
     spelled: Callable | None = None
 
 
-def read(path, target, texts, max_bytes):
-    """Read a file; arguments and errors are those of `datasets.load`. The values are not checked."""
+class Request(NamedTuple):
+    """What is asked of a file; see `datasets.load` and `datasets.load_features`.
+
+    Attributes
+    ----------
+    target : str, int or None
+    texts, only : collections of str; if some of the names in `only` are not there, or there are none, all are read
+    max_bytes : int
+    """
+
+    target: str | int | None
+    texts: tuple | set
+    only: tuple | dict
+    max_bytes: int
+
+    def wanted(self, names):
+        """Those of the names of a file's columns that are asked for."""
+        return [name for name in names if name in self.only] if self.only and set(self.only) <= set(names) else names
+
+
+def read(path, request):
+    """Read what is asked of a file; errors are those of `datasets.load`. The values are not checked."""
     path = Path(path)
     if not path.is_file():
         raise TableError(f"{path} is not a file")
@@ -64,7 +89,7 @@ def read(path, target, texts, max_bytes):
     size = path.stat().st_size
     if size == 0:
         raise TableError(f"{path} is empty")
-    content = _READERS[path.suffix.lower()](path, target, texts, max(size, max_bytes))
+    content = _READERS[path.suffix.lower()](path, request._replace(max_bytes=max(size, request.max_bytes)))
     if not content.columns or len(next(iter(content.columns.values()))) == 0:
         raise TableError(f"{path} has no data rows")
     return content
@@ -82,16 +107,19 @@ def _reading(path, kind):
         raise TableError(f"{path} cannot be read as {kind}: {reason or type(error).__name__}") from None
 
 
-def _read_csv(path, target, texts, max_bytes):
+def _read_csv(path, request):
     arrow = _pyarrow(path, "csv")
     with _reading(path, "a CSV file"), open(path, encoding="utf-8-sig", newline="") as file:
         separator = _separator(file.read(HEADER_CHARACTERS))
         file.seek(0)
         header = next(csv.reader(file, delimiter=separator), [])
         _check_columns(len(header))
+        block = max(BLOCK_BYTES, 8 * sum(map(len, header)))  # in which the reader must find the whole header
         table = arrow.read_csv(
             path,
-            read_options=arrow.ReadOptions(use_threads=False),  # only then do messages give the line
+            read_options=arrow.ReadOptions(
+                use_threads=False, block_size=block
+            ),  # messages give the line without threads
             parse_options=arrow.ParseOptions(delimiter=separator, newlines_in_values=True),
             convert_options=arrow.ConvertOptions(
                 column_types=dict.fromkeys(header, "string"), strings_can_be_null=True, null_values=MISSING
@@ -101,7 +129,9 @@ def _read_csv(path, target, texts, max_bytes):
         line = separator.join(header).strip()
         raise TableError(f"{path}: the first line must hold column names; got the numbers {line[:60]}")
     columns = _named(path, table)
-    guessed = _guessed(path, {name: column for name, column in columns.items() if name not in texts}, separator)
+    columns = {name: columns[name] for name in request.wanted(list(columns))}
+    open_ = {name: column for name, column in columns.items() if name not in request.texts}
+    guessed = _guessed(path, open_, separator)
     arrays = {name: guessed[name] if name in guessed else _text(column) for name, column in columns.items()}
     return Content(arrays, spelled=lambda name: _text(columns[name]))
 
@@ -175,15 +205,21 @@ def _text(column):
     return np.concatenate(pieces)
 
 
-def _read_parquet(path, target, texts, max_bytes):
+def _read_parquet(path, request):
     arrow = _pyarrow(path, "parquet")
     with _reading(path, "a Parquet file"), arrow.ParquetFile(path) as file:
         about, schema = file.metadata, file.schema_arrow
         _check_columns(len(schema))
         groups = [about.row_group(group).total_byte_size for group in range(about.num_row_groups)]
-        _check_bytes(max(sum(groups), 8 * about.num_rows * len(schema)), max_bytes)
-        text_columns = [field.name for field in schema if str(field.type) in ("string", "large_string")]
-        table = arrow.read_table(path, read_dictionary=text_columns)  # not a copy of a text in each row
+        fields = {field.name: str(field.type) for field in schema}
+        wanted = request.wanted(list(fields))
+        for name in wanted:
+            if not re.match(PARQUET_TYPES, fields[name]):
+                raise ValueError(f"column {name!r} has the type {fields[name]}; accepted: numbers, booleans and text")
+        _check_bytes(max(sum(groups), 8 * about.num_rows * len(wanted)), request.max_bytes)
+        text_columns = [name for name in wanted if fields[name].endswith("string")]
+        # As dictionaries, not with a copy of a text in each row.
+        table = arrow.read_table(path, columns=wanted, read_dictionary=text_columns)
         table.validate(full=True)
     columns = _named(path, table)
     with _reading(path, "a Parquet file"):
@@ -212,39 +248,41 @@ def _compute():
 def _named(path, table):
     """Columns of a pyarrow table by name, without row labels that pandas may have written to the file."""
     names = [name.strip() for name in table.column_names]
-    name, times = Counter(names).most_common(1)[0]
-    if times > 1:
-        raise TableError(f"{path}: {times} columns are called {name!r}")
+    for name, times in Counter(names).most_common(1):
+        if times > 1:
+            raise TableError(f"{path}: {times} columns are called {name!r}")
     if "" in names:
         raise TableError(f"{path}: column {names.index('') + 1} has no name (row labels? write the file without them)")
     columns = zip(names, table.columns, strict=True)
     return {name: column for name, column in columns if not name.startswith("__index_level_")}
 
 
-def _read_npy(path, target, texts, max_bytes):
+def _read_npy(path, request):
     with _reading(path, "an NPY file"), open(path, "rb") as file:
         array = _read_array(file, path.stat().st_size)
     return Content(_by_position(path, "the array", array), default=-1, named=False)
 
 
-def _read_npz(path, target, texts, max_bytes):
+def _read_npz(path, request):
     """Read the columns of the array X by position, and the array of the target under its name if there is one."""
-    target_array = "y" if target is None else target
+    target_array = "y" if request.target is None else request.target
     arrays = {}
     with _reading(path, "an NPZ file"), ZipFile(path) as file:
         known = {about.filename.removesuffix(".npy"): about for about in file.infolist()}
         members = [known[name] for name in ("X", target_array) if name in known]
-        _check_bytes(sum(about.file_size for about in members), max_bytes)
+        _check_bytes(sum(about.file_size for about in members), request.max_bytes)
         for about in members:
             if about.file_size > MOST_EXPANSION * (about.compress_size + 1):
                 raise ValueError(f"{about.filename} cannot have {about.file_size:,} bytes")
             content = file.read(about)  # all of it at once, as many bytes as there are
             arrays[about.filename.removesuffix(".npy")] = _read_array(io.BytesIO(content), len(content))
-    for needed in ["X"] if target is None else ["X", target]:
+    for needed in ["X"] if request.target is None else ["X", target_array]:
         if needed not in known:
             raise TableError(f"{path}: no array {needed!r}{nearest(needed, known)}; arrays are {listed(known)}")
     columns = _by_position(path, "array 'X'", arrays["X"])
     if target_array in arrays:
+        if target_array in columns:
+            raise TableError(f"{path}: array {target_array!r} has the name of a column of X; accepted: another name")
         columns[target_array] = arrays[target_array]
         if columns[target_array].shape != (len(arrays["X"]),):
             shapes = f"X {arrays['X'].shape}, {target_array} {columns[target_array].shape}"
@@ -293,7 +331,7 @@ def _check_bytes(found, most):
 
 
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-# By extension: reader (path, target, texts, max_bytes) -> Content.
+# By extension: reader (path, Request) -> Content.
 _READERS = {
     ".csv": _read_csv,
     ".tsv": _read_csv,

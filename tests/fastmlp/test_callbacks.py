@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -243,6 +244,43 @@ def test_the_file_of_each_epoch_has_no_claim_to_be_the_best(tmp_path):
     for epochs, when in (3, "each"), (1, "best"):
         coach = fit(epochs, callbacks=[Checkpoint(path, when)], monitor=lambda net: next(losses))
         assert MLP.load(path).params.tobytes() == coach.net.params.tobytes()
+
+
+def test_a_checkpoint_has_what_later_callbacks_do(tmp_path):
+    class Halve:
+        count = 0
+
+        def on_epoch_end(self, trainer, epoch):
+            self.count += 1
+            trainer.net.params *= 0.5
+
+        def state_dict(self):
+            return {"count": self.count}
+
+        def load_state_dict(self, state):
+            self.count = state["count"]
+
+    path = tmp_path / "state"
+    whole = fit(4, callbacks=[Halve()])
+    fit(2, callbacks=[Checkpoint(path, "each", state=True), Halve()])
+    halve = Halve()
+    resumed = Trainer(MLP([3, 4, 2]), batch_size=10)
+    resumed.fit(*noise(), 4, progress=False, callbacks=[Checkpoint(path, "each", state=True), halve], resume=path)
+    assert halve.count == 4
+    assert len(resumed.history.loss) == 4
+    np.testing.assert_array_equal(resumed.net.params, whole.net.params)
+
+
+@pytest.mark.parametrize("state", [{}, {"best": []}, {"best": 1.0, "path": "x"}])
+def test_forged_states_of_a_checkpoint_are_refused(state):
+    with pytest.raises(ValueError, match="state of a Checkpoint is"):
+        Checkpoint("x").load_state_dict(state)
+
+
+def test_callbacks_of_any_origin_are_called():
+    called = []
+    fit(1, callbacks=[SimpleNamespace(on_epoch_end=lambda *args: called.append(1), on_epoch_begin={}.setdefault)])
+    assert called == [1]
 
 
 @pytest.mark.parametrize("settings", [{"every": 2}, {"seconds": 60.0}])

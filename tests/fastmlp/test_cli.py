@@ -546,6 +546,18 @@ def test_names_that_spreadsheets_would_run_are_text(here, tmp_path, capsys):
         assert set(cells) <= names
 
 
+@pytest.mark.filterwarnings("error")
+def test_predictions_that_are_not_finite_in_the_units_of_the_target_are_an_error(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_csv("big.csv", ("a", "y"), ((i, i * 4e306) for i in range(40)))
+    write_csv("new.csv", ("a", "y"), ((i, 1) for i in (1, 10**9)))
+    options = ["--task", "regression", "--hidden", "none", "--epochs", "60", "--learning-rate", "0.05"]
+    assert main(["train", "big.csv", "--target", "y", *options, "--save", "model"]) == 0
+    for command in "predict", "evaluate":
+        assert main([command, "model", "new.csv"]) == 2
+        assert "predicts numbers that are not finite" in capsys.readouterr().err
+
+
 def test_predictions_that_are_not_finite_are_an_error(here, tmp_path, capsys):
     net, _ = models.load("slope.safetensors")
     net.params[:] = 1e38

@@ -440,6 +440,38 @@ def test_a_text_of_many_rows_is_in_memory_once(tmp_path, write):
         assert texts[0] is texts[2]
 
 
+def test_kinds_of_columns_that_could_take_any_memory_are_not_read(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    path, y = tmp_path / "t.parquet", np.arange(100.0)
+    for values in [[0] * 1000], b"x" * 1000, {"a": 1}:
+        pyarrow.parquet.write_table(pa.table({"a": [values] * 100, "y": y}), path)
+        assert "column 'a' has the type " in rejected(path, "y")
+        assert list(datasets.load_features(path, only=["y"]).features) == ["y"]
+    pyarrow.parquet.write_table(pa.table({}), path)
+    assert "no data rows" in rejected(path, "y")
+
+
+def test_columns_that_are_not_asked_for_refuse_no_table(write):
+    path = write("t.csv", 'x,note\n1,"1,234.50"\n2,"2,345.00"\n')
+    assert list(datasets.load_features(path, only={"x": 0}).features) == ["x"]
+    assert "numbers with commas" in rejected(path, "x")
+    with pytest.raises(datasets.TableError, match="numbers with commas"):
+        datasets.load_features(path, only=["x", "z"])  # all are read, for the message about the one that is missing
+
+
+def test_a_header_may_be_long(write):
+    names = [f"a rather long name of column number {i}" for i in range(40_000)]
+    table = datasets.load_features(write("t.csv", ",".join(names) + "\n" + ",".join("1" for _ in names) + "\n"))
+    assert list(table.features) == names
+
+
+def test_a_target_with_the_name_of_a_column_of_an_array_is_refused(write):
+    path = write("t.npz", {"X": np.eye(3), "0": np.arange(3.0)})
+    assert "array '0' has the name of a column of X" in rejected(path, "0")
+
+
 def test_files_of_too_many_columns_are_refused(write):
     names = ",".join(map(str, range(100_001)))
     assert "100,001 columns; accepted are 100,000" in rejected(write("t.csv", f"{names}\n{names}\n"), "1")

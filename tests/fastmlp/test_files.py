@@ -102,6 +102,48 @@ def test_a_replaced_file_keeps_its_permissions(saved, mode):
 
 
 @posix_only
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_what_is_being_written_is_as_private_as_the_file(saved, mode, monkeypatch):
+    saved.chmod(mode)
+    modes, chmod = [], os.chmod
+    monkeypatch.setattr(
+        os, "chmod", lambda path, *rest: modes.append(os.stat(path).st_mode & 0o777) or chmod(path, *rest)
+    )
+    files.save(MLP([5, 2]), saved)
+    assert modes == [mode]
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "ä" * 127, "n" * 250 + ".st"])
+def test_names_may_be_as_long_as_the_file_system_accepts(tmp_path, name):
+    for sizes in [5, 2], [3, 1]:
+        files.save(MLP(sizes), tmp_path / name)
+    assert MLP.load(tmp_path / name).sizes == (3, 1)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_headers_that_would_take_much_memory_are_refused(saved, tmp_path):
+    net = MLP([3, 2])
+    net.metadata["many"] = [[]] * 2_000_000
+    before = saved.read_bytes()
+    with pytest.raises(ValueError, match=r"net.metadata and what describes the training have 8,\d*,\d* characters"):
+        net.save(saved)
+    assert saved.read_bytes() == before
+    text = json.dumps({"__metadata__": {"metadata": "[" * 11_000_000}}).encode()
+    (tmp_path / "long").write_bytes(len(text).to_bytes(8, "little") + text)
+    assert "length of the header" in rejected(tmp_path / "long")
+
+
+def test_widths_without_weights_take_no_memory(saved):
+    rewrite(
+        saved,
+        lambda tensors, header: header.update(
+            architecture=json.dumps(json.loads(header["architecture"]) | {"sizes": [1] * 100_000})
+        ),
+    )
+    assert "has 100000 widths of layers; its weights are of another number" in rejected(saved)
+
+
+@posix_only
 def test_what_killed_processes_left_is_deleted_and_what_others_are_writing_is_not(saved):
     stale, current = (saved.with_name(f".{saved.name}.{digit * 16}") for digit in "ab")
     others = [saved.with_name(f".{saved.name}.{'c' * 15}"), saved.with_name(f".other.{'d' * 16}")]

@@ -85,10 +85,10 @@ def test_a_temporary_file_that_cannot_be_deleted_does_not_hide_the_error(tmp_pat
 
 
 def test_ctrl_c_is_raised_even_if_what_was_written_by_then_cannot_be(tmp_path, monkeypatch):
-    def interrupt(path):
+    def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "is_symlink", interrupt)
+    monkeypatch.setattr(os, "chmod", interrupt)
     (tmp_path / "file.png").touch()
     with failing(tmp_path, "close", errno.ENOSPC) as failures, pytest.raises(KeyboardInterrupt):
         MLP([3, 2]).save(tmp_path / "file.png")

@@ -388,7 +388,7 @@ def test_damaged_tensors_are_refused(tmp_path, name):
     refused(trainer, "damaged training state", case, resume=path)
 
 
-@pytest.mark.parametrize("change", ["best epoch", "no validation losses"])
+@pytest.mark.parametrize("change", ["best epoch", "no validation losses", "layers", "best", "Warmup"])
 def test_states_that_do_not_fit_together_are_refused(tmp_path, change):
     path, case = tmp_path / PATH, Case({"fit": {"validation_fraction": 0.2, "patience": 5}})
     trainer = case.trainer()
@@ -398,8 +398,16 @@ def test_states_that_do_not_fit_together_are_refused(tmp_path, change):
         tensors, header = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
     if change == "best epoch":
         header["training"] = json.dumps(json.loads(header["training"]) | {"best_epoch": 2})
+    elif change == "Warmup":
+        training, schedule = json.loads(header["training"]), 0.1
+        for _ in range(600):
+            schedule = {"class": "Warmup", "schedule": schedule, "epochs": 1}
+        training["settings"]["learning_rate"] = schedule
+        header["training"] = json.dumps(training)
+    elif change == "best":
+        tensors["training.position.best_params"] = np.full(trainer.net.n_params, np.nan, np.float32)
     else:
-        tensors["training.history.val_loss"] = np.zeros(0)
+        tensors["training.history.val_loss"] = np.zeros((2, 0) if change == "layers" else 0)
     del header["checksum"]
     safetensors.numpy.save_file(tensors, path, header)
     refused(trainer, "damaged training state", case, resume=path)

@@ -227,6 +227,9 @@ DAMAGES = {
     "a place beyond the random numbers": lambda saved: saved["random"].__setitem__(2, 10**6),
     "too few random numbers": lambda saved: saved["split"][1].pop(),
     "random numbers of other kinds": lambda saved: saved["split"].__setitem__(1, ["1"] * 624),
+    "another attribute": lambda saved: saved["attributes"].update(alpha="boo"),
+    "an attribute less": lambda saved: saved["attributes"].pop("t_"),
+    "another of the rate": lambda saved: saved["rate"].update(rate=5),
     "another generator": lambda saved: saved["split"].__setitem__(0, "PCG64"),
 }
 

@@ -51,6 +51,26 @@ def test_assigned_weights_take_effect_everywhere(tmp_path, dtype, order):
     agrees(net, wanted.weights, wanted.biases, path)
 
 
+def test_views_can_be_assigned_to_each_other():
+    net = MLP([4, 4, 4, 4], seed=0)
+    first, second, third = (weights.copy() for weights in net.weights)
+    net.weights[1:3] = [net.weights[2], net.weights[1]]
+    np.testing.assert_array_equal(net.weights, [first, third, second])
+    net.weights = net.weights[::-1]
+    np.testing.assert_array_equal(net.weights, [second, third, first])
+
+
+def test_masked_parameters_are_refused():
+    net = MLP([2, 2], seed=0)
+    before = net.params.copy()
+    masked = np.ma.masked_array(np.ones((2, 2)), [[0, 1], [0, 0]])
+    with pytest.raises(ValueError, match="masked in part"):
+        net.weights[0] = masked
+    with pytest.raises(ValueError, match="params is masked in part"):
+        net.params = np.ma.masked_array(np.ones(net.n_params), np.arange(net.n_params) == 1)
+    np.testing.assert_array_equal(net.params, before)
+
+
 def test_weights_of_a_trainer_can_be_assigned():
     net, other = MLP([3, 4, 2]), MLP([3, 4, 2], seed=1)
     x, y = samples(40, 3, 2)
