@@ -1,5 +1,6 @@
 """The table of register tiles."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -33,6 +34,22 @@ def test_tiles_divide_what_they_walk_over(shape, itemsize):
 def test_a_shape_can_be_forced(monkeypatch, shape):
     monkeypatch.setenv("FASTMLP_TILE", shape.name)
     assert cpu._choose("float32") is shape
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="features of x86")
+@pytest.mark.parametrize(
+    ("variables", "found"),
+    [
+        ({"NUMBA_CPU_NAME": "generic"}, "sse False"),
+        ({"NUMBA_CPU_FEATURES": "+avx2"}, "avx2 False"),
+        ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}, "avx2 True"),
+    ],
+)
+def test_the_engine_is_for_the_cpu_that_numba_compiles_for(variables, found):
+    script = "from fastmlp_kernels.tile.engines import ENGINE, HAS_FMA; print(ENGINE.name, HAS_FMA)"
+    environment = {name: value for name, value in os.environ.items() if name != "FASTMLP_TILE"} | variables
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == found
 
 
 def test_an_unknown_shape_is_refused(monkeypatch):

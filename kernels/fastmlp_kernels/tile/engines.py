@@ -7,7 +7,7 @@ for bfloat16 operands needs its step, too, in `bfloat16`.
 import os
 from typing import NamedTuple
 
-from numba.core import codegen
+from numba.core import codegen, config
 
 from .permission import amx_refusal
 
@@ -76,7 +76,9 @@ class Engine(NamedTuple):
         return self.width(max(itemsize, 4))
 
 
-FEATURES = frozenset(codegen.get_host_cpu_features().split(","))
+# Numba compiles for those of the host, unless NUMBA_CPU_FEATURES or NUMBA_CPU_NAME=generic say otherwise.
+_TARGET = codegen.get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+FEATURES = frozenset(_TARGET.split(","))
 HAS_FMA = bool({"+fma", "+neon"} & FEATURES)
 _AMX, _DOT = ("+amx-bf16", "+avx512bf16"), ("+avx512bf16", "+sse4a")
 _SUMS = "fused" if HAS_FMA else "rounded twice"  # a term is added by one instruction, or by a product and then a sum
