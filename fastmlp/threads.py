@@ -2,7 +2,8 @@
 
 A process made by fork has only one thread: those of OpenMP stay in its parent, and entering a parallel region without
 them would end it. So everything runs there in the serial versions of the compiled functions, which give the same bits.
-They also run where another Python thread is in a parallel region and Numba's threads cannot serve both.
+They also run where another Python thread is in a parallel region and Numba's threads cannot serve both. Nor is there
+anybody in it to release what another thread had locked: so a fork waits for the function that another thread compiles.
 """
 
 import _thread
@@ -13,8 +14,13 @@ import signal
 import threading
 from collections.abc import Iterator
 
+import llvmlite.binding
 import numba
+from numba.core.compiler_lock import global_compiler_lock
+from numba.np.ufunc import parallel
 
+# Numba's lock of its compiler, of the start of its threads, and LLVM's. Who holds one may take those after it.
+COMPILER_LOCKS = global_compiler_lock._lock, parallel._backend_init_thread_lock, llvmlite.binding.ffi.lib._lock._lock
 AGAIN_SECONDS = 0.5  # after which a KeyboardInterrupt that was swallowed is raised again
 _forked = False
 _region = threading.Lock()  # held by the Python thread that is in a parallel region, where only one may be
@@ -23,10 +29,14 @@ _region = threading.Lock()  # held by the Python thread that is in a parallel re
 def _note_fork():
     global _forked
     _forked = True
+    if getattr(signal.getsignal(signal.SIGINT), "__module__", "") == __name__:  # of a context that stays in the parent
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_note_fork)
+    for lock in reversed(COMPILER_LOCKS):  # what is registered last is called first before a fork
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
 def available() -> int:

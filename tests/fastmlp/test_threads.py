@@ -48,6 +48,48 @@ def test_a_forked_child_trains_and_predicts_to_the_same_bits():
     assert more == trained(coach)
 
 
+def take(lock, pipe):
+    pipe.send(lock.acquire(timeout=5))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+@pytest.mark.parametrize("lock", threads.COMPILER_LOCKS)
+def test_a_fork_waits_for_the_locks_of_a_compiler_in_another_thread(lock):
+    held, ours_and_theirs = threading.Event(), multiprocessing.Pipe(duplex=False)
+
+    def hold():
+        with lock:
+            held.set()
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    child = multiprocessing.get_context("fork").Process(target=take, args=(lock, ours_and_theirs[1]))
+    child.start()
+    assert ours_and_theirs[0].recv(), "the child inherits a lock that nobody there releases"
+    child.join()
+    thread.join()
+    assert lock.acquire(timeout=5)  # here, too
+    lock.release()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_child_that_a_thread_forks_during_compilation_is_interrupted_once():
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+
+    def say():
+        theirs.send(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+
+    child = multiprocessing.get_context("fork").Process(target=say)
+    thread = threading.Thread(target=child.start)
+    with interruptible():
+        thread.start()
+        thread.join()
+    assert ours.recv()
+    child.join()
+
+
 def test_one_trainer_in_two_threads_is_refused_and_goes_on():
     coach, errors = Trainer(MLP([50, 8, 50]), batch_size=2000), []
 

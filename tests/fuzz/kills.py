@@ -4,7 +4,6 @@
 """
 
 import argparse
-import hashlib
 import os
 import random
 import signal
@@ -15,6 +14,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from tests.fuzz.results import digest
 
 SECONDS = 2.5  # a process is killed at most that long after the start
 COLD_SHARE, COLD_SECONDS = 1 / 12, 12  # processes that begin with an empty kernel cache, and when they are killed
@@ -31,10 +32,8 @@ def train(path, threads):
     checkpoint = Checkpoint(path, "each", seconds=0, state=True)
     resume = path if path.exists() else False
     options = {"validation_fraction": 0.1, "patience": 100, "progress": False, "callbacks": [checkpoint]}
-    history = trainer.fit(x, y, 60, resume=resume, **options).to_dict()
-    digest = hashlib.sha256(trainer.net.params.tobytes())
-    digest.update(repr([values for name, values in history.items() if "second" not in name]).encode())
-    print(digest.hexdigest())
+    trainer.fit(x, y, 60, resume=resume, **options)
+    print(digest(trainer))
 
 
 def command(path, threads):
@@ -65,9 +64,9 @@ def main(count, seed, cold=True):
     with tempfile.TemporaryDirectory() as folder:
         expected, _ = digest_after(0, rng, folder, cold)
         while killed < count:
-            wanted = min(rng.randint(1, 4), count - killed)
-            digest, left = digest_after(wanted, rng, folder, cold)
-            killed, done, differ = killed + wanted - left, done + 1, differ + (digest != expected)
+            wanted = min(choice.randint(1, 4), count - killed)
+            result, left = digest_after(wanted, choice, folder, cold)
+            killed, done, differ = killed + wanted - left, done + 1, differ + (result != expected)
         stale = [path.name for path in Path(folder).iterdir() if path.name.startswith(".")]
     return {"killed": killed, "trainings": done, "with other results": differ, "temporary files left": len(stale)}
 

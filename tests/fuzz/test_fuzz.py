@@ -1,8 +1,10 @@
 """A few cases of each kind of fault (see the modules of this folder)."""
 
+import sys
+
 import pytest
 
-from tests.fuzz import kills, model_files, mutations
+from tests.fuzz import forks, kills, model_files, mutations
 from tests.kernels.cases import PLAIN
 
 pytestmark = pytest.mark.skipif(PLAIN, reason="plain Python is too slow")
@@ -23,3 +25,9 @@ def test_kills():
     found = kills.main(4, seed=1, cold=False)
     assert found["killed"] > 0
     assert (found["with other results"], found["temporary files left"]) == (0, 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_forks():
+    found = forks.main(3, seed=1, cold=False)
+    assert found["same bits"] == 3
