@@ -287,9 +287,10 @@ class Learning(Forward):
         for driver in self._pace(batch_size).drivers:
             key = driver, type(self.network), self.dtype, is_sparse(data.x)
             if key not in _compiled:
-                self._run(driver, data, optimizer, batch_size, 0, 0)
-                self.nonfinite_layer()
-                self._flat(self.network.weights)
+                with interruptible():
+                    self._run(driver, data, optimizer, batch_size, 0, 0)
+                    self.nonfinite_layer()
+                    self._flat(self.network.weights)
                 _compiled.add(key)
 
     def gradient(self, data, gradient):

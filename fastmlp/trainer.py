@@ -28,7 +28,7 @@ from .precision import is_mixed
 from .progress import ProgressBar
 from .signatures import call, keyword_only_soon
 from .stopping import Stopping
-from .threads import interruptible, limited, one_at_a_time
+from .threads import interruptible, limited, one_at_a_time, uninterrupted
 
 # Attributes that are not pickled: made again, or of a fit that runs.
 REMADE = "_learning", "_rate", "_listeners", "turn"
@@ -267,15 +267,14 @@ class Trainer:
             self.take_params()
             done = notify("on_fit_begin", max(last - len(history.loss), 0), sample_count(data))
             with limited(self.threads):
-                with interruptible():
-                    self._learning.compile(data, self._settings(0.0), min(self.batch_size, sample_count(data)))
+                self._learning.compile(data, self._settings(0.0), min(self.batch_size, sample_count(data)))
                 for epoch in range(len(history.loss), last):
                     if done or stop.reached(position, history):
                         break
-                    self._epoch(data, validation, monitor, notify)
-                    stop.note(position, history, self.net.params)
+                    self._epoch(data, validation, monitor, stop, notify)
                     done = notify("on_epoch_end", epoch)
-            self._end()
+            with uninterrupted():
+                self._end()
         except (TypeError, ValueError):
             if not notify.raised:
                 self._restore(kept)
@@ -390,8 +389,11 @@ class Trainer:
         self.take_params()
         rows = sample_count(data)
         self._learning.clear()
-        with limited(self.threads), self._learning.first("step"):
-            self._run(data, rows, self.schedule.rate(0, []), 0, 1, "in a step")
+        rate = self.schedule.rate(0, [])
+        with limited(self.threads):
+            self._learning.compile(data, self._settings(rate), rows)
+            with uninterrupted():
+                self._run(data, rows, rate, 0, 1, "in a step")
         return self._learning.progress.loss[0] * self._scale(weighting.total(data, 0, rows))
 
     def take_params(self):
@@ -412,14 +414,17 @@ class Trainer:
     def optimizer_state(self, state: dict) -> None:
         self._learning.state, self._rate = state, state["rate"]
 
-    def _epoch(self, data, validation, monitor, notify):
+    def _epoch(self, data, validation, monitor, stop, notify):
         """Train for one epoch, or the rest of one, a slice at a time, evaluate, and append the results to the history.
+
+        Whenever Ctrl-C comes, `_position`, parameters, optimizer, generator and history stay those of one moment.
 
         Parameters
         ----------
         data : Data of the kernels
         validation : Data of the kernels, or None
         monitor : function of the network, or None
+        stop : Stopping
         notify : Listeners
         """
         epoch = len(self.history.loss)
@@ -431,40 +436,46 @@ class Trainer:
                 current[:] = earlier
         else:
             notify("on_epoch_begin", epoch)
-            if self.shuffle:
-                self._put_in_order(data.order)
-            self._learning.clear()
             position.batch_size, position.seconds = self.batch_size, 0.0
         rate = self.schedule.rate(epoch, history.watched)
         weight = weighting.total(data, 0, min(position.batch * batch_size, samples))
         begin = time.perf_counter() - position.seconds
         while position.batch < batches:
             first = position.batch * batch_size
-            position.batch = self._run(data, batch_size, rate, position.batch, batches, f"in epoch {epoch + 1}")
-            position.sums, position.seconds = [array.copy() for array in sums], time.perf_counter() - begin
+            with uninterrupted():
+                if not first:
+                    if self.shuffle:
+                        self._put_in_order(data.order)
+                    self._learning.clear()
+                    begin = time.perf_counter()
+                position.batch = self._run(data, batch_size, rate, position.batch, batches, f"in epoch {epoch + 1}")
+                position.sums, position.seconds = [array.copy() for array in sums], time.perf_counter() - begin
             done = min(position.batch * batch_size, samples)
             weight += weighting.total(data, first, done)
             notify("on_slice_end", done - first, sums.loss[0] * self._scale(weight))
         # Not a sum over slices, whose rounding would depend on the clock.
         loss, weight, elapsed = float(sums.loss[0]), weighting.total(data, 0, samples), time.perf_counter() - begin
-        history.loss.append(loss * self._scale(weight))
-        history.objective.append(float(sums.means.sum()) / samples)
-        history.penalty.append(float(sums.means[1]) / samples)
-        if self.loss == "squared_error":
-            history.rms.append(math.sqrt(2 * loss / (weight * self.net.sizes[-1])))
-        history.delta_rms.append(np.sqrt(sums.squares / (samples * np.array(self.net.sizes[1:]))).tolist())
-        history.learning_rate.append(rate)
-        history.seconds.append(elapsed)
-        history.samples_per_second.append(samples / elapsed)
         try:
+            history.loss.append(loss * self._scale(weight))
+            history.objective.append(float(sums.means.sum()) / samples)
+            history.penalty.append(float(sums.means[1]) / samples)
+            if self.loss == "squared_error":
+                history.rms.append(math.sqrt(2 * loss / (weight * self.net.sizes[-1])))
+            history.delta_rms.append(np.sqrt(sums.squares / (samples * np.array(self.net.sizes[1:]))).tolist())
+            history.learning_rate.append(rate)
+            history.seconds.append(elapsed)
+            history.samples_per_second.append(samples / elapsed)
             if validation:
                 history.val_loss.append(self._evaluate(validation))
             if monitor:
                 history.monitor.append(float(monitor(self.net)))
+            with uninterrupted():
+                stop.note(position, history, self.net.params)
+                position.batch = 0
         except BaseException:
-            history.shorten(epoch)  # the epoch can be resumed at its end
+            if position.batch:
+                history.shorten(epoch)  # the epoch can be resumed at its end
             raise
-        position.batch = 0
 
     def _put_in_order(self, order):
         """Write a new order of the samples into `order`; a ValueError if the user's function leaves no permutation."""

@@ -36,36 +36,51 @@ def train(path, threads):
     print(digest(trainer))
 
 
-def command(path, threads):
-    return [sys.executable, "-m", "tests.fuzz.kills", "--child", str(path), "--threads", str(threads)]
+def until_done(command, number, times, choice, may_compile, accepted):
+    """Run a command again and again until it is done; the first `times` times, a signal is sent at a random moment.
 
+    Parameters
+    ----------
+    command : function of a number of threads; returns the arguments of a process
+    number, times : int; number of the signal, and how often it is sent, at most
+    choice : random.Random
+    may_compile : bool; whether some of the processes begin with an empty kernel cache
+    accepted : sequence of int; exit statuses of a process that the signal ends
 
-def digest_after(kills, rng, folder, cold):
-    """Digest of a training that is killed `kills` times, and resumed each time until it is done; kills left over."""
-    path = Path(folder) / f"{rng.getrandbits(64):x}.safetensors"
+    Returns
+    -------
+    output : str; of the last process
+    left : int; signals that were not sent, or too late
+    """
     while True:
-        threads, empty = rng.choice([1, 2]), cold and rng.random() < COLD_SHARE
+        cold = may_compile and choice.random() < 1 / COLD
         with tempfile.TemporaryDirectory() as cache:
-            environment = os.environ | ({"FASTMLP_CACHE_DIR": cache} if empty else {})
-            process = subprocess.Popen(command(path, threads), stdout=subprocess.PIPE, env=environment)
-            if kills:
-                time.sleep(rng.uniform(0.3, COLD_SECONDS if empty else SECONDS))
-                process.kill()
+            environment = os.environ | ({"FASTMLP_CACHE_DIR": cache} if cold else {})
+            process = subprocess.Popen(command(choice.choice([1, 2])), stdout=subprocess.PIPE, env=environment)
+            if times:
+                time.sleep(choice.uniform(0.3, COLD if cold else SECONDS))
+                process.send_signal(number)
             output = process.communicate()[0].decode().strip()
             if process.returncode == 0:
-                return output, kills
-            assert process.returncode == -signal.SIGKILL, process.returncode
-            kills -= 1
+                return output, times
+            assert process.returncode in accepted, process.returncode
+            times -= 1
 
 
 def main(count, seed, cold=True):
     """Kill `count` processes, some while they compile if `cold`; return the numbers of what happened: a dict."""
-    rng, done, differ, killed = random.Random(seed), 0, 0, 0
+    choice, done, differ, killed = random.Random(seed), 0, 0, 0
+
+    def trained(kills):
+        path = Path(folder) / f"{choice.getrandbits(64):x}.safetensors"
+        child = [sys.executable, "-m", "tests.fuzz.kills", "--child", str(path), "--threads"]
+        return until_done(lambda n: [*child, str(n)], signal.SIGKILL, kills, choice, cold, [-signal.SIGKILL])
+
     with tempfile.TemporaryDirectory() as folder:
-        expected, _ = digest_after(0, rng, folder, cold)
+        expected, _ = trained(0)
         while killed < count:
             wanted = min(choice.randint(1, 4), count - killed)
-            result, left = digest_after(wanted, choice, folder, cold)
+            result, left = trained(wanted)
             killed, done, differ = killed + wanted - left, done + 1, differ + (result != expected)
         stale = [path.name for path in Path(folder).iterdir() if path.name.startswith(".")]
     return {"killed": killed, "trainings": done, "with other results": differ, "temporary files left": len(stale)}
