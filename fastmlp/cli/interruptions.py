@@ -19,12 +19,14 @@ class Ending:
         self._previous = signal.signal(signal.SIGTERM, self._ask)
 
     def _ask(self, number, frame):
+        self._asked = True
         if not self._training:  # nothing to save yet
             sys.exit(128 + number)
-        self._asked = True
 
     def on_epoch_begin(self, trainer, epoch):
         self._training = True
+        if self._asked:  # while functions were compiled, which can swallow exceptions
+            self._end(trainer)
 
     def on_slice_end(self, trainer, samples, loss):
         self._training = True  # of a resumed epoch

@@ -12,9 +12,10 @@ import pytest
 from fastmlp_kernels.functions.activations import ACTIVATIONS
 from fastmlp_kernels.panelwise.losses import LOSSES
 
-from fastmlp import losses, pace
+from fastmlp import MLP, Trainer, losses, pace
 from fastmlp.callbacks import Checkpoint
 from fastmlp.cli import main, models
+from fastmlp.cli.interruptions import Ending
 from fastmlp.optimizers import OPTIMIZERS
 from fastmlp.schedules import SCHEDULES
 from fastmlp.tables import datasets, scores
@@ -493,6 +494,20 @@ def test_a_training_that_sigterm_ended_goes_on_with_the_same_bits(here, monkeypa
     nets = [models.load(f"{name}.safetensors")[0] for name in ("whole", "parts")]
     assert nets[0].params.tobytes() == nets[1].params.tobytes()
     assert nets[0].metadata["training"]["losses"] == nets[1].metadata["training"]["losses"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGTERM is a matter of POSIX")
+def test_a_sigterm_that_compilation_swallows_ends_the_training_when_it_begins(tmp_path):
+    path, previous = tmp_path / "run.safetensors", signal.getsignal(signal.SIGTERM)
+    ending, trainer = Ending(path), Trainer(MLP([2, 3, 1]))
+    try:
+        with pytest.raises(SystemExit):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(SystemExit):
+            trainer.fit(np.ones((4, 2)), np.ones(4), progress=False, callbacks=[ending])
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert Trainer.load(path).history.loss == trainer.history.loss == []
 
 
 def test_resume_without_a_file_begins_anew(here):

@@ -254,7 +254,7 @@ def test_an_evaluation_that_is_interrupted_is_made_when_the_training_is_resumed(
 
 
 class CtrlC:
-    """Trace function that sends the interrupt of Ctrl-C at line number `line` of those that a fit runs in some files."""
+    """Trace function that sends the signal of Ctrl-C at line number `line` of those that a fit runs in some files."""
 
     FILES = "trainer.py", "stopping.py"
 

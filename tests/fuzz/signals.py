@@ -54,6 +54,7 @@ class Work:
     """A training, a prediction and an evaluation, again and again; `doing` says which, and `trainer` is the latest."""
 
     def __init__(self):
+        self.doing = "constructing"
         rng = np.random.default_rng(0)
         self.x, self.y = (rng.normal(size=(20_000, n)).astype("f4") for n in (20, 3))
 
@@ -79,12 +80,9 @@ class Work:
 
     def after_an_interrupt(self):
         """Digests of the work that was interrupted, completed, and of the same from its start."""
-        if self.doing == "training":
-            try:
-                self.train(resume=True)
-            except ValueError as error:  # it had not begun
-                assert "no fit to go on from" in str(error), error
-                self.train()
+        position = self.trainer._position
+        if self.doing == "training" and not (position and position.ended):
+            self.train(resume=position is not None)
         results = [] if self.doing == "constructing" else [self.rest()]
         return [*results, self.once()]
 

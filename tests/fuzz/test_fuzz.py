@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.fuzz import forks, kills, model_files, mutations
+from tests.fuzz import forks, kills, model_files, mutations, signals
 from tests.kernels.cases import PLAIN
 
 pytestmark = pytest.mark.skipif(PLAIN, reason="plain Python is too slow")
@@ -31,3 +31,10 @@ def test_kills():
 def test_forks():
     found = forks.main(3, seed=1, cold=False)
     assert found["same bits"] == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are a matter of POSIX")
+def test_signals():
+    assert signals.terminate(1, seed=1, cold=False)["with other results"] == 0
+    found = signals.interrupt(2, seed=1, cold=False)
+    assert (found["with other results"], found["slow"]) == (0, [])
