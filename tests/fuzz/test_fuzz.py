@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.fuzz import forks, kills, model_files, mutations, signals
+from tests.fuzz import cache, forks, kills, memory, model_files, mutations, signals, threads
 from tests.kernels.cases import PLAIN
 
 pytestmark = pytest.mark.skipif(PLAIN, reason="plain Python is too slow")
@@ -35,6 +35,23 @@ def test_forks():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are a matter of POSIX")
 def test_signals():
-    assert signals.terminate(1, seed=1, cold=False)["with other results"] == 0
-    found = signals.interrupt(2, seed=1, cold=False)
+    found = signals.interrupt(1, seed=1, cold=False)
     assert (found["with other results"], found["slow"]) == (0, [])
+
+
+def test_cache():
+    found = cache.damage(cache.FUNCTIONS, 1, seed=1)
+    assert (found["other results"], found["files too many"]) == (0, 0)
+    found = cache.at_once(cache.FUNCTIONS, 1, processes=2)
+    assert (found["other results"], found["files missing or too many"], found["invalid files"]) == (0, 0, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_memory():
+    before, after = memory.growth(memory.fit, 200, seed=1)
+    assert after < before * (1 + memory.MOST)
+
+
+def test_threads():
+    found = threads.main(1, runs=1)
+    assert (found["other results"], found["trainings with other results"]) == (0, 0)
