@@ -80,10 +80,13 @@ class Work:
 
     def after_an_interrupt(self):
         """Digests of the work that was interrupted, completed, and of the same from its start."""
-        position = self.trainer._position
-        if self.doing == "training" and not (position and position.ended):
-            self.train(resume=position is not None)
-        results = [] if self.doing == "constructing" else [self.rest()]
+        results = []
+        if self.doing == "training":
+            position = self.trainer._position
+            if not (position and position.ended):
+                self.train(resume=position is not None)
+        if self.doing != "constructing":
+            results.append(self.rest())
         return [*results, self.once()]
 
 
