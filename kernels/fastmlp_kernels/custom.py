@@ -8,12 +8,16 @@ Results are cast to the dtype of the array.
 
 Their machine code is not cached on disk, where an edited function could find that of its predecessor. Each process
 compiles the functions when they are registered, to check them, and the loops around them when they are first used.
+Numba keeps machine code as long as the process runs, some megabytes for an activation: so what is the same as an
+earlier function, as when a notebook's cell is run again, is not compiled again.
 """
 
+import functools
+import inspect
 import itertools
 import math
 import numbers
-from types import FunctionType
+from types import CodeType, FunctionType, ModuleType
 
 import numpy as np
 
@@ -35,6 +39,7 @@ RELATIVE, CURVED, ROUNDING = 1e-5, 2 * (STEP / STRIDE) ** 2, 16 * 2.0**-52 / STE
 REACH, POINTS = 10.0, 401  # an activation is checked at POINTS net inputs from -REACH to REACH
 PAIR_POINTS = 41  # a loss is checked at PAIR_POINTS outputs times as many targets
 
+_known = {}  # compiled functions by the number of arguments and the identity (see `_identity`)
 _owners = {}  # for each registered ("activation" or "loss", name) the module that defines its functions
 
 
@@ -97,8 +102,8 @@ def register_activation(name, value, derivative, second_derivative=None, init="g
     if second_derivative is not None:
         second_derivative = _compiled("second_derivative", second_derivative, 1)
         _check("second_derivative", second_derivative, "derivative", derivative, points)
-        curvature = uncached(specialize(_curvature, f"{name}_curvature", second_derivative=second_derivative))
-    function = uncached(specialize(_activation, name, value=value, derivative=derivative))
+        curvature = _made(_curvature, f"{name}_curvature", second_derivative=second_derivative)
+    function = _made(_activation, name, value=value, derivative=derivative)
     ACTIVATIONS[name] = Activation(function, init, curvature=curvature, cached=False)
     _owners["activation", name] = owner
 
@@ -130,11 +135,17 @@ def register_loss(name, value, derivative, outputs=(-4.0, 4.0), targets=(-4.0, 4
     points = list(itertools.product(_inside("outputs", outputs), _inside("targets", targets)))
     value, derivative = _compiled("value", value, 2), _compiled("derivative", derivative, 2)
     _check("derivative", derivative, "value", value, points)
-    own = uncached(specialize(_loss, name, value=value, derivative=derivative))
+    own = _made(_loss, name, value=value, derivative=derivative)
     LOSSES[name, "elementwise"] = LossFunction(
-        uncached(specialize(each_output, name, function=own)), from_net_inputs=False, cached=False
+        _made(each_output, name, function=own), from_net_inputs=False, cached=False
     )
     _owners["loss", name] = owner
+
+
+@functools.cache
+def _made(template, name, **names):
+    """Copy of a template (see `jit.specialize`), compiled; the same one for the same arguments."""
+    return uncached(specialize(template, name, **names))
 
 
 def _owner(table, name, value, taken):
@@ -169,11 +180,15 @@ def _inside(argument, ends):
 def _compiled(argument, function, count):
     """Compile `function`, the value of the argument named `argument`, for inlining into kernels.
 
-    It is called once for each dtype with `count` numbers, to see that it returns a number.
+    It is called once for each dtype with `count` numbers, to see that it returns a number. A function of the same
+    identity as an earlier one is that one.
     """
     plain = getattr(function, "py_func", function)
     if not isinstance(plain, FunctionType):
         raise TypeError(f"{argument} is {function!r}; accepted: a Python function, plain or compiled by numba.njit")
+    identity = count, _identity(plain)
+    if identity in _known:
+        return _known[identity]
     compiled = uncached(plain)
     for dtype in (np.float32, np.float64):
         given = f"{count} argument{'s' if count > 1 else ''} of type {dtype.__name__}"
@@ -183,7 +198,33 @@ def _compiled(argument, function, count):
             raise ValueError(f"{argument} does not work for {given}: {error}") from error
         if not isinstance(result, numbers.Real | np.bool_):
             raise TypeError(f"{argument} gives {result!r} for {given}; accepted: a number")
-    return compiled
+    return _known.setdefault(identity, compiled)
+
+
+def _identity(function):
+    """What the machine code of a Python function depends on: two functions with equal values do the same.
+
+    That is its code, and the numbers, functions and modules that it refers to: numbers with their type, functions as
+    the objects that they are, modules by what the code may take from them. A function that refers to anything else, or
+    defines functions, is equal to itself only.
+    """
+    code, captured = function.__code__, inspect.getclosurevars(function)
+    values = [*sorted({**captured.globals, **captured.nonlocals}.items()), *enumerate(function.__defaults__ or ())]
+    parts = [code]
+    while values:
+        name, value = values.pop()
+        if isinstance(value, ModuleType):
+            if value not in parts:
+                values += [((value, part), getattr(value, part)) for part in code.co_names if hasattr(value, part)]
+            parts.append(value)
+        elif isinstance(value, bool | int | float | np.number):
+            parts.append((name, type(value), repr(value)))
+        elif callable(value):
+            parts.append((name, value))
+        else:
+            return function
+    nested = any(isinstance(constant, CodeType) for constant in code.co_consts)
+    return function if nested or function.__kwdefaults__ else tuple(parts)
 
 
 @np.errstate(all="ignore")  # no warnings from plain Python functions: results that are not finite are reported below

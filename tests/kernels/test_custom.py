@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import types
 
 import fastmlp_kernels as fk
 import numba
@@ -276,6 +277,52 @@ def test_a_loss_registered_again_is_the_new_one():
         register_loss("own", lambda a, y, scale=scale: scale * a, lambda a, y, scale=scale: scale)
         addresses.append(loss_address(("own", "elementwise"), numba.float64))
     assert addresses[0] != addresses[1]
+
+
+def test_the_same_functions_registered_again_are_not_compiled_again():
+    rows, addresses = [], []
+    for scale in (1.0, 1.0, 5.0):
+        register_activation("own", lambda z, scale=scale: scale * z, lambda z, scale=scale: scale)
+        register_loss("own", lambda a, y, scale=scale: scale * a, lambda a, y, scale=scale: scale)
+        rows.append(ACTIVATIONS["own"])
+        addresses.append(loss_address(("own", "elementwise"), numba.float64))
+    assert rows[0] == rows[1] != rows[2]
+    assert addresses[0] == addresses[1] != addresses[2]
+
+
+FACTOR, MODULE = 2.0, types.ModuleType("constants")
+
+
+def functions_of(factor):
+    """Functions of the same code that refer to a number in all ways: a dict."""
+    globals()["FACTOR"] = MODULE.factor = factor
+    pair = factor, factor
+    return {
+        "closure": lambda z: factor * z,
+        "default": lambda z, factor=factor: factor * z,
+        "global": lambda z: FACTOR * z,
+        "module": lambda z: MODULE.factor * z,
+        "tuple": lambda z: pair[0] * z,
+        "inner function": lambda z: (lambda x: FACTOR * x)(z),
+        "keyword": lambda z, *, factor=factor: factor * z,
+    }
+
+
+@pytest.mark.parametrize("way", functions_of(2.0))
+def test_functions_are_the_same_if_all_that_they_refer_to_is(way):
+    two, again, integer, three = (custom._identity(functions_of(factor)[way]) for factor in (2.0, 2.0, 2, 3.0))
+    assert len({two, integer, three}) == 3
+    assert (two == again) == (way in ("closure", "default", "global", "module"))
+
+
+def test_functions_that_call_others_are_the_same_if_those_are():
+    def square(x):
+        return x * x
+
+    def twice(function):
+        return custom._identity(lambda z: function(z) + math.exp(z))
+
+    assert twice(square) == twice(square) != twice(math.sin)
 
 
 def test_a_refused_replacement_changes_nothing():
