@@ -3,8 +3,6 @@
 import contextlib
 import json
 import pickle
-import signal
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ import safetensors.numpy
 from fastmlp import MLP, Trainer, losses, optimizers, pace, schedules
 from fastmlp._kernels import bfloat16_refusal
 from fastmlp.callbacks import Checkpoint, CSVLogger
+from tests.interrupts import CtrlC
 
 LINES_APART = 3  # of those at which Ctrl-C is tried
 ROWS, EPOCHS, PATH = 230, 6, "run.safetensors"
@@ -253,49 +252,22 @@ def test_an_evaluation_that_is_interrupted_is_made_when_the_training_is_resumed(
     assert outcome(interrupted) == outcome(whole)
 
 
-class CtrlC:
-    """Trace function that sends the signal of Ctrl-C at line number `line` of those that a fit runs in some files."""
-
-    FILES = "trainer.py", "stopping.py"
-
-    def __init__(self, line=None):
-        self.line, self.lines = line, 0
-
-    def __call__(self, frame, event, argument):
-        if not frame.f_code.co_filename.endswith(self.FILES):
-            return None
-        if event == "line":
-            self.lines += 1
-            if self.lines == self.line:
-                signal.raise_signal(signal.SIGINT)
-        return self
-
-    def fit(self, case, trainer):
-        """Fit with this trace function."""
-        previous = sys.gettrace()
-        sys.settrace(self)
-        try:
-            case.fit(trainer, 2)
-        finally:
-            sys.settrace(previous)
-
-
 def test_a_training_goes_on_from_ctrl_c_at_any_line():
-    case, counted = Case({"fit": {"validation_fraction": 0.5, "patience": 50}, "dropout": 0.1}), CtrlC()
+    case, files = (
+        Case({"fit": {"validation_fraction": 0.5, "patience": 50}, "dropout": 0.1}),
+        ("trainer.py", "stopping.py"),
+    )
     whole = case.trainer()
-    counted.fit(case, whole)
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        for line in range(1, counted.lines, LINES_APART):
-            trainer = case.trainer()
-            with contextlib.suppress(KeyboardInterrupt):
-                CtrlC(line).fit(case, trainer)
-            position = trainer._position
-            if not (position and position.ended):
-                case.fit(trainer, 2, resume=position is not None)
-            assert outcome(trainer) == outcome(whole), line
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    with CtrlC(files) as counted:
+        case.fit(whole, 2)
+    for line in range(1, counted.lines, LINES_APART):
+        trainer = case.trainer()
+        with contextlib.suppress(KeyboardInterrupt), CtrlC(files, line):
+            case.fit(trainer, 2)
+        position = trainer._position
+        if not (position and position.ended):
+            case.fit(trainer, 2, resume=position is not None)
+        assert outcome(trainer) == outcome(whole), line
 
 
 def test_a_trainer_can_be_pickled_while_it_trains():

@@ -15,7 +15,8 @@ import scipy.sparse as scipy_sparse
 
 from fastmlp import MLP, Trainer, _kernels, threads
 from fastmlp.callbacks import Callback
-from fastmlp.threads import available, interruptible
+from fastmlp.threads import available, interruptible, uninterrupted
+from tests.interrupts import CtrlC
 
 X = np.random.default_rng(0).normal(size=(4000, 50)).astype(np.float32)  # enough for all threads
 
@@ -209,6 +210,29 @@ def test_an_interrupt_that_is_swallowed_comes_again_soon(monkeypatch):
     with pytest.raises(KeyboardInterrupt), interruptible():
         go_on()
     assert time.monotonic() < begin + 10
+
+
+@pytest.mark.parametrize("context", [interruptible, uninterrupted])
+def test_an_interrupt_on_the_way_into_or_out_of_a_context_is_one_interrupt(monkeypatch, context):
+    monkeypatch.setattr(threads, "AGAIN_SECONDS", 0.01)
+    files, caught = ("contextlib.py",), 0
+
+    def enter_and_leave():
+        with context():
+            pass
+
+    with CtrlC(files) as counted:
+        enter_and_leave()
+    for line in range(1, counted.lines + 1):
+        ctrl_c = CtrlC(files, line)
+        try:
+            with ctrl_c:
+                enter_and_leave()
+        except KeyboardInterrupt:
+            caught += 1
+        time.sleep(0.02)  # so that one that comes again would come
+        assert ctrl_c.handler is signal.default_int_handler
+    assert caught == counted.lines > 4
 
 
 def test_other_errors_and_handlers_stay_as_they_are():
