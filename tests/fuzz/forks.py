@@ -20,8 +20,8 @@ import numpy as np
 from tests.fuzz.results import digest
 
 CHILDREN = 5  # of a process
-SECONDS = 0.7  # pause before a fork, at most; a thread that compiles makes it longer
-LONGEST = 240  # seconds that a child may take
+SECONDS = 2.0  # pause before a fork, at most; a thread that compiles makes it longer
+LONGEST = 600  # seconds that a child may take
 HANGS, ENDS = "no result", "ended without a result"
 
 
