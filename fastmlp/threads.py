@@ -29,19 +29,6 @@ _forked = False
 _region = threading.Lock()  # held by the Python thread that is in a parallel region, where only one may be
 
 
-def _note_fork():
-    global _forked
-    _forked = True
-    if getattr(signal.getsignal(signal.SIGINT), "__module__", "") == __name__:  # of a context that stays in the parent
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)
-    for lock in reversed(COMPILER_LOCKS):  # what is registered last is called first before a fork
-        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
-
-
 def available() -> int:
     """Number of threads of this process: Numba's current setting, or 1 in a forked child."""
     return 1 if _forked else numba.get_num_threads()
@@ -137,6 +124,29 @@ def uninterrupted() -> Iterator[None]:
         _set_handler(signal.SIGINT, signal.default_int_handler)
         if hits:
             raise KeyboardInterrupt
+
+
+def _note_fork():
+    global _forked
+    _forked = True
+    if getattr(signal.getsignal(signal.SIGINT), "__module__", "") == __name__:  # of a context that stays in the parent
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _hold(lock):
+    """Acquire a lock before a fork, where exceptions are lost: a KeyboardInterrupt is raised soon after."""
+    try:
+        with uninterrupted():
+            lock.acquire()
+    except KeyboardInterrupt:
+        threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+    for lock in reversed(COMPILER_LOCKS):  # what is registered last is called first before a fork
+        hold = functools.partial(_hold, lock)
+        os.register_at_fork(before=hold, after_in_parent=lock.release, after_in_child=lock.release)
 
 
 def one_at_a_time(method):

@@ -49,30 +49,41 @@ def test_a_forked_child_trains_and_predicts_to_the_same_bits():
     assert more == trained(coach)
 
 
-def take(lock, pipe):
-    pipe.send(lock.acquire(timeout=5))
+def fork_while_another_thread_holds(lock, then=lambda: None):
+    """Fork while a thread holds a lock, for 0.2 s, and then calls a function; whether the child can take the lock."""
+    held, (ours, theirs) = threading.Event(), multiprocessing.Pipe(duplex=False)
+
+    def hold():
+        with lock:
+            held.set()
+            time.sleep(0.2)
+            then()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    child = multiprocessing.get_context("fork").Process(target=lambda: theirs.send(lock.acquire(timeout=5)))
+    child.start()
+    taken = ours.recv()
+    child.join()
+    thread.join()
+    return taken
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 @pytest.mark.parametrize("lock", threads.COMPILER_LOCKS)
 def test_a_fork_waits_for_the_locks_of_a_compiler_in_another_thread(lock):
-    held, ours_and_theirs = threading.Event(), multiprocessing.Pipe(duplex=False)
-
-    def hold():
-        with lock:
-            held.set()
-            time.sleep(0.1)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait()
-    child = multiprocessing.get_context("fork").Process(target=take, args=(lock, ours_and_theirs[1]))
-    child.start()
-    assert ours_and_theirs[0].recv(), "the child inherits a lock that nobody there releases"
-    child.join()
-    thread.join()
+    assert fork_while_another_thread_holds(lock)
     assert lock.acquire(timeout=5)  # here, too
     lock.release()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_ctrl_c_while_a_fork_waits_comes_after_it(monkeypatch):
+    monkeypatch.setattr(threads, "AGAIN_SECONDS", 0.3)
+    assert fork_while_another_thread_holds(threads.COMPILER_LOCKS[0], lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        time.sleep(10)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
