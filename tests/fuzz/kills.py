@@ -17,8 +17,7 @@ import numpy as np
 
 from tests.fuzz.results import digest
 
-SECONDS = 2.5  # a process is killed at most that long after the start
-COLD_SHARE, COLD_SECONDS = 1 / 12, 12  # processes that begin with an empty kernel cache, and when they are killed
+COLD = 12  # one in so many processes begins with an empty kernel cache, and is killed within COLD seconds
 
 
 def train(path, threads):
@@ -36,13 +35,14 @@ def train(path, threads):
     print(digest(trainer))
 
 
-def until_done(command, number, times, choice, may_compile, accepted):
+def until_done(command, number, times, seconds, choice, may_compile, accepted):
     """Run a command again and again until it is done; the first `times` times, a signal is sent at a random moment.
 
     Parameters
     ----------
     command : function of a number of threads; returns the arguments of a process
     number, times : int; number of the signal, and how often it is sent, at most
+    seconds : float; time within which the signal is sent after the start of a process that need not compile
     choice : random.Random
     may_compile : bool; whether some of the processes begin with an empty kernel cache
     accepted : sequence of int; exit statuses of a process that the signal ends
@@ -50,38 +50,42 @@ def until_done(command, number, times, choice, may_compile, accepted):
     Returns
     -------
     output : str; of the last process
-    left : int; signals that were not sent, or too late
+    statuses : list of int; exit statuses of the processes that the signal ended
+    seconds : float; that the last process took
     """
+    statuses = []
     while True:
         cold = may_compile and choice.random() < 1 / COLD
         with tempfile.TemporaryDirectory() as cache:
             environment = os.environ | ({"FASTMLP_CACHE_DIR": cache} if cold else {})
+            start = time.monotonic()
             process = subprocess.Popen(command(choice.choice([1, 2])), stdout=subprocess.PIPE, env=environment)
-            if times:
-                time.sleep(choice.uniform(0.3, COLD if cold else SECONDS))
+            if len(statuses) < times:
+                time.sleep(choice.uniform(0, COLD if cold else seconds))
                 process.send_signal(number)
             output = process.communicate()[0].decode().strip()
             if process.returncode == 0:
-                return output, times
+                return output, statuses, time.monotonic() - start
             assert process.returncode in accepted, process.returncode
-            times -= 1
+            statuses.append(process.returncode)
 
 
 def main(count, seed, cold=True):
     """Kill `count` processes, some while they compile if `cold`; return the numbers of what happened: a dict."""
     choice, done, differ, killed = random.Random(seed), 0, 0, 0
 
-    def trained(kills):
+    def trained(kills, seconds):
         path = Path(folder) / f"{choice.getrandbits(64):x}.safetensors"
         child = [sys.executable, "-m", "tests.fuzz.kills", "--child", str(path), "--threads"]
-        return until_done(lambda n: [*child, str(n)], signal.SIGKILL, kills, choice, cold, [-signal.SIGKILL])
+        return until_done(lambda n: [*child, str(n)], signal.SIGKILL, kills, seconds, choice, cold, [-signal.SIGKILL])
 
     with tempfile.TemporaryDirectory() as folder:
-        expected, _ = trained(0)
+        trained(0, 0)  # so that everything is compiled
+        expected, _, seconds = trained(0, 0)
         while killed < count:
             wanted = min(choice.randint(1, 4), count - killed)
-            result, left = trained(wanted)
-            killed, done, differ = killed + wanted - left, done + 1, differ + (result != expected)
+            result, statuses, _ = trained(wanted, seconds)
+            killed, done, differ = killed + len(statuses), done + 1, differ + (result != expected)
         stale = [path.name for path in Path(folder).iterdir() if path.name.startswith(".")]
     return {"killed": killed, "trainings": done, "with other results": differ, "temporary files left": len(stale)}
 

@@ -20,10 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.fuzz.kills import COLD, SECONDS, until_done
+from tests.fuzz.kills import COLD, until_done
 from tests.fuzz.results import digest
 
 LONGEST = 1.0  # seconds until an interrupt is noticed
+SECONDS = 2.5  # from the beginning of the work to an interrupt, at most
 EPOCHS = 20
 ENDED = [128 + signal.SIGTERM, -signal.SIGTERM]  # statuses: during a training, and before or after it
 
@@ -32,22 +33,34 @@ def terminate(count, seed, cold=True):
     """End `count` trainings of the command line, and resume them; return the numbers of what happened: a dict."""
     from fastmlp import Trainer
 
-    choice, results, terminated = random.Random(seed), [], 0
+    choice, results, statuses, seconds = random.Random(seed), [], [], 0.0
     with tempfile.TemporaryDirectory() as folder:
         table, state = Path(folder) / "table.csv", Path(folder) / "state"
         rows = np.random.default_rng(0).normal(size=(4000, 5))
         np.savetxt(table, rows, delimiter=",", header="a,b,c,d,target", comments="", fmt="%.4f")
         train = [sys.executable, "-m", "fastmlp", "train", str(table), "--target", "target", "--batch-size", "16"]
-        train += ["--hidden", "32", "--save", f"{folder}/model", "--checkpoint", str(state), "--resume", "--threads"]
-        while terminated < count or not results:
-            wanted = min(choice.randint(1, 4), count - terminated) if results else 0
-            _, left = until_done(lambda n: [*train, str(n)], signal.SIGTERM, wanted, choice, cold, ENDED)
+        train += ["--hidden", "32", "--epochs", "3000", "--checkpoint", str(state), "--resume", "--threads"]
+
+        def trained(times):
+            _, ended, took = until_done(lambda n: [*train, str(n)], signal.SIGTERM, times, seconds, choice, cold, ENDED)
             results.append(digest(Trainer.load(state)))
             state.unlink()
-            terminated += wanted - left
+            statuses.extend(ended)
+            return took
+
+        trained(0)  # so that everything is compiled
+        seconds = trained(0)
+        while len(statuses) < count:
+            trained(min(choice.randint(1, 4), count - len(statuses)))
         stale = [path.name for path in Path(folder).iterdir() if path.name.startswith(".")]
     differ = sum(result != results[0] for result in results)
-    return {"terminated": terminated, "with other results": differ, "temporary files left": len(stale)}
+    training = statuses.count(ENDED[0])
+    return {
+        "terminated": count,
+        "while training": training,
+        "with other results": differ,
+        "temporary files left": len(stale),
+    }
 
 
 class Work:
