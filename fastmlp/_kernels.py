@@ -94,6 +94,7 @@ def samples_of(data, part):
     return data._replace(x=rows_of(data.x, part), **arrays)
 
 
+@interruptible()
 def packed_network(net, transposed_from, mixed=False):
     """New network of the kernels with an MLP's parameters; for the arguments see `layout.network.build` there."""
     codes = [activation_code(function, net.dtype) for function in net.functions]
@@ -308,8 +309,9 @@ class Learning(Forward):
             Whether all values on the way, and the gradient, were finite; if not, the loss may be NaN or infinite.
         """
         self.clear()
-        self.train(data, NO_UPDATE, sample_count(data), 0, 1)
-        unpack(gradient, self.network, self._workspace.gradients[0])
+        with self.first("gradient"):
+            self.train(data, NO_UPDATE, sample_count(data), 0, 1)
+            unpack(gradient, self.network, self._workspace.gradients[0])
         summed = not self.progress.diverged[0]  # if not, the batch is left out of the sums in `progress`
         loss = self.progress.loss[0] if summed else self._workspace.sums.losses.sum()
         finite = summed and np.isfinite(gradient).all()  # where an infinite input has finite outputs, it is not
@@ -363,12 +365,14 @@ class Learning(Forward):
         self._state.first[:] *= factor
 
     @property
+    @interruptible()
     def state(self):
         """State of the optimizer: {"first", "second": flat arrays, empty if it keeps no such moment; "steps": int}."""
         flat = {name: self._flat(getattr(self._state, name)) for name in ("first", "second")}
         return flat | {"steps": int(self._state.steps[0])}
 
     @state.setter
+    @interruptible()
     def state(self, state):
         for name in ("first", "second"):
             moments, given = getattr(self._state, name), np.ascontiguousarray(state[name], self.dtype)

@@ -407,9 +407,10 @@ class MLP:
         X = checks.matrix("X", X, self.sizes[0], self.dtype)
         self.check_trainable()
         data, loss = self.data(X, y, loss, sample_weight)
-        learning = Learning(self, self.kernel_loss(loss), threads=1, block=len(X))  # one block: see `intermediates`
-        total, gradient = self._differentiate(learning, data, reduction)
-        activations, deltas = learning.intermediates(len(X))
+        with interruptible():
+            learning = Learning(self, self.kernel_loss(loss), threads=1, block=len(X))  # one block: see `intermediates`
+            total, gradient = self._differentiate(learning, data, reduction)
+            activations, deltas = learning.intermediates(len(X))
         biases = self.biases or [0] * len(self.weights)
         net_inputs = [a @ w + b for a, w, b in zip(activations, self.weights, biases, strict=False)]
         return Backpropagation(total, net_inputs, activations, deltas, gradient)
@@ -431,6 +432,7 @@ class MLP:
         return packed_network(self, transposed_from=0)  # all of them: also for derivatives by the inputs
 
     @network.setter
+    @interruptible()
     def network(self, network: Network | MixedNetwork) -> None:
         if not isinstance(network, Network | MixedNetwork):
             kind = type(network).__name__

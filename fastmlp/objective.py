@@ -10,6 +10,7 @@ from ._kernels import Learning, sample_count
 from .network import MLP
 from .precision import is_mixed
 from .signatures import keyword_only_soon
+from .threads import interruptible
 
 # Floating-point operations of a call below which one thread is faster than waking others. The kernels' SERIAL_FLOPS is
 # less, as a slice of training wakes them for many steps, a call for one.
@@ -53,7 +54,8 @@ class Objective:
         rows = sample_count(self._data)
         self._weight = weighting.total(self._data, 0, rows)
         alone = net.training_flops * rows <= ALONE_FLOPS
-        self._learning = Learning(net, net.kernel_loss(loss), threads=1 if alone else threads, mixed=mixed)
+        with interruptible():
+            self._learning = Learning(net, net.kernel_loss(loss), threads=1 if alone else threads, mixed=mixed)
         self._gradient = np.empty_like(net.params)
 
     def __repr__(self):

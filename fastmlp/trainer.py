@@ -145,9 +145,9 @@ class Trainer:
 
     def _make(self):
         """Make `_learning`, the network packed for training. It holds addresses of this process: it is not pickled."""
-        loss, kind = self.net.kernel_loss(self._loss), self.optimizer.kind
         mixed = is_mixed(self.precision, self.net.dtype, self.net.sizes)
         with interruptible():
+            loss, kind = self.net.kernel_loss(self._loss), self.optimizer.kind
             self._learning = Learning(self.net, loss, kind, self.dropout, self._dropout_seed, mixed=mixed)
         # With `rate_in_velocity`: velocity = _rate * (the kernels' velocity); 0 before the first update.
         self._rate = 0.0

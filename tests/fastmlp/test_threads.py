@@ -16,6 +16,7 @@ import scipy.sparse as scipy_sparse
 from fastmlp import MLP, Trainer, _kernels, threads
 from fastmlp.callbacks import Callback
 from fastmlp.threads import available, interruptible, uninterrupted
+from tests.builds import python
 from tests.interrupts import CtrlC
 
 X = np.random.default_rng(0).normal(size=(4000, 50)).astype(np.float32)  # enough for all threads
@@ -244,6 +245,52 @@ def test_an_interrupt_on_the_way_into_or_out_of_a_context_is_one_interrupt(monke
         time.sleep(0.02)  # so that one that comes again would come
         assert ctrl_c.handler is signal.default_int_handler
     assert caught == counted.lines > 4
+
+
+LOADING = """
+import signal
+import numpy as np
+from fastmlp_kernels.cache import KernelCache
+from fastmlp import MLP, Trainer, losses
+from fastmlp.objective import Objective
+
+load = KernelCache.load_overload
+
+def watched(self, *arguments):
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        print(use.__name__, self._name)
+    return load(self, *arguments)
+
+def network(net):
+    net.network = net.network
+
+def objective(net):
+    Objective(net, x, y, loss=losses.Huber(1.0))(net.params)
+
+def state(net):
+    trainer = Trainer(net, "absolute_error")
+    trainer.optimizer_state = trainer.optimizer_state
+
+def backpropagate(net):
+    net.backpropagate(x, y, "log_cosh")
+
+def training(net):
+    Trainer(net, "squared_error").step(x, y)
+
+def others(net):
+    Trainer(net, losses.Quantile(0.5), dropout=0.1).fit(x, y, 1, validation_fraction=0.5, progress=False)
+    net.predict(x), net.evaluate(x, y), net.gradient(x, y)
+
+KernelCache.load_overload = watched
+signal.signal(signal.SIGINT, signal.default_int_handler)
+x, y = np.ones((4, 3), "f4"), np.ones((4, 2), "f4")
+for use in network, objective, state, backpropagate, training, others:
+    use(MLP([3, 5, 2], "tanh"))
+"""
+
+
+def test_whatever_loads_or_compiles_functions_is_interruptible():
+    assert python("-c", LOADING) == ""
 
 
 def test_other_errors_and_handlers_stay_as_they_are():
