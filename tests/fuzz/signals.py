@@ -23,7 +23,7 @@ import numpy as np
 from tests.fuzz.kills import COLD, until_done
 from tests.fuzz.results import digest
 
-LONGEST = 1.0  # seconds until an interrupt is noticed
+LONGEST, LOST = 1.0, 600  # seconds until an interrupt is noticed, and after which it never is
 SECONDS = 2.5  # from the beginning of the work to an interrupt, at most
 EPOCHS = 20
 ENDED = [128 + signal.SIGTERM, -signal.SIGTERM]  # statuses: during a training, and before or after it
@@ -121,7 +121,7 @@ def work():
 
 def interrupt(count, seed, cold=True):
     """Interrupt `count` processes; return the numbers of what happened, and the latencies, in seconds: a dict."""
-    choice, latencies, slow, differ = random.Random(seed), [], [], 0
+    choice, latencies, slow, differ, lost = random.Random(seed), [], [], 0, 0
     expected = Work().once()
     for _ in range(count):
         compiles = cold and choice.random() < 2 / COLD
@@ -133,7 +133,12 @@ def interrupt(count, seed, cold=True):
             time.sleep(choice.uniform(0, COLD if compiles else SECONDS))
             start = time.monotonic()
             process.send_signal(signal.SIGINT)
-            output = process.communicate()[0]
+            try:
+                output = process.communicate(timeout=LOST)[0]
+            except subprocess.TimeoutExpired:
+                process.kill()
+                lost += 1
+                continue
         assert process.returncode == 0, f"status {process.returncode}"
         caught, doing, where, results = json.loads(output)
         latencies.append(caught - start)
@@ -141,7 +146,7 @@ def interrupt(count, seed, cold=True):
         if latencies[-1] > LONGEST:
             slow.append(f"{latencies[-1]:.2f} s: {doing}{', cold' if compiles else ''}, {' '.join(where)}")
     times = {"longest": round(max(latencies), 3), "median": round(statistics.median(latencies), 3)}
-    return {"interrupted": count, "with other results": differ, **times, "slow": slow}
+    return {"interrupted": count, "lost": lost, "with other results": differ, **times, "slow": slow}
 
 
 if __name__ == "__main__":

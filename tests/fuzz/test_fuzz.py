@@ -36,7 +36,7 @@ def test_forks():
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are a matter of POSIX")
 def test_signals():
     found = signals.interrupt(1, seed=1, cold=False)
-    assert (found["with other results"], found["slow"]) == (0, [])
+    assert (found["lost"], found["with other results"], found["slow"]) == (0, 0, [])
 
 
 def test_cache():
