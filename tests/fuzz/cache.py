@@ -26,40 +26,40 @@ print([getattr(activations, name)(0.5) for name in ("tanh", "relu", "sigmoid")])
 """
 
 
-def cut(path, choice):
-    os.truncate(path, choice.randrange(path.stat().st_size))
+def cut(path, rng):
+    os.truncate(path, rng.randrange(path.stat().st_size))
 
 
-def flip(path, choice):
+def flip(path, rng):
     content = bytearray(path.read_bytes())
-    content[choice.randrange(len(content))] ^= 1 << choice.randrange(8)
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     path.write_bytes(content)
 
 
-def take_another(path, choice):
-    path.write_bytes(choice.choice([other for other in path.parent.glob("*.code") if other.is_file()]).read_bytes())
+def take_another(path, rng):
+    path.write_bytes(rng.choice([other for other in path.parent.glob("*.code") if other.is_file()]).read_bytes())
 
 
-def become_a_folder(path, choice):
+def become_a_folder(path, rng):
     path.unlink()
     path.mkdir()
 
 
-def shut(path, choice):
+def shut(path, rng):
     """Make a file unreadable, or give it to another user, which only root can do, whom nothing is unreadable to."""
     path.chmod(0) if os.getuid() else os.chown(path, 12345, 12345)
 
 
 WHILE_RUNNING = "removed while running"
 DAMAGE = {
-    "removed": lambda path, choice: path.unlink(),
-    "emptied": lambda path, choice: path.write_bytes(b""),
+    "removed": lambda path, rng: path.unlink(),
+    "emptied": lambda path, rng: path.write_bytes(b""),
     "cut": cut,
     "flipped": flip,
     "another": take_another,
     "a folder": become_a_folder,
     **({"shut": shut} if hasattr(os, "getuid") else {}),
-    WHILE_RUNNING: lambda path, choice: None,
+    WHILE_RUNNING: lambda path, rng: None,
 }
 
 
@@ -97,17 +97,17 @@ def remove_while_it_runs(process, paths):
 
 def damage(code, rounds, seed):
     """Damage files of a cache, each in another way in each round; return how many became what after a run: a dict."""
-    choice, outcomes, kinds = random.Random(seed), Counter(), list(DAMAGE)
+    rng, outcomes, kinds = random.Random(seed), Counter(), list(DAMAGE)
     with tempfile.TemporaryDirectory() as folder:
         contents, expected = filled(code, folder)
-        chosen = choice.sample(list(contents), min(FILES, len(contents)))
+        chosen = rng.sample(list(contents), min(FILES, len(contents)))
         for round in range(rounds):
             for path, content in contents.items():
                 path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
                 path.write_bytes(content)
             done = {path: kinds[(i + round) % len(kinds)] for i, path in enumerate(chosen)}
             for path, kind in done.items():
-                DAMAGE[kind](path, choice)
+                DAMAGE[kind](path, rng)
             process = start(code, folder)
             remove_while_it_runs(process, [path for path, kind in done.items() if kind == WHILE_RUNNING])
             outcomes["other results"] += ended(process) != expected
@@ -140,5 +140,9 @@ if __name__ == "__main__":
     parser.add_argument("count", type=int, nargs="?", default=2)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    print("damage:", damage(TRAIN, len(DAMAGE), arguments.seed))
-    print("at once:", at_once(PREDICT, arguments.count))
+    damaged = damage(TRAIN, len(DAMAGE), arguments.seed)
+    print("damage:", damaged)
+    contested = at_once(PREDICT, arguments.count)
+    print("at once:", contested)
+    faults = "other results", "files too many", "files missing or too many", "invalid files"
+    sys.exit(any(found.get(name) for found in (damaged, contested) for name in faults))

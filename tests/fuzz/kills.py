@@ -17,7 +17,7 @@ import numpy as np
 
 from tests.fuzz.results import digest
 
-COLD = 12  # one in so many processes begins with an empty kernel cache, and is killed within COLD seconds
+COLD_SHARE, COLD_SECONDS = 1 / 12, 12  # processes that begin with an empty kernel cache, and when they are killed
 
 
 def train(path, threads):
@@ -35,7 +35,7 @@ def train(path, threads):
     print(digest(trainer))
 
 
-def until_done(command, number, times, seconds, choice, may_compile, accepted):
+def until_done(command, number, times, seconds, rng, cold, accepted):
     """Run a command again and again until it is done; the first `times` times, a signal is sent at a random moment.
 
     Parameters
@@ -43,8 +43,8 @@ def until_done(command, number, times, seconds, choice, may_compile, accepted):
     command : function of a number of threads; returns the arguments of a process
     number, times : int; number of the signal, and how often it is sent, at most
     seconds : float; time within which the signal is sent after the start of a process that need not compile
-    choice : random.Random
-    may_compile : bool; whether some of the processes begin with an empty kernel cache
+    rng : random.Random
+    cold : bool; whether some of the processes begin with an empty kernel cache
     accepted : sequence of int; exit statuses of a process that the signal ends
 
     Returns
@@ -55,13 +55,13 @@ def until_done(command, number, times, seconds, choice, may_compile, accepted):
     """
     statuses = []
     while True:
-        cold = may_compile and choice.random() < 1 / COLD
+        empty = cold and rng.random() < COLD_SHARE
         with tempfile.TemporaryDirectory() as cache:
-            environment = os.environ | ({"FASTMLP_CACHE_DIR": cache} if cold else {})
+            environment = os.environ | ({"FASTMLP_CACHE_DIR": cache} if empty else {})
             start = time.monotonic()
-            process = subprocess.Popen(command(choice.choice([1, 2])), stdout=subprocess.PIPE, env=environment)
+            process = subprocess.Popen(command(rng.choice([1, 2])), stdout=subprocess.PIPE, env=environment)
             if len(statuses) < times:
-                time.sleep(choice.uniform(0, COLD if cold else seconds))
+                time.sleep(rng.uniform(0, COLD_SECONDS if empty else seconds))
                 process.send_signal(number)
             output = process.communicate()[0].decode().strip()
             if process.returncode == 0:
@@ -72,18 +72,19 @@ def until_done(command, number, times, seconds, choice, may_compile, accepted):
 
 def main(count, seed, cold=True):
     """Kill `count` processes, some while they compile if `cold`; return the numbers of what happened: a dict."""
-    choice, done, differ, killed = random.Random(seed), 0, 0, 0
+    rng, done, differ, killed = random.Random(seed), 0, 0, 0
 
     def trained(kills, seconds):
-        path = Path(folder) / f"{choice.getrandbits(64):x}.safetensors"
+        path = Path(folder) / f"{rng.getrandbits(64):x}.safetensors"
         child = [sys.executable, "-m", "tests.fuzz.kills", "--child", str(path), "--threads"]
-        return until_done(lambda n: [*child, str(n)], signal.SIGKILL, kills, seconds, choice, cold, [-signal.SIGKILL])
+        return until_done(lambda n: [*child, str(n)], signal.SIGKILL, kills, seconds, rng, cold, [-signal.SIGKILL])
 
     with tempfile.TemporaryDirectory() as folder:
-        trained(0, 0)  # so that everything is compiled
+        if cold:
+            trained(0, 0)  # which compiles what the others load
         expected, _, seconds = trained(0, 0)
         while killed < count:
-            wanted = min(choice.randint(1, 4), count - killed)
+            wanted = min(rng.randint(1, 4), count - killed)
             result, statuses, _ = trained(wanted, seconds)
             killed, done, differ = killed + len(statuses), done + 1, differ + (result != expected)
         stale = [path.name for path in Path(folder).iterdir() if path.name.startswith(".")]

@@ -15,28 +15,27 @@ from fastmlp import MLP, Trainer, register_activation
 WARM_UP = 0.2  # share of the repetitions before the growth is measured
 MOST = 0.01  # growth of a process after that, relative to its size
 
-rng = np.random.default_rng(0)
-x, y = (rng.normal(size=(64, n)).astype("f4") for n in (8, 3))
+x, y = (np.random.default_rng(0).normal(size=(64, n)).astype("f4") for n in (8, 3))
 net = MLP([8, 16, 3], "tanh")
 
 
-def fit(choice):
+def fit(rng):
     Trainer(net, batch_size=16).fit(x, y, 2, validation_fraction=0.2, progress=False)
 
 
-def predict(choice):
-    net.predict(x[: choice.randint(1, len(x))])
+def predict(rng):
+    net.predict(x[: rng.randint(1, len(x))])
 
 
-def make(choice):
+def make(rng):
     """Make a network of a random architecture, train a step, and predict."""
-    sizes = [8, *(choice.randint(1, 100) for _ in range(choice.randint(0, 4))), 3]
-    other = MLP(sizes, choice.choice(["relu", "tanh", "silu"]), seed=choice.randrange(1000))
+    sizes = [8, *(rng.randint(1, 100) for _ in range(rng.randint(0, 4))), 3]
+    other = MLP(sizes, rng.choice(["relu", "tanh", "silu"]), seed=rng.randrange(1000))
     Trainer(other).step(x, y)
     other.predict(x)
 
 
-def register(choice):
+def register(rng):
     """Register an activation, as a notebook's cell does that is run again, and train a network that has it."""
     register_activation("cubed", value=lambda z: z * z * z, derivative=lambda z: 3 * z * z)
     Trainer(MLP([8, 16, 3], "cubed")).step(x, y)
@@ -50,12 +49,12 @@ def megabytes():
 
 def growth(action, count, seed):
     """Memory after a warm-up, and after `count` calls of an action, in MB."""
-    choice, warm = random.Random(seed), max(1, int(count * WARM_UP))
+    rng, warm = random.Random(seed), max(1, int(count * WARM_UP))
     for _ in range(warm):
-        action(choice)
+        action(rng)
     before = megabytes()
     for _ in range(count - warm):
-        action(choice)
+        action(rng)
     return before, megabytes()
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.fuzz.kills import COLD, until_done
+from tests.fuzz.kills import COLD_SECONDS, COLD_SHARE, until_done
 from tests.fuzz.results import digest
 
 LONGEST, LOST = 1.0, 600  # seconds until an interrupt is noticed, and after which it never is
@@ -33,7 +33,7 @@ def terminate(count, seed, cold=True):
     """End `count` trainings of the command line, and resume them; return the numbers of what happened: a dict."""
     from fastmlp import Trainer
 
-    choice, results, statuses, seconds = random.Random(seed), [], [], 0.0
+    rng, results, statuses, seconds = random.Random(seed), [], [], 0.0
     with tempfile.TemporaryDirectory() as folder:
         table, state = Path(folder) / "table.csv", Path(folder) / "state"
         rows = np.random.default_rng(0).normal(size=(4000, 5))
@@ -42,16 +42,16 @@ def terminate(count, seed, cold=True):
         train += ["--hidden", "32", "--epochs", "3000", "--checkpoint", str(state), "--resume", "--threads"]
 
         def trained(times):
-            _, ended, took = until_done(lambda n: [*train, str(n)], signal.SIGTERM, times, seconds, choice, cold, ENDED)
+            _, ended, took = until_done(lambda n: [*train, str(n)], signal.SIGTERM, times, seconds, rng, cold, ENDED)
             results.append(digest(Trainer.load(state)))
             state.unlink()
             statuses.extend(ended)
             return took
 
-        trained(0)  # so that everything is compiled
+        trained(0)  # which compiles what the others load
         seconds = trained(0)
         while len(statuses) < count:
-            trained(min(choice.randint(1, 4), count - len(statuses)))
+            trained(min(rng.randint(1, 4), count - len(statuses)))
         stale = [path.name for path in Path(folder).iterdir() if path.name.startswith(".")]
     differ = sum(result != results[0] for result in results)
     training = statuses.count(ENDED[0])
@@ -121,16 +121,16 @@ def work():
 
 def interrupt(count, seed, cold=True):
     """Interrupt `count` processes; return the numbers of what happened, and the latencies, in seconds: a dict."""
-    choice, latencies, slow, differ, lost = random.Random(seed), [], [], 0, 0
+    rng, latencies, slow, differ, lost = random.Random(seed), [], [], 0, 0
     expected = Work().once()
     for _ in range(count):
-        compiles = cold and choice.random() < 2 / COLD
+        compiles = cold and rng.random() < COLD_SHARE
         with tempfile.TemporaryDirectory() as cache:
             environment = os.environ | ({"FASTMLP_CACHE_DIR": cache} if compiles else {})
             pipes = {"stdout": subprocess.PIPE, "text": True, "env": environment}
             process = subprocess.Popen([sys.executable, "-m", "tests.fuzz.signals", "--child"], **pipes)
             assert process.stdout.readline() == "ready\n"
-            time.sleep(choice.uniform(0, COLD if compiles else SECONDS))
+            time.sleep(rng.uniform(0, COLD_SECONDS if compiles else SECONDS))
             start = time.monotonic()
             process.send_signal(signal.SIGINT)
             try:
@@ -158,5 +158,12 @@ if __name__ == "__main__":
     if arguments.child:
         work()
     else:
-        print("SIGTERM:", terminate(-(-arguments.count // 2), arguments.seed))
-        print("Ctrl-C:", interrupt(arguments.count, arguments.seed))
+        terminated = terminate(-(-arguments.count // 2), arguments.seed)
+        print("SIGTERM:", terminated)
+        interrupted = interrupt(arguments.count, arguments.seed)
+        print("Ctrl-C:", interrupted)
+        faults = [
+            terminated["with other results"],
+            *(interrupted[name] for name in ("lost", "with other results", "slow")),
+        ]
+        sys.exit(any(faults))

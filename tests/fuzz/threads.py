@@ -118,4 +118,6 @@ if __name__ == "__main__":
         digests = [[result(seed, threads) for threads in range(1, MOST + 1)] for seed in range(arguments.runs)]
         json.dump({"results": digests, "at once": at_once(arguments.count)}, sys.stdout)
     else:
-        print(main(arguments.count, arguments.runs))
+        found = main(arguments.count, arguments.runs)
+        print(found)
+        sys.exit(bool(found["other results"] or found["trainings with other results"]))
