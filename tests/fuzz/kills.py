@@ -44,7 +44,7 @@ def until_done(command, number, times, seconds, rng, cold, accepted):
     number, times : int; number of the signal, and how often it is sent, at most
     seconds : float; time within which the signal is sent after the start of a process that need not compile
     rng : random.Random
-    cold : bool; whether some of the processes begin with an empty kernel cache
+    cold : bool; whether some of the processes that get the signal begin with an empty kernel cache
     accepted : sequence of int; exit statuses of a process that the signal ends
 
     Returns
@@ -55,7 +55,7 @@ def until_done(command, number, times, seconds, rng, cold, accepted):
     """
     statuses = []
     while True:
-        empty = cold and rng.random() < COLD_SHARE
+        empty = cold and len(statuses) < times and rng.random() < COLD_SHARE
         with tempfile.TemporaryDirectory() as cache:
             environment = os.environ | ({"FASTMLP_CACHE_DIR": cache} if empty else {})
             start = time.monotonic()
