@@ -41,8 +41,9 @@ from fastmlp_kernels.products.first_layer import is_sparse, row_count
 from fastmlp_kernels.tile.engines import bfloat16_refusal, engine_of
 from fastmlp_kernels.tile.peak import bfloat16_peak, fma_peak
 
+from .interrupts import interruptible
 from .pace import Pace
-from .threads import available, call, interruptible
+from .threads import available, call
 
 __all__ = [
     "ACTIVATIONS",

@@ -28,9 +28,9 @@ from ._kernels import (
     unpack,
 )
 from .initializers import INITIALIZERS
+from .interrupts import interruptible
 from .precision import is_mixed
 from .signatures import keyword_only_soon
-from .threads import interruptible
 from .views import Views, as_array, check_assigned
 
 REMADE = "_weights", "_biases", "functions", "_forwards"  # attributes that are not pickled, but made again

@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike
 
 from . import losses, weighting
 from ._kernels import Learning, sample_count
+from .interrupts import interruptible
 from .network import MLP
 from .precision import is_mixed
 from .signatures import keyword_only_soon
-from .threads import interruptible
 
 # Floating-point operations of a call below which one thread is faster than waking others. The kernels' SERIAL_FLOPS is
 # less, as a slice of training wakes them for many steps, a call for one.

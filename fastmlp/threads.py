@@ -6,10 +6,8 @@ They also run where another Python thread is in a parallel region and Numba's th
 anybody in it to release what another thread had locked: so a fork waits for the function that another thread compiles.
 """
 
-import _thread
 import contextlib
 import functools
-import inspect
 import os
 import signal
 import threading
@@ -20,11 +18,10 @@ import numba
 from numba.core.compiler_lock import global_compiler_lock
 from numba.np.ufunc import parallel
 
+from .interrupts import AGAIN_SECONDS, uninterrupted
+
 # Numba's lock of its compiler, of the start of its threads, and LLVM's. Who holds one may take those after it.
 COMPILER_LOCKS = global_compiler_lock._lock, parallel._backend_init_thread_lock, llvmlite.binding.ffi.lib._lock._lock
-AGAIN_SECONDS = 0.5  # after which a KeyboardInterrupt that was swallowed is raised again
-# Without the conversion of numbers to enums, which would take most of the time of `uninterrupted`.
-_handler, _set_handler = inspect.unwrap(signal.getsignal), inspect.unwrap(signal.signal)
 _forked = False
 _region = threading.Lock()  # held by the Python thread that is in a parallel region, where only one may be
 
@@ -70,67 +67,9 @@ def call(driver, serial, threads: int, arguments: tuple):
         _region.release()
 
 
-def _is_python_interrupted():
-    """Whether Ctrl-C raises a KeyboardInterrupt in this thread: the main one, where nobody has set another handler."""
-    main = threading.current_thread() is threading.main_thread()
-    return main and _handler(signal.SIGINT) is signal.default_int_handler
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Context in which Ctrl-C raises a KeyboardInterrupt, even during compilation, which may make other errors of it.
-
-    Compilation runs Python functions that C code calls and that can raise nothing: what they swallow is raised again.
-    """
-    if not _is_python_interrupted():
-        yield
-        return
-    hits, inside = [], False
-
-    def hit(number, frame):
-        hits.append(threading.Timer(AGAIN_SECONDS, _thread.interrupt_main))
-        hits[-1].start()
-        if inside and frame.f_code.co_filename != contextlib.__file__:  # not on the way in or out
-            raise KeyboardInterrupt
-
-    _set_handler(signal.SIGINT, hit)
-    try:
-        inside = True
-        yield
-    except Exception as error:
-        if hits:
-            raise KeyboardInterrupt from error
-        raise
-    finally:
-        inside = False
-        _set_handler(signal.SIGINT, signal.default_int_handler)
-        for timer in hits:
-            timer.cancel()
-    if hits:  # the error was swallowed
-        raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Context at whose end a Ctrl-C in the meantime raises its KeyboardInterrupt."""
-    if not _is_python_interrupted():
-        yield
-        return
-    hits = []
-    _set_handler(signal.SIGINT, lambda number, frame: hits.append(number))
-    try:
-        yield
-    finally:
-        _set_handler(signal.SIGINT, signal.default_int_handler)
-        if hits:
-            raise KeyboardInterrupt
-
-
 def _note_fork():
     global _forked
     _forked = True
-    if getattr(signal.getsignal(signal.SIGINT), "__module__", "") == __name__:  # of a context that stays in the parent
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _hold(lock):

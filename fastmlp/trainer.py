@@ -22,13 +22,14 @@ from ._kernels import AS_THEY_COME, Data, Learning, row_count, sample_count
 from .events import Listeners
 from .files import ModelFileError
 from .history import History
+from .interrupts import interruptible, uninterrupted
 from .network import MLP
 from .position import Position
 from .precision import is_mixed
 from .progress import ProgressBar
 from .signatures import call, keyword_only_soon
 from .stopping import Stopping
-from .threads import interruptible, limited, one_at_a_time, uninterrupted
+from .threads import limited, one_at_a_time
 
 # Attributes that are not pickled: made again, or of a fit that runs.
 REMADE = "_learning", "_rate", "_listeners", "turn"

@@ -22,9 +22,8 @@ class CtrlC:
         self.files, self.line, self.lines = files, line, 0
 
     def __enter__(self):
-        self._previous = signal.signal(
-            signal.SIGINT, signal.default_int_handler
-        )  # shells have some processes ignore it
+        # Some shells let processes ignore it.
+        self._previous = signal.signal(signal.SIGINT, signal.default_int_handler)
         self._tracer = sys.gettrace()
         sys.settrace(self._trace)
         return self
@@ -41,3 +40,15 @@ class CtrlC:
             if self.lines == self.line:
                 signal.getsignal(signal.SIGINT)(signal.SIGINT, frame)
         return self._trace
+
+
+def isolated(function, *arguments, **keywords):
+    """Call a function in a generator, which has an exception state of its own.
+
+    Python 3.11 does not restore that of a thread where a trace function raises an exception while one is handled.
+    """
+
+    def call():
+        yield function(*arguments, **keywords)
+
+    return next(call())

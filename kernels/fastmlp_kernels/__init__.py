@@ -30,9 +30,9 @@ Each folder is described in its opening docstring. A folder imports only from fo
 
     tile, functions <- layout <- panelwise <- products <- drivers <- embed
 
-Of the files beside them, `jit`, `cache` (machine code on disk), `calls` (calls by address) and `memory` (aligned
-arrays) import from no folder, and all folders may import them; `custom` (functions of the user's own) imports from
-`functions` and `panelwise`.
+Of the files beside them, `jit`, `cache` (machine code on disk), `calls` (calls by address), `memory` (aligned
+arrays) and `subnormals` (taken for zeros) import from no folder, and all folders may import them; `custom` (functions
+of the user's own) imports from `functions` and `panelwise`.
 """
 
 import sys

@@ -11,7 +11,7 @@ import safetensors.numpy
 from fastmlp import MLP, Trainer, losses, optimizers, pace, schedules
 from fastmlp._kernels import bfloat16_refusal
 from fastmlp.callbacks import Checkpoint, CSVLogger
-from tests.interrupts import CtrlC
+from tests.interrupts import CtrlC, isolated
 
 LINES_APART = 3  # of those at which Ctrl-C is tried
 ROWS, EPOCHS, PATH = 230, 6, "run.safetensors"
@@ -263,7 +263,7 @@ def test_a_training_goes_on_from_ctrl_c_at_any_line():
     for line in range(1, counted.lines, LINES_APART):
         trainer = case.trainer()
         with contextlib.suppress(KeyboardInterrupt), CtrlC(files, line):
-            case.fit(trainer, 2)
+            isolated(case.fit, trainer, 2)
         position = trainer._position
         if not (position and position.ended):
             case.fit(trainer, 2, resume=position is not None)
