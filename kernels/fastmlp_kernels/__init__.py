@@ -30,9 +30,9 @@ Each folder is described in its opening docstring. A folder imports only from fo
 
     tile, functions <- layout <- panelwise <- products <- drivers <- embed
 
-Of the files beside them, `jit`, `cache` (machine code on disk), `calls` (calls by address), `memory` (aligned
-arrays) and `subnormals` (taken for zeros) import from no folder, and all folders may import them; `custom` (functions
-of the user's own) imports from `functions` and `panelwise`.
+Of the files beside them, `jit`, `cache` (machine code on disk), `calls` (calls by address) and `memory` (aligned
+arrays) import from no folder, and all folders may import them; `custom` (functions of the user's own) imports from
+`functions` and `panelwise`.
 """
 
 import sys
@@ -74,7 +74,6 @@ from .layout.samples import Data
 from .layout.samples import SparseRows as Rows
 from .panelwise.losses import Loss, loss
 from .products.first_layer import network_for
-from .subnormals import flush_subnormals, restore_mode
 from .tile import engines
 
 # Constants for the kinds of optimizers: SGD, ADAM, ...
@@ -105,7 +104,6 @@ __all__ = [
     "data",
     "evaluate",
     "evaluate_serial",
-    "flush_subnormals",
     "forward_one",
     "forward_rows",
     "gradient_norm",
@@ -129,7 +127,6 @@ __all__ = [
     "progress",
     "register_activation",
     "register_loss",
-    "restore_mode",
     "set_dropout",
     "taylor_gradient_rows",
     "taylor_rows",

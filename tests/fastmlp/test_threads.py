@@ -23,6 +23,14 @@ from tests.interrupts import CtrlC, isolated
 X = np.random.default_rng(0).normal(size=(4000, 50)).astype(np.float32)  # enough for all threads
 
 
+@pytest.fixture(autouse=True)
+def pythons_own_handler():
+    """Python's handler of Ctrl-C, which shells let background processes ignore."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
 def trained(coach=None):
     coach = coach or Trainer(MLP([50, 100, 50]), batch_size=2000)
     net = coach.net
