@@ -192,10 +192,14 @@ class Forward:
 
     def first(self, key):
         """Context that notices Ctrl-C the first time that it is asked for with a `key`, when functions are compiled."""
+        return interruptible() if self.is_first(key) else NOTHING
+
+    def is_first(self, key):
+        """Return whether this, or `first`, is asked with a `key` for the first time."""
         if key in self._called:
-            return NOTHING
+            return False
         self._called.add(key)
-        return interruptible()
+        return True
 
     def _network_for(self, x):
         """Network of the kernels for inputs like `x`, dense or sparse."""

@@ -1,22 +1,22 @@
 """Ctrl-C: a KeyboardInterrupt wherever it comes, but not between steps that belong together."""
 
+import _signal
 import _thread
 import contextlib
-import inspect
 import os
 import signal
 import threading
 from collections.abc import Iterator
 
 AGAIN_SECONDS = 0.5  # after which a KeyboardInterrupt that was swallowed is raised again
-# Without the conversion of numbers to enums, which would take most of the time of `uninterrupted`.
-_handler, _set_handler = inspect.unwrap(signal.getsignal), inspect.unwrap(signal.signal)
+# The functions of `signal` without their conversion of numbers to enums, which would take most of the time.
+_handler, _set_handler, SIGINT = _signal.getsignal, _signal.signal, int(signal.SIGINT)
 
 
 def _is_python_interrupted():
     """Whether Ctrl-C raises a KeyboardInterrupt in this thread: the main one, where nobody has set another handler."""
     main = threading.current_thread() is threading.main_thread()
-    return main and _handler(signal.SIGINT) is signal.default_int_handler
+    return main and _handler(SIGINT) is signal.default_int_handler
 
 
 @contextlib.contextmanager
@@ -37,7 +37,7 @@ def interruptible() -> Iterator[None]:
         if inside and frame.f_code.co_filename != contextlib.__file__:  # not on the way in or out
             raise KeyboardInterrupt
 
-    _set_handler(signal.SIGINT, interrupt)
+    _set_handler(SIGINT, interrupt)
     try:
         inside = True
         yield
@@ -47,33 +47,35 @@ def interruptible() -> Iterator[None]:
         raise
     finally:
         inside = False
-        _set_handler(signal.SIGINT, signal.default_int_handler)
+        _set_handler(SIGINT, signal.default_int_handler)
         for timer in timers:
             timer.cancel()
     if timers:  # the error was swallowed
         raise KeyboardInterrupt
 
 
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
+class uninterrupted:  # a generator would take half as long again
     """Context at whose end a Ctrl-C in the meantime raises its KeyboardInterrupt."""
-    if not _is_python_interrupted():
-        yield
-        return
-    hits = []
-    _set_handler(signal.SIGINT, lambda number, frame: hits.append(number))
-    try:
-        yield
-    finally:
-        _set_handler(signal.SIGINT, signal.default_int_handler)
-        if hits:
-            raise KeyboardInterrupt
+
+    def __enter__(self):
+        self.hits, self.holds = [], _is_python_interrupted()
+        if self.holds:
+            _set_handler(SIGINT, self._note)
+
+    def _note(self, number, frame):
+        self.hits.append(number)
+
+    def __exit__(self, *error):
+        if self.holds:
+            _set_handler(SIGINT, signal.default_int_handler)
+            if self.hits:
+                raise KeyboardInterrupt
 
 
 def _leave_contexts():
     """Set Python's handler in a forked child of a thread that is in one of the contexts: they stay in the parent."""
-    if getattr(_handler(signal.SIGINT), "__module__", "") == __name__:
-        _set_handler(signal.SIGINT, signal.default_int_handler)
+    if getattr(_handler(SIGINT), "__module__", "") == __name__:
+        _set_handler(SIGINT, signal.default_int_handler)
 
 
 if hasattr(os, "register_at_fork"):

@@ -392,7 +392,8 @@ class Trainer:
         self._learning.clear()
         rate = self.schedule.rate(0, [])
         with limited(self.threads):
-            self._learning.compile(data, self._settings(rate), rows)
+            if self._learning.is_first(("step", type(data.x))):
+                self._learning.compile(data, self._settings(rate), rows)
             with uninterrupted():
                 self._run(data, rows, rate, 0, 1, "in a step")
         return self._learning.progress.loss[0] * self._scale(weighting.total(data, 0, rows))
