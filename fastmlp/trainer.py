@@ -327,6 +327,7 @@ class Trainer:
             position.last_params = net.params.copy()
             net.params[:] = position.best_params
 
+    @one_at_a_time
     def save(self, path: str | PathLike) -> None:
         """Write the network, and all that decides how its training goes on, to one safetensors file.
 

@@ -112,11 +112,15 @@ def test_a_child_that_a_thread_forks_during_compilation_is_interrupted_once():
     child.join()
 
 
-def test_one_trainer_in_two_threads_is_refused_and_goes_on():
+def test_one_trainer_in_two_threads_is_refused_and_goes_on(tmp_path):
     coach, errors = Trainer(MLP([50, 8, 50]), batch_size=2000), []
 
     def use():
-        for call in (lambda: coach.fit(X, X, 1, progress=False), lambda: coach.step(X, X)):
+        for call in (
+            lambda: coach.fit(X, X, 1, progress=False),
+            lambda: coach.step(X, X),
+            lambda: coach.save(tmp_path / "state"),  # of two moments
+        ):
             try:
                 call()
             except RuntimeError as error:
@@ -130,12 +134,16 @@ def test_one_trainer_in_two_threads_is_refused_and_goes_on():
 
     history = coach.fit(X, X, 2, progress=False, callbacks=[Other()])
     assert len(history.loss) == 2
-    assert [error.split(" is called while")[0] for error in errors] == ["Trainer.fit", "Trainer.step"] * 2
+    assert [error.split(" is called while")[0] for error in errors] == [
+        "Trainer.fit",
+        "Trainer.step",
+        "Trainer.save",
+    ] * 2
     alone = Trainer(MLP([50, 8, 50]), batch_size=2000)
     alone.fit(X, X, 2, progress=False)
     assert alone.net.params.tobytes() == coach.net.params.tobytes()
     use()  # in the same thread, when nobody else does
-    assert len(errors) == 4
+    assert len(errors) == 6
     assert pickle.loads(pickle.dumps(coach)).step(X, X) > 0
 
 
