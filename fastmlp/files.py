@@ -46,7 +46,7 @@ def save(net, path: str | os.PathLike, tensors: dict | None = None, training: di
     TypeError
         If ``net.metadata`` cannot be written as JSON.
     ValueError
-        If `path` exists and is not a file.
+        If `path` exists and is not a file, or ``net.metadata`` is too large for a header that `load` accepts.
     OSError
         If the folder is missing or the file cannot be written.
     """
@@ -70,8 +70,9 @@ def save(net, path: str | os.PathLike, tensors: dict | None = None, training: di
     tensors = {f"weights.{layer}": weights for layer, weights in enumerate(net.weights)} | (tensors or {})
     tensors |= {f"biases.{layer}": biases for layer, biases in enumerate(net.biases)}
     header["checksum"] = _checksum(header, tensors)
-    if (size := sum(map(len, header.values()))) > MOST_HEADER_BYTES // 2:  # the other half is for the names of tensors
-        raise ValueError(f"net.metadata and what describes the training have {size:,} characters; accepted: 5,000,000")
+    size, most = sum(map(len, header.values())), MOST_HEADER_BYTES // 2  # quotes may double it, and tensors have names
+    if size > most:
+        raise ValueError(f"net.metadata and what describes the training have {size:,} characters; accepted: {most:,}")
     replace(path, safetensors.numpy.save(tensors, header))
 
 

@@ -13,6 +13,7 @@ from fastmlp.cli import names
 DATA = "a .csv, .tsv, .parquet, .npy or .npz file, or a bundled set: digits, iris, wine, breast_cancer, diabetes"
 MODEL = "a file that `fastmlp train --save` wrote"
 PEERS = "numpy, torch, jax, scikit-learn"
+MAX_BYTES = 4_000_000_000  # that of `tables.datasets`
 
 
 def parser():
@@ -144,7 +145,7 @@ def _command(commands, name, summary):
 
 def _table_size(group):
     limit = "largest size in bytes of a compressed table once it is uncompressed"
-    _option(group, "--max-bytes", _positive, 4_000_000_000, limit)
+    _option(group, "--max-bytes", _positive, MAX_BYTES, limit)
 
 
 def _option(group, flag, kind, default, text):
