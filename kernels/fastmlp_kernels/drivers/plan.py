@@ -44,6 +44,9 @@ class Limits(NamedTuple):
         Groups of blocks, at most, each of which has its own gradient.
     kept_bytes : int
         Bytes that slots hold, at most, unless that is less than one block a thread.
+    kept_gradients : int
+        They may hold so many times the size of the weights, too: each time that slots are full, the gradient is read
+        and written.
     side : int
         Rows and columns of a piece of the weights, at most.
     """
@@ -51,16 +54,17 @@ class Limits(NamedTuple):
     block: int
     groups: int
     kept_bytes: int
+    kept_gradients: int
     side: int
 
 
 # Blocks: on AVX2, gradients are 2 to 3 % faster than with 96 rows, slower with 288, and other products equally fast.
 # Slots: 8 % faster with layers of 1024 units than twice as many bytes, on a CPU with an L3 cache of 32 MB.
-FLOAT = Limits(BLOCK, 64, 24 * 1024 * 1024, 128)
+FLOAT = Limits(BLOCK, 64, 24 * 1024 * 1024, 0, 128)
 # Of a MixedNetwork: larger blocks and pieces, so that products read operands from the L3 cache less often. With AMX,
 # steps with layers of 1024 units were 5 to 10 % slower with blocks of 128 rows and with pieces of 128 x 128 weights;
-# slots of 24 and 40 MB were equally fast, of 96 MB 15 % slower. With layers of 64 units, 64 groups were 7 % slower.
-MIXED = Limits(256, 32, 32 * 1024 * 1024, 256)
+# slots of 24 and 40 MB were equally fast, of 96 MB 15 % slower; but 6 % faster with weights of 50 MB. With layers of 64 units, 64 groups were 7 % slower.
+MIXED = Limits(256, 32, 32 * 1024 * 1024, 2, 256)
 
 
 def limits_of(mixed):
@@ -135,13 +139,20 @@ def keeps_blocks(sizes, rows, blocks, groups, weight_bytes):
     return groups < min(shares_of(sizes, rows), blocks) or weight_bytes > GROUP_BYTES
 
 
-def slots(blocks, threads, block_bytes, limits=FLOAT):
-    """Number of slots: one for each of the blocks, or as many as `limits.kept_bytes` holds if these are fewer.
+def slots(blocks, threads, block_bytes, weight_bytes, limits=FLOAT):
+    """Number of slots: one for each of the blocks, or as many as `limits` allow, rounded down to a multiple of `threads`.
 
-    The latter is rounded down to a multiple of `threads`. There are at least `threads` slots, even for fewer blocks.
-    `block_bytes` is the size of what is kept of one block.
+    There are at least `threads` slots, even for fewer blocks.
+
+    Parameters
+    ----------
+    blocks, threads : int
+    block_bytes : int; size of what is kept of one block
+    weight_bytes : int; size of the packed weights
+    limits : Limits
     """
-    return max(min(blocks, limits.kept_bytes // block_bytes // threads * threads), threads)
+    kept_bytes = max(limits.kept_bytes, limits.kept_gradients * weight_bytes)
+    return max(min(blocks, kept_bytes // block_bytes // threads * threads), threads)
 
 
 def most_nonzeros(x, batch_size, block_rows=None):

@@ -11,6 +11,7 @@ import numpy as np
 from ..layout.network import MixedNetwork
 from ..layout.network import sizes as sizes_of
 from ..memory import aligned
+from ..products.mixed import group_of
 from ..products.operands import block_multiple_of, has_float_inputs, panel_rows_of
 from ..products.product import DEPTH
 from ..products.sparse import Nonzeros
@@ -151,12 +152,12 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     forms = (activation_panels + delta_panels) * panel if mixed else 0
     keeps_floats = not mixed or sparse or has_float_inputs(network.layers[0])
     block_bytes = forms * 2 + (activation_panels + delta_panels) * panel * dtype.itemsize * keeps_floats
-    slots = plan.slots(blocks, threads, block_bytes, limits) if keep else threads
+    slots = plan.slots(blocks, threads, block_bytes, network.weights.nbytes, limits) if keep else threads
     blocks_or_threads = slots if keeps_floats else threads
     pieces, side = plan.pieces(sizes, width, limits)
     # The sums of a hidden layer's error signals have a term for each unit of the layer after: at most DEPTH at a time.
-    # Those of a MixedNetwork are added up all at once, one panel at a time, apart from the slopes.
-    unfinished_panels = 1 if mixed else max(panels[1:-1]) if max(sizes[2:], default=0) > DEPTH else 0
+    # Those of a MixedNetwork are added up apart from the slopes, a group of panels at a time.
+    unfinished_panels = max(map(group_of, sizes[1:])) if mixed else max(panels[1:-1]) if max(sizes[2:], default=0) > DEPTH else 0
     evaluated_blocks = -(-samples // block_rows)
     buffers = 1 if keep else min(groups, blocks)
     return Workspace(

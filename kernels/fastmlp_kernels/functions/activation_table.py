@@ -18,6 +18,7 @@ from numba.np.numpy_support import from_dtype
 
 from ..calls import address, address_table, as_array
 from ..jit import specialize
+from ..tile.operations import use_whole_vectors
 from .activations import ACTIVATIONS, identity
 
 SOFTMAX = 0  # code of softmax, which has no addresses, as it is not computed element by element
@@ -33,6 +34,7 @@ _addresses = _table.reshape(MOST, 2, 3)
 
 def _values(values, count):
     """Replace `count` net inputs by values."""
+    use_whole_vectors()
     a = as_array(values, count)
     for i in range(count):
         a[i] = function(a[i])[0]  # noqa: F821
@@ -40,6 +42,7 @@ def _values(values, count):
 
 def _slopes(values, slopes, count):
     """Write `count` values to `values`, and replace the net inputs in `slopes` by slopes."""
+    use_whole_vectors()
     a, z = as_array(values, count), as_array(slopes, count)
     for i in range(count):
         a[i], z[i] = function(z[i])  # noqa: F821
@@ -47,6 +50,7 @@ def _slopes(values, slopes, count):
 
 def _jets(jets, count):
     """Replace `count` net inputs, the first part of `jets`, by values; write derivatives to the other three parts."""
+    use_whole_vectors()
     g = as_array(jets, 4 * count)
     for i in range(count):
         z = g[i]

@@ -13,7 +13,7 @@ from ..layout.network import MixedNetwork, deltas_of, output_layer, transposed_o
 from ..layout.panels import Matrix, padded, panel_at, panels_of, row_at
 from ..tile.bfloat16 import SQUARE, widened
 from ..tile.operations import ROWS, SUM_ROWS, load, multiply, multiply_add, panel_width, store, sum_rows, total, zero
-from .mixed import begin_product, give_tiles, last_terms, product_rows, take_tiles
+from .mixed import begin_product, give_tiles, group_of, last_terms, product_rows, take_tiles
 from .operands import has_float_gradient, operands_of, store_signals
 from .product import DEPTH, error_signal_panel
 
@@ -47,12 +47,14 @@ def _mixed_layer_signals(network, operands, l, deltas, rows, panel_rows, partial
     They replace the slopes only where the gradient of the layer's weights is that of float32 numbers.
     """
     layer, before = network.layers[l], network.layers[l - 1]
-    a, sums = deltas_of(layer, operands.deltas, panel_rows), Matrix(partial_sums, 0, panel_rows)
+    a, group = deltas_of(layer, operands.deltas, panel_rows), group_of(layer.n_out)
     transposed = transposed_operand_of(layer, operands.transposed)
     last = last_terms(layer.n_out)
     for p in range(panels_of(layer.n_in, deltas)):
         w, delta = panel_at(transposed, p), panel_at(deltas_of(before, deltas, panel_rows), p)
-        begin_product(sums, a, w, layer.n_out, rows)
+        sums = panel_at(Matrix(partial_sums, 0, panel_rows), p % group)
+        if p % group == 0:
+            begin_product(sums, a, w, layer.n_out, rows, min(group, panels_of(layer.n_in, deltas) - p))
         for s in range(0, rows, SQUARE):
             count = min(SQUARE, rows - s)
             product_rows(sums, a, w, last, layer.n_out, s, s + count)
@@ -102,7 +104,7 @@ def backward(network, deltas, rows, panel_rows, partial_sums, forms=None):
     rows, panel_rows : int; rows in the block, and rows that each panel has room for
     partial_sums : 1-D array; scratch for the panels of the widest hidden layer, used if the layer after it has more
         than DEPTH units (the slopes are still needed, so that unfinished sums cannot take their place); for a
-        MixedNetwork, scratch for one panel
+        MixedNetwork, scratch for a group of panels (see `mixed.group_of`)
     forms : operands.Forms of a MixedNetwork, to which its error signals are written
     """
     operands = operands_of(network, deltas, deltas, forms)  # no activations are read

@@ -23,7 +23,7 @@ from ..panelwise.dropout import drop
 from ..panelwise.softmax import softmax
 from ..tile.bfloat16 import SQUARE, square_memory
 from ..tile.operations import ROWS, panel_width
-from .mixed import begin_product, give_tiles, last_terms, product_rows, take_tiles
+from .mixed import begin_product, give_tiles, group_of, last_terms, product_rows, take_tiles
 from .operands import has_float_inputs, operands_of, store_activations
 from .product import DEPTH, net_input_panel
 
@@ -51,17 +51,21 @@ def add_net_inputs(network, operands, layer, z, p, k, rows, panel_rows):
 
 @inlined
 def begin_net_inputs(network, operands, layer, z, p, rows, panel_rows):
-    """Compute one panel of z = a W + b of a MixedNetwork but for the last terms, or all of it from float inputs.
+    """Compute panels of z = a W + b of a MixedNetwork but for the last terms, or all of it from float inputs.
 
-    For the arguments see `add_net_inputs`.
+    Nothing is done unless `p` is the first panel of a group (see `mixed.group_of`). For the other arguments see
+    `add_net_inputs`.
     """
-    biases = panel_at(biases_of(layer, network.weights), p)
-    if has_float_inputs(layer):
-        a, w = inputs_of(layer, operands.inputs, panel_rows), panel_at(weights_of(layer, network.weights), p)
-        net_input_panel(z, a, w, 0, layer.n_in, layer.n_in, rows, z, biases)
-    else:
-        a, w = inputs_of(layer, operands.activations, panel_rows), panel_at(operand_of(layer, operands.weights), p)
-        begin_product(z, a, w, layer.n_in, rows, biases)
+    group = group_of(layer.n_in)
+    if p % group == 0:
+        biases = panel_at(biases_of(layer, network.weights), p)
+        if has_float_inputs(layer):
+            a, w = inputs_of(layer, operands.inputs, panel_rows), panel_at(weights_of(layer, network.weights), p)
+            net_input_panel(z, a, w, 0, layer.n_in, layer.n_in, rows, z, biases)
+        else:
+            a, w = inputs_of(layer, operands.activations, panel_rows), panel_at(operand_of(layer, operands.weights), p)
+            panels = min(group, panels_of(layer.n_out, z.numbers) - p)
+            begin_product(z, a, w, layer.n_in, rows, panels, biases)
 
 
 @inlined
@@ -178,10 +182,10 @@ def _predict_layer(network, operands, activations, layer, started, rows, panel_r
 
 
 def _predict_mixed_layer(network, operands, activations, layer, started, rows, panel_rows):
-    """See `_predict_layer`; all panels of a hidden layer take the place of its first, and are stored as operands."""
+    """See `_predict_layer`; all groups of panels of a hidden layer take the place of its first, and become operands."""
     last = is_output_layer(network, layer)
     for p in range(panels_of(layer.n_out, activations)):
-        z = panel_at(outputs_of(layer, activations, panel_rows), p if last or started else 0)
+        z = panel_at(outputs_of(layer, activations, panel_rows), p if last or started else p % group_of(layer.n_in))
         if not started:
             begin_net_inputs(network, operands, layer, z, p, rows, panel_rows)
         for s in range(0, rows, SQUARE):

@@ -105,7 +105,8 @@ def float_gradient(gradient, layer, piece, a, delta, rows, fresh):
 def mixed_gradient(gradient, layer, piece, kept, sums, sizes, begin, end, fresh):
     """Compute the gradient of a piece of the weights, and of its biases, from what blocks of a MixedNetwork keep.
 
-    The pairs of a panel and a block stay in the L1 cache while all units use them.
+    The pairs of a panel and a block stay in the L1 cache while all units use them, and the units of the piece and the
+    block in the L2 cache while all pairs do. What the next panel and the next block need is prefetched from the L3 cache.
 
     Parameters
     ----------
@@ -117,22 +118,28 @@ def mixed_gradient(gradient, layer, piece, kept, sums, sizes, begin, end, fresh)
     """
     (rows, block_rows, panel_rows), spare = sizes, square_memory(gradient)
     pairs_start, height = kept.shape[1] - sums.shape[1] // 2 * panel_rows, tile_rows(kept)
-    for p in range(piece.left // SQUARE, panels_of(piece.right, gradient)):
-        target, place = panel_at(weights_of(layer, gradient), p), (layer.deltas + p) * SQUARE * panel_rows
-        for b in range(begin, end):
-            _, count = block_range(block_rows, b, rows, SQUARE)
-            pairs = Matrix(kept[b - begin], pairs_start + place, panel_rows)
+    panels = panels_of(piece.right, gradient)
+    left = piece.left // SQUARE
+    for b in range(begin, end):
+        _, count = block_range(block_rows, b, rows, SQUARE)
+        slot, next_slot = kept[b - begin], kept[b + 1 - begin if b + 1 < end else 0]
+        for p in range(left, panels):
+            target, place = panel_at(weights_of(layer, gradient), p), (layer.deltas + p) * SQUARE * panel_rows
+            pairs = Matrix(slot, pairs_start + place, panel_rows)
             for i in range(piece.first, piece.last, height):
-                units = units_at(kept[b - begin], layer.inputs + i // SQUARE, panel_rows)
+                units = units_at(slot, layer.inputs + i // SQUARE, panel_rows)
                 tile = mixed.begin_gradient(target, i, piece.last, fresh and b == begin, spare, kept)
-                # The pairs of the next block, or of the next panel.
-                soon = kept[b + 1 - begin if b + 1 < end else 0]
-                start = row_at(pairs, i - piece.first) + (0 if b + 1 < end else panel_rows * SQUARE)
-                tile = mixed.accumulate(tile, units, i % SQUARE, pairs, 0, count, soon, start)
+                soon = row_at(pairs, i - piece.first) + panel_rows * SQUARE  # the next panel's pairs
+                if end - begin > 1:
+                    # A square for each panel.
+                    later = row_at(units_at(next_slot, layer.inputs + i // SQUARE, panel_rows), (p - left) * SQUARE)
+                    tile = mixed.accumulate(tile, units, i % SQUARE, pairs, 0, count, slot, soon, next_slot, later)
+                else:
+                    tile = mixed.accumulate(tile, units, i % SQUARE, pairs, 0, count, slot, soon)
                 mixed.end_gradient(tile, target, i, piece.last, spare, kept)
     if piece.first == 0:
         for b in range(begin, end):
-            for p in range(piece.left // SQUARE, panels_of(piece.right, gradient)):
+            for p in range(left, panels):
                 biases, first = panel_at(biases_of(layer, gradient), p).start, fresh and b == begin
                 row = load(sums[b - begin], (layer.deltas + p) * SQUARE, 0, 1)
                 store(row if first else add(row, load(gradient, biases, 0, 1)), gradient, biases, SQUARE)
