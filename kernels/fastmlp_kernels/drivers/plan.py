@@ -63,7 +63,8 @@ class Limits(NamedTuple):
 FLOAT = Limits(BLOCK, 64, 24 * 1024 * 1024, 0, 128)
 # Of a MixedNetwork: larger blocks and pieces, so that products read operands from the L3 cache less often. With AMX,
 # steps with layers of 1024 units were 5 to 10 % slower with blocks of 128 rows and with pieces of 128 x 128 weights;
-# slots of 24 and 40 MB were equally fast, of 96 MB 15 % slower; but 6 % faster with weights of 50 MB. With layers of 64 units, 64 groups were 7 % slower.
+# slots of 24 and 40 MB were equally fast, of 96 MB 15 % slower, but 6 % faster with weights of 50 MB. With layers of 64
+# units, 64 groups were 7 % slower.
 MIXED = Limits(256, 32, 32 * 1024 * 1024, 2, 256)
 
 
@@ -140,9 +141,9 @@ def keeps_blocks(sizes, rows, blocks, groups, weight_bytes):
 
 
 def slots(blocks, threads, block_bytes, weight_bytes, limits=FLOAT):
-    """Number of slots: one for each of the blocks, or as many as `limits` allow, rounded down to a multiple of `threads`.
+    """Number of slots: one for each of the blocks, or as many as `limits` allow if these are fewer.
 
-    There are at least `threads` slots, even for fewer blocks.
+    The latter is rounded down to a multiple of `threads`. There are at least `threads` slots, even for fewer blocks.
 
     Parameters
     ----------

@@ -157,7 +157,10 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     pieces, side = plan.pieces(sizes, width, limits)
     # The sums of a hidden layer's error signals have a term for each unit of the layer after: at most DEPTH at a time.
     # Those of a MixedNetwork are added up apart from the slopes, a group of panels at a time.
-    unfinished_panels = max(map(group_of, sizes[1:])) if mixed else max(panels[1:-1]) if max(sizes[2:], default=0) > DEPTH else 0
+    if mixed:
+        unfinished_panels = max(map(group_of, sizes[1:]))
+    else:
+        unfinished_panels = max(panels[1:-1]) if max(sizes[2:], default=0) > DEPTH else 0
     evaluated_blocks = -(-samples // block_rows)
     buffers = 1 if keep else min(groups, blocks)
     return Workspace(
