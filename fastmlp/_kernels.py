@@ -39,7 +39,7 @@ from fastmlp_kernels.layout.panels import unpack_rows
 from fastmlp_kernels.layout.samples import SparseRows
 from fastmlp_kernels.products.first_layer import is_sparse, row_count
 from fastmlp_kernels.tile.engines import bfloat16_refusal, engine_of
-from fastmlp_kernels.tile.peak import bfloat16_peak, fma_peak
+from fastmlp_kernels.tile.peak import Peak, bfloat16_peak, fma_peak
 
 from .interrupts import interruptible
 from .pace import Pace
@@ -54,6 +54,7 @@ __all__ = [
     "Learning",
     "MixedNetwork",
     "Network",
+    "Peak",
     "SparseRows",
     "bfloat16_peak",
     "bfloat16_refusal",

@@ -6,6 +6,7 @@ every line that it reads it trains for one turn and answers with the seconds per
 """
 
 import contextlib
+import functools
 import json
 import os
 import statistics
@@ -18,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmlp._kernels import bfloat16_peak, fma_peak, training_flops
+from fastmlp._kernels import Peak, bfloat16_peak, fma_peak, training_flops
 from fastmlp.benchmark.peers import LIBRARIES, Task
 
 TURN_SECONDS = 0.3  # duration of training in a turn
@@ -80,14 +81,13 @@ class Result(NamedTuple):
     case : Case
     seconds : dict
         Median seconds per step by library, None for one that failed.
-    peak : float
-        Highest rate of the products of fastmlp's precision, measured after each round, in floating-point operations
-        per second.
+    peak : fastmlp_kernels.tile.peak.Peak
+        Peak of the products of fastmlp's precision, measured before and after each round.
     """
 
     case: Case
     seconds: dict
-    peak: float
+    peak: Peak
 
 
 class FailedError(Exception):
@@ -126,11 +126,11 @@ def measure(case, libraries, threads, rounds, tell):
                     del workers[library], times[library]
             peaks.append(_peak(case, threads))
     medians = {library: statistics.median(times[library][1:]) if library in times else None for library in libraries}
-    return Result(case, medians, max(peaks))
+    return Result(case, medians, functools.reduce(Peak.joined, peaks))
 
 
 def _peak(case, threads):
-    """Peak rate of fastmlp's products for a case, measured now, in floating-point operations per second."""
+    """Peak of fastmlp's products for a case, measured now."""
     return bfloat16_peak(threads) if case.precision == "bf16-mixed" else fma_peak(case.dtype, threads)
 
 

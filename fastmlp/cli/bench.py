@@ -1,11 +1,12 @@
 """`fastmlp bench`: speed of training on this CPU, next to its peak and to other libraries, as a table in Markdown."""
 
+import functools
 from importlib.metadata import version
 
 import numba
 
 from fastmlp import __version__, plots
-from fastmlp._kernels import engine_of
+from fastmlp._kernels import Peak, engine_of
 from fastmlp.benchmark import bench, peers
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
@@ -39,14 +40,14 @@ def run(args):
 
     text.facts(_setting(["fastmlp", *packages], products, threads, args.rounds))
     results = [bench.measure(case, libraries, threads, args.rounds, text.tell) for case in cases]
-    peak = max(result.peak for result in results)
-    best = f"{peak / 1e9:,.0f} GFLOP/s, the best of what was measured after each round"
+    peak = functools.reduce(Peak.joined, (result.peak for result in results))
+    best = f"{text.rate(peak)}, the best of what was measured before and after each round"
     text.facts([("peak", f"{products} products, {engine.name}: {best}")])
     print()
-    text.markdown(HEADER, rows(results, peak), left=2)
+    text.markdown(HEADER, rows(results, peak.rate), left=2)
     if args.plot:
         rate = bench.bandwidth(threads)
-        plots.roofline(points(results), peak, rate, args.plot)
+        plots.roofline(points(results), peak.rate, rate, args.plot)
         print()
         text.facts([("memory", f"{rate / 1e9:.3g} GB/s"), ("drawn", args.plot)])
 

@@ -76,10 +76,10 @@ def _machine():
     yield "instructions", f"{ENGINE.name}, vectors of {ENGINE.lanes(4)} float32 or {ENGINE.lanes(8)} float64"
     yield "register tile", f"{ENGINE.rows} rows of {ENGINE.vecs} vectors, for gradients {ENGINE.gradient_rows} rows"
     for dtype in ("float32", "float64"):
-        yield "FMA peak", f"{fma_peak(dtype, threads) / 1e9:,.0f} GFLOP/s in {dtype}, measured now"
+        yield "FMA peak", f"{text.rate(fma_peak(dtype, threads))}, in {dtype}, measured now"
     if engine := engine_of("uint16"):
-        rate = f"{bfloat16_peak(threads) / 1e9:,.0f} GFLOP/s, measured now"
-        yield "bf16-mixed", f"{engine.name}, tiles of {engine.rows} x {engine.width(4)} sums, {rate}"
+        rate = text.rate(bfloat16_peak(threads))
+        yield "bf16-mixed", f"{engine.name}, tiles of {engine.rows} x {engine.width(4)} sums, {rate}, measured now"
     else:
         yield "bf16-mixed", bfloat16_refusal()
     # Numba knows its threading layer only after a parallel run, here that of fma_peak.

@@ -8,6 +8,12 @@ def tell(line):
     print(line, file=StandardError(), flush=True)
 
 
+def rate(peak):
+    """Text of a `Peak`: its rate, and that it was measured on a busy machine if it was."""
+    busy = f", while other programs took {1 - peak.share:.0%} of the time" if peak.busy else ""
+    return f"{peak.rate / 1e9:,.0f} GFLOP/s{busy}"
+
+
 def facts(pairs):
     """Print (name, value) pairs as two columns."""
     for name, value in pairs:

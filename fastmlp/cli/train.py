@@ -66,7 +66,7 @@ def run(args):
     if not compiled:
         when = "for this machine, once" if CACHE_FOLDER else "in every run, as no cache folder can be written"
         text.tell(f"compiling the kernels {when}: about half a minute")
-    scores = []
+    scores, before = [], _peak(args, runs[0])
     try:
         for one in runs:
             scores.append(_fit(args, one))
@@ -76,7 +76,7 @@ def run(args):
                 text.facts([(f"seed {args.seed + len(scores) - 1}", f"test {text.scores(scores[-1])}")])
     finally:  # also if the model cannot be saved, or another seed fails
         if scores:
-            text.facts(_results(args, runs[: len(scores)], scores))
+            text.facts(_results(args, runs[: len(scores)], scores, before))
     if args.save:
         text.facts([("saved", args.save)])
     if args.plot:
@@ -155,8 +155,19 @@ def _setting(args, first):
     yield "training", f"{args.loss}, {rate}, batches of {first.trainer.batch_size:,}{mixed}"
 
 
-def _results(args, runs, scores):
-    """Pairs (name, value) about the results: losses of the first run, scores over all, and the speed."""
+def _peak(args, one):
+    """Peak of the products of a `Run`, measured now, on as many threads as it trains on."""
+    with limited(args.threads):
+        threads = available()
+    mixed = is_mixed(args.precision, args.dtype, one.net.sizes)
+    return bfloat16_peak(threads) if mixed else fma_peak(args.dtype, threads)
+
+
+def _results(args, runs, scores, before):
+    """Pairs (name, value) about the results: losses of the first run, scores over all, and the speed.
+
+    `before` is the peak measured before the training.
+    """
     history = runs[0].trainer.history
     kept, epoch = _losses(history)
     of_seed = f" (seed {args.seed})" if len(runs) > 1 else ""
@@ -168,16 +179,12 @@ def _results(args, runs, scores):
 
     speed = np.median([rate for one in runs for rate in one.trainer.history.samples_per_second])
     flops = speed * runs[0].net.training_flops
-    with limited(args.threads):
-        threads = available()
-    mixed = is_mixed(args.precision, args.dtype, runs[0].net.sizes)
-    peak = bfloat16_peak(threads) if mixed else fma_peak(args.dtype, threads)
+    peak = before.joined(_peak(args, runs[0]))
     yield "trained in", f"{sum(sum(one.trainer.history.seconds) for one in runs):.2f} s"
     yield "speed", f"{speed:,.0f} samples/s, {flops / 1e9:.1f} GFLOP/s"
-    kind = "bfloat16 peak" if mixed else "FMA peak"
-    numbers = args.precision if mixed else args.dtype
-    measured = f"{kind} of {peak / 1e9:,.0f} GFLOP/s, measured now ({numbers}, {threads} threads)"
-    yield "of peak", f"{flops / peak:.1%} of this CPU's {measured}"
+    mixed = is_mixed(args.precision, args.dtype, runs[0].net.sizes)
+    kind = "bfloat16 peak" if mixed else f"FMA peak in {args.dtype}"
+    yield "of peak", f"{flops / peak.rate:.1%} of this CPU's {kind}, measured before and after: {text.rate(peak)}"
 
 
 def _losses(history):

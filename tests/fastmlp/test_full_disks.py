@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastmlp_kernels.tile.peak import Peak
 
 from fastmlp import MLP, Trainer, plots
 from fastmlp.callbacks import Checkpoint, CSVLogger
@@ -139,7 +140,7 @@ def data(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """The peak of the CPU, which a training prints, is not measured."""
-    monkeypatch.setattr(training, "fma_peak", lambda *_: 1e9)
+    monkeypatch.setattr(training, "fma_peak", lambda *_: Peak(1e9, 1.0))
 
 
 def train(folder, *options):

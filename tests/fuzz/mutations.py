@@ -11,6 +11,8 @@ from collections import Counter
 from pathlib import Path
 from unittest import mock
 
+from fastmlp_kernels.tile.peak import Peak
+
 from fastmlp.cli import main
 from fastmlp.terminal import MOST_CHARACTERS
 
@@ -65,7 +67,7 @@ def prepare(*command):
 def _run(command):
     """Exit status of a command, and what it writes to standard output and standard error."""
     printed, said = Terminal(), io.StringIO()
-    peak = mock.patch("fastmlp.cli.train.fma_peak", return_value=1e9)  # which takes half a second to measure
+    peak = mock.patch("fastmlp.cli.train.fma_peak", return_value=Peak(1e9, 1.0))  # which takes half a second to measure
     with peak, contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
         status = main([str(word) for word in command])
     return status, printed.getvalue(), said.getvalue()

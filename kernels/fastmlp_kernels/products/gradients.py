@@ -106,7 +106,7 @@ def mixed_gradient(gradient, layer, piece, kept, sums, sizes, begin, end, fresh)
     """Compute the gradient of a piece of the weights, and of its biases, from what blocks of a MixedNetwork keep.
 
     The pairs of a panel and a block stay in the L1 cache while all units use them, and the units of the piece and the
-    block in the L2 cache while all pairs do. What the next panel and the next block need is prefetched from the L3 cache.
+    block in the L2 cache while all pairs do. Pairs of the next panel and units of the next block are prefetched.
 
     Parameters
     ----------
@@ -118,8 +118,7 @@ def mixed_gradient(gradient, layer, piece, kept, sums, sizes, begin, end, fresh)
     """
     (rows, block_rows, panel_rows), spare = sizes, square_memory(gradient)
     pairs_start, height = kept.shape[1] - sums.shape[1] // 2 * panel_rows, tile_rows(kept)
-    panels = panels_of(piece.right, gradient)
-    left = piece.left // SQUARE
+    left, panels = piece.left // SQUARE, panels_of(piece.right, gradient)
     for b in range(begin, end):
         _, count = block_range(block_rows, b, rows, SQUARE)
         slot, next_slot = kept[b - begin], kept[b + 1 - begin if b + 1 < end else 0]
@@ -131,7 +130,7 @@ def mixed_gradient(gradient, layer, piece, kept, sums, sizes, begin, end, fresh)
                 tile = mixed.begin_gradient(target, i, piece.last, fresh and b == begin, spare, kept)
                 soon = row_at(pairs, i - piece.first) + panel_rows * SQUARE  # the next panel's pairs
                 if end - begin > 1:
-                    # A square for each panel.
+                    # All panels together prefetch all of it, a square each.
                     later = row_at(units_at(next_slot, layer.inputs + i // SQUARE, panel_rows), (p - left) * SQUARE)
                     tile = mixed.accumulate(tile, units, i % SQUARE, pairs, 0, count, slot, soon, next_slot, later)
                 else:
