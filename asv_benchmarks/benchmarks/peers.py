@@ -16,10 +16,10 @@ class Peer(Repeated):
 
     def prepare(self, library, case):
         try:
-            from fastmlp.peers import LIBRARIES, Task, installed
+            from fastmlp.benchmark.peers import LIBRARIES, Task, installed
         except ImportError as error:
             raise NotImplementedError("this version of fastmlp knows no peers") from error
-        if library not in installed():
+        if library not in installed("float32"):
             raise NotImplementedError(f"{library} is not installed")
         sizes, batch = cases.parse(case)
         task = Task.random(sizes, batch, "float32", cases.LEARNING_RATE)
