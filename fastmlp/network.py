@@ -327,7 +327,7 @@ class MLP:
         """Loss of the network's outputs for `X` with targets `y`: a float. Arguments as for `gradient`, `predict`."""
         mixed = is_mixed(precision, self.dtype, self.sizes)
         data, loss = self.data(X, y, loss, sample_weight)
-        scale = self._scale(reduction, data)
+        data, scale, _ = self._reduced(reduction, data)
         with interruptible():
             total = Forward(self, mixed=mixed).evaluate(data, self.kernel_loss(loss))
         if not np.isfinite(total):
@@ -411,9 +411,10 @@ class MLP:
             learning = Learning(self, self.kernel_loss(loss), threads=1, block=len(X))  # one block: see `intermediates`
             total, gradient = self._differentiate(learning, data, reduction)
             activations, deltas = learning.intermediates(len(X))
+        _, _, unit = self._reduced(reduction, data)
         biases = self.biases or [0] * len(self.weights)
         net_inputs = [a @ w + b for a, w, b in zip(activations, self.weights, biases, strict=False)]
-        return Backpropagation(total, net_inputs, activations, deltas, gradient)
+        return Backpropagation(total, net_inputs, activations, [unit * delta for delta in deltas], gradient)
 
     @property
     def network(self) -> Network:
@@ -479,7 +480,7 @@ class MLP:
 
     def _differentiate(self, learning, data, reduction):
         """Loss over all samples of `data`, and its gradient: (float, (n_params,) array)."""
-        scale, gradient = self._scale(reduction, data), np.empty_like(self.params)
+        (data, scale, _), gradient = self._reduced(reduction, data), np.empty_like(self.params)
         loss, finite = learning.gradient(data, gradient)
         gradient *= scale
         if not finite:
@@ -487,10 +488,15 @@ class MLP:
         return loss * scale, gradient
 
     @staticmethod
-    def _scale(reduction, data):
-        """Factor from the weighted sum of losses over all samples to their mean or, for "sum", 1."""
-        mean = checks.choice("reduction", reduction, ["mean", "sum"]) == "mean"
-        return 1 / weighting.total(data, 0, sample_count(data)) if mean else 1.0
+    def _reduced(reduction, data):
+        """Triple: data, the factor from the weighted sum of their losses to the result, and the unit of their weights.
+
+        The unit is what weights are divided by (see `weighting.normalized`): 1 unless the result is a mean.
+        """
+        if checks.choice("reduction", reduction, ["mean", "sum"]) == "sum":
+            return data, 1.0, 1.0
+        data, unit = weighting.normalized(data)
+        return data, 1 / weighting.total(data, 0, sample_count(data)), unit
 
 
 def _dtype_name(dtype):

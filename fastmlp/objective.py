@@ -50,7 +50,8 @@ class Objective:
         net.check_trainable()
         mixed = is_mixed(precision, net.dtype, net.sizes)
         self.net, self.l2 = net, l2
-        self._data, loss = net.data(X, y, loss, sample_weight)
+        data, loss = net.data(X, y, loss, sample_weight)
+        self._data, _ = weighting.normalized(data)
         rows = sample_count(self._data)
         self._weight = weighting.total(self._data, 0, rows)
         alone = net.training_flops * rows <= ALONE_FLOPS

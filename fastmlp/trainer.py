@@ -129,6 +129,7 @@ class Trainer:
         self.clip_norm = None if clip_norm is None else checks.number("clip_norm", clip_norm, open_start=True)
         self.threads = None if threads is None else checks.count("threads", threads)
         self.history = History()
+        self._unit = 1.0  # number by which the sample weights of the current call are divided (see `_normalized`)
         self.dropout = self._dropout_shares(dropout)
         # From a child of the generator, so that dropout does not change how samples are shuffled.
         self._dropout_seed = int(self._rng.spawn(1)[0].integers(2**32)) if any(self.dropout) else 0
@@ -388,6 +389,8 @@ class Trainer:
             The loss before the update.
         """
         data, _ = self.net.data(X, y, self._loss, sample_weight)
+        during = self._unit  # of a `fit` that called this
+        data = self._normalized(data)
         self.take_params()
         rows = sample_count(data)
         self._learning.clear()
@@ -397,6 +400,7 @@ class Trainer:
                 self._learning.compile(data, self._settings(rate), rows)
             with uninterrupted():
                 self._run(data, rows, rate, 0, 1, "in a step")
+        self._unit = during
         return self._learning.progress.loss[0] * self._scale(weighting.total(data, 0, rows))
 
     def take_params(self):
@@ -464,7 +468,8 @@ class Trainer:
             history.penalty.append(float(sums.means[1]) / samples)
             if self.loss == "squared_error":
                 history.rms.append(math.sqrt(2 * loss / (weight * self.net.sizes[-1])))
-            history.delta_rms.append(np.sqrt(sums.squares / (samples * np.array(self.net.sizes[1:]))).tolist())
+            rms = self._unit * np.sqrt(sums.squares / (samples * np.array(self.net.sizes[1:])))
+            history.delta_rms.append(rms.tolist())
             history.learning_rate.append(rate)
             history.seconds.append(elapsed)
             history.samples_per_second.append(samples / elapsed)
@@ -533,16 +538,23 @@ class Trainer:
     def _settings(self, rate):
         """Optimizer of the kernels with this trainer's settings and the learning rate `rate`."""
         mean = self.reduction == "mean"
+        l2 = self.l2 / self._unit if self.average_l2 else self.l2  # it is divided by the weights
         return optimizers.for_kernels(
-            self.optimizer, rate, self.l2, self.clip_norm, mean, self.update_biases, self.average_l2
+            self.optimizer, rate, l2, self.clip_norm, mean, self.update_biases, self.average_l2
         )
 
     def _training_data(self, X, y, sample_weight, class_weight):
         """Arguments of `fit`, checked and converted to Data of the kernels."""
         data, _ = self.net.data(X, y, self._loss, sample_weight)
-        if class_weight is None:
-            return data
-        return weighting.by_class(data, class_weight, losses.target_kind(self._loss, self.net.output_activation))
+        if class_weight is not None:
+            kind = losses.target_kind(self._loss, self.net.output_activation)
+            data = weighting.by_class(data, class_weight, kind)
+        return self._normalized(data)
+
+    def _normalized(self, data):
+        """Data to train on, with normalized weights if only their ratios count; `_unit` is what they are divided by."""
+        data, self._unit = weighting.normalized(data) if self.reduction == "mean" else (data, 1.0)
+        return data
 
     def _split(self, data, validation_data, validation_fraction, resumed):
         """Division of `data`: (training data, validation data or None), each Data of the kernels.
@@ -591,7 +603,8 @@ class Trainer:
         targets = self.net.targets("validation_data[1]", given[1], row_count(x), self._loss)
         weights = given[2] if len(given) == 3 else None
         weights = weighting.sample_weights("validation_data[2]", weights, row_count(x), self.net.dtype)
-        return Data(x, *targets, AS_THEY_COME, weights)
+        data = Data(x, *targets, AS_THEY_COME, weights)
+        return weighting.normalized(data)[0] if self.reduction == "mean" else data
 
     def _evaluate(self, data):
         """Loss over all samples of `data`, reduced as in training."""

@@ -73,6 +73,18 @@ def by_class(data, class_weight, kind):
     return data._replace(weights=weights)
 
 
+def normalized(data):
+    """Data whose weights are divided by a power of two, so that the largest is from 1 to 2; and that number, a float.
+
+    For means, on which a common factor of all weights has no influence. Products with small weights could be subnormal,
+    and these are zeros in the kernels. If there are no weights, the number is 1.
+    """
+    if not data.weights.size:
+        return data, 1.0
+    _, exponent = np.frexp(data.weights.max())
+    return data._replace(weights=np.ldexp(data.weights, 1 - exponent)), float(np.ldexp(1.0, exponent - 1))
+
+
 def _of_classes(class_weight, labels, classes):
     """Weight of each class, in the order of the labels: (classes,) float64 array."""
     if isinstance(class_weight, str) and class_weight == "balanced":

@@ -12,8 +12,8 @@ class Rates(Fitting):
         return cases.training_flops(case) / self.best() / 1e9
 
     def track_share_of_peak(self, case):
-        peak = fma_peak("float32")
-        return 100 * cases.training_flops(case) / self.best() / peak
+        before, seconds = fma_peak("float32"), self.best()
+        return 100 * cases.training_flops(case) / seconds / max(before, fma_peak("float32"))
 
     def track_samples_per_second(self, case):
         return cases.parse(case)[1] / self.best()

@@ -74,6 +74,7 @@ from .layout.samples import Data
 from .layout.samples import SparseRows as Rows
 from .panelwise.losses import Loss, loss
 from .products.first_layer import network_for
+from .subnormals import flush_subnormals, restore_mode
 from .tile import engines
 
 # Constants for the kinds of optimizers: SGD, ADAM, ...
@@ -104,6 +105,7 @@ __all__ = [
     "data",
     "evaluate",
     "evaluate_serial",
+    "flush_subnormals",
     "forward_one",
     "forward_rows",
     "gradient_norm",
@@ -127,6 +129,7 @@ __all__ = [
     "progress",
     "register_activation",
     "register_loss",
+    "restore_mode",
     "set_dropout",
     "taylor_gradient_rows",
     "taylor_rows",

@@ -8,8 +8,9 @@ from types import FunctionType
 
 import numba
 from numba import types
+from numba.core import config
 from numba.core.cpu_options import ParallelOptions
-from numba.extending import overload, register_jitable
+from numba.extending import intrinsic, overload, register_jitable
 
 from . import cache
 from .cache import CACHE_FOLDER, SOURCES  # noqa: F401  users find them here
@@ -88,6 +89,28 @@ def by_class(cls, for_class, for_others):
     choose.__doc__ = for_others.__doc__
     overload(choose, jit_options=INLINED, strict=False)(compiled)  # not strict: the names of arguments differ
     return choose
+
+
+@intrinsic
+def use_whole_vectors(typing):
+    """Let loops of the function that calls this be compiled to the CPU's whole vectors, also where LLVM prefers halves.
+
+    It does for Intel's AVX-512. Activations on a CPU of 2024 were up to a quarter faster with whole vectors.
+    """
+
+    def generate(context, builder, signature, args):
+        attributes = builder.function.attributes
+        set.add(attributes, '"prefer-vector-width"="512"')  # llvmlite's own `add` takes only attributes that it lists
+        attributes.add("noinline")  # else loops would have the attributes of a caller
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+if config.DISABLE_JIT:
+
+    def use_whole_vectors():
+        """See the compiled `use_whole_vectors`: NumPy chooses its instructions."""
 
 
 # Decorator of functions that are no kernels: in Python they are plain Python, and compiled callers compile them with

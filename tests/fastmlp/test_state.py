@@ -163,16 +163,59 @@ def test_a_common_factor_of_all_weights_changes_nothing(dtype, factor):
     np.testing.assert_allclose(nets[0].params, nets[1].params, rtol=error, atol=error)
 
 
+@pytest.mark.parametrize("factor", [2.0**-30, 2.0**-3, 2.0, 2.0**25])
+@pytest.mark.parametrize("average_l2", [False, True])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_what_depends_on_a_common_factor_of_weights_is_in_proportion(factor, average_l2, reduction):
+    x, y = samples(300, 4, 2)
+    weight, histories, nets = np.random.default_rng(1).uniform(0.5, 2, 300), [], []
+    for unit in (1.0, factor):
+        divides = reduction == "mean" and not average_l2
+        nets.append(MLP([4, 30, 2], "tanh", seed=1))
+        rate, l2 = (1e-2, 0.1 * (1 if divides else unit)) if reduction == "mean" else (1e-4 / unit, 0.1 * unit)
+        trainer = Trainer(
+            nets[-1],
+            optimizer="sgd",
+            batch_size=70,
+            reduction=reduction,
+            average_l2=average_l2,
+            l2=l2,
+            learning_rate=rate,
+        )
+        validation = x[:50], y[:50], weight[:50] * unit
+        trainer.fit(x, y, epochs=2, progress=False, sample_weight=weight * unit, validation_data=validation)
+        trainer.step(x[:70], y[:70], weight[:70] * unit)
+        histories.append(trainer.history)
+    one, other = histories
+    sums = factor if reduction == "sum" else 1
+    np.testing.assert_allclose(nets[1].params, nets[0].params, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(other.loss, sums * np.array(one.loss), rtol=1e-6)
+    np.testing.assert_allclose(other.val_loss, sums * np.array(one.val_loss), rtol=1e-6)
+    np.testing.assert_allclose(other.objective, sums * np.array(one.objective), rtol=1e-6)
+    np.testing.assert_allclose(other.penalty, sums * np.array(one.penalty), rtol=1e-6)
+    np.testing.assert_allclose(other.delta_rms, factor * np.array(one.delta_rms), rtol=1e-5)
+
+
 @pytest.mark.parametrize(("dtype", "factor"), [("float32", 1e38), ("float64", 1e200)])
 def test_a_gradient_is_whole_or_nothing(dtype, factor):
     x, y = samples(300, 4, 2)
-    net, weight = MLP([4, 30, 2], "tanh", dtype=dtype), np.full(300, factor)
-    assert np.isnan(net.gradient(x, y, sample_weight=weight)[1]).all()
-    loss, _, gradient = Objective(net, x, y, sample_weight=weight)(net.params)
+    net, y = MLP([4, 30, 2], "tanh", dtype=dtype), y * factor
+    assert np.isnan(net.gradient(x, y)[1]).all()
+    loss, _, gradient = Objective(net, x, y)(net.params)
     assert np.isnan(loss)
     assert np.isnan(gradient).all()
     with pytest.raises(ArithmeticError, match="values that are not finite"):
-        Trainer(net).fit(x, y, epochs=1, progress=False, sample_weight=weight)
+        Trainer(net).fit(x, y, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize(("dtype", "factor"), [("float32", 1e38), ("float64", 1e200)])
+def test_weights_may_be_as_large_as_numbers_are(dtype, factor):
+    x, y = samples(300, 4, 2)
+    net, weight = MLP([4, 30, 2], "tanh", dtype=dtype), np.full(300, factor)
+    np.testing.assert_allclose(net.gradient(x, y, sample_weight=weight)[1], net.gradient(x, y)[1], rtol=1e-5)
+    assert np.isnan(net.gradient(x, y * 1e3, sample_weight=weight, reduction="sum")[1]).all()
+    history = Trainer(net).fit(x, y, epochs=1, progress=False, sample_weight=weight)
+    assert np.isfinite(history.loss).all()
 
 
 @pytest.mark.parametrize("factor", [1e-39, 1e-45, 1e-300, 1e39, 1e300])

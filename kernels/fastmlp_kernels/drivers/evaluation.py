@@ -7,6 +7,7 @@ from ..calls import on_stack, taken_from_stack
 from ..jit import njit, parallel_njit, specialize
 from ..products.first_layer import sample_count
 from ..products.forward import NO_DROPOUT
+from ..subnormals import flush_subnormals, restore_mode
 from .block import block_loss
 from .phases import TAKEN, take
 
@@ -14,6 +15,7 @@ from .phases import TAKEN, take
 @njit
 def evaluate_blocks(network, workspace, data, loss, thread):
     """Do one thread's part of an evaluation: sum the losses of blocks that no other thread has taken."""
+    mode = flush_subnormals()
     block_rows, rows = workspace.block_rows, sample_count(data)
     b = take(workspace.tickets, TAKEN)
     while b * block_rows < rows:
@@ -34,6 +36,7 @@ def evaluate_blocks(network, workspace, data, loss, thread):
         )
         workspace.sums.losses[b] = loss_sum if finite else np.nan
         b = take(workspace.tickets, TAKEN)
+    restore_mode(mode)
 
 
 def _evaluate(network, workspace, data, loss, threads):

@@ -9,6 +9,7 @@ from ..layout.panels import unpack_rows
 from ..products.first_layer import is_sparse, load_inputs
 from ..products.forward import forward
 from ..products.operands import Forms, panel_rows_of
+from ..subnormals import flush_subnormals, restore_mode
 from .phases import TAKEN, take
 
 
@@ -67,6 +68,7 @@ def predict_blocks(outputs, network, memory, x, order, block_rows, tickets):
     memory : 1-D array; the thread's scratch memory
     outputs, network, x, order, block_rows, tickets : see `_predict`
     """
+    mode = flush_subnormals()
     activations, forms = parts_of(network, memory)
     first = take(tickets, TAKEN) * block_rows
     while first < len(outputs):
@@ -74,6 +76,7 @@ def predict_blocks(outputs, network, memory, x, order, block_rows, tickets):
         if not predict_rows(outputs, network, activations, forms, x, order, first, last, block_rows):
             tickets[-1] = 1
         first = take(tickets, TAKEN) * block_rows
+    restore_mode(mode)
 
 
 def _predict(outputs, network, memory, x, order, block_rows, tickets):

@@ -36,6 +36,7 @@ from ..layout.network import MixedNetwork
 from ..layout.samples import Data, SparseRows
 from ..panelwise.losses import Loss
 from ..products.first_layer import sample_count
+from ..subnormals import flush_subnormals, restore_mode
 from . import workspace as scratch
 from .phases import TAKEN, finish, release, take, wait
 from .step import (
@@ -62,6 +63,7 @@ def train_thread(learning, first, last, thread):
 
     All threads end early when progress.diverged is set.
     """
+    mode = flush_subnormals()
     workspace, tickets = learning.workspace, learning.workspace.tickets
     rates = Rates(1.0, 0.0)  # Numba needs their type before the loop; replaced before their first use
     item, end = take(tickets, TAKEN), 0
@@ -89,7 +91,10 @@ def train_thread(learning, first, last, thread):
                     item = take(tickets, TAKEN)
                 wait(tickets, end)
                 if learning.progress.diverged[0]:
+                    restore_mode(mode)
                     return
+
+    restore_mode(mode)
 
 
 # Addresses of `train_thread` by `_index`, and the types of the arguments that each is compiled for. If drivers called

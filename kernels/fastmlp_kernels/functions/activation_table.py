@@ -17,8 +17,7 @@ from numba.extending import overload
 from numba.np.numpy_support import from_dtype
 
 from ..calls import address, address_table, as_array
-from ..jit import specialize
-from ..tile.operations import use_whole_vectors
+from ..jit import specialize, use_whole_vectors
 from .activations import ACTIVATIONS, identity
 
 SOFTMAX = 0  # code of softmax, which has no addresses, as it is not computed element by element

@@ -89,10 +89,6 @@ def prefetch(array, offset):
     """Nothing: there is no cache to load into."""
 
 
-def use_whole_vectors():
-    """Nothing: NumPy chooses its instructions."""
-
-
 def rank1(acc, a, a_offset, a_stride, b, b_offset):
     rows, width = acc.shape
     column = a[a_offset + a_stride * np.arange(rows)]

@@ -243,22 +243,6 @@ def prefetch(typing, array, offset):
 
 
 @intrinsic
-def use_whole_vectors(typing):
-    """Let loops of the function that calls this be compiled to the CPU's whole vectors, also where LLVM prefers halves.
-
-    It does for Intel's AVX-512. Activations on a CPU of 2024 were up to a quarter faster with whole vectors.
-    """
-
-    def generate(context, builder, signature, args):
-        attributes = builder.function.attributes
-        set.add(attributes, '"prefer-vector-width"="512"')  # llvmlite's own `add` takes only attributes that it lists
-        attributes.add("noinline")  # else loops would have the attributes of a caller
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
-@intrinsic
 def rank1(typing, acc, a, a_offset, a_stride, b, b_offset):
     """Rank-1 update, tile acc[r, c] + a[a_offset + r * a_stride] * b[b_offset + c].
 
@@ -395,7 +379,6 @@ if config.DISABLE_JIT:  # plain Python: tiles are NumPy arrays
         terms,
         tile_memory,
         total,
-        use_whole_vectors,
         zero,
     )
 
