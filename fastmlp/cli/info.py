@@ -82,7 +82,7 @@ def _machine():
         yield "bf16-mixed", f"{engine.name}, tiles of {engine.rows} x {engine.width(4)} sums, {rate}, measured now"
     else:
         yield "bf16-mixed", bfloat16_refusal()
-    # Numba knows its threading layer only after a parallel run, here that of fma_peak.
+    # Numba knows its threading layer, as it has been asked for the number of threads.
     yield "threads", f"{threads}, Numba's {numba.threading_layer()} layer"
     yield "kernel cache", CACHE_FOLDER or "none: no folder can be written"
     yield "versions", f"fastmlp {fastmlp.__version__}, Python {platform.python_version()}"

@@ -1,13 +1,14 @@
 """Measurement of this CPU's peak rates: sums in registers, with operands that stay there or in the L1 cache."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import NamedTuple
 
 import numba
 import numpy as np
-from numba import prange
 
-from ..jit import parallel_njit, specialize
+from ..jit import njit, specialize
 from ..memory import aligned
 from .bfloat16 import SQUARE, add_terms, configure, load_sums, release, store_sums
 from .engines import engine_of
@@ -16,6 +17,7 @@ from .operations import GRADIENT_ROWS, ROWS, WIDTH_BYTES, load, panel_width, ran
 # Steps in a run, about 0.2 ms on AVX2 and on AMX: so short that other programs do not disturb all of many runs.
 UPDATES, MIXED_STEPS = 100_000, 10_000
 SECONDS = 0.25  # for which runs are repeated
+FASTEST = 0.05  # quantile of the times of runs that counts: the very fastest may have had a shared core for themselves
 BUSY = 0.8  # share of the time (see `Peak`) below which a machine is busy: 0.92 to 0.96 on idle ones, 0.3 on busy ones
 
 
@@ -25,10 +27,10 @@ class Peak(NamedTuple):
     Attributes
     ----------
     rate : float
-        Floating-point operations per second of the fastest of many short runs.
+        Floating-point operations per second that all threads do together in their fastest runs.
     share : float
-        Share of the time that all runs would have taken if each had been the fastest. Other programs take the rest, as
-        a run ends with its last thread; a change of the CPU's clock rate counts, too.
+        Share of the time that the runs would have taken if each had been as fast. Other programs take the rest, but
+        changes of the CPU's clock rate count, too.
     """
 
     rate: float
@@ -44,58 +46,53 @@ class Peak(NamedTuple):
         return Peak(max(self.rate, other.rate), min(self.share, other.share))
 
 
-def _update_tiles(buffers, steps):
-    """Update a tile by `rank1`, `steps` times, on each thread: thread i in row i of the 2-D array `buffers`.
-
-    The tile has `rows` rows, a global that `jit.specialize` binds.
-    """
-    for thread in prange(len(buffers)):
-        buffer = buffers[thread]
-        # A stride of 0 loads one row again and again; both operands of `rank1`, A and B, are the start of the buffer.
-        # All numbers are 0: only the time counts. All rows multiply one element of A: the compiler keeps operands that
-        # stay the same in registers, of which there are not enough for an element of each row.
-        acc = load(buffer, 0, 0, rows)  # noqa: F821
-        for _ in range(steps):
-            acc = rank1(acc, buffer, 0, 0, buffer, 0)
-        store(acc, buffer, 0, panel_width(buffer))
+def _update_tile(buffer, steps):
+    """Update a tile by `rank1`, `steps` times. It has `rows` rows, a global that `jit.specialize` binds."""
+    # A stride of 0 loads one row again and again; both operands of `rank1`, A and B, are the start of the buffer. All
+    # numbers are 0: only the time counts. All rows multiply one element of A: the compiler keeps operands that stay the
+    # same in registers, of which there are not enough for an element of each row.
+    acc = load(buffer, 0, 0, rows)  # noqa: F821
+    for _ in range(steps):
+        acc = rank1(acc, buffer, 0, 0, buffer, 0)
+    store(acc, buffer, 0, panel_width(buffer))
 
 
 # By rows: as many independent chains of multiply-adds as products have, and as many as gradients have.
-_UPDATES = {
-    rows: parallel_njit(specialize(_update_tiles, f"update_tiles_of_{rows}", rows=rows))
-    for rows in (ROWS, GRADIENT_ROWS)
-}
+_UPDATES = {rows: njit(specialize(_update_tile, f"update_tile_of_{rows}", rows=rows)) for rows in (ROWS, GRADIENT_ROWS)}
 
 
-@parallel_njit
-def _add_terms(buffers, operands, steps):
-    """Add terms of bfloat16 to a tile of sums, `steps` times, on each thread (see `_update_tiles`)."""
-    for thread in prange(len(buffers)):
-        configure(operands)
-        sums = load_sums(buffers[thread], 0, SQUARE, operands)
-        for _ in range(steps):
-            sums = add_terms(sums, operands, 0, SQUARE, operands, 0)
-        store_sums(sums, buffers[thread], 0, SQUARE)
-        release(operands)
+@njit
+def _add_terms(buffer, operands, steps):
+    """Add terms of bfloat16 to a tile of sums, `steps` times."""
+    configure(operands)
+    sums = load_sums(buffer, 0, SQUARE, operands)
+    for _ in range(steps):
+        sums = add_terms(sums, operands, 0, SQUARE, operands, 0)
+    store_sums(sums, buffer, 0, SQUARE)
+    release(operands)
 
 
-def _measure(runs, threads):
-    """Peak that `runs` reach with `threads` Numba threads: pairs of a function, and the operations of a call of it."""
-    previous = numba.get_num_threads()
-    numba.set_num_threads(threads)
-    try:
-        return max(_repeat(run, operations, SECONDS / len(runs)) for run, operations in runs)
-    finally:
-        numba.set_num_threads(previous)
+def _measure(run, operations, threads, seconds):
+    """Peak of `threads` threads that each repeat `run`, whose argument is their number, for some seconds.
 
+    Each has its own times: where programs compete for the cores, threads that waited for each other would have no run
+    that is undisturbed. `operations` are those of a run.
+    """
+    begin = Barrier(threads)
 
-def _repeat(run, operations, seconds):
-    """Peak of a function that is called again and again; `operations` are those of a call."""
-    times, end = [], time.perf_counter() + seconds
-    while (start := time.perf_counter()) < end:
-        run()
-        times.append(time.perf_counter() - start)
-    return Peak(operations / min(times), min(times) * len(times) / sum(times))
+    def repeat(thread):
+        run(thread)  # compiles it
+        begin.wait()
+        times, end = [], time.perf_counter() + seconds
+        while (start := time.perf_counter()) < end:
+            run(thread)
+            times.append(time.perf_counter() - start)
+        fast = np.quantile(times, FASTEST, method="lower")
+        return operations / fast, min(1.0, fast * len(times) / sum(times))
+
+    with ThreadPoolExecutor(threads) as pool:
+        rates, shares = zip(*pool.map(repeat, range(threads)), strict=True)
+    return Peak(sum(rates), sum(shares) / threads)
 
 
 def bfloat16_peak(threads=None):
@@ -104,19 +101,17 @@ def bfloat16_peak(threads=None):
     Parameters
     ----------
     threads : int, optional
-        Threads that run at the same time; all of Numba's by default.
+        Threads that run at the same time; as many as Numba has by default.
 
     Returns
     -------
     Peak
         Of floating-point operations, two for each product.
     """
-    threads = threads or numba.get_num_threads()
+    threads, engine = threads or numba.get_num_threads(), engine_of("uint16")
     buffers, operands = aligned((threads, SQUARE * SQUARE), np.float32, 0), aligned(SQUARE * SQUARE, np.uint16, 0)
-    _add_terms(buffers, operands, 1)  # compiles it
-    engine = engine_of("uint16")
-    operations = threads * MIXED_STEPS * 2 * engine.rows * SQUARE * engine.terms
-    return _measure([(lambda: _add_terms(buffers, operands, MIXED_STEPS), operations)], threads)
+    operations = MIXED_STEPS * 2 * engine.rows * SQUARE * engine.terms
+    return _measure(lambda i: _add_terms(buffers[i], operands, MIXED_STEPS), operations, threads, SECONDS)
 
 
 def fma_peak(dtype=np.float32, threads=None):
@@ -126,7 +121,7 @@ def fma_peak(dtype=np.float32, threads=None):
     ----------
     dtype : float32 or float64
     threads : int, optional
-        Threads that run at the same time; all of Numba's by default.
+        Threads that run at the same time; as many as Numba has by default.
 
     Returns
     -------
@@ -134,10 +129,9 @@ def fma_peak(dtype=np.float32, threads=None):
         Of floating-point operations, two for each multiply-add.
     """
     threads, dtype = threads or numba.get_num_threads(), np.dtype(dtype)
-    columns, runs = WIDTH_BYTES // dtype.itemsize, []
+    columns, peaks = WIDTH_BYTES // dtype.itemsize, []
     for rows, update in _UPDATES.items():
         buffers = aligned((threads, rows * columns), dtype, 0)  # sums stay 0, so that no number can slow the CPU down
-        update(buffers, 1)  # compiles it
-        operations = threads * UPDATES * 2 * rows * columns
-        runs.append((lambda update=update, buffers=buffers: update(buffers, UPDATES), operations))
-    return _measure(runs, threads)
+        run, operations = (lambda i, u=update, b=buffers: u(b[i], UPDATES)), UPDATES * 2 * rows * columns
+        peaks.append(_measure(run, operations, threads, SECONDS / len(_UPDATES)))
+    return max(peaks)
