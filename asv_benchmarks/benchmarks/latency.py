@@ -19,7 +19,7 @@ def of_fastmlp(net, x):
 def of_scikit_learn(net, x):
     from sklearn.neural_network import MLPRegressor
 
-    model = MLPRegressor(net.sizes[1:-1], max_iter=1, batch_size=len(x))
+    model = MLPRegressor(hidden_layer_sizes=net.sizes[1:-1], max_iter=1, batch_size=len(x))
     model.partial_fit(x, np.zeros((len(x), net.sizes[-1]), x.dtype))  # makes its attributes
     model.coefs_, model.intercepts_ = list(net.weights), list(net.biases)
     return lambda x: model.predict(x).reshape(len(x), -1)

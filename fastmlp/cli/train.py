@@ -13,6 +13,7 @@ from fastmlp.checks import choice, count
 from fastmlp.cli import text
 from fastmlp.cli.interruptions import Ending
 from fastmlp.cli.models import OUTPUT_ACTIVATIONS, arrays, parse_loss
+from fastmlp.interrupts import interruptible
 from fastmlp.precision import is_mixed
 from fastmlp.replacing import check_writable
 from fastmlp.schedules import SCHEDULES, Cosine, Warmup
@@ -160,7 +161,8 @@ def _peak(args, one):
     with limited(args.threads):
         threads = available()
     mixed = is_mixed(args.precision, args.dtype, one.net.sizes)
-    return bfloat16_peak(threads) if mixed else fma_peak(args.dtype, threads)
+    with interruptible():
+        return bfloat16_peak(threads) if mixed else fma_peak(args.dtype, threads)
 
 
 def _results(args, runs, scores, before):

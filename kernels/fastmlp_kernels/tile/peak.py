@@ -2,7 +2,6 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import NamedTuple
 
 import numba
@@ -78,13 +77,13 @@ def _measure(run, operations, threads, seconds):
     Each has its own times: where programs compete for the cores, threads that waited for each other would have no run
     that is undisturbed. `operations` are those of a run.
     """
-    begin = Barrier(threads)
+    run(0)  # compiles it
+    begin = time.perf_counter() + 0.001 * threads  # by when all threads have started
 
     def repeat(thread):
-        run(thread)  # compiles it
-        begin.wait()
-        times, end = [], time.perf_counter() + seconds
-        while (start := time.perf_counter()) < end:
+        time.sleep(max(0.0, begin - time.perf_counter()))
+        times, end = [], begin + seconds
+        while (start := time.perf_counter()) < end or not times:
             run(thread)
             times.append(time.perf_counter() - start)
         fast = np.quantile(times, FASTEST, method="lower")
