@@ -369,8 +369,9 @@ class MLP:
         """
         self.check_trainable()
         data, loss = self.data(X, y, loss, sample_weight)
+        data, scale, _ = self._reduced(reduction, data)
         with interruptible():
-            return self._differentiate(Learning(self, self.kernel_loss(loss)), data, reduction)
+            return self._differentiate(Learning(self, self.kernel_loss(loss)), data, scale)
 
     @keyword_only_soon
     def input_gradient(
@@ -407,11 +408,11 @@ class MLP:
         X = checks.matrix("X", X, self.sizes[0], self.dtype)
         self.check_trainable()
         data, loss = self.data(X, y, loss, sample_weight)
+        data, scale, unit = self._reduced(reduction, data)
         with interruptible():
             learning = Learning(self, self.kernel_loss(loss), threads=1, block=len(X))  # one block: see `intermediates`
-            total, gradient = self._differentiate(learning, data, reduction)
+            total, gradient = self._differentiate(learning, data, scale)
             activations, deltas = learning.intermediates(len(X))
-        _, _, unit = self._reduced(reduction, data)
         biases = self.biases or [0] * len(self.weights)
         net_inputs = [a @ w + b for a, w, b in zip(activations, self.weights, biases, strict=False)]
         return Backpropagation(total, net_inputs, activations, [unit * delta for delta in deltas], gradient)
@@ -478,9 +479,9 @@ class MLP:
         weights = weighting.sample_weights("sample_weight", sample_weight, rows, self.dtype)
         return Data(x, *self.targets("y", y, rows, loss), AS_THEY_COME, weights), loss
 
-    def _differentiate(self, learning, data, reduction):
-        """Loss over all samples of `data`, and its gradient: (float, (n_params,) array)."""
-        (data, scale, _), gradient = self._reduced(reduction, data), np.empty_like(self.params)
+    def _differentiate(self, learning, data, scale):
+        """Sum of the losses of all samples times `scale`, and its gradient: (float, (n_params,) array)."""
+        gradient = np.empty_like(self.params)
         loss, finite = learning.gradient(data, gradient)
         gradient *= scale
         if not finite:

@@ -129,7 +129,6 @@ class Trainer:
         self.clip_norm = None if clip_norm is None else checks.number("clip_norm", clip_norm, open_start=True)
         self.threads = None if threads is None else checks.count("threads", threads)
         self.history = History()
-        self._unit = 1.0  # number by which the sample weights of the current call are divided (see `_normalized`)
         self.dropout = self._dropout_shares(dropout)
         # From a child of the generator, so that dropout does not change how samples are shuffled.
         self._dropout_seed = int(self._rng.spawn(1)[0].integers(2**32)) if any(self.dropout) else 0
@@ -253,7 +252,7 @@ class Trainer:
             If values stop being finite. The network holds the last finite parameters.
         """
         epochs, stop = checks.count("epochs", epochs), Stopping(tol, patience, target_loss)
-        data = self._training_data(X, y, sample_weight, class_weight)
+        data, unit = self._training_data(X, y, sample_weight, class_weight)
         notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
         kept = self._snapshot()
         try:
@@ -269,11 +268,11 @@ class Trainer:
             self.take_params()
             done = notify("on_fit_begin", max(last - len(history.loss), 0), sample_count(data))
             with limited(self.threads):
-                self._learning.compile(data, self._settings(0.0), min(self.batch_size, sample_count(data)))
+                self._learning.compile(data, self._settings(0.0, unit), min(self.batch_size, sample_count(data)))
                 for epoch in range(len(history.loss), last):
                     if done or stop.reached(position, history):
                         break
-                    self._epoch(data, validation, monitor, stop, notify)
+                    self._epoch(data, unit, validation, monitor, stop, notify)
                     done = notify("on_epoch_end", epoch)
             with uninterrupted():
                 self._end()
@@ -388,19 +387,16 @@ class Trainer:
         float
             The loss before the update.
         """
-        data, _ = self.net.data(X, y, self._loss, sample_weight)
-        during = self._unit  # of a `fit` that called this
-        data = self._normalized(data)
+        data, unit = self._training_data(X, y, sample_weight)
         self.take_params()
         rows = sample_count(data)
         self._learning.clear()
         rate = self.schedule.rate(0, [])
         with limited(self.threads):
             if self._learning.is_first(("step", type(data.x))):
-                self._learning.compile(data, self._settings(rate), rows)
+                self._learning.compile(data, self._settings(rate, unit), rows)
             with uninterrupted():
-                self._run(data, rows, rate, 0, 1, "in a step")
-        self._unit = during
+                self._run(data, unit, rows, rate, 0, 1, "in a step")
         return self._learning.progress.loss[0] * self._scale(weighting.total(data, 0, rows))
 
     def take_params(self):
@@ -421,14 +417,14 @@ class Trainer:
     def optimizer_state(self, state: dict) -> None:
         self._learning.state, self._rate = state, state["rate"]
 
-    def _epoch(self, data, validation, monitor, stop, notify):
+    def _epoch(self, data, unit, validation, monitor, stop, notify):
         """Train for one epoch, or the rest of one, a slice at a time, evaluate, and append the results to the history.
 
         Whenever Ctrl-C comes, `_position`, parameters, optimizer, generator and history stay those of one moment.
 
         Parameters
         ----------
-        data : Data of the kernels
+        data, unit : Data of the kernels, and the unit of its weights (see `_normalized`)
         validation : Data of the kernels, or None
         monitor : function of the network, or None
         stop : Stopping
@@ -455,7 +451,8 @@ class Trainer:
                         self._put_in_order(data.order)
                     self._learning.clear()
                     begin = time.perf_counter()
-                position.batch = self._run(data, batch_size, rate, position.batch, batches, f"in epoch {epoch + 1}")
+                when = f"in epoch {epoch + 1}"
+                position.batch = self._run(data, unit, batch_size, rate, position.batch, batches, when)
                 position.sums, position.seconds = [array.copy() for array in sums], time.perf_counter() - begin
             done = min(position.batch * batch_size, samples)
             weight += weighting.total(data, first, done)
@@ -468,7 +465,7 @@ class Trainer:
             history.penalty.append(float(sums.means[1]) / samples)
             if self.loss == "squared_error":
                 history.rms.append(math.sqrt(2 * loss / (weight * self.net.sizes[-1])))
-            rms = self._unit * np.sqrt(sums.squares / (samples * np.array(self.net.sizes[1:])))
+            rms = unit * np.sqrt(sums.squares / (samples * np.array(self.net.sizes[1:])))
             history.delta_rms.append(rms.tolist())
             history.learning_rate.append(rate)
             history.seconds.append(elapsed)
@@ -499,14 +496,14 @@ class Trainer:
                 "got; accepted: all of them, each once"
             )
 
-    def _run(self, data, batch_size, rate, first, last, when):
+    def _run(self, data, unit, batch_size, rate, first, last, when):
         """Make the updates of the batches in range(first, last), or of as many as a slice has time for.
 
         The new parameters are copied to `net.params`.
 
         Parameters
         ----------
-        data : Data of the kernels
+        data, unit : Data of the kernels, and the unit of its weights (see `_normalized`)
         batch_size : int
         rate : float; learning rate
         first, last : int; range of batches, counted from 0
@@ -517,7 +514,7 @@ class Trainer:
         int
             The batch to continue with (see `Learning.train`).
         """
-        settings = self._settings(rate)
+        settings = self._settings(rate, unit)
         if getattr(self.optimizer, "rate_in_velocity", False) and rate > 0:
             # The velocity is rate * (the kernels' velocity): a change of the rate must leave it as it is
             if self._rate not in (0, rate):
@@ -535,16 +532,16 @@ class Trainer:
         self._learning.unpack(self.net.params)
         return reached
 
-    def _settings(self, rate):
-        """Optimizer of the kernels with this trainer's settings and the learning rate `rate`."""
+    def _settings(self, rate, unit):
+        """Optimizer of the kernels with this trainer's settings, the learning rate `rate`, and weights in a unit."""
         mean = self.reduction == "mean"
-        l2 = self.l2 / self._unit if self.average_l2 else self.l2  # it is divided by the weights
+        l2 = self.l2 / unit if self.average_l2 else self.l2  # it is divided by the weights
         return optimizers.for_kernels(
             self.optimizer, rate, l2, self.clip_norm, mean, self.update_biases, self.average_l2
         )
 
-    def _training_data(self, X, y, sample_weight, class_weight):
-        """Arguments of `fit`, checked and converted to Data of the kernels."""
+    def _training_data(self, X, y, sample_weight, class_weight=None):
+        """Arguments of `fit`, checked and converted to Data of the kernels, and the unit of its weights."""
         data, _ = self.net.data(X, y, self._loss, sample_weight)
         if class_weight is not None:
             kind = losses.target_kind(self._loss, self.net.output_activation)
@@ -552,9 +549,8 @@ class Trainer:
         return self._normalized(data)
 
     def _normalized(self, data):
-        """Data to train on, with normalized weights if only their ratios count; `_unit` is what they are divided by."""
-        data, self._unit = weighting.normalized(data) if self.reduction == "mean" else (data, 1.0)
-        return data
+        """Data with normalized weights if only their ratios count, and the unit: the number they are divided by."""
+        return weighting.normalized(data) if self.reduction == "mean" else (data, 1.0)
 
     def _split(self, data, validation_data, validation_fraction, resumed):
         """Division of `data`: (training data, validation data or None), each Data of the kernels.
@@ -603,8 +599,8 @@ class Trainer:
         targets = self.net.targets("validation_data[1]", given[1], row_count(x), self._loss)
         weights = given[2] if len(given) == 3 else None
         weights = weighting.sample_weights("validation_data[2]", weights, row_count(x), self.net.dtype)
-        data = Data(x, *targets, AS_THEY_COME, weights)
-        return weighting.normalized(data)[0] if self.reduction == "mean" else data
+        data, _ = self._normalized(Data(x, *targets, AS_THEY_COME, weights))
+        return data
 
     def _evaluate(self, data):
         """Loss over all samples of `data`, reduced as in training."""

@@ -1,7 +1,8 @@
 """Predictions of one row and of ten, in fastmlp and in other libraries; those not installed are skipped.
 
-The unit of work is one call of a library's usual function, from a NumPy array to a NumPy array, on one thread. All have
-the same weights, of a network with ReLU units and identity outputs, and must give the same outputs.
+The unit of work is one call of a library's usual function, from a NumPy array to a NumPy array. All have the same
+weights, of a network with ReLU units and identity outputs, and must give the same outputs. PyTorch and ONNX Runtime
+have one thread; the others choose for themselves.
 """
 
 import numpy as np
@@ -12,20 +13,20 @@ from . import cases
 from .repeated import Repeated
 
 
-def of_fastmlp(net, x):
+def of_fastmlp(net):
     return net.predict
 
 
-def of_scikit_learn(net, x):
+def of_scikit_learn(net):
     from sklearn.neural_network import MLPRegressor
 
-    model = MLPRegressor(hidden_layer_sizes=net.sizes[1:-1], max_iter=1, batch_size=len(x))
-    model.partial_fit(x, np.zeros((len(x), net.sizes[-1]), x.dtype))  # makes its attributes
+    model = MLPRegressor(hidden_layer_sizes=net.sizes[1:-1], max_iter=1)
+    model.partial_fit(np.zeros((1, net.sizes[0]), net.dtype), np.zeros((1, net.sizes[-1])))  # makes its attributes
     model.coefs_, model.intercepts_ = list(net.weights), list(net.biases)
     return lambda x: model.predict(x).reshape(len(x), -1)
 
 
-def of_torch(net, x):
+def of_torch(net):
     import torch
 
     torch.set_num_threads(1)
@@ -43,7 +44,7 @@ def of_torch(net, x):
     return predict
 
 
-def of_onnxruntime(net, x):
+def of_onnxruntime(net):
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
@@ -63,7 +64,7 @@ def of_onnxruntime(net, x):
     return lambda x: session.run(None, {"x": x})[0]
 
 
-def of_keras(net, x):
+def of_keras(net):
     import keras
 
     units = [*["relu"] * (len(net.weights) - 1), "linear"]
@@ -90,7 +91,7 @@ class Latency(Repeated):
         net = MLP(cases.parse(f"{network}@{rows}")[0], seed=0)
         self.x = np.random.default_rng(0).standard_normal((rows, net.sizes[0]), dtype=np.float32)
         try:
-            self.predict = LIBRARIES[library](net, self.x)
+            self.predict = LIBRARIES[library](net)
         except ImportError as error:
             raise NotImplementedError(f"{library} is not installed: {error}") from error
         np.testing.assert_allclose(self.predict(self.x), net.predict(self.x), rtol=1e-3, atol=1e-3)

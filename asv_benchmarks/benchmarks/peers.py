@@ -19,7 +19,7 @@ class Peer(Repeated):
             from fastmlp.benchmark.peers import LIBRARIES, Task, installed
         except ImportError as error:
             raise NotImplementedError("this version of fastmlp knows no peers") from error
-        if library not in installed("float32"):
+        if library not in installed():
             raise NotImplementedError(f"{library} is not installed")
         sizes, batch = cases.parse(case)
         task = Task.random(sizes, batch, "float32", cases.LEARNING_RATE)

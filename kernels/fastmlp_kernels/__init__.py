@@ -13,7 +13,8 @@ The public functions are of three kinds:
   reentrant: in a `prange` loop each thread needs a workspace of its own. All are serial but the *drivers* `train`,
   `evaluate` and `predict`, which run on Numba's threads, so that their callers must be serial; each has a serial twin,
   such as `train_serial`. None raises, but for `train` and its twin: a RuntimeError if their workspace was not made by
-  `training_workspace`.
+  `training_workspace`. Two are for `@njit` functions alone: `flush_subnormals` and `restore_mode`, which change how the
+  thread computes.
 
 The modules `vectormath` (elementary functions that become vector code), `scalar` (operations that these are made of,
 such as fused multiply-add) and `tile` (small matrices in registers, which all matrix products are built from) can be
@@ -30,9 +31,9 @@ Each folder is described in its opening docstring. A folder imports only from fo
 
     tile, functions <- layout <- panelwise <- products <- drivers <- embed
 
-Of the files beside them, `jit`, `cache` (machine code on disk), `calls` (calls by address) and `memory` (aligned
-arrays) import from no folder, and all folders may import them; `custom` (functions of the user's own) imports from
-`functions` and `panelwise`.
+Of the files beside them, `jit`, `cache` (machine code on disk), `calls` (calls by address), `memory` (aligned arrays)
+and `subnormals` (the floating-point mode) import from no folder, and all folders may import them; `custom` (functions
+of the user's own) imports from `functions` and `panelwise`.
 """
 
 import sys

@@ -95,7 +95,8 @@ def by_class(cls, for_class, for_others):
 def use_whole_vectors(typing):
     """Let loops of the function that calls this be compiled to the CPU's whole vectors, also where LLVM prefers halves.
 
-    It does for Intel's AVX-512. Activations on a CPU of 2024 were up to a quarter faster with whole vectors.
+    It does for Intel's AVX-512. Steps with layers of 64 ReLU units, in bf16-mixed on a Xeon with AMX, were 2 % faster
+    with whole vectors for activations.
     """
 
     def generate(context, builder, signature, args):

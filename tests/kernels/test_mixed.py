@@ -27,8 +27,7 @@ WIDTH = 32
 CASES = [([1, 1], 1), ([31, 33, 2], 33), ([8, 16, 3], 7), ([33, 65, 32, 5], 100)]
 CASES += [([15, 20, 2], 40), ([16, 20, 10], 128)]
 CASES += [] if PLAIN else [([40, 300, 129, 64, 1], 333), ([64, 64, 64], 1), ([200, 1, 10], 160)]
-# Sums of many terms, which are begun for several panels at a time.
-CASES += [] if PLAIN else [([20, 290, 2080, 290, 2], 40)]
+CASES += [] if PLAIN else [([20, 290, 2080, 290, 2], 40)]  # long sums, begun for several panels at a time
 ALL = pytest.mark.parametrize(("sizes", "rows"), CASES, ids=["-".join(map(str, s)) + f"@{r}" for s, r in CASES])
 
 

@@ -23,9 +23,9 @@ UNROLL = 4  # rank-1 updates per turn of the inner loop: fewer instructions, 10 
 # Terms of each sum that are added before going on to the next panel. DEPTH rows of a panel of B (16 KB with AVX2) stay
 # in the L1 cache while all row tiles of a block use them, and DEPTH columns of A in the L2 cache while all panels do.
 DEPTH = 256
-# With more than DEEP terms, B is read from the L3 cache or from memory, and AHEAD rows of its next panel are prefetched
+# With more than FAR terms, B is read from the L3 cache or from memory, and AHEAD rows of its next panel are prefetched
 # for each tile. With layers of 1024 units on an Intel Xeon, 1.05 times as fast; with 512 units, slower.
-DEEP, AHEAD = 512, 4
+FAR, AHEAD = 512, 4
 
 
 @inlined
@@ -47,7 +47,7 @@ def accumulate(acc, a, r, b, start, stop, ahead):
     for k in range(start, stop, width):
         soon = row_at(b, b.panel_rows + k + r // ROWS * ahead)
         for i in range(soon, soon + ahead * width, width):
-            prefetch(b.numbers, i)
+            prefetch(b.numbers, i)  # a row is one cache line, or two
             prefetch(b.numbers, i + width // 2)
         left, right = row_at(panel_at(a, k // width), r), row_at(b, k)
         count = min(width, stop - k)
@@ -80,7 +80,7 @@ def product_panel(c, a, b, start, stop, depth, rows, unfinished, biases):
     width = panel_width(c.numbers)
     for r in range(0, rows, ROWS):
         acc = first_sum(biases, c) if start == 0 else zero(c.numbers, ROWS)  # noqa: F821
-        acc = accumulate(acc, a, r, b, start, stop, AHEAD if depth > DEEP else 0)
+        acc = accumulate(acc, a, r, b, start, stop, AHEAD if depth > FAR else 0)
         if start > 0:  # the terms before are added last: the order of additions decides the bits of a sum
             acc = add(acc, load(unfinished.numbers, row_at(unfinished, r), width, ROWS))
         if stop < depth:

@@ -17,7 +17,8 @@ from .operations import GRADIENT_ROWS, ROWS, WIDTH_BYTES, load, panel_width, ran
 UPDATES, MIXED_STEPS = 100_000, 10_000
 SECONDS = 0.25  # for which runs are repeated
 FASTEST = 0.05  # quantile of the times of runs that counts: the very fastest may have had a shared core for themselves
-BUSY = 0.8  # share of the time (see `Peak`) below which a machine is busy: 0.92 to 0.96 on idle ones, 0.3 on busy ones
+# Share of the time (see `Peak`) below which a machine is busy: 0.88 to 0.96 on an idle one, 0.3 to 0.5 on a busy one.
+BUSY = 0.8
 
 
 class Peak(NamedTuple):
@@ -57,7 +58,7 @@ def _update_tile(buffer, steps):
 
 
 # By rows: as many independent chains of multiply-adds as products have, and as many as gradients have.
-_UPDATES = {rows: njit(specialize(_update_tile, f"update_tile_of_{rows}", rows=rows)) for rows in (ROWS, GRADIENT_ROWS)}
+_TILES = {rows: njit(specialize(_update_tile, f"update_tile_of_{rows}", rows=rows)) for rows in (ROWS, GRADIENT_ROWS)}
 
 
 @njit
@@ -86,7 +87,7 @@ def _measure(run, operations, threads, seconds):
         while (start := time.perf_counter()) < end or not times:
             run(thread)
             times.append(time.perf_counter() - start)
-        fast = np.quantile(times, FASTEST, method="lower")
+        fast = float(np.quantile(times, FASTEST, method="lower"))
         return operations / fast, min(1.0, fast * len(times) / sum(times))
 
     with ThreadPoolExecutor(threads) as pool:
@@ -129,8 +130,8 @@ def fma_peak(dtype=np.float32, threads=None):
     """
     threads, dtype = threads or numba.get_num_threads(), np.dtype(dtype)
     columns, peaks = WIDTH_BYTES // dtype.itemsize, []
-    for rows, update in _UPDATES.items():
+    for rows, update in _TILES.items():
         buffers = aligned((threads, rows * columns), dtype, 0)  # sums stay 0, so that no number can slow the CPU down
         run, operations = (lambda i, u=update, b=buffers: u(b[i], UPDATES)), UPDATES * 2 * rows * columns
-        peaks.append(_measure(run, operations, threads, SECONDS / len(_UPDATES)))
+        peaks.append(_measure(run, operations, threads, SECONDS / len(_TILES)))
     return max(peaks)
