@@ -23,7 +23,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..jit import inlined, njit
-from ..tile.operations import ROWS, load, load_columns, multiply_add, panel_width, store, total, zero
+from ..tile.operations import ROWS, load, load_columns, multiply_add, panel_width, prefetch, store, total, zero
+
+AHEAD = 16  # rows of samples in any order are read from memory so many rows before they are copied
 
 
 class Matrix(NamedTuple):
@@ -131,8 +133,12 @@ def pack_rows(panels, source, order, first, rows, panel_rows):
     zeros = checked = zero(panels, 1)
     for s in range(rows):
         row = order[first + s] if order.size else first + s
+        later = order[first + min(s + AHEAD, rows - 1)] if order.size else row
         for p in range(panels_of(columns, panels)):
-            # The offset in `source`, which has two dimensions, counts its elements row after row.
+            # Offsets in `source`, which has two dimensions, count its elements row after row.
+            if order.size:
+                prefetch(source, later * columns + p * width)
+                prefetch(source, later * columns + min(p * width + width, columns) - 1)
             copied = load_columns(source, row * columns + p * width, columns - p * width)
             store(copied, panels, row_at(panel_at(packed, p), s), width)
             checked = multiply_add(copied, zeros, checked)  # stays 0 as long as all are finite: 0 * inf is NaN
