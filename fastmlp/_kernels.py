@@ -29,9 +29,10 @@ from fastmlp_kernels import (
     set_dropout,
     unpack,
 )
-from fastmlp_kernels.drivers import evaluation, plan, prediction, training
+from fastmlp_kernels.drivers import evaluation, plan, prediction, training, tuning
 from fastmlp_kernels.drivers.plan import training_flops
-from fastmlp_kernels.drivers.workspace import prediction_scratch, workspace
+from fastmlp_kernels.drivers.workspace import workspace
+from fastmlp_kernels.functions.activation_table import SOFTMAX
 from fastmlp_kernels.functions.activations import ACTIVATIONS
 from fastmlp_kernels.jit import CACHE_FOLDER
 from fastmlp_kernels.layout import network as packed
@@ -62,9 +63,12 @@ __all__ = [
     "engine_of",
     "fma_peak",
     "packed_network",
+    "plan",
     "row_count",
     "sample_count",
+    "slot_count",
     "training_flops",
+    "tuning",
     "unpack",
 ]
 
@@ -74,6 +78,7 @@ _compiled = set()  # (driver, type of the network, dtype, whether inputs are spa
 SLICE_FLOPS = 10**10
 NOTHING = contextlib.nullcontext()
 # Drivers in their parallel and serial form.
+TRAINING = training.train, training.train_serial
 PREDICTION = prediction.predict, prediction.predict_serial
 EVALUATION = evaluation.evaluate, evaluation.evaluate_serial
 
@@ -105,9 +110,20 @@ def packed_network(net, transposed_from, mixed=False):
     return network
 
 
+def slot_count(net, batch_size, mixed=False):
+    """Number of blocks that training an MLP in batches keeps at a time (see `drivers.workspace` of the kernels)."""
+    forward = Forward(net, transposed_from=1, mixed=mixed)
+    return len(workspace(forward.network, batch_size, forward._threads(batch_size)).blocks.kept)
+
+
 def described(network):
     """Description of a Network of the kernels: (sizes, name of the dtype, whether it has biases)."""
     return tuple(packed.sizes(network)), network.weights.dtype.name, bool(network.layers["bias"][0])
+
+
+def begin_training(dtype, mixed):
+    """Start compiling what training on dense inputs calls, on other cores, unless it is in the cache."""
+    training.begin(packed.build((1, 1), dtype, codes=[SOFTMAX], mixed=mixed))
 
 
 class Forward:
@@ -155,7 +171,7 @@ class Forward:
         network, rows = self._network_for(x), row_count(x)
         outputs = np.empty((rows, self.sizes[-1]), self.dtype)
         key, sizes = ("predict", is_sparse(x)), (rows, self._threads(rows))
-        memory, block = self._kept(key, sizes, lambda: prediction_scratch(network, *sizes))
+        memory, block = self._kept(key, sizes, lambda: prediction.prediction_scratch(network, *sizes))
         tickets = np.zeros(2, np.int64)  # number of blocks that threads have taken; 1 if an input is not finite, else 0
         if rows * self._flops <= SLICE_FLOPS:
             parts = ((outputs, x),)
@@ -171,8 +187,8 @@ class Forward:
         """Weighted sum of the losses of all samples: a float; NaN if an input is not finite."""
         network, rows = self._network_for(data.x), sample_count(data)
         threads = self._threads(rows)
-        key, sizes = ("evaluate", is_sparse(data.x)), {"batch_size": 0, "threads": threads, "samples": rows}
-        space = self._kept(key, sizes, lambda: workspace(network, **sizes))
+        key, sizes = ("evaluate", is_sparse(data.x)), (rows, threads)
+        space = self._kept(key, sizes, lambda: evaluation.evaluation_workspace(network, *sizes))
         total = 0.0
         for part in self._slices(rows, space.block_rows, threads):
             self._call(EVALUATION, key, threads, (network, space, samples_of(data, part), loss, threads))
@@ -216,7 +232,8 @@ class Forward:
     def _kept(self, key, sizes, make):
         """Scratch memory for a key: that of the last call if `sizes` are the same, else the result of `make()`."""
         if key not in self._memory or self._memory[key][0] != sizes:
-            self._memory[key] = sizes, make()
+            with self.first(("memory", *key)):
+                self._memory[key] = sizes, make()
         return self._memory[key][1]
 
 
@@ -285,20 +302,38 @@ class Learning(Forward):
         pace.note(driver, (time.perf_counter() - start) / (last - first), last - first)
         return last
 
+    def begin(self, data):
+        """Start compiling the drivers for such data, on other cores."""
+        if self.is_first(("begin", is_sparse(data.x))):
+            training.begin(self._network_for(data.x))
+
     def compile(self, data, optimizer, batch_size):
         """Compile the drivers for such data, or load them from the cache, so that no slice's time includes this.
 
-        The drivers are called with no batches, then the functions that `Trainer` calls after each slice. Nothing
-        happens if this process has done so before.
+        The functions that `Trainer` calls after each slice are called, while other cores compile, and then the drivers
+        with no batches. Nothing happens if this process has done so before.
         """
         for driver in self._pace(batch_size).drivers:
             key = driver, type(self.network), self.dtype, is_sparse(data.x)
             if key not in _compiled:
                 with interruptible():
-                    self._run(driver, data, optimizer, batch_size, 0, 0)
+                    self.begin(data)
                     self.nonfinite_layer()
                     self._flat(self.network.weights)
+                    self._run(driver, data, optimizer, batch_size, 0, 0)
                 _compiled.add(key)
+
+    def compile_both_forms(self, data):
+        """Compile the parallel and the serial form of all drivers, for data such as these few samples."""
+        network, rows = self._network_for(data.x), sample_count(data)
+        space = training.training_workspace(network, rows, 1, rows, nonzeros=plan.most_nonzeros(data.x, rows))
+        learning = self.loss, NO_UPDATE, self._state, self.progress
+        memory, block = prediction.prediction_scratch(network, rows, 1)
+        outputs, tickets = np.empty((rows, self.sizes[-1]), self.dtype), np.zeros(2, np.int64)
+        for train, evaluate, predict in zip(TRAINING, EVALUATION, PREDICTION, strict=True):
+            train(network, space, data, *learning, rows, 0, 0, 1)
+            evaluate(network, space, data, self.loss, 1)
+            predict(outputs, network, memory, data.x, AS_THEY_COME, block, tickets)
 
     def gradient(self, data, gradient):
         """Compute the weighted sum of the losses of all samples, and its gradient.

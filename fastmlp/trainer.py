@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import checks, losses, optimizers, schedules, training_state, weighting
-from ._kernels import AS_THEY_COME, Data, Learning, row_count, sample_count
+from ._kernels import AS_THEY_COME, Data, Learning, begin_training, row_count, sample_count
 from .events import Listeners
 from .files import ModelFileError
 from .history import History
@@ -148,6 +148,7 @@ class Trainer:
         """Make `_learning`, the network packed for training. It holds addresses of this process: it is not pickled."""
         mixed = is_mixed(self.precision, self.net.dtype, self.net.sizes)
         with interruptible():
+            begin_training(self.net.dtype, mixed)
             loss, kind = self.net.kernel_loss(self._loss), self.optimizer.kind
             self._learning = Learning(self.net, loss, kind, self.dropout, self._dropout_seed, mixed=mixed)
         # With `rate_in_velocity`: velocity = _rate * (the kernels' velocity); 0 before the first update.
@@ -255,6 +256,7 @@ class Trainer:
         data, unit = self._training_data(X, y, sample_weight, class_weight)
         notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
         kept = self._snapshot()
+        self._learning.begin(data)
         try:
             self._begin(resume)
             data, validation = self._split(data, validation_data, validation_fraction, resume is not False)

@@ -5,6 +5,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numba
+from fastmlp_kernels.drivers import plan, tuning
+from fastmlp_kernels.machine import caches
 from fastmlp_kernels.tile.engines import ENGINE, engine_of
 
 import fastmlp
@@ -13,6 +15,9 @@ from fastmlp._kernels import CACHE_FOLDER, bfloat16_peak, bfloat16_refusal, fma_
 from fastmlp.cli import text
 from fastmlp.cli.models import preprocessing_of
 from fastmlp.tables.columns import listed
+
+CACHES = "L1d", "L2", "L3"
+KINDS = {"float": "float32 and float64", "mixed": "bf16-mixed"}  # precisions of the kinds of networks in `tuning`
 
 
 def run(args):
@@ -73,6 +78,7 @@ def _machine():
     """
     threads = numba.get_num_threads()
     yield "CPU", cpu_name()
+    yield "caches", ", ".join(f"{name} {text.size(size)}" for name, size in zip(CACHES, caches(), strict=True))
     yield "instructions", f"{ENGINE.name}, vectors of {ENGINE.lanes(4)} float32 or {ENGINE.lanes(8)} float64"
     yield "register tile", f"{ENGINE.rows} rows of {ENGINE.vecs} vectors, for gradients {ENGINE.gradient_rows} rows"
     for dtype in ("float32", "float64"):
@@ -84,9 +90,17 @@ def _machine():
         yield "bf16-mixed", bfloat16_refusal()
     # Numba knows its threading layer, as it has been asked for the number of threads.
     yield "threads", f"{threads}, Numba's {numba.threading_layer()} layer"
+    yield "kept blocks", _kept("float") + (f", {_kept('mixed')}" if engine else "")
+    yield "", tuning.path() if tuning.chosen() else "as by default; `fastmlp tune` measures what is fastest here"
     yield "kernel cache", CACHE_FOLDER or "none: no folder can be written"
     yield "versions", f"fastmlp {fastmlp.__version__}, Python {platform.python_version()}"
     yield "", ", ".join(f"{name} {version(name)}" for name in ("numba", "llvmlite", "numpy", "safetensors"))
+
+
+def _kept(kind):
+    """Text about the bytes of blocks that training keeps at a time for a kind of network."""
+    kept, tuned = plan.limits_of(kind == "mixed").kept_bytes, " (tuned)" * (kind in tuning.chosen())
+    return f"{text.size(kept)}{tuned} in {KINDS[kind]}"
 
 
 def cpu_name():

@@ -21,7 +21,7 @@ def parser():
     root = argparse.ArgumentParser(prog="fastmlp", description="Train and use multilayer perceptrons on the CPU.")
     root.add_argument("--version", action="version", version=f"fastmlp {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for declare in (_train, _predict, _evaluate, _info, _trace, _bench):
+    for declare in (_train, _predict, _evaluate, _info, _trace, _bench, _tune, _compile):
         declare(commands)
     return root
 
@@ -137,6 +137,23 @@ def _bench(commands):
     _option(command, "--threads", int, None, "number of threads of each library; by default, one for each logical CPU")
     _option(command, "--rounds", _positive, 5, "number of turns of each library, whose median counts")
     _option(command, "--plot", Path, None, "draw speed over arithmetic intensity, with the limits of CPU and memory")
+
+
+def _tune(commands):
+    command = _command(commands, "tune", "measure which sizes train fastest on this machine, and keep them for it")
+    command.epilog = (
+        "Takes a minute or two. The sizes change no result, only speed. They are in a file beside the kernel cache, "
+        "which `fastmlp info` shows; without the file, they are as by default."
+    )
+
+
+def _compile(commands):
+    command = _command(commands, "compile", "compile the kernels ahead of time, for an image or the nodes of a cluster")
+    command.epilog = (
+        "The environment variable FASTMLP_CACHE_DIR chooses the folder, whose files serve all machines with this CPU."
+    )
+    _option(command, "--dtype", str, "float32", "float32 or float64")
+    _option(command, "--precision", str, "float32", "precision of matrix products: float32 or bf16-mixed")
 
 
 def _command(commands, name, summary):

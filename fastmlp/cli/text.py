@@ -14,6 +14,14 @@ def rate(peak):
     return f"{peak.rate / 1e9:,.0f} GFLOP/s{busy}"
 
 
+def size(number):
+    """Text of a number of bytes: `48 KB`; "not known" for None."""
+    if number is None:
+        return "not known"
+    unit, name = (1 << 20, "MB") if number >= 1 << 20 else (1 << 10, "KB")
+    return f"{number / unit:.4g} {name}"
+
+
 def facts(pairs):
     """Print (name, value) pairs as two columns."""
     for name, value in pairs:

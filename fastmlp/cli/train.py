@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp import MLP, Trainer, losses, optimizers, plots
-from fastmlp._kernels import CACHE_FOLDER, bfloat16_peak, fma_peak
+from fastmlp._kernels import bfloat16_peak, fma_peak
 from fastmlp.callbacks import Checkpoint
 from fastmlp.checks import choice, count
 from fastmlp.cli import text
@@ -60,13 +60,9 @@ def run(args):
     if args.plot:
         plots.check(_picture(args, "loss"))
         check_writable(_picture(args, "loss"))
-    compiled = CACHE_FOLDER and any(CACHE_FOLDER.glob("*.code"))
 
     runs = [_prepare(args, table, loss, seed) for seed in range(args.seed, args.seed + args.seeds)]
     text.facts(_setting(args, runs[0]))
-    if not compiled:
-        when = "for this machine, once" if CACHE_FOLDER else "in every run, as no cache folder can be written"
-        text.tell(f"compiling the kernels {when}: about half a minute")
     scores, before = [], _peak(args, runs[0])
     try:
         for one in runs:

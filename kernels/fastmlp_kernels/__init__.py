@@ -42,10 +42,9 @@ from . import jit
 from .custom import register_activation, register_loss
 from .drivers.evaluation import evaluate, evaluate_serial
 from .drivers.plan import most_nonzeros
-from .drivers.prediction import predict, predict_serial
+from .drivers.prediction import predict, predict_serial, prediction_scratch
 from .drivers.step import Progress
 from .drivers.training import train, train_serial, training_workspace
-from .drivers.workspace import prediction_scratch
 from .embed.batch import MixedWorkspace, RowsWorkspace, forward_rows
 from .embed.c_interface import INCLUDE, CNetwork
 from .embed.forward_mode import jvp_rows

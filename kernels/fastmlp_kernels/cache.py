@@ -10,6 +10,7 @@ complete; and what cannot be read is compiled anew, what cannot be written is us
 file of its own, and no file lists the others: processes that compile at the same time have nothing to agree on.
 """
 
+import errno
 import hashlib
 import linecache
 import os
@@ -45,16 +46,17 @@ def _sources_hash():
 SOURCES = _sources_hash()  # identifies this version of the kernels, and the engine if one is forced
 
 
-def _is_ours(folder, shared=False):
+def _is_ours(path, shared=False, is_kind=stat.S_ISDIR):
     """Whether this user or the system owns a folder in which nobody else can write.
 
-    With `shared`, everybody may write in it if nobody can rename what others put there (the sticky bit of /tmp).
+    With `shared`, everybody may write in it if nobody can rename what others put there (the sticky bit of /tmp). With
+    `is_kind=stat.S_ISREG`, it is a file.
     """
-    found = folder.lstat()
+    found = path.lstat()
     if not hasattr(os, "getuid"):  # Windows: folders of a user's profile are private
-        return stat.S_ISDIR(found.st_mode)
+        return is_kind(found.st_mode)
     closed = not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or (shared and found.st_mode & stat.S_ISVTX)
-    return stat.S_ISDIR(found.st_mode) and found.st_uid in (os.getuid(), 0) and bool(closed)
+    return is_kind(found.st_mode) and found.st_uid in (os.getuid(), 0) and bool(closed)
 
 
 def _last_use(folder):
@@ -107,6 +109,37 @@ def _cache_folder():
 
 
 CACHE_FOLDER = _cache_folder()
+
+
+def path_beside(name):
+    """Path of a file beside the cache folder, which later sources find there, too; None if nothing is cached."""
+    return None if CACHE_FOLDER is None else CACHE_FOLDER.parent / name
+
+
+def read_beside(path):
+    """Bytes of a file beside the cache folder.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is one that others can write: they may have put it into a folder that is shared.
+    """
+    if not _is_ours(path, is_kind=stat.S_ISREG):
+        raise PermissionError(errno.EPERM, "is not a file that only this user can write", str(path))
+    return path.read_bytes()
+
+
+def write_whole(path, content):
+    """Write a file that only this user can write. It appears under its name when it is complete."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    try:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o644)) as file:
+            file.write(content)
+        temporary.replace(path)
+    except BaseException:  # Ctrl-C, too
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 class KernelCache(_Cache):
@@ -166,16 +199,12 @@ class KernelCache(_Cache):
             return
         key = self._key(sig, data.codegen)
         content = dumps((key, data._reduce()))
-        path = self._path(key)
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        try:
-            temporary.write_bytes(hashlib.sha256(content).digest() + content)
-            temporary.replace(path)
-        except BaseException as error:
-            with suppress(OSError):
-                temporary.unlink()
-            if not isinstance(error, OSError):  # such as Ctrl-C; but a full disk or a deleted folder is no obstacle
-                raise
+        with suppress(OSError):  # a full disk or a deleted folder is no obstacle
+            write_whole(self._path(key), hashlib.sha256(content).digest() + content)
+
+    def holds(self, sig, codegen):
+        """Whether there is a file for a signature, which may be damaged."""
+        return self._path(self._key(sig, codegen)).is_file()
 
     @property
     def _name(self):
@@ -202,3 +231,11 @@ def use(compiled, function):
     if CACHE_FOLDER is not None and not config.DISABLE_JIT:
         compiled._cache = KernelCache(function, source)
     return compiled
+
+
+def lacks(compiled, types):
+    """Whether a dispatcher has to be compiled for a tuple of types, as its machine code is not on disk."""
+    if config.DISABLE_JIT:
+        return False
+    kept = compiled._cache
+    return not (isinstance(kept, KernelCache) and kept.holds(types, compiled.targetctx.codegen()))

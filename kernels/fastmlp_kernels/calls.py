@@ -10,8 +10,8 @@ activation does not need the drivers to be compiled again. For example, with an 
     tanh = address(loop, types.void(types.CPointer(types.float64), types.int64))  # in Python: compiles loop(z, count)
     call_values(tanh, z, 20, 30)  # in a kernel: loop(pointer to z[20], 30)
 
-The drivers call each thread's part of a training by address too, which saves compiling (see
-`drivers.training.prepare`); these are Numba functions rather than C functions (`kernel_address`, `call_kernel`).
+The drivers call their largest parts by address too, which saves compiling (see `ByAddress`); these are Numba functions
+rather than C functions.
 
 Addresses differ from process to process, so that machine code cached on disk must not contain them: it reads them from
 a table (`address_table`).
@@ -32,10 +32,10 @@ from numba import types
 from numba.core import cgutils, config
 from numba.core.ccallback import CFunc
 from numba.core.sigutils import normalize_signature
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic, models, overload, register_model
 
 from . import cache
-from .jit import OPTIONS
+from .jit import INLINED, OPTIONS
 
 # as_array(pointer, count): the memory that a C function gets, as an array. It is one already with the JIT disabled.
 as_array = (lambda array, count: array[:count]) if config.DISABLE_JIT else numba.carray
@@ -238,46 +238,91 @@ def taken_from_stack(typing, kept):
     return kept.held(kept), generate
 
 
-def kernel_address(kernel, arguments):
-    """Compile a kernel and return its address, to be called by `call_kernel`.
+class ByAddress:
+    """A kernel that compiled callers reach by its address, so that none has its machine code in it.
+
+    A kernel that is called in the usual way is compiled again into each of its callers, and three times more for a
+    parallel region. And several kernels can be compiled at the same time (see `background`).
 
     Parameters
     ----------
-    kernel : function compiled by `njit`; returns nothing and must not raise, since `call_kernel` ignores its status
-    arguments : tuple; examples of its arguments, of which only the types count
+    kernel : function compiled by `jit.njit`; must not raise, since its status is ignored
+    kinds : int; number of combinations of types of its arguments that are called by address
+    result : Numba type of what it returns
 
-    Returns
-    -------
-    types_ : tuple of Numba types, those of the arguments
-    address : int
-
-    With the JIT disabled, None and 0: callers then call `kernel` itself.
+    Attributes
+    ----------
+    kernel : see above
+    addresses : (kinds,) int64 array; 0 for kinds that are not compiled in this process
+    call : function
+        For compiled callers; takes the arguments of the kernel. If their types were not expected when the caller was
+        compiled, it calls the kernel in the usual way.
+    is_compiled : function
+        For compiled callers; takes the arguments of the kernel, and returns whether `call` may be called for them.
     """
-    if config.DISABLE_JIT:
-        return None, 0
-    types_ = tuple(map(numba.typeof, arguments))
-    kernel.compile(types_)
-    compiled = kernel.overloads[types_]
-    return types_, compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+    def __init__(self, kernel, kinds, result=types.none):
+        self.kernel, self._kinds = kernel, {}
+        self.addresses, address_at = address_table(f"{kernel.__module__}.{kernel.__name__}", kinds)
+        kinds_of = self._kinds  # by types
+
+        def call(*arguments):
+            return kernel(*arguments)
+
+        @overload(call, jit_options=INLINED)
+        def compiled_call(*arguments):
+            if arguments not in kinds_of:
+                return lambda *arguments: kernel(*arguments)
+            kind = kinds_of[arguments]
+            return lambda *arguments: call_kernel(address_at(kind), arguments, result)
+
+        def is_compiled(*arguments):
+            return True
+
+        @overload(is_compiled, jit_options=INLINED)
+        def compiled_is_compiled(*arguments):
+            if arguments not in kinds_of:
+                return lambda *arguments: True
+            kind = kinds_of[arguments]
+            return lambda *arguments: address_at(kind) != 0
+
+        self.call, self.is_compiled = call, is_compiled
+
+    def expect(self, kind, types_):
+        """Have callers that are compiled from now on call the kernel by address, for arguments of these Numba types.
+
+        Parameters
+        ----------
+        kind : int; below `kinds`, and for these types the same in all processes, whose cache has machine code with it
+        types_ : tuple of Numba types
+        """
+        self._kinds[types_] = kind
+
+    def compile(self, types_):
+        """Compile the kernel for types that are expected, unless that is done, or load it from the cache."""
+        kind = self._kinds[types_]
+        if not self.addresses[kind] and not config.DISABLE_JIT:
+            self.kernel.compile(types_)
+            compiled = self.kernel.overloads[types_]
+            self.addresses[kind] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
 @intrinsic
-def call_kernel(typing, pointer, arguments):
+def call_kernel(typing, pointer, arguments, result):
     """Call the kernel at an address with a tuple of arguments of exactly the types it was compiled for.
 
-    No type is checked or converted: see `kernel_address`, which returns the address and these types. Nor is the
-    kernel's status looked at: it must not raise.
+    No type is checked or converted, nor is the kernel's status looked at: see `ByAddress`.
     """
 
     def generate(context, builder, signature, args):
         types_ = list(signature.args[1].types)
         values = [builder.extract_value(args[1], i) for i in range(len(types_))]
-        function = context.call_conv.get_function_type(types.none, types_)
+        function = context.call_conv.get_function_type(returned, types_)
         called = builder.inttoptr(args[0], function.as_pointer())
-        context.call_conv.call_function(builder, called, types.none, types_, values)
-        return context.get_dummy_value()
+        return context.call_conv.call_function(builder, called, returned, types_, values)[1]
 
-    return types.void(types.intp, arguments), generate
+    returned = getattr(result, "instance_type", result)  # a type is passed as a NumberClass, or as none
+    return returned(types.intp, arguments, result), generate
 
 
 if config.DISABLE_JIT:

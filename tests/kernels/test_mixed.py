@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from fastmlp_kernels.drivers import evaluation, plan, prediction, training
-from fastmlp_kernels.drivers.workspace import prediction_scratch
+from fastmlp_kernels.drivers.prediction import prediction_scratch
 from fastmlp_kernels.functions import updates
 from fastmlp_kernels.functions.activation_table import activation_code
 from fastmlp_kernels.layout import network as packed
@@ -222,7 +222,8 @@ def test_gradients_agree_with_those_of_rounded_operands(guarded, sizes, rows):
 @pytest.mark.parametrize("sizes", [[33, 65, 32, 5], [8, 40, 3]], ids=["wide", "few inputs"])
 def test_gradients_have_the_same_bits_however_many_blocks_are_kept(guarded, sizes, monkeypatch):
     gradients = []
-    monkeypatch.setattr(plan, "MIXED", plan.MIXED._replace(kept_bytes=0, kept_gradients=0))  # as many slots as threads
+    limits = plan.MIXED._replace(kept_bytes=0, kept_gradients=0)  # as many slots as threads
+    monkeypatch.setattr(plan, "limits_of", lambda mixed: limits)
     for slots in (1, 2, 5):
         case = Mixed(guarded, sizes, 130, block_rows=32)
         space = training.training_workspace(case.built, 130, slots, 130, 32)

@@ -126,7 +126,7 @@ def test_what_is_kept_of_a_large_batch_is_limited():
     small, large = (workspace(network, rows, THREADS) for rows in (10_000, 1_000_000))
     for space in (small, large):
         assert space.keep
-        assert space.blocks.activations.nbytes + space.blocks.deltas.nbytes <= plan.FLOAT.kept_bytes
+        assert space.blocks.activations.nbytes + space.blocks.deltas.nbytes <= plan.limits_of(False).kept_bytes
     longer = max(1, large.block_rows / small.block_rows)  # of blocks that are whole tiles, and so not of one length
     assert scratch_bytes(large) < longer * scratch_bytes(small) + 1e6
 

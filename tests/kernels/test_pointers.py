@@ -114,17 +114,36 @@ def add_scaled(pair, other, places):
         pair.array[i] += pair.number * other[i, i]
 
 
+ADDED = pointers.ByAddress(add_scaled, 2)
+call_add, is_add_compiled = ADDED.call, ADDED.is_compiled
+
+
 @numba.njit
-def kernel_at(pointer, pair, other, places):
-    pointers.call_kernel(pointer, (pair, other, places))
+def add_if_compiled(pair, other, places):
+    compiled = is_add_compiled(pair, other, places)
+    if compiled:
+        call_add(pair, other, places)
+    return compiled
 
 
 @pytest.mark.skipif(PLAIN, reason="plain Python has no addresses")
 @DTYPES
-def test_a_kernel_is_called_with_named_tuples_and_arrays_of_its_types(guarded, dtype):
+def test_a_kernel_is_called_by_address_once_it_is_compiled(guarded, dtype):
     pair, other = Pair(guarded(random(9, dtype)), 0.5), random((9, 9), dtype, 1)
-    expected = pair.array.copy()
+    before, expected = pair.array.copy(), pair.array.copy()
     expected[:7] += dtype(0.5) * np.diag(other)[:7]
-    _, pointer = pointers.kernel_address(add_scaled, (pair, other, 7))
-    kernel_at(pointer, pair, other, 7)
+    types_ = tuple(map(numba.typeof, (pair, other, 7)))
+    ADDED.expect(int(dtype is np.float64), types_)
+    assert not add_if_compiled(pair, other, 7)
+    np.testing.assert_array_equal(pair.array, before)
+    ADDED.compile(types_)
+    assert add_if_compiled(pair, other, 7)
     np.testing.assert_allclose(pair.array, expected, rtol=4 * np.finfo(dtype).eps)
+
+
+def test_arguments_of_other_types_are_computed_in_the_usual_way(guarded):
+    pair, other = Pair(guarded(random(9, np.float32)), 0.5), random((9, 9), np.float32, 1)[:, ::-1]
+    expected = pair.array.copy()
+    expected[:7] += np.float32(0.5) * np.diag(other)[:7]
+    assert add_if_compiled(pair, other, 7)
+    np.testing.assert_allclose(pair.array, expected, rtol=1e-6)

@@ -15,6 +15,7 @@ def predict(guarded, built, x, order, how, shares=SHARES, block=2 * ROWS, finite
     sizes = [built.layers[0].n_in, *built.layers.n_out]
     scratch = guarded((shares, sum(panels(n, x.dtype) for n in sizes) * width(x.dtype) * block), x.dtype)
     outputs = guarded((len(order) or len(x), sizes[-1]), x.dtype)
+    prediction.prepare(built)
     run = prediction.predict if how == "parallel" else prediction.predict_serial
     tickets = guarded(np.zeros(2, np.int64))
     run(outputs, built, scratch, x, order, block, tickets)

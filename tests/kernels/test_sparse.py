@@ -4,7 +4,8 @@ import numba
 import numpy as np
 import pytest
 from fastmlp_kernels.drivers import plan, prediction, training
-from fastmlp_kernels.drivers.workspace import Blocks, prediction_scratch, workspace
+from fastmlp_kernels.drivers.prediction import prediction_scratch
+from fastmlp_kernels.drivers.workspace import Blocks, workspace
 from fastmlp_kernels.embed import make as construction
 from fastmlp_kernels.layout import samples
 from fastmlp_kernels.layout.samples import Data

@@ -42,13 +42,13 @@ def test_partial_sums_have_room_only_where_sums_are_cut():
 @RUNS
 def test_training_that_was_not_prepared_is_refused(how, guarded):
     case = Case(guarded, np.float32)
-    kept = training._addresses.copy()
-    training._addresses[:] = 0
+    kept = training.thread_by_address.addresses.copy()
+    training.thread_by_address.addresses[:] = 0
     try:
         with pytest.raises(RuntimeError, match="training_workspace"):
             case.train(reference.Optimizer("sgd"), how)
     finally:
-        training._addresses[:] = kept
+        training.thread_by_address.addresses[:] = kept
 
 
 @RUNS

@@ -6,16 +6,40 @@ are in a slot, its targets and weights in the scratch memory of the thread.
 """
 
 import math
+from typing import NamedTuple
 
-from ..calls import call_loss
+import numpy as np
+from numba import typeof, types
+
+from ..calls import ByAddress, OnStack, call_loss, taken_from_stack
 from ..jit import inlined, njit
-from ..layout.network import deltas_of, output_layer, outputs_of
+from ..layout.network import Network, deltas_of, output_layer, outputs_of
 from ..layout.panels import block_range, element, pack_labels, pack_rows, pack_sample_weights
-from ..panelwise.losses import smooth
+from ..layout.samples import Data
+from ..panelwise.losses import Loss, smooth
 from ..products.deltas import backward, sum_squares
 from ..products.first_layer import index_inputs, is_sparse, load_inputs
 from ..products.forward import forward_training
 from ..products.operands import Forms, block_multiple_of, number_at, operands_of, panel_rows_of
+from . import workspace as scratch
+from .kinds import KINDS, data_of
+
+
+class Task(NamedTuple):
+    """Arguments of a loss that all blocks of all batches have in common.
+
+    Attributes
+    ----------
+    network : Network or MixedNetwork
+    workspace : Workspace; slots and scratch memory are written
+    data : Data
+    loss : panelwise.losses.Loss
+    """
+
+    network: Network
+    workspace: scratch.Workspace
+    data: Data
+    loss: Loss
 
 
 @inlined
@@ -59,28 +83,25 @@ def load_block(network, workspace, data, slot, thread, sample, rows):
     return pack_sample_weights(scratch.sample_weights[thread], data.weights, data.order, sample, rows), finite
 
 
-@inlined
-def block_loss(network, workspace, data, loss, update, slot, thread, start, first_row, rows):
+@njit
+def block_loss(task, update, b, slot, thread, sample, first_row, rows, checked):
     """Compute the loss of a block and the error signals of the output layer, which are left in the slot.
+
+    The sum of the samples' losses, each times its weight, is written to sums.losses[b] of the workspace, that of the
+    weights to sums.weights[b].
 
     Parameters
     ----------
-    network : Network
-    workspace : Workspace; the slot and the thread's scratch memory are written
-    data : Data
-    loss : panelwise.losses.Loss
+    task : address of a Task (see `calls.on_stack`)
     update : int; number of the update, for dropout, or NO_DROPOUT (see `products.forward.forward_training`)
-    slot, thread : int
-    start : int; first sample of the batch
-    first_row, rows : int; the block's first row in the batch, and number of rows
-
-    Returns
-    -------
-    loss_sum : float; sum of the samples' losses, each times its weight
-    total_weight : float; sum of the weights
-    finite : bool; whether all inputs are finite
+    b : int; number of the block
+    slot, thread : int; where the block is kept, and whose scratch memory is used
+    sample : int; the block's first sample
+    first_row, rows : int; the block's first row in the batch, for dropout, and number of rows
+    checked : bool; whether the loss is NaN if an input is not finite
     """
-    total_weight, finite = load_block(network, workspace, data, slot, thread, start + first_row, rows)
+    network, workspace, data, loss = taken_from_stack(task)
+    total_weight, finite = load_block(network, workspace, data, slot, thread, sample, rows)
     panel_rows, layer = panel_rows_of(network, workspace.block_rows), output_layer(network)
     activations, deltas, forms = block_memory(workspace.blocks, slot, thread)
     targets, weights = workspace.scratch.targets[thread], workspace.scratch.sample_weights[thread]
@@ -92,7 +113,19 @@ def block_loss(network, workspace, data, loss, update, slot, thread, start, firs
     signals_start = deltas_of(layer, deltas, panel_rows).start
     outputs_start = outputs_of(layer, activations, panel_rows).start
     buffers = deltas, signals_start, activations, outputs_start, targets, 0, weights, 0  # each array, and its start
-    return call_loss(loss.address, *buffers, loss.parameter, rows, layer.n_out, panel_rows), total_weight, finite
+    total = call_loss(loss.address, *buffers, loss.parameter, rows, layer.n_out, panel_rows)
+    workspace.sums.losses[b] = total if finite or not checked else np.nan
+    workspace.sums.weights[b] = total_weight
+
+
+loss_by_address = ByAddress(block_loss, KINDS)
+call_block_loss, is_block_loss_compiled = loss_by_address.call, loss_by_address.is_compiled
+
+
+def types_of_block_loss(network):
+    """Numba types of the arguments of `block_loss` for networks of this kind."""
+    task = Task(network, scratch.workspace(network, 1, 1), data_of(network), Loss(0, False, 0.0, 0.0))
+    return OnStack(typeof(task)), *[types.intp] * 7, types.boolean
 
 
 @njit
@@ -116,7 +149,7 @@ def overflowing_layer(network, activations, deltas, forms, rows, panel_rows):
 
 
 @inlined
-def train_block(network, workspace, data, loss, update, b, slot, thread, start, rows):
+def train_block(network, workspace, data, task, update, b, slot, thread, start, rows):
     """Train one block of a batch: forward pass, loss and backward pass, up to the error signals of all layers.
 
     The block's sums (of losses, weights, squared error signals) are written to workspace.sums. If inputs are sparse,
@@ -128,10 +161,8 @@ def train_block(network, workspace, data, loss, update, b, slot, thread, start, 
 
     Parameters
     ----------
-    network : Network
-    workspace : Workspace
-    data : Data
-    loss : panelwise.losses.Loss
+    network, workspace, data : those of the Task
+    task : address of a Task (see `calls.on_stack`)
     update : int; number of the update, by which dropout chooses units
     b : int; number of the block in the batch
     slot, thread : int; where the block is kept, and whose scratch memory is used
@@ -139,8 +170,7 @@ def train_block(network, workspace, data, loss, update, b, slot, thread, start, 
     """
     panel_rows, sums = panel_rows_of(network, workspace.block_rows), workspace.sums
     first_row, count = block_range(workspace.block_rows, b, rows, block_multiple_of(network))
-    total, total_weight, _ = block_loss(network, workspace, data, loss, update, slot, thread, start, first_row, count)
-    sums.losses[b], sums.weights[b] = total, total_weight
+    call_block_loss(task, update, b, slot, thread, start + first_row, first_row, count, False)
     activations, deltas, forms = block_memory(workspace.blocks, slot, thread)
     if not math.isfinite(sums.losses[b]):
         sums.overflows[b] = overflowing_layer(network, activations, deltas, forms, count, panel_rows)

@@ -3,40 +3,46 @@
 import numpy as np
 from numba import prange
 
+from ..background import announce
 from ..calls import on_stack, taken_from_stack
 from ..jit import njit, parallel_njit, specialize
 from ..products.first_layer import sample_count
 from ..products.forward import NO_DROPOUT
 from ..subnormals import flush_subnormals, restore_mode
-from .block import block_loss
+from . import workspace as scratch
+from .block import Task, block_loss, call_block_loss, is_block_loss_compiled, loss_by_address, types_of_block_loss
+from .kinds import kind_of
 from .phases import TAKEN, take
 
 
 @njit
-def evaluate_blocks(network, workspace, data, loss, thread):
-    """Do one thread's part of an evaluation: sum the losses of blocks that no other thread has taken."""
+def evaluate_blocks(task, thread):
+    """Do one thread's part of an evaluation: the losses of blocks that no other thread has taken.
+
+    `task` is the address of a Task.
+    """
     mode = flush_subnormals()
+    _, workspace, data, _ = taken_from_stack(task)
     block_rows, rows = workspace.block_rows, sample_count(data)
     b = take(workspace.tickets, TAKEN)
     while b * block_rows < rows:
         # All blocks but the last are full: they need not be of nearly equal size, as those of a batch (`block_range`).
-        first_row = b * block_rows
-        count = min(block_rows, rows - first_row)
-        loss_sum, _, finite = block_loss(
-            network,
-            workspace,
-            data,
-            loss,
-            update=NO_DROPOUT,
-            slot=thread,  # a workspace has a slot for each thread, at least
-            thread=thread,
-            start=0,  # all samples are one batch
-            first_row=first_row,
-            rows=count,
-        )
-        workspace.sums.losses[b] = loss_sum if finite else np.nan
+        first = b * block_rows
+        # A workspace has a slot for each thread, at least.
+        call_block_loss(task, NO_DROPOUT, b, thread, thread, first, first, min(block_rows, rows - first), True)
         b = take(workspace.tickets, TAKEN)
     restore_mode(mode)
+
+
+def evaluation_workspace(network, samples, threads):
+    """Make scratch memory to evaluate up to `samples` rows on up to `threads` threads, and compile what that takes."""
+    kind = kind_of(network)
+    if not loss_by_address.addresses[kind]:
+        types_ = types_of_block_loss(network)
+        announce("evaluation", [(block_loss, types_)])
+        loss_by_address.expect(kind, types_)
+        loss_by_address.compile(types_)
+    return scratch.workspace(network, 0, threads, samples)
 
 
 def _evaluate(network, workspace, data, loss, threads):
@@ -45,7 +51,7 @@ def _evaluate(network, workspace, data, loss, threads):
     Parameters
     ----------
     network : Network
-    workspace : Workspace; made for at least as many samples
+    workspace : Workspace; made by `evaluation_workspace` for at least as many samples
     data : Data
     loss : panelwise.losses.Loss
     threads : int; threads that share the work, not more than the workspace was made for
@@ -56,10 +62,13 @@ def _evaluate(network, workspace, data, loss, threads):
     """
     workspace.tickets[:] = 0
     # Parallel regions accept no tuple that holds tuples, as a Workspace does: its address is passed (see `on_stack`).
-    kept = on_stack((network, workspace, data, loss))
+    task, index = on_stack(Task(network, workspace, data, loss)), np.intp(0)
+    if not is_block_loss_compiled(task, index, index, index, index, index, index, index, True):
+        raise RuntimeError(
+            "workspace is not made for evaluation in this process; accepted: one made by `evaluation_workspace`"
+        )
     for thread in prange(threads):
-        network_, workspace_, data_, loss_ = taken_from_stack(kept)
-        evaluate_blocks(network_, workspace_, data_, loss_, np.intp(thread))
+        evaluate_blocks(task, np.intp(thread))
     loss_sum = 0.0
     for b in range((sample_count(data) + workspace.block_rows - 1) // workspace.block_rows):
         loss_sum += workspace.sums.losses[b]

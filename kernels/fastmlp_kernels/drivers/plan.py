@@ -1,8 +1,8 @@
 """Plan of a training step: rows of a block, groups of blocks, pieces of the weights. It follows from shapes alone.
 
-The number of threads decides only how many blocks are kept at a time, on which results do not depend. `sizes` are the
-units of each layer, inputs first: a tuple of int. For the words block, group, share and piece see the opening docstring
-of this folder (`drivers/__init__.py`).
+The machine and the number of threads decide only how many blocks are kept at a time, on which results do not depend.
+`sizes` are the units of each layer, inputs first: a tuple of int. For the words block, group, share and piece see the
+opening docstring of this folder (`drivers/__init__.py`).
 """
 
 import functools
@@ -15,6 +15,7 @@ from ..layout.samples import SparseRows, most_nonzeros_in
 from ..layout.tasks import PIECE
 from ..tile.bfloat16 import SQUARE
 from ..tile.operations import ROWS
+from .tuning import by_cache, kept_bytes
 
 BLOCK = 144  # rows of a block of a Network, at most (see `Limits`)
 MIN_BLOCK = 24  # rows of a share, at least, where a small batch is divided among threads
@@ -59,18 +60,18 @@ class Limits(NamedTuple):
 
 
 # Blocks: on AVX2, gradients are 2 to 3 % faster than with 96 rows, slower with 288, and other products equally fast.
-# Slots: 8 % faster with layers of 1024 units than twice as many bytes, on a CPU with an L3 cache of 32 MB.
-FLOAT = Limits(BLOCK, 64, 24 * 1024 * 1024, 0, 128)
+FLOAT = Limits(BLOCK, 64, by_cache(24 * 1024 * 1024), 0, 128)
 # Of a MixedNetwork: larger blocks and pieces, so that products read operands from the L3 cache less often. With AMX,
 # steps with layers of 1024 units were 5 to 10 % slower with blocks of 128 rows and with pieces of 128 x 128 weights;
 # slots of 24 and 40 MB were equally fast, of 96 MB 15 % slower, but 6 % faster with weights of 50 MB. With layers of 64
 # units, 64 groups were 7 % slower.
-MIXED = Limits(256, 32, 32 * 1024 * 1024, 2, 256)
+MIXED = Limits(256, 32, by_cache(32 * 1024 * 1024), 2, 256)
 
 
 def limits_of(mixed):
-    """Limits for a Network, or a MixedNetwork if `mixed`."""
-    return MIXED if mixed else FLOAT
+    """Limits for a Network, or a MixedNetwork if `mixed`; what is kept may have been tuned (see `tuning`)."""
+    limits, kind = (MIXED, "mixed") if mixed else (FLOAT, "float")
+    return limits._replace(kept_bytes=kept_bytes(kind, limits.kept_bytes))
 
 
 def training_flops(sizes):

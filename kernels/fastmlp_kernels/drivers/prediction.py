@@ -1,8 +1,10 @@
 """Prediction: blocks of rows go forward through all layers, and threads take one block after the other."""
 
 import numpy as np
-from numba import prange
+from numba import prange, typeof
 
+from ..background import announce
+from ..calls import ByAddress
 from ..jit import by_class, njit, parallel_njit, specialize
 from ..layout.network import MixedNetwork, output_layer, outputs_of
 from ..layout.panels import unpack_rows
@@ -10,6 +12,8 @@ from ..products.first_layer import is_sparse, load_inputs
 from ..products.forward import forward
 from ..products.operands import Forms, panel_rows_of
 from ..subnormals import flush_subnormals, restore_mode
+from . import workspace as scratch
+from .kinds import KINDS, inputs_of, kind_of
 from .phases import TAKEN, take
 
 
@@ -79,6 +83,27 @@ def predict_blocks(outputs, network, memory, x, order, block_rows, tickets):
     restore_mode(mode)
 
 
+blocks_by_address = ByAddress(predict_blocks, KINDS)
+call_blocks, is_compiled = blocks_by_address.call, blocks_by_address.is_compiled
+
+
+def prepare(network):
+    """Compile what prediction calls by address, for networks of this kind, or load it from the cache."""
+    numbers, integers, kind = np.empty(0, network.weights.dtype), np.empty(0, np.int64), kind_of(network)
+    arguments = numbers.reshape(0, 0), network, numbers, inputs_of(network), integers, 0, integers
+    types_ = tuple(map(typeof, arguments))
+    if not blocks_by_address.addresses[kind]:
+        announce("prediction", [(predict_blocks, types_)])
+        blocks_by_address.expect(kind, types_)
+        blocks_by_address.compile(types_)
+
+
+def prediction_scratch(network, rows, shares):
+    """Make scratch memory as `drivers.workspace.prediction_scratch` does, and compile what prediction takes."""
+    prepare(network)
+    return scratch.prediction_scratch(network, rows, shares)
+
+
 def _predict(outputs, network, memory, x, order, block_rows, tickets):
     """Compute the network's outputs for N rows of `x`.
 
@@ -86,15 +111,19 @@ def _predict(outputs, network, memory, x, order, block_rows, tickets):
     ----------
     outputs : (N, n_out) array, row-major, written
     network : Network or MixedNetwork
-    memory : (threads, size) array; scratch memory of each thread (see `drivers.workspace.prediction_scratch`)
+    memory : (threads, size) array; scratch memory of each thread (see `prediction_scratch`)
     x : (n, n_in) array, row-major, or SparseRows, with a network made for them (see `products.first_layer.network_for`)
     order : (N,) int64 array of the rows of `x` to take, or empty for the first N
     block_rows : int; rows of a block
     tickets : (2,) int64 array of zeros; the first element, counter TAKEN of `phases`, counts the blocks taken; the last
         becomes 1 if an input is not finite
     """
+    if not is_compiled(outputs, network, memory.reshape(memory.size), x, order, np.intp(block_rows), tickets):
+        raise RuntimeError(
+            "memory is not made for prediction in this process; accepted: that which `prediction_scratch` makes"
+        )
     for thread in prange(len(memory)):
-        predict_blocks(outputs, network, memory[thread], x, order, block_rows, tickets)
+        call_blocks(outputs, network, memory[thread], x, order, np.intp(block_rows), tickets)
 
 
 # The driver in two forms: its loop over threads as a parallel region, or on the caller's thread for small work.

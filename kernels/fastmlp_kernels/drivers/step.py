@@ -125,15 +125,18 @@ def add_block(gradient, learning, chunk, piece, b, slot, thread, fresh):
 
 
 @spliced
-def train_share(learning, chunk, i, thread):
-    """Do item `i` of the phase SAMPLES: train a block that is kept, or a group of blocks and their gradient."""
-    network, workspace, data, loss = learning.network, learning.workspace, learning.data, learning.loss
+def train_share(learning, task, chunk, i, thread):
+    """Do item `i` of the phase SAMPLES: train a block that is kept, or a group of blocks and their gradient.
+
+    `task` is the address of a Task (see `block`), the part of the Learning that the loss depends on.
+    """
+    network, workspace, data = learning.network, learning.workspace, learning.data
     shares, count = share_count(workspace, chunk), chunk.end - chunk.begin
     # If blocks are kept there are as many shares as blocks, so that this is one block; else the blocks of group i.
     first, last = chunk.begin + i * count // shares, chunk.begin + (i + 1) * count // shares
     slot, update = i if workspace.keep else thread, learning.state.steps[0]
     for b in range(first, last):
-        train_block(network, workspace, data, loss, update, b, slot, thread, chunk.start, chunk.rows)
+        train_block(network, workspace, data, task, update, b, slot, thread, chunk.start, chunk.rows)
         if not workspace.keep:
             take_tiles(network)
             for piece in workspace.pieces:
@@ -360,16 +363,13 @@ def note_penalty(learning, chunk, rates):
 
 
 @spliced
-def conclude(learning, chunk, phase, rates):
-    """Do the work at the end of a phase, which one thread does before any thread begins the next phase.
+def conclude_weights(learning, chunk, phase, rates):
+    """Do the work at the end of the phase WEIGHTS or CLIPPED of a batch's last chunk, which one thread does.
 
-    Sums of a batch are added to the progress, and its update is counted: all with its last chunk, nothing with others.
+    The penalty is added to the progress, and the update is counted.
     """
-    optimizer, last = learning.optimizer, chunk.end == chunk.block_count
-    clip = optimizer.clip_norm > 0
-    if last and phase == SAMPLES:
-        summarize(learning, chunk)
-    if last and phase == WEIGHTS and is_penalized(learning):
+    optimizer = learning.optimizer
+    if phase == WEIGHTS and is_penalized(learning):
         note_penalty(learning, chunk, rates)
-    if last and optimizer.kind != NONE and phase == (CLIPPED if clip else WEIGHTS):
+    if optimizer.kind != NONE and phase == (CLIPPED if optimizer.clip_norm > 0 else WEIGHTS):
         learning.state.steps[0] += 1

@@ -26,18 +26,17 @@ at once by `learn_piece`.
 """
 
 import numpy as np
-from numba import prange
-from numba.extending import overload
+from numba import prange, typeof, types
 
-from ..calls import address_table, call_kernel, kernel_address, on_stack, taken_from_stack
+from ..background import compile_elsewhere, wait_for
+from ..calls import ByAddress, OnStack, on_stack, taken_from_stack
 from ..functions.updates import NO_UPDATE, State
-from ..jit import INLINED, njit, parallel_njit, specialize
-from ..layout.network import MixedNetwork
-from ..layout.samples import Data, SparseRows
-from ..panelwise.losses import Loss
+from ..jit import njit, parallel_njit, specialize
 from ..products.first_layer import sample_count
 from ..subnormals import flush_subnormals, restore_mode
 from . import workspace as scratch
+from .block import Task, loss_by_address, types_of_block_loss
+from .kinds import KINDS, kind_of
 from .phases import TAKEN, finish, release, take, wait
 from .step import (
     CLIPPED,
@@ -48,9 +47,10 @@ from .step import (
     Progress,
     Rates,
     chunks_of,
-    conclude,
+    conclude_weights,
     rates_of,
     share_count,
+    summarize,
     train_piece,
     train_share,
     update_piece,
@@ -58,14 +58,66 @@ from .step import (
 
 
 @njit
-def train_thread(learning, first, last, thread):
-    """Do one thread's part of the training with batches first..last: the loop over batches, chunks, phases and items.
+def samples_phase(kept, task, chunk, base, end, item, thread):
+    """Do one thread's part of the phase SAMPLES of a chunk: items that no other thread has taken.
 
-    All threads end early when progress.diverged is set.
+    Parameters
+    ----------
+    kept, task : addresses of a Learning and its Task (see `calls.on_stack`)
+    chunk : Chunk
+    base, end : int; numbers of the phase's first item and of the next phase's (see `phases`)
+    item : int; number that this thread has taken
+    thread : int
+
+    Returns
+    -------
+    int
+        Number that it has taken last, an item of a later phase.
+    """
+    learning = taken_from_stack(kept)
+    tickets = learning.workspace.tickets
+    while item < end:
+        train_share(learning, task, chunk, item - base, thread)
+        if finish(tickets, end):
+            if chunk.end == chunk.block_count:
+                summarize(learning, chunk)
+            release(tickets, end)
+        item = take(tickets, TAKEN)
+    return item
+
+
+@njit
+def weights_phase(kept, chunk, phase, rates, base, end, item, thread):
+    """Do one thread's part of the phase WEIGHTS or CLIPPED of a chunk; see `samples_phase`."""
+    learning = taken_from_stack(kept)
+    tickets = learning.workspace.tickets
+    while item < end:
+        if phase == WEIGHTS:
+            train_piece(learning, chunk, item - base, rates, thread)
+        else:
+            update_piece(learning, learning.workspace.pieces[item - base], rates)
+        if finish(tickets, end):
+            if chunk.end == chunk.block_count:
+                conclude_weights(learning, chunk, phase, rates)
+            release(tickets, end)
+        item = take(tickets, TAKEN)
+    return item
+
+
+samples_by_address = ByAddress(samples_phase, KINDS, types.intp)
+weights_by_address = ByAddress(weights_phase, KINDS, types.intp)
+call_samples, call_weights = samples_by_address.call, weights_by_address.call
+
+
+@njit
+def train_thread(kept, task, first, last, thread):
+    """Do one thread's part of the training with batches first..last: the loop over batches, chunks and phases.
+
+    All threads end early when progress.diverged is set. `kept` and `task` are addresses of a Learning and its Task.
     """
     mode = flush_subnormals()
+    learning = taken_from_stack(kept)
     workspace, tickets = learning.workspace, learning.workspace.tickets
-    rates = Rates(1.0, 0.0)  # Numba needs their type before the loop; replaced before their first use
     item, end = take(tickets, TAKEN), 0
     for batch in range(first, last):
         start = batch * learning.batch_size
@@ -75,20 +127,12 @@ def train_thread(learning, first, last, thread):
             chunk = Chunk(start, rows, begin, min(begin + count, block_count), block_count)
             clipped = learning.optimizer.clip_norm > 0 and chunk.end == block_count
             for phase in range(SAMPLES, CLIPPED + 1 if clipped else CLIPPED):
-                if phase != SAMPLES:
-                    rates = rates_of(learning, chunk, phase)
                 base, end = end, end + (share_count(workspace, chunk) if phase == SAMPLES else len(workspace.pieces))
-                while item < end:
-                    if phase == SAMPLES:
-                        train_share(learning, chunk, item - base, thread)
-                    elif phase == WEIGHTS:
-                        train_piece(learning, chunk, item - base, rates, thread)
-                    else:
-                        update_piece(learning, workspace.pieces[item - base], rates)
-                    if finish(tickets, end):
-                        conclude(learning, chunk, phase, rates)
-                        release(tickets, end)
-                    item = take(tickets, TAKEN)
+                if phase == SAMPLES:
+                    item = call_samples(kept, task, chunk, base, end, item, thread)
+                else:
+                    rates = rates_of(learning, chunk, phase)
+                    item = call_weights(kept, chunk, phase, rates, base, end, item, thread)
                 wait(tickets, end)
                 if learning.progress.diverged[0]:
                     restore_mode(mode)
@@ -97,82 +141,55 @@ def train_thread(learning, first, last, thread):
     restore_mode(mode)
 
 
-# Addresses of `train_thread` by `_index`, and the types of the arguments that each is compiled for. If drivers called
-# the function itself, Numba would compile it again into each of them, and three times more for a parallel region:
-# almost half of all the compilation that a first training waits for.
-_addresses, _address_at = address_table("fastmlp_kernels_training_addresses", 6)
-_types = {}
+thread_by_address = ByAddress(train_thread, KINDS)
+call_thread, is_compiled = thread_by_address.call, thread_by_address.is_compiled
 
 
-def _index(network):
-    """Index in `_addresses`, by the precision of a network and whether it is made for sparse inputs: 0 to 5."""
-    precision = 2 if isinstance(network, MixedNetwork) else network.weights.itemsize // 8
-    return precision * 2 + int(_is_for_sparse(network))
+_expected = {}  # by kind of network: what training calls by address, each with the types of its arguments
 
 
-def _is_for_sparse(network):
-    """Whether a network is made for sparse inputs (see `products.first_layer.network_for`)."""
-    return network.layers["outputs"][0] == 0
+def begin(network):
+    """Start compiling what training calls by address, for networks of this kind, in other processes.
 
-
-def prepare(network, workspace):
-    """Compile `train_thread` for the precision and the inputs (dense or sparse) of this network, unless it is already.
-
-    Then drivers can call it by its address. Only types count; the arguments that training has besides `network` and
-    `workspace` are made here without elements.
+    Returns
+    -------
+    list of (ByAddress, tuple of Numba types)
     """
-    index, dtype = _index(network), network.weights.dtype
-    if index not in _types:
-        numbers, integers, matrix = np.empty(0, dtype), np.empty(0, np.int64), np.empty((0, 0), dtype)
-        x = SparseRows(integers, np.empty(0, np.int32), numbers) if _is_for_sparse(network) else matrix
-        data, loss = Data(x, matrix, integers, integers, numbers), Loss(0, False, 0.0, 0.0)
-        state, progress = State(numbers, numbers, integers), Progress(np.empty(0), np.empty(0), integers, np.empty(0))
-        learning = Learning(network, workspace, data, loss, NO_UPDATE, state, progress, 0)
-        _types[index], _addresses[index] = kernel_address(train_thread, (learning, 0, 0, 0))
+    kind = kind_of(network)
+    if kind not in _expected:
+        numbers, integers = np.empty(0, network.weights.dtype), np.empty(0, np.int64)
+        progress = Progress(np.empty(0), np.empty(0), integers, np.empty(0))
+        loss_types = task, *_ = types_of_block_loss(network)
+        own = NO_UPDATE, State(numbers, numbers, integers), progress, 0
+        learning = OnStack(types.NamedTuple([*task.held, *map(typeof, own)], Learning))
+        index = types.intp
+        chunk, rates = typeof(Chunk(0, 0, 0, 0, 0)), typeof(Rates(1.0, 0.0))
+        expected = [
+            (loss_by_address, loss_types),
+            (samples_by_address, (learning, task, chunk, index, index, index, index)),
+            (weights_by_address, (learning, chunk, index, rates, index, index, index, index)),
+            (thread_by_address, (learning, task, index, index, index)),
+        ]
+        for called, types_ in expected:
+            called.expect(kind, types_)
+        compile_elsewhere("training", [(called.kernel, types_) for called, types_ in expected[:-1]])
+        _expected[kind] = expected
+    return _expected[kind]
+
+
+def prepare(network):
+    """Compile what training calls by address, for networks of this kind, or load it from the cache."""
+    for called, types_ in reversed(begin(network)):
+        wait_for(called.kernel, types_)
+        called.compile(types_)
 
 
 def training_workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros=0):
     """Make scratch memory as `drivers.workspace.workspace` does, and compile training unless `batch_size` is 0."""
     made = scratch.workspace(network, batch_size, threads, samples, block_rows, nonzeros)
     if batch_size:
-        prepare(network, made)
+        prepare(network)
     return made
-
-
-def run_thread(learning, first, last, thread):
-    """Call `train_thread` for a Learning on the stack (see `calls.on_stack`): by address if `prepare` compiled it."""
-    train_thread(taken_from_stack(learning), first, last, thread)
-
-
-@overload(run_thread, jit_options=INLINED)
-def _run_thread(learning, first, last, thread):
-    """Compiled form of `run_thread`, for Numba types: `learning.held` is that of the Learning on the stack.
-
-    Types are not known if `prepare` has not run before the caller is compiled, or if an array is of another type than
-    `prepare` assumes, such as a read-only one. Then `train_thread` is compiled into the caller.
-    """
-    known = [index for index, types_ in _types.items() if types_ == (learning.held, first, last, thread)]
-    if not known:
-        return lambda learning, first, last, thread: train_thread(taken_from_stack(learning), first, last, thread)
-    index = known[0]
-    return lambda learning, first, last, thread: call_kernel(
-        _address_at(index), (taken_from_stack(learning), first, last, thread)
-    )
-
-
-def is_prepared(learning):
-    """Whether `run_thread` can be called for a Learning on the stack: `prepare` set its address in this process."""
-    return True
-
-
-@overload(is_prepared, jit_options=INLINED)
-def _is_prepared(learning):
-    """Compiled form of `is_prepared`; true, too, where `run_thread` calls `train_thread` itself, not by address."""
-    known = [index for index, types_ in _types.items() if types_[0] == learning.held]
-    if not known:
-        return lambda learning: True
-    index = known[0]
-    return lambda learning: _address_at(index) != 0
 
 
 def _train(network, workspace, data, loss, optimizer, state, progress, batch_size, first, last, threads):
@@ -203,13 +220,14 @@ def _train(network, workspace, data, loss, optimizer, state, progress, batch_siz
     # All types must equal those that `prepare` compiles for, whatever integers come: so they are converted to intp.
     learning = Learning(network, workspace, data, loss, optimizer, state, progress, np.intp(batch_size))
     # Parallel regions accept no tuples within tuples, such as a Learning, but its address on the stack.
-    kept, begin, end = on_stack(learning), np.intp(first), np.intp(last)
-    if not is_prepared(kept) or not len(workspace.gradients):
+    kept, task = on_stack(learning), on_stack(Task(network, workspace, data, loss))
+    begin, end = np.intp(first), np.intp(last)
+    if not is_compiled(kept, task, begin, end, np.intp(0)) or not len(workspace.gradients):
         raise RuntimeError(
             "workspace is not made for training in this process; accepted: one made by `training_workspace`"
         )
     for thread in prange(threads):
-        run_thread(kept, begin, end, np.intp(thread))
+        call_thread(kept, task, begin, end, np.intp(thread))
 
 
 # The driver in two forms: its loop over threads as a parallel region, or on the caller's thread for small work.

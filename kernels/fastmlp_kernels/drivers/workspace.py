@@ -191,7 +191,7 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
         pieces=pieces,
         sums=Sums(
             losses=np.zeros(max(blocks, evaluated_blocks)),
-            weights=np.zeros(blocks),
+            weights=np.zeros(max(blocks, evaluated_blocks)),
             squares=np.zeros((blocks, len(sizes) - 1)),
             overflows=np.zeros(blocks, np.int64),
             norms=np.zeros(len(pieces)),
