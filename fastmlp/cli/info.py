@@ -13,6 +13,7 @@ from fastmlp._kernels import CACHE_FOLDER, bfloat16_peak, bfloat16_refusal, fma_
 from fastmlp.cli import text
 from fastmlp.cli.models import preprocessing_of
 from fastmlp.tables.columns import listed
+from fastmlp.threads import available
 
 
 def run(args):
@@ -71,7 +72,7 @@ def _machine():
     The register tile is the part of a matrix product whose sums stay in the CPU's registers. Products that give
     gradients have one of another height, which must divide the width of the panels that inputs are stored in.
     """
-    threads = numba.get_num_threads()
+    threads = available()
     yield "CPU", cpu_name()
     yield "instructions", f"{ENGINE.name}, vectors of {ENGINE.lanes(4)} float32 or {ENGINE.lanes(8)} float64"
     yield "register tile", f"{ENGINE.rows} rows of {ENGINE.vecs} vectors, for gradients {ENGINE.gradient_rows} rows"
