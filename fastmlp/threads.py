@@ -115,7 +115,7 @@ def call(driver, serial, threads: int, arguments: tuple):
 
     Python threads that are in such calls at the same time share the cores.
     """
-    if threads == 1:
+    if threads == 1 or driver is serial:
         return serial(*arguments)
     if not _serves_many():
         if not _region.acquire(blocking=False):

@@ -118,6 +118,25 @@ def test_python_threads_in_calls_at_the_same_time_share_the_cores():
     assert numba.get_num_threads() == before
 
 
+def test_predictions_go_on_with_the_driver_that_is_faster(monkeypatch):
+    calls, (parallel, serial) = [], _kernels.PREDICTION
+
+    def slow(*arguments):
+        calls.append(1)
+        time.sleep(0.02)
+        parallel(*arguments)
+
+    net = MLP([50, 100, 50])
+    expected = net.predict(X)
+    monkeypatch.setattr(_kernels, "available", lambda: 2)
+    monkeypatch.setattr(_kernels, "PREDICTION", (slow, serial))
+    for _ in range(20):
+        np.testing.assert_array_equal(net.predict(X[:500]), expected[:500])
+    assert len(calls) == 2  # the first may have compiled it
+    net.predict(X)
+    assert len(calls) == 3  # more work is worth any wait for threads
+
+
 def report(pipe, coach):
     pipe.send((available(), trained(), trained(coach)))
 
