@@ -170,17 +170,29 @@ class Forward:
         """Outputs for all rows of `x`, and whether all of `x` is finite: ((N, n_out) array, bool)."""
         network, rows = self._network_for(x), row_count(x)
         outputs = np.empty((rows, self.sizes[-1]), self.dtype)
-        key, sizes = ("predict", is_sparse(x)), (rows, self._threads(rows))
-        memory, block = self._kept(key, sizes, lambda: prediction.prediction_scratch(network, *sizes))
+        sizes, flops = (rows, self._threads(rows)), rows * self._flops
+
+        def make():
+            memory, block = prediction.prediction_scratch(network, *sizes)
+            paced = len(memory) > 1 and flops < plan.PARALLEL_FLOPS
+            return memory, block, Pace(PREDICTION, flops) if paced else None
+
+        memory, block, pace = self._kept(("predict", is_sparse(x)), sizes, make)
+        parallel, serial = PREDICTION
+        driver = pace.pick()[0] if pace else parallel
+        key = "predict", is_sparse(x), driver
         tickets = np.zeros(2, np.int64)  # number of blocks that threads have taken; 1 if an input is not finite, else 0
-        if rows * self._flops <= SLICE_FLOPS:
+        if flops <= SLICE_FLOPS:
             parts = ((outputs, x),)
         else:
             parts = ((outputs[part], rows_of(x, part)) for part in self._slices(rows, block, len(memory)))
+        known, start = key in self._called, time.perf_counter()
         for target, source in parts:
             tickets[0] = 0
             arguments = target, network, memory, source, AS_THEY_COME, block, tickets
-            self._call(PREDICTION, key, len(memory), arguments)
+            self._call((driver, serial), key, len(memory), arguments)
+        if pace and known:  # the first time, functions are compiled
+            pace.note(driver, time.perf_counter() - start)
         return outputs, not tickets[-1]
 
     def evaluate(self, data, loss):

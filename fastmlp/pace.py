@@ -2,7 +2,8 @@
 
 A slice is one call of a driver, the compiled function that trains on a range of batches. Serial and parallel drivers
 give the same bits, so the faster one may be used at any time. Which one that is does not only depend on the amount of
-work: if other programs use the cores, waking a thread can take longer than a small batch.
+work: if other programs use the cores, waking a thread can take longer than a small batch. Predictions of moderate size
+are chosen for likewise, each a slice of one batch.
 """
 
 SLICE_SECONDS = 0.1  # duration of a slice; between slices Python shows progress and notices Ctrl-C

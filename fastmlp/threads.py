@@ -4,14 +4,19 @@ A process made by fork has only one thread: those of OpenMP stay in its parent, 
 them would end it. So everything runs there in the serial versions of the compiled functions, which give the same bits.
 They also run where another Python thread is in a parallel region and Numba's threads cannot serve both. Nor is there
 anybody in it to release what another thread had locked: so a fork waits for the function that another thread compiles.
+
+There are never more threads than cores: those beyond would wait for their turn while others wait for them.
 """
 
 import contextlib
+import ctypes
 import functools
+import math
 import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import llvmlite.binding
 import numba
@@ -22,23 +27,75 @@ from .interrupts import AGAIN_SECONDS, uninterrupted
 
 # Numba's lock of its compiler, of the start of its threads, and LLVM's. Who holds one may take those after it.
 COMPILER_LOCKS = global_compiler_lock._lock, parallel._backend_init_thread_lock, llvmlite.binding.ffi.lib._lock._lock
+GROUPS, OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # control groups of Linux; those of this process
+# Files that say how many microseconds of all cores a group may use in a period of so many, by the folder of groups: of
+# version 2, and of version 1's controller "cpu".
+QUOTA_FILES = {"": ["cpu.max"], "cpu": ["cpu.cfs_quota_us", "cpu.cfs_period_us"]}
 _forked = False
+_callers = set()  # Python threads, by their ident, that are in a `call` for several threads
 _region = threading.Lock()  # held by the Python thread that is in a parallel region, where only one may be
 
 
 def available() -> int:
-    """Number of threads of this process: Numba's current setting, or 1 in a forked child."""
-    return 1 if _forked else numba.get_num_threads()
+    """Number of threads for a call: Numba's current setting or that of `cores`, if fewer; 1 in a forked child."""
+    return 1 if _forked else min(numba.get_num_threads(), cores())
+
+
+def cores() -> int:
+    """Number of cores that the calling thread may use now, or whose time its control groups may use, if fewer."""
+    openmp = _openmp()
+    if openmp:
+        allowed = openmp.omp_get_num_procs()  # not the caller's mask, if OpenMP has bound each thread to a core
+    elif hasattr(os, "sched_getaffinity"):
+        allowed = len(os.sched_getaffinity(0))
+    else:
+        allowed = os.cpu_count() or 1
+    return min(allowed, _quota())
+
+
+@functools.cache
+def _openmp():
+    """OpenMP's library if Numba's threads are its, and its functions can be found; else None."""
+    numba.get_num_threads()  # chooses the threading layer
+    if numba.threading_layer() != "omp":
+        return None
+    from numba.np.ufunc import omppool
+
+    library = ctypes.PyDLL(omppool.__file__)  # with the libraries that it is linked to
+    return library if hasattr(library, "omp_get_num_procs") else None
+
+
+@functools.cache
+def _quota():
+    """Number of cores whose time this process may use, rounded up: the least that one of its control groups allows."""
+    quotas = [math.inf]
+    with contextlib.suppress(OSError, ValueError):
+        for line in OF_PROCESS.read_text().splitlines():
+            _, controllers, name = line.split(":", 2)
+            kind = "cpu" if "cpu" in controllers.split(",") else controllers
+            if kind in QUOTA_FILES:
+                group = GROUPS / kind / name.strip("/")
+                quotas += [_quota_of(folder, QUOTA_FILES[kind]) for folder in (group, *group.parents)]
+    return min(quotas)
+
+
+def _quota_of(group, files):
+    """Number of cores whose time a control group may use, rounded up; infinite if its files say nothing else."""
+    try:
+        quota, period = " ".join((group / file).read_text() for file in files).split()
+        return max(1, math.ceil(int(quota) / int(period))) if int(quota) >= 0 else math.inf
+    except (OSError, ValueError, ZeroDivisionError):  # "max" is no number
+        return math.inf
 
 
 @contextlib.contextmanager
 def limited(threads: int | None) -> Iterator[None]:
-    """Context in which Numba uses `threads` threads, or all if it has fewer; None changes nothing."""
+    """Context in which Numba uses `threads` threads, or as many as before if these are fewer; None changes nothing."""
     if threads is None:
         yield
         return
     previous = numba.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(threads, previous))
     try:
         yield
     finally:
@@ -54,17 +111,32 @@ def _serves_many():
 
 
 def call(driver, serial, threads: int, arguments: tuple):
-    """Call a compiled function that divides its work among `threads` threads, or its serial form if it may not."""
-    if threads == 1:
+    """Call a compiled function that divides its work among `threads` threads, or its serial form if it may not.
+
+    Python threads that are in such calls at the same time share the cores.
+    """
+    if threads == 1 or driver is serial:
         return serial(*arguments)
-    if _serves_many():
-        return driver(*arguments)
-    if not _region.acquire(blocking=False):
-        return serial(*arguments)
+    if not _serves_many():
+        if not _region.acquire(blocking=False):
+            return serial(*arguments)
+        try:
+            return _call_parallel(driver, threads, arguments)
+        finally:
+            _region.release()
+    caller = threading.get_ident()
+    _callers.add(caller)
     try:
-        return driver(*arguments)
+        threads //= len(_callers)
+        return _call_parallel(driver, threads, arguments) if threads > 1 else serial(*arguments)
     finally:
-        _region.release()
+        _callers.discard(caller)
+
+
+def _call_parallel(driver, threads, arguments):
+    """Call a driver in `threads` threads, at most: any number of them does the work of as many as it asks for."""
+    with limited(threads) if threads < numba.get_num_threads() else contextlib.nullcontext():
+        return driver(*arguments)
 
 
 def _note_fork():

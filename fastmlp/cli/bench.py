@@ -3,8 +3,6 @@
 import functools
 from importlib.metadata import version
 
-import numba
-
 from fastmlp import __version__, plots
 from fastmlp._kernels import Peak, engine_of
 from fastmlp.benchmark import bench, peers
@@ -13,6 +11,7 @@ from fastmlp.cli import text
 from fastmlp.cli.info import cpu_name
 from fastmlp.precision import asks_mixed
 from fastmlp.replacing import check_writable
+from fastmlp.threads import available
 
 CASES = (
     ((8, 16, 1), 32),
@@ -76,11 +75,11 @@ def _cases(args):
 
 
 def _threads(threads):
-    most = numba.config.NUMBA_NUM_THREADS
+    most = available()
     if threads is None:
         return most
     if count("--threads", threads) > most:
-        raise ValueError(f"--threads is {threads}; accepted: 1 to {most}, all that Numba has")
+        raise ValueError(f"--threads is {threads}; accepted: 1 to {most}, all that there are")
     return threads
 
 

@@ -15,6 +15,7 @@ from fastmlp._kernels import CACHE_FOLDER, bfloat16_peak, bfloat16_refusal, fma_
 from fastmlp.cli import text
 from fastmlp.cli.models import preprocessing_of
 from fastmlp.tables.columns import listed
+from fastmlp.threads import available
 
 CACHES = "L1d", "L2", "L3"
 KINDS = {"float": "float32 and float64", "mixed": "bf16-mixed"}  # precisions of the kinds of networks in `tuning`
@@ -76,7 +77,7 @@ def _machine():
     The register tile is the part of a matrix product whose sums stay in the CPU's registers. Products that give
     gradients have one of another height, which must divide the width of the panels that inputs are stored in.
     """
-    threads = numba.get_num_threads()
+    threads = available()
     yield "CPU", cpu_name()
     yield "caches", ", ".join(f"{name} {text.size(size)}" for name, size in zip(CACHES, caches(), strict=True))
     yield "instructions", f"{ENGINE.name}, vectors of {ENGINE.lanes(4)} float32 or {ENGINE.lanes(8)} float64"

@@ -54,16 +54,17 @@ SHAPES = {
 THREADS_SCRIPT = """
     import hashlib, json
     import numpy as np
-    from fastmlp import MLP, Trainer
+    from fastmlp import MLP, Trainer, threads
+    threads.cores = lambda: 4  # even if there are fewer
     found = {}
     for name, (sizes, dtype, rows, batch, clip, _) in SHAPES.items():
         rng = np.random.default_rng(0)
         x, y = rng.normal(size=(rows, sizes[0])), rng.normal(size=(rows, sizes[-1]))
         x, y = x.astype(dtype), y.astype(dtype)
         found[name] = []
-        for threads in (1, 2, 3, 4):
+        for most in (1, 2, 3, 4):
             net = MLP(sizes, "tanh", dtype=dtype)
-            trainer = Trainer(net, optimizer="momentum", batch_size=batch, clip_norm=clip, l2=1e-3, threads=threads)
+            trainer = Trainer(net, optimizer="momentum", batch_size=batch, clip_norm=clip, l2=1e-3, threads=most)
             history = trainer.fit(x, y, 2, validation_data=(x[:999], y[:999]), progress=False)
             sums = [values for name, values in history.to_dict().items() if "second" not in name and values]
             results = net.params, net.predict(x), *sums

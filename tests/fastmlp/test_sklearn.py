@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, schedules
-from fastmlp.threads import available
+from fastmlp.threads import available, limited
 
 pytest.importorskip("sklearn")
 import sklearn.neural_network
@@ -22,6 +22,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_limits
 
 from fastmlp.sklearn import MLPClassifier, MLPRegressor
 from fastmlp.sklearn.scoring import represent_classes
@@ -405,6 +406,14 @@ def test_predictions_keep_to_the_threads_or_to_all_there_are(threads, monkeypatc
     before = available()
     MLPRegressor(max_iter=1, threads=threads).fit(DIGITS, NUMBERS).predict(DIGITS)
     assert used == [min(threads, before)]
+    assert available() == before
+
+
+@pytest.mark.parametrize("limit", [1, 1000])
+def test_limits_of_threadpoolctl_hold(limit):
+    before = available()
+    with threadpool_limits(limit), limited(1000):
+        assert available() == min(limit, before)
     assert available() == before
 
 

@@ -1,5 +1,6 @@
-"""Forked children, Python threads and Ctrl-C: results are the same, or an error says what is not possible."""
+"""Numbers of threads, forks, Python threads and Ctrl-C: results are the same, or an error says what is not possible."""
 
+import math
 import multiprocessing
 import os
 import pickle
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 
+import numba
 import numpy as np
 import pytest
 import scipy.sparse as scipy_sparse
@@ -17,7 +19,7 @@ from fastmlp import MLP, Trainer, _kernels, interrupts, threads
 from fastmlp.callbacks import Callback
 from fastmlp.interrupts import interruptible, uninterrupted
 from fastmlp.threads import available
-from tests.builds import python
+from tests.builds import LAYERS, python
 from tests.interrupts import CtrlC, isolated
 
 X = np.random.default_rng(0).normal(size=(4000, 50)).astype(np.float32)  # enough for all threads
@@ -36,6 +38,103 @@ def trained(coach=None):
     net = coach.net
     coach.fit(X, X, 2, validation_fraction=0.2, progress=False)
     return net.params.tobytes(), net.predict(X).tobytes(), net.evaluate(X, X), net.gradient(X, X)[1].tobytes()
+
+
+PINNED = """
+import os
+from fastmlp.threads import available
+before = available()
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+print(before, available())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be kept to cores")
+@pytest.mark.parametrize("layer", LAYERS)
+def test_there_are_no_more_threads_than_cores_to_run_on_now(layer):
+    cores = threads.cores()
+    printed = python("-c", PINNED, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS=str(cores + 2))
+    assert printed == f"{cores} 1\n"
+
+
+def test_threads_that_openmp_binds_to_a_core_each_may_use_them_all():
+    script = "from fastmlp.threads import cores; cores(); print(cores())"
+    assert python("-c", script, OMP_PROC_BIND="true") == f"{threads.cores()}\n"
+
+
+QUOTAS = {
+    "nothing": ("0::/", {}, math.inf),
+    "no limit": ("0::/", {"cpu.max": "max 100000"}, math.inf),
+    "one and a half": ("0::/", {"cpu.max": "150000 100000\n"}, 2),
+    "one": ("0::/job", {"job/cpu.max": "100000 100000"}, 1),
+    "a tenth": ("0::/job", {"job/cpu.max": "10000 100000"}, 1),
+    "that of the group above": ("0::/all/job", {"all/cpu.max": "200000 100000", "all/job/cpu.max": "max 100000"}, 2),
+    "one number": ("0::/", {"cpu.max": "150000"}, math.inf),
+    "no number": ("0::/", {"cpu.max": "many 100000"}, math.inf),
+    "no time": ("0::/", {"cpu.max": "150000 0"}, math.inf),
+    "no names": ("strange", {"cpu.max": "150000 100000"}, math.inf),
+    "version 1": ("3:cpu,cpuacct:/job", {"cpu/job/cpu.cfs_quota_us": "250", "cpu/job/cpu.cfs_period_us": "100"}, 3),
+    "version 1, above": ("3:cpuacct,cpu:/job\n0::/", {"cpu/cpu.cfs_quota_us": "5", "cpu/cpu.cfs_period_us": "5"}, 1),
+    "version 1, no limit": ("3:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, math.inf),
+    "version 1, half of it": ("3:cpu:/", {"cpu/cpu.cfs_quota_us": "100000"}, math.inf),
+}
+
+
+@pytest.mark.parametrize("name", QUOTAS)
+def test_threads_are_no_more_than_the_cores_whose_time_control_groups_allow(name, tmp_path, monkeypatch):
+    groups, files, expected = QUOTAS[name]
+    for path, content in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content)
+    (tmp_path / "self").write_text(groups)
+    monkeypatch.setattr(threads, "GROUPS", tmp_path)
+    monkeypatch.setattr(threads, "OF_PROCESS", tmp_path / "self")
+    assert threads._quota.__wrapped__() == expected
+    monkeypatch.setattr(threads, "_quota", lambda: expected)
+    assert available() <= expected
+
+
+def test_python_threads_in_calls_at_the_same_time_share_the_cores():
+    used, inside, done = [], threading.Event(), threading.Event()
+
+    def driver(wait):
+        used.append(numba.get_num_threads())
+        if wait:
+            inside.set()
+            done.wait(10)
+
+    def serial(wait):
+        used.append(1)
+
+    before = numba.get_num_threads()
+    thread = threading.Thread(target=threads.call, args=(driver, serial, 2, (True,)))
+    thread.start()
+    inside.wait(10)
+    threads.call(driver, serial, 2, (False,))
+    done.set()
+    thread.join()
+    threads.call(driver, serial, 2, (False,))
+    assert used == [min(2, before), 1, min(2, before)]
+    assert numba.get_num_threads() == before
+
+
+def test_predictions_go_on_with_the_driver_that_is_faster(monkeypatch):
+    calls, (parallel, serial) = [], _kernels.PREDICTION
+
+    def slow(*arguments):
+        calls.append(1)
+        time.sleep(0.02)
+        parallel(*arguments)
+
+    net = MLP([50, 100, 50])
+    expected = net.predict(X)
+    monkeypatch.setattr(_kernels, "available", lambda: 2)
+    monkeypatch.setattr(_kernels, "PREDICTION", (slow, serial))
+    for _ in range(20):
+        np.testing.assert_array_equal(net.predict(X[:500]), expected[:500])
+    assert len(calls) == 2  # the first may have compiled it
+    net.predict(X)
+    assert len(calls) == 3  # more work is worth any wait for threads
 
 
 def report(pipe, coach):
