@@ -12,9 +12,9 @@ The public functions are of three kinds:
 - Working on these arrays, from Python or from any `@njit` function: all others. They do not allocate, and are
   reentrant: in a `prange` loop each thread needs a workspace of its own. All are serial but the *drivers* `train`,
   `evaluate` and `predict`, which run on Numba's threads, so that their callers must be serial; each has a serial twin,
-  such as `train_serial`. None raises, but for `train` and its twin: a RuntimeError if their workspace was not made by
-  `training_workspace`. Two are for `@njit` functions alone: `flush_subnormals` and `restore_mode`, which change how the
-  thread computes.
+  such as `train_serial`. None raises, but for the drivers: a RuntimeError if this process has not made their memory by
+  `training_workspace`, or `prediction_scratch` for `predict`. Two are for `@njit` functions alone: `flush_subnormals`
+  and `restore_mode`, which change how the thread computes.
 
 The modules `vectormath` (elementary functions that become vector code), `scalar` (operations that these are made of,
 such as fused multiply-add) and `tile` (small matrices in registers, which all matrix products are built from) can be

@@ -13,7 +13,7 @@ KINDS = 6
 
 def is_for_sparse(network):
     """Whether a network is made for sparse inputs (see `products.first_layer.network_for`)."""
-    return network.layers["outputs"][0] == 0
+    return network.layers["outputs"][0] == 0  # no panels of inputs come before the outputs of the first layer
 
 
 def kind_of(network):

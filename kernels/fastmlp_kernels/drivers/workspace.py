@@ -17,6 +17,7 @@ from ..products.product import DEPTH
 from ..products.sparse import Nonzeros
 from ..tile.engines import engine_of
 from . import plan
+from .kinds import is_for_sparse
 from .phases import RELEASED, SPACING
 
 
@@ -136,7 +137,7 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
     dtype, sizes = network.weights.dtype, tuple(sizes_of(network))
     width, training = engine_of(dtype).width(dtype.itemsize), batch_size > 0
     batch_size = batch_size or min(samples, plan.EVALUATION_ROWS)
-    sparse = network.layers["outputs"][0] == 0  # no panels of inputs come before the outputs of the first layer
+    sparse = is_for_sparse(network)
     mixed, tile_rows = isinstance(network, MixedNetwork), block_multiple_of(network)
     limits = plan.limits_of(mixed)
     given = plan.whole_tiles(block_rows, tile_rows) if block_rows else 0
