@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from fastmlp import MLP, register_activation
-from fastmlp.export.c_source import EXPRESSIONS, MOST_UNITS, commented, identifier, literal, write_c
+from fastmlp.export.c_source import EXPRESSIONS, literal, write_c
+from fastmlp.export.model import MOST_UNITS, identifier, quoted
 from fastmlp.network import ACTIVATIONS
-from fastmlp.tables.datasets import Table
-from fastmlp.tables.preprocessing import Preprocessing
+from tests.trained import trained
 
 COMPILERS = {name: [name] for name in ("gcc", "clang") if shutil.which(name)}
 if importlib.util.find_spec("ziglang"):  # a clang
@@ -81,19 +81,6 @@ def random_net(rng, activation, output_activation, dtype):
     for biases in net.biases:
         biases[:] = rng.normal(size=biases.shape)
     return net
-
-
-def trained(columns, target, dtype="float32"):
-    """(Table, Preprocessing, a network as `fastmlp train` saves it) for columns of numbers or texts."""
-    columns = {name: np.array(values, object if type(values[0]) is str else float) for name, values in columns.items()}
-    classes = type(target[0]) is str
-    target = np.array(target, object if classes else float)
-    table = Table("test", columns, target, "*/ target", "classification" if classes else "regression")
-    learned = Preprocessing.fit(table)
-    outputs = "softmax" if classes else "identity"
-    net = MLP([learned.n_inputs, 9, learned.n_outputs], "tanh", outputs, dtype=dtype, seed=3)
-    net.metadata = {"preprocessing": learned.to_dict(), "training": {}}
-    return table, learned, net
 
 
 def columns_in_c(library, i, table, learned, dtype):
@@ -227,7 +214,7 @@ def test_names_come_from_the_file(stem, name):
 def test_texts_end_neither_strings_nor_comments():
     assert literal('a"b\\??/\n\x011é') == '"a\\"b\\\\\\?\\?/\\012\\0011\\303\\251"'
     for text in [*ODD, "/*/", "**//", "??/"]:
-        shown = commented(text)
+        shown = quoted(text)
         assert not any(ending in shown for ending in ("*/", "/*", "??", "\n"))
 
 
