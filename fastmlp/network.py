@@ -27,6 +27,8 @@ from ._kernels import (
     training_flops,
     unpack,
 )
+from .export.c_source import write_c
+from .export.fortran_source import write_fortran
 from .initializers import INITIALIZERS
 from .interrupts import interruptible
 from .precision import is_mixed
@@ -274,6 +276,14 @@ class MLP:
     def load(cls, path: str | PathLike) -> MLP:
         """Read a network from a file (see `fastmlp.files.load`)."""
         return files.load(path, cls)
+
+    def to_c(self, path: str | PathLike) -> None:
+        """Write the network to a C header, which predicts one sample (see `fastmlp.export.c_source.write_c`)."""
+        write_c(self, path)
+
+    def to_fortran(self, path: str | PathLike) -> None:
+        """Write the network to a Fortran module and a C file (see `fastmlp.export.fortran_source.write_fortran`)."""
+        write_fortran(self, path)
 
     def predict(self, X: ArrayLike, *, precision: str = "float32") -> np.ndarray:
         """Outputs of the network.

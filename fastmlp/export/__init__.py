@@ -1,0 +1,1 @@
+"""Networks as files for other programs: source code that predicts without Python."""
