@@ -275,6 +275,72 @@ class MLP:
         """Read a network from a file (see `fastmlp.files.load`)."""
         return files.load(path, cls)
 
+    def to_onnx(self, path: str | PathLike, *, preprocessing: bool = True) -> None:
+        """Write the network to an ONNX file with operators of opset 17.
+
+        ONNX Runtime computes float32 networks from version 1.16 on, and float64 networks from version 1.18 on (before,
+        with the optimizations ORT_ENABLE_BASIC).
+
+        Its input `X` (N, n_in) and its output `Y` (N, n_out) are tensors of the network's dtype, for any N. A network
+        that `fastmlp train` made has other inputs and outputs: one (N, 1) input for each column of the table, under its
+        name, and what `fastmlp predict` gives:
+
+        ====================  ====================================================================================
+        number                Tensor of the network's dtype; of float64 if the mean is so far from 0 that a float32 is
+                              off by more than 6e-5 standard deviations. NaN gives NaN.
+        text                  Tensor of strings. One that did not occur in training gives zeros for all categories.
+        `label` (N,)          Strings, or int64 if all classes are spelled as whole numbers.
+        `probabilities`       Outputs of the network (N, classes), in the order of the classes.
+        `prediction` (N, 1)   Of a regression, in the units of the target: float64 by the same rule.
+        ====================  ====================================================================================
+
+        An output whose name a column has gets an underscore more.
+
+        Parameters
+        ----------
+        path : str or path
+        preprocessing : bool
+            Whether the graph begins with the columns of the table, and ends with the prediction, if
+            ``metadata["preprocessing"]`` says how.
+
+        Raises
+        ------
+        ImportError
+            If the package onnx is missing.
+        ValueError
+            If an activation is a custom one, which has no operators in ONNX; the preprocessing is damaged; or the file
+            would be larger than ONNX allows.
+        OSError
+            If the file cannot be written; one that was there stays as it was.
+        """
+        from .export import onnx
+
+        onnx.save(self, path, preprocessing)
+
+    @classmethod
+    def from_onnx(cls, source: str | PathLike | object) -> MLP:
+        """Network with the layers of an ONNX file. Their parameters are the same to the bit.
+
+        Parameters
+        ----------
+        source : str, path or onnx.ModelProto
+            A chain of Gemm, or MatMul and Add, each followed by an activation of this library, as `to_onnx`, PyTorch
+            and others write them. Identity, Dropout, Flatten, and Cast that loses no digit of the network's dtype are
+            left out. Layers without biases get zeros if others have some.
+
+        Raises
+        ------
+        ImportError
+            If the package onnx is missing.
+        FileNotFoundError
+            If there is no such file.
+        ModelFileError
+            A ValueError: if the file is damaged, or has another operator, which is named.
+        """
+        from .export import onnx_reader
+
+        return onnx_reader.load(source, cls)
+
     def predict(self, X: ArrayLike, *, precision: str = "float32") -> np.ndarray:
         """Outputs of the network.
 

@@ -1,0 +1,14 @@
+"""Networks in files and objects of other programs: ONNX (`onnx`, read by `onnx_reader`), and PyTorch (`torch`).
+
+`formulas` has the activations as operators of ONNX, for both writing and reading.
+"""
+
+from importlib import import_module
+
+
+def package(name, use, install):
+    """Return a package, or raise an ImportError that says what it is used for, and how to install it."""
+    try:
+        return import_module(name)
+    except ImportError:
+        raise ImportError(f"{use} need the package {name}: pip install {install}") from None
