@@ -341,6 +341,73 @@ class MLP:
 
         return onnx_reader.load(source, cls)
 
+    def to_torch(self):
+        """Network as a `torch.nn.Sequential` of Linear and activation modules, with copies of the parameters.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            Takes and gives tensors (N, n_in) and (N, n_out) of the network's dtype. Linear layers have the names "0",
+            "2", "4", ..., as there is an activation after each, an Identity too; but none after the last.
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is missing.
+        ValueError
+            If an activation is no module of PyTorch: exp, threshold, or a custom one.
+        """
+        from .export import torch
+
+        return torch.module(self)
+
+    def save_torch(self, path: str | PathLike) -> None:
+        """Write the parameters to a safetensors file, as the ``state_dict()`` of `to_torch` has them.
+
+        The tensors are ``0.weight`` (n_out, n_in), ``0.bias`` (n_out,), ``2.weight``, ...; activations are not in the
+        file. Needs no PyTorch.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; one that was there stays as it was.
+        """
+        from .export import torch
+
+        torch.save(self, path)
+
+    @classmethod
+    def from_torch(
+        cls, source, *, activation: str | Sequence[str] | None = None, output_activation: str | None = None
+    ) -> MLP:
+        """Network with the layers of a module, or with parameters, of PyTorch. They are the same to the bit.
+
+        Parameters
+        ----------
+        source : torch.nn.Sequential, dict of tensors or arrays, or path
+            A Sequential of Linear, each followed by an activation of this library or none. Dropout, Flatten and
+            Identity are left out. Or its ``state_dict()``, with or without a prefix of all names; or the path of a
+            safetensors file with such names. These two need no PyTorch. Layers without biases get zeros if others have
+            some.
+        activation : str or sequence of str, optional
+            As for `MLP`; needed for parameters, which do not say it.
+        output_activation : str, optional
+            Needed for parameters. For a Sequential that ends in a Linear, "identity" by default: "softmax" for one that
+            was trained with PyTorch's CrossEntropyLoss.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not accepted; or the source has another module or parameter, which is named.
+        FileNotFoundError
+            If there is no such file.
+        ModelFileError
+            A ValueError: if the file is damaged, or has other tensors.
+        """
+        from .export import torch
+
+        return torch.load(source, cls, activation, output_activation)
+
     def predict(self, X: ArrayLike, *, precision: str = "float32") -> np.ndarray:
         """Outputs of the network.
 

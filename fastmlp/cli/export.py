@@ -7,6 +7,7 @@ from fastmlp.replacing import check_writable
 
 WRITERS = {  # by suffix: function that writes a network to a path; `options.EXPORTS` describes the files
     ".onnx": MLP.to_onnx,
+    ".safetensors": MLP.save_torch,
 }
 
 

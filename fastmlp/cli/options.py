@@ -12,7 +12,10 @@ from fastmlp.cli import names
 # Written out, as importing the modules that have these lists is slow; tests of the help compare them.
 DATA = "a .csv, .tsv, .parquet, .npy or .npz file, or a bundled set: digits, iris, wine, breast_cancer, diabetes"
 MODEL = "a file that `fastmlp train --save` wrote"
-EXPORTS = "model.onnx"
+EXPORTS = (
+    "a .onnx file, which takes the columns of the table; a .safetensors file of the parameters alone, under the names "
+    "that PyTorch has for them"
+)
 PEERS = "numpy, torch, jax, scikit-learn"
 MAX_BYTES = 4_000_000_000  # that of `tables.datasets`
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fastmlp.export import package
+from fastmlp.export.assembly import assembled, check_layers
 from fastmlp.export.formulas import FORMULAS, Op, Z
 from fastmlp.files import ModelFileError
 
@@ -41,7 +42,7 @@ def load(source, network):
     except ModelFileError:
         raise
     except Exception as error:  # of many types, for damaged tensors too
-        raise ModelFileError(f"{name} is damaged: {' '.join(str(error).split())}") from None
+        raise ModelFileError(f"{name} cannot be used: {' '.join(str(error).split())}") from None
 
 
 def _read(path):
@@ -89,30 +90,12 @@ class Chain:
             value = self._past(value)
         if not weights:
             raise ModelFileError(f"{self.name} has no layer; accepted: {LAYERS}")
-        dtype, bias = self._dtype(weights + biases), any(layer is not None for layer in biases)
-        net = kind(
-            [len(weights[0]), *(layer.shape[1] for layer in weights)],
-            activations[:-1],
-            activations[-1],
-            dtype=dtype,
-            bias=bias,
-            init="zeros",
-        )
-        net.weights = weights
-        if bias:
-            net.biases = [np.zeros(w.shape[1], dtype) if b is None else b for w, b in zip(weights, biases, strict=True)]
-        return net
-
-    def _dtype(self, arrays):
-        """Return the dtype of all parameters; an error if it is none of a network, or not that of all casts."""
-        names = sorted({array.dtype.name for array in arrays if array is not None})
-        if names not in (["float32"], ["float64"]):
-            raise ModelFileError(f"{self.name} has parameters of {' and '.join(names)}; accepted: float32 or float64")
+        check_layers(weights, biases)
+        net = assembled(kind, weights, biases, activations)
         for node in self._casts:
-            to = helper.tensor_dtype_to_np_dtype(_attributes(node)["to"]).name
-            if to not in (*names, "float64"):
-                raise self._refusal(node, f"casts to {names[0]} or float64")
-        return names[0]
+            if helper.tensor_dtype_to_np_dtype(_attributes(node)["to"]) not in (net.dtype, np.float64):
+                raise self._refusal(node, f"casts to {net.dtype} or float64")
+        return net
 
     def _past(self, value):
         """Return the value before all nodes that give `value` and change nothing."""
