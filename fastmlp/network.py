@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from itertools import pairwise
 from os import PathLike
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -32,6 +32,10 @@ from .interrupts import interruptible
 from .precision import is_mixed
 from .signatures import keyword_only_soon
 from .views import Views, as_array, check_assigned
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
 
 REMADE = "_weights", "_biases", "functions", "_forwards"  # attributes that are not pickled, but made again
 CUSTOM = "; custom ones must be registered first, with fastmlp.register_activation"
@@ -294,7 +298,7 @@ class MLP:
         `prediction` (N, 1)   Of a regression, in the units of the target: float64 by the same rule.
         ====================  ====================================================================================
 
-        An output whose name a column has gets an underscore more.
+        An output gets a number where a column has its name: "label_2".
 
         Parameters
         ----------
@@ -318,7 +322,7 @@ class MLP:
         onnx.save(self, path, preprocessing)
 
     @classmethod
-    def from_onnx(cls, source: str | PathLike | object) -> MLP:
+    def from_onnx(cls, source: str | PathLike | onnx.ModelProto) -> MLP:
         """Network with the layers of an ONNX file. Their parameters are the same to the bit.
 
         Parameters
@@ -341,7 +345,7 @@ class MLP:
 
         return onnx_reader.load(source, cls)
 
-    def to_torch(self):
+    def to_torch(self) -> torch.nn.Sequential:
         """Network as a `torch.nn.Sequential` of Linear and activation modules, with copies of the parameters.
 
         Returns
@@ -378,7 +382,11 @@ class MLP:
 
     @classmethod
     def from_torch(
-        cls, source, *, activation: str | Sequence[str] | None = None, output_activation: str | None = None
+        cls,
+        source: torch.nn.Sequential | Mapping | str | PathLike,
+        *,
+        activation: str | Sequence[str] | None = None,
+        output_activation: str | None = None,
     ) -> MLP:
         """Network with the layers of a module, or with parameters, of PyTorch. They are the same to the bit.
 

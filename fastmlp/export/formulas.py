@@ -50,6 +50,11 @@ def _softplus():
     return _plus(op("Max", Z, 0.0), op("Log", _plus(op("Exp", op("Neg", op("Abs", Z))), 1.0)))
 
 
+def _erf_and_1():
+    """erf(z/√2) + 1, which is 2 Φ(z)."""
+    return _plus(op("Erf", op("Div", Z, math.sqrt(2.0))), 1.0)
+
+
 def _normal_distribution():
     """Φ(z) in float64, as `gelu` of the kernels computes it: from exp(-z²/2) erfcx(|z|/√2) / 2, which is Φ(-|z|)."""
     t = op("Div", ERFCX_K, _plus(_times(op("Abs", Z), math.sqrt(0.5)), ERFCX_K))
@@ -76,11 +81,12 @@ FORMULAS = {
         _plus(_times(op("Max", Z, 0.0), SELU_SCALE), _times(_expm1_below(), SELU_SCALE * SELU_ALPHA)),
     ],
     "exp": [op("Exp", Z)],
-    "softplus": [op("Softplus", Z), _softplus()],
+    "softplus": [op("Softplus", Z), _softplus(), op("Where", op("Greater", Z, 20.0), Z, op("Softplus", Z))],
     "silu": [_times(Z, op("Sigmoid", Z)), op("Div", Z, _plus(op("Exp", op("Neg", Z)), 1.0))],
     "gelu": [
-        _times(_times(Z, _plus(op("Erf", op("Div", Z, math.sqrt(2.0))), 1.0)), 0.5),
+        _times(_times(Z, _erf_and_1()), 0.5),
         _times(Z, _normal_distribution()),
+        _times(Z, _times(_erf_and_1(), 0.5)),
         op("Gelu", Z, approximate="none"),
     ],
     "mish": [_times(Z, op("Tanh", op("Softplus", Z))), _times(Z, op("Tanh", _softplus())), op("Mish", Z)],

@@ -4,7 +4,7 @@ The graph of a network that `fastmlp train` made begins with the columns of the 
 the converters for scikit-learn have it.
 """
 
-from itertools import groupby
+from itertools import chain, count, groupby
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Graph:
         return self._inputs[-1].name
 
     def output(self, name, value, dtype, *columns):
-        """Make a value an output (N, *columns) under a name, or that with underscores if an input has it."""
+        """Make a value an output (N, *columns) under a name, or that with a number if an input has it."""
         name = self._unused(name)
         self._nodes.append(helper.make_node("Identity", [value], [name], name))
         self._outputs.append(_described(name, dtype, *columns))
@@ -101,10 +101,11 @@ class Graph:
         return helper.make_model(graph, producer_name="fastmlp", ir_version=IR_VERSION, opset_imports=opsets)
 
     def _unused(self, name):
-        while name in self._names:
-            name += "_"
-        self._names.add(name)
-        return name
+        """Return a name, with a number where it is taken."""
+        names = chain([name], (f"{name}_{number}" for number in count(2)))
+        found = next(name for name in names if name not in self._names)
+        self._names.add(found)
+        return found
 
 
 def _described(name, dtype, *columns):

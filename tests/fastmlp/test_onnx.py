@@ -1,12 +1,14 @@
 """ONNX files: what onnxruntime computes from them, and networks read from ONNX files of others."""
 
+import re
 import sys
+import warnings
 
 import numpy as np
 import pytest
 
 import fastmlp.export
-from fastmlp import MLP, register_activation
+from fastmlp import MLP, ModelFileError, register_activation
 from fastmlp._kernels import ACTIVATIONS
 from fastmlp.cli import main
 from fastmlp.export.formulas import FORMULAS
@@ -144,13 +146,13 @@ def test_classes_are_predicted_from_columns(tmp_path, target, dtype):
     asked = {value.name: (value.type, value.shape) for value in session(tmp_path / "model.onnx").get_inputs()}
     kinds = number, text, "tensor(double)", number, number, text  # float32 numbers like `seconds` are multiples of 128
     assert asked == {name: (kind, ["N", 1]) for name, kind in zip(COLUMNS, kinds, strict=True)}
-    assert [value.name for value in graph.output] == ["label_", "probabilities"]  # a column is called "label"
+    assert [value.name for value in graph.output] == ["label_2", "probabilities"]  # a column is called "label"
     for rows in 120, 1:
         part = table.rows(slice(0, rows))
         outputs, found = net.predict(learned.transform(part, dtype)), predicted(tmp_path / "model.onnx", part)
         assert_near(found["probabilities"], outputs, 20)
         expected = learned.decode_prediction(outputs)
-        assert found["label_"].tolist() == (expected.astype(int) if target == "grade" else expected).tolist()
+        assert found["label_2"].tolist() == (expected.astype(int) if target == "grade" else expected).tolist()
     found = predicted(tmp_path / "model.onnx", table.rows(slice(0, 0)))
     assert found["probabilities"].shape == (0, len(learned.classes))
 
@@ -194,6 +196,191 @@ def test_the_command_line_writes_files(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.split() == ["written", "model.onnx"]
     outputs = net.predict(learned.transform(table, "float32"))
     assert_near(predicted("model.onnx", table)["probabilities"], outputs, 20)
+
+
+# ---------------------------------------------------------------------------------------------------- files of others
+
+CONSTANTS = {
+    "W": np.arange(6, dtype="float32").reshape(2, 3) / 4,
+    "b": np.array([0.5, -1, 2], "float32"),
+    "V": np.array([[1], [-2], [0.5]], "float32"),
+    "minus": np.array([-1], "float32"),
+    "yes": np.array(True),
+    "wide": np.eye(3),
+    "half": np.eye(3, dtype="float16"),
+} | {str(n): np.array(n, "float32") for n in (0.5, 1, 2, 20, 1.4142135)}
+CONSTANTS["T"], CONSTANTS["row"] = CONSTANTS["W"].T.copy(), CONSTANTS["b"][None]
+
+
+def graph_of(nodes, opset=17, inputs="X", outputs="Y"):
+    """Model of nodes such as "H = Gemm <transB=1> (X, T, b)", one a line, with CONSTANTS."""
+    described = [", ".join(f"float[N,M] {name}" for name in names) for names in (inputs, outputs)]
+    head = f'<ir_version: 8, opset_import: ["" : {opset}, "own" : 1]> g ({described[0]}) => ({described[1]})'
+    for name in CONSTANTS:  # the parser takes no numbers as names
+        nodes = re.sub(rf"\[{re.escape(name)}\]", f"c{list(CONSTANTS).index(name)}", nodes)
+    model = onnx.parser.parse_model(f"{head} {{ {nodes} }}")
+    for number, array in enumerate(CONSTANTS.values()):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, f"c{number}"))
+    return model
+
+
+READ = {
+    "Gemm": ("Y = Gemm (X, [W], [b])", ["identity"]),
+    "no biases": ("Y = Gemm (X, [W])", ["identity"]),
+    "transposed": ("H = Gemm <alpha=1.0, beta=1.0, transB=1> (X, [T], [b]) Y = Relu (H)", ["relu"]),
+    "a row of biases": ("H = Gemm (X, [W], [row]) Y = Exp (H)", ["exp"]),
+    "one bias": ("H = Gemm (X, [W], [minus]) Y = Tanh (H)", ["tanh"]),
+    "MatMul": ("H = MatMul (X, [W]) Y = Elu <alpha=1.0> (H)", ["elu"]),
+    "Add": ("M = MatMul (X, [W]) H = Add (M, [b]) Y = LeakyRelu (H)", ["leaky_relu"]),
+    "Add before": ("M = MatMul (X, [W]) H = Add ([b], M) Y = Selu (H)", ["selu"]),
+    "biases in one layer": ("H = MatMul (X, [W]) Y = Gemm (H, [V], [minus])", ["identity", "identity"]),
+    "softmax": ("H = Gemm (X, [W], [b]) Y = Softmax (H)", ["softmax"]),
+    "softmax of columns": ("H = Gemm (X, [W], [b]) Y = Softmax <axis=1> (H)", ["softmax"]),
+    "nodes that do nothing": (
+        "F = Flatten <axis=1> (X) C = Cast <to=1> (F) M = MatMul (C, [W]) I = Identity (M) H = Add (I, [b]) "
+        "D = Dropout (H) R = Relu (D) Y = Identity (R)",
+        ["relu"],
+    ),
+    "weights that are computed": ("W = Transpose <perm=[1, 0]> ([T]) I = Identity (W) Y = MatMul (X, I)", ["identity"]),
+    "a Constant": ("B = Constant <value=float[3] {1.0, 2.0, 3.0}> () Y = Gemm (X, [W], B)", ["identity"]),
+    "a Constant number": ("B = Constant <value_float=2.0> () Y = Gemm (X, [W], B)", ["identity"]),
+    "silu": ("H = Gemm (X, [W], [b]) S = Sigmoid (H) Y = Mul (S, H)", ["silu"]),
+    "two layers of silu": (
+        "H = MatMul (X, [W]) S = Sigmoid (H) A = Mul (S, H) G = MatMul (A, [V]) T = Sigmoid (G) Y = Mul (G, T)",
+        ["silu", "silu"],
+    ),
+    "gelu of PyTorch": (
+        "H = Gemm (X, [W], [b]) D = Div (H, [1.4142135]) E = Erf (D) A = Add (E, [1]) M = Mul (H, A) "
+        "Y = Mul (M, [0.5])",
+        ["gelu"],
+    ),
+    "newer gelu of PyTorch": (
+        "H = Gemm (X, [W], [b]) D = Div (H, [1.4142135]) E = Erf (D) A = Add (E, [1]) M = Mul ([0.5], A) "
+        "Y = Mul (H, M)",
+        ["gelu"],
+    ),
+    "newer softplus of PyTorch": (
+        "H = Gemm (X, [W], [b]) S = Softplus (H) G = Greater (H, [20]) Y = Where (G, H, S)",
+        ["softplus"],
+    ),
+    "mish": ("H = Gemm (X, [W], [b]) S = Softplus (H) T = Tanh (S) Y = Mul (H, T)", ["mish"]),
+    "hard_swish": ("H = Gemm (X, [W], [b]) Y = HardSwish (H)", ["hard_swish"]),
+    "softsign of PyTorch": ("H = Gemm (X, [W], [b]) A = Abs (H) B = Add (A, [1]) Y = Div (H, B)", ["softsign"]),
+    "Gelu": ("H = Gemm (X, [W], [b]) Y = Gelu (H)", ["gelu"]),
+    "Mish": ("H = Gemm (X, [W], [b]) Y = Mish (H)", ["mish"]),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_chains_of_layers_are_read(tmp_path, name):
+    nodes, activations = READ[name]
+    model = graph_of(nodes, 20 if name in ("Gelu", "Mish") else 17)
+    onnx.save(model, tmp_path / "net.onnx")
+    net = MLP.from_onnx(model)
+    assert net.activations == tuple(activations)
+    assert MLP.from_onnx(str(tmp_path / "net.onnx")).params.tobytes() == net.params.tobytes()
+    inputs = np.random.default_rng(0).normal(size=(9, 2)).astype("float32")
+    assert_near(net.predict(inputs), computed(tmp_path / "net.onnx", {"X": inputs})["Y"], 20)
+
+
+REFUSED = {
+    "another operator": ("Y = Sin (X)", "node 'Y' is Sin; accepted: Gemm, MatMul, Add,"),
+    "after a layer": ("H = MatMul (X, [W]) Y = Cos (H)", "node 'Y' is Cos; accepted"),
+    "an own operator": ("H = MatMul (X, [W]) Y = own.Relu (H)", r"node 'Y' is own\.Relu; accepted"),
+    "scaled": ("Y = Gemm <alpha=0.5> (X, [W])", r"node 'Y' is Gemm\(alpha=0.5\); accepted: alpha=1, beta=1, transA=0"),
+    "transposed inputs": ("Y = Gemm <transA=1> (X, [W])", "accepted: alpha=1, beta=1, transA=0"),
+    "another slope": ("H = MatMul (X, [W]) Y = LeakyRelu <alpha=0.2> (H)", r"is LeakyRelu\(alpha=0.2"),
+    "another alpha": ("H = MatMul (X, [W]) Y = Elu <alpha=2.0> (H)", r"is Elu\(alpha=2.0\)"),
+    "softmax of rows": ("H = MatMul (X, [W]) Y = Softmax <axis=0> (H)", r"is Softmax\(axis=0\)"),
+    "softmax inside": (
+        "H = MatMul (X, [W]) S = Softmax (H) Y = MatMul (S, [V])",
+        r"node 'S' is Softmax; accepted: a softmax after the last layer",
+    ),
+    "nearly silu": ("H = MatMul (X, [W]) T = Tanh (H) S = Sigmoid (T) Y = Mul (S, H)", "node 'Y' is Mul"),
+    "nearly gelu": (
+        "H = MatMul (X, [W]) D = Div (H, [2]) E = Erf (D) A = Add (E, [1]) M = Mul (H, A) Y = Mul (M, [0.5])",
+        "node 'Y' is Mul",
+    ),
+    "weights that are no constant": ("Y = MatMul (X, X)", "node 'Y' is MatMul; accepted: one whose second factor is a"),
+    "weights that are no matrix": ("Y = MatMul (X, [b])", "accepted: one whose second factor is a constant matrix"),
+    "biases that are no constant": ("M = MatMul (X, [W]) Y = Add (M, M)", "node 'Y' is Add"),
+    "biases of rows": ("Y = Gemm (X, [W], [W])", "accepted: one whose sums with a constant have one number for each"),
+    "inputs that are added to": ("A = Add (X, [minus]) Y = MatMul (A, [W])", "node 'A' is Add"),
+    "no layer": ("Y = Identity (X)", "the model has no layer; accepted: Gemm, MatMul, Add"),
+    "a constant": ("Y = Relu ([b])", "'c1' is no result of a layer"),
+    "flattened to one row": (
+        "F = Flatten <axis=0> (X) Y = MatMul (F, [W])",
+        r"is Flatten\(axis=0\); accepted: with axis 1",
+    ),
+    "dropout in training": (
+        "H = MatMul (X, [W]) Y = Dropout (H, , [yes])",
+        "accepted: a Dropout whose training_mode is",
+    ),
+    "Cast that loses digits": (
+        "C = Cast <to=10> (X) D = Cast <to=1> (C) Y = MatMul (D, [W])",
+        "casts to float32 or float64",
+    ),
+    "sizes that do not fit": ("H = MatMul (X, [W]) Y = MatMul (H, [W])", "layer 2 has 2 inputs; accepted: 3"),
+    "dtypes that differ": ("H = MatMul (X, [W]) Y = MatMul (H, [wide])", "parameters are float32 and float64"),
+    "a circle": (
+        "H = MatMul (X, [W]) A = Relu (B) B = Identity (A) Y = Add (B, H)",
+        "node 'A' is Relu; accepted: nodes in",
+    ),
+    "float16": ("Y = MatMul (X, [half])", "parameters are float16; accepted: float32 or float64"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_other_graphs_are_refused_in_a_line_that_names_the_node(name):
+    nodes, message = REFUSED[name]
+    with pytest.raises(ModelFileError, match=message) as caught:
+        MLP.from_onnx(graph_of(nodes))
+    assert str(caught.value).isprintable()
+
+
+def test_other_inputs_and_outputs_are_refused(tmp_path):
+    with pytest.raises(ModelFileError, match="the model has the inputs A, B, and outputs Y; accepted: one of each"):
+        MLP.from_onnx(graph_of("S = Add (A, B) Y = MatMul (S, [W])", inputs="AB"))
+    prepared("side")[0].to_onnx(tmp_path / "net.onnx")
+    with pytest.raises(
+        ModelFileError, match=r"net\.onnx has the inputs x, label, seconds, y, true, colour, and outputs"
+    ):
+        MLP.from_onnx(tmp_path / "net.onnx")
+
+
+def test_other_sources_and_damaged_files_are_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"source is a bytes; accepted: the path of an ONNX file, or onnx\.ModelProto"):
+        MLP.from_onnx(b"")
+    with pytest.raises(FileNotFoundError, match="no ONNX file"):
+        MLP.from_onnx(tmp_path / "net.onnx")
+    randomized(MLP([3, 4, 1])).to_onnx(tmp_path / "net.onnx")
+    content = (tmp_path / "net.onnx").read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        damaged = bytearray(content[: rng.integers(len(content))] if rng.random() < 0.3 else content)
+        for position in rng.integers(0, max(len(damaged), 1), 3) if damaged else []:
+            damaged[position] = rng.integers(256)
+        (tmp_path / "net.onnx").write_bytes(damaged)
+        try:
+            MLP.from_onnx(tmp_path / "net.onnx")
+        except ModelFileError as error:
+            assert str(error).isprintable()  # noqa: PT017
+
+
+def test_files_of_pytorch_are_read(tmp_path):
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    module = nn.Sequential(
+        nn.Flatten(), nn.Linear(4, 5), nn.GELU(), nn.Dropout(), nn.Linear(5, 3, bias=False), nn.Softmax(-1)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter that needs no further package is deprecated
+        torch.onnx.export(
+            module.eval(), (torch.zeros(2, 4),), str(tmp_path / "net.onnx"), opset_version=17, dynamo=False
+        )
+    net, same = MLP.from_onnx(tmp_path / "net.onnx"), MLP.from_torch(module)
+    assert net.config() == same.config()
+    assert net.params.tobytes() == same.params.tobytes()
 
 
 # ------------------------------------------------------------------------------------------------------------ refusals

@@ -112,7 +112,10 @@ def test_other_modules_are_refused_by_name():
         (nn.Bilinear(2, 2, 2), r"source has the module '', Bilinear"),
         (nn.Sequential(), "source has no Linear"),
         (nn.Sequential(linear, nn.Linear(3, 1)), "layer 2 has 3 inputs; accepted: 2"),
-        (nn.Sequential(nn.Linear(2, 2, dtype=torch.bfloat16)), "source has torch.bfloat16; accepted: float32 or float64"),
+        (
+            nn.Sequential(nn.Linear(2, 2, dtype=torch.bfloat16)),
+            "source has torch.bfloat16; accepted: float32 or float64",
+        ),
     ]:
         with pytest.raises(ValueError, match=message):
             MLP.from_torch(module)
