@@ -33,7 +33,8 @@ from fastmlp_kernels.drivers import evaluation, plan, prediction, training, tuni
 from fastmlp_kernels.drivers.plan import training_flops
 from fastmlp_kernels.drivers.workspace import workspace
 from fastmlp_kernels.functions.activation_table import SOFTMAX
-from fastmlp_kernels.functions.activations import ACTIVATIONS
+from fastmlp_kernels.functions.activations import ACTIVATIONS, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
+from fastmlp_kernels.functions.vectormath import ERFCX_F64, ERFCX_K
 from fastmlp_kernels.jit import CACHE_FOLDER
 from fastmlp_kernels.layout import network as packed
 from fastmlp_kernels.layout.panels import unpack_rows
@@ -50,6 +51,11 @@ __all__ = [
     "ACTIVATIONS",
     "AS_THEY_COME",
     "CACHE_FOLDER",
+    "ERFCX_F64",
+    "ERFCX_K",
+    "LEAKY_SLOPE",
+    "SELU_ALPHA",
+    "SELU_SCALE",
     "Data",
     "Forward",
     "Learning",

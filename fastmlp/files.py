@@ -107,7 +107,7 @@ def load_training(path, network):
         raise FileNotFoundError(f"no model file {path}")
     if not path.is_file():
         raise ModelFileError(f"{path} is not a file; a model saved by fastmlp is needed")
-    header, found = _read(path)
+    header, found = read(path)
     texts = header.get("__metadata__")
     config, metadata, training = _read_header(path, texts)
     _check_tensors(path, header, config)
@@ -124,7 +124,7 @@ def load_training(path, network):
     return net, {name: array for name, array in found.items() if name.startswith(TRAINING)}, training
 
 
-def _read(path):
+def read(path):
     """Header and tensors of a safetensors file: (dict, dict of arrays). The file is read, as a mapped one may change.
 
     Sizes in the header are compared with the file's before memory is taken.

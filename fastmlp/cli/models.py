@@ -54,12 +54,9 @@ def load(path):
 def preprocessing_of(path, net):
     """Preprocessing that a network was trained with; a ModelFileError if it is damaged. `path` is for messages."""
     try:
-        preprocessing = Preprocessing.from_dict(net.metadata["preprocessing"])
-        if preprocessing.n_inputs != net.sizes[0] or net.sizes[-1] % preprocessing.n_outputs:
-            raise ValueError(f"preprocessing makes {preprocessing.n_inputs} inputs, for {net!r}")
-    except (ValueError, TypeError, OverflowError) as error:
+        return Preprocessing.of(net)
+    except ValueError as error:
         raise ModelFileError(f"{path} is damaged: {error}") from None
-    return preprocessing
 
 
 def finite_prediction(args, preprocessing, outputs):

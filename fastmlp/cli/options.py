@@ -12,6 +12,10 @@ from fastmlp.cli import names
 # Written out, as importing the modules that have these lists is slow; tests of the help compare them.
 DATA = "a .csv, .tsv, .parquet, .npy or .npz file, or a bundled set: digits, iris, wine, breast_cancer, diabetes"
 MODEL = "a file that `fastmlp train --save` wrote"
+EXPORTS = (
+    "a .onnx file, which takes the columns of the table; a .safetensors file of the parameters alone, under the names "
+    "that PyTorch has for them; a .h file of C, or a .f90 file of Fortran with a C file, which predict one row"
+)
 PEERS = "numpy, torch, jax, scikit-learn"
 MAX_BYTES = 4_000_000_000  # that of `tables.datasets`
 
@@ -21,7 +25,7 @@ def parser():
     root = argparse.ArgumentParser(prog="fastmlp", description="Train and use multilayer perceptrons on the CPU.")
     root.add_argument("--version", action="version", version=f"fastmlp {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for declare in (_train, _predict, _evaluate, _info, _trace, _bench, _tune, _compile):
+    for declare in (_train, _predict, _evaluate, _export, _info, _trace, _bench, _tune, _compile):
         declare(commands)
     return root
 
@@ -107,6 +111,13 @@ def _evaluate(commands):
     command.add_argument("data", metavar="DATA", help=DATA)
     _option(command, "--target", str, None, "the column of true values; by default, named as in training")
     _table_size(command)
+
+
+def _export(commands):
+    command = _command(commands, "export", "write a model to a file that other programs read")
+    command.epilog = "Example: fastmlp export model.safetensors model.onnx"
+    command.add_argument("model", type=Path, metavar="MODEL", help="a saved model")
+    command.add_argument("output", type=Path, metavar="FILE", help=EXPORTS)
 
 
 def _info(commands):

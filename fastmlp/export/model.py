@@ -56,7 +56,7 @@ class Model:
             raise ValueError("net.params has numbers that are not finite; accepted: finite numbers")
         self.net, self.name = net, identifier(path.stem)
         self.real = "float" if net.dtype == np.float32 else "double"
-        learned = preprocessing_of(net)
+        learned = Preprocessing.of(net) if "preprocessing" in net.metadata else None
         self.columns = learned.columns if learned else {}
         categories = enumerate(column.get("categories") for column in self.columns.values())
         self.texts = {k: texts for k, texts in categories if texts}
@@ -103,30 +103,6 @@ def identifier(stem):
     name = re.sub("[^A-Za-z0-9]+", "_", stem).strip("_")
     name = name if name[:1].isalpha() else f"model_{name}".strip("_")
     return name[:MOST_CHARACTERS].strip("_")
-
-
-def preprocessing_of(net):
-    """`Preprocessing` that `fastmlp train` saved with a network, None for other networks.
-
-    Raises
-    ------
-    ValueError
-        If it is damaged, or does not fit the network.
-    """
-    if not {"preprocessing", "training"} <= net.metadata.keys():
-        return None
-    try:
-        preprocessing = Preprocessing.from_dict(net.metadata["preprocessing"])
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f"net.metadata is damaged: {error}") from None
-    # "gaussian_nll" has a second output, the logarithm of the variance, which is left out as `fastmlp predict` does.
-    widths = [len(preprocessing.classes)] if preprocessing.classes else [1, 2]
-    if preprocessing.n_inputs != net.sizes[0] or net.sizes[-1] not in widths:
-        raise ValueError(
-            f"net.metadata has a preprocessing for {preprocessing.n_inputs} inputs and {preprocessing.n_outputs} "
-            f"outputs; accepted: one for {net!r}"
-        )
-    return preprocessing
 
 
 def quoted(text):

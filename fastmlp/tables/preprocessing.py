@@ -185,6 +185,17 @@ class Preprocessing:
         _require(_is_scaling(made.target_mean, made.target_scale), "target_mean and target_scale")
         return replace(made, classes=tuple(made.classes))
 
+    @classmethod
+    def of(cls, net):
+        """Return the preprocessing in the metadata of a network; a ValueError if it is damaged."""
+        try:
+            learned = cls.from_dict(net.metadata["preprocessing"])
+        except (TypeError, OverflowError) as error:
+            raise ValueError(f"preprocessing cannot be read: {error}") from None
+        if learned.n_inputs != net.sizes[0] or net.sizes[-1] % learned.n_outputs:
+            raise ValueError(f"preprocessing makes {learned.n_inputs} inputs, for {net!r}")
+        return learned
+
 
 @keyword_only_soon  # takes `labels` by position too, with a FutureWarning
 def split(n, test_fraction, seed=0, *, labels=None):

@@ -239,9 +239,9 @@ def test_what_cannot_be_written_is_refused(tmp_path):
     net = trained({"b": [0.5, 1.5]}, [1.0, 2.0])[2]
     other = MLP([2, 1])
     other.metadata = net.metadata
-    assert "net.metadata has a preprocessing for 1 inputs and 1 outputs; accepted" in refused(other, path)
+    assert "preprocessing makes 1 inputs" in refused(other, path)
     other.metadata = {"preprocessing": [], "training": {}}
-    assert "net.metadata is damaged" in refused(other, path)
+    assert "preprocessing" in refused(other, path)
     with pytest.raises(ValueError, match="not a file"):
         MLP([2, 1]).to_c(tmp_path)
     with pytest.raises(FileNotFoundError, match="missing"):

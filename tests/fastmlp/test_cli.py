@@ -20,7 +20,7 @@ from fastmlp.optimizers import OPTIMIZERS
 from fastmlp.schedules import SCHEDULES
 from fastmlp.tables import datasets, scores
 
-COMMANDS = ("train", "predict", "evaluate", "info", "trace", "bench", "tune", "compile")
+COMMANDS = ("train", "predict", "evaluate", "export", "info", "trace", "bench", "tune", "compile")
 NUMBER_LOSSES = [name for name in models.OUTPUT_ACTIVATIONS["regression"] if name != "poisson"]
 QUICK = ("--hidden", "8", "--epochs", "10")
 

@@ -200,13 +200,16 @@ def test_no_module_of_the_facade_imports_itself_in_a_circle():
 
 WITHOUT_EXTRAS = """
     import sys
-    extras = ("pandas", "sklearn", "matplotlib", "tqdm", "pyarrow", "scipy", "torch")
+    extras = ("pandas", "sklearn", "matplotlib", "tqdm", "pyarrow", "scipy", "torch", "onnx")
     sys.modules.update(dict.fromkeys(extras))  # importing them raises ImportError
     from fastmlp import MLP, Trainer
     net = MLP([2, 3, 1])
     Trainer(net).fit([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0], epochs=1)
     net.save(sys.argv[1])
     assert (MLP.load(sys.argv[1]).predict([[1.0, 2.0]]) == net.predict([[1.0, 2.0]])).all()
+    net.save_torch(sys.argv[1])
+    same = MLP.from_torch(sys.argv[1], activation="relu", output_activation="identity")
+    assert (same.params == net.params).all()
     import fastmlp.__main__
 """
 
@@ -252,6 +255,7 @@ def test_modules_that_moved_into_folders_are_found_under_their_old_names(name):
 
 
 def test_importing_the_library_imports_no_extra():
-    script = "import sys, fastmlp; print([m for m in ('pandas', 'sklearn', 'matplotlib', 'tqdm') if m in sys.modules])"
+    extras = "pandas", "sklearn", "matplotlib", "tqdm", "onnx", "torch"
+    script = f"import sys, fastmlp; fastmlp.MLP; print([m for m in {extras} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert done.stdout == "[]\n", done.stderr
