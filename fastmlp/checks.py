@@ -13,25 +13,35 @@ from collections.abc import Iterable
 import numpy as np
 
 from ._kernels import SparseRows
+from .hints import WORDS
 
 MOST_BITS_SHOWN = 128  # of whole numbers in messages
 
 
 def choice(argument, value, known, others=""):
-    """Return `value` if it is one of the names `known`, else raise a ValueError that suggests the nearest.
+    """Return `value` if it is one of the names `known`, else raise a ValueError that suggests what is meant.
 
-    `others` is text for the end of the message, after the known names.
+    That is the name that other libraries have for it (see `hints.WORDS`), or the nearest. `others` is text for the end
+    of the message, after the known names.
     """
     known = list(known)
     if isinstance(value, str) and value in known:
         return value
-    raise ValueError(f"{argument} is {value!r}{nearest(value, known)}; accepted: {', '.join(known)}{others}")
+    words = next((table for kind, table in WORDS.items() if argument.endswith(kind)), {})
+    raise ValueError(f"{argument} is {value!r}{nearest(value, known, words)}; accepted: {', '.join(known)}{others}")
 
 
-def nearest(name, known):
-    """Text " (did you mean 'relu'?)" with the known name nearest to `name`; "" if none is near."""
-    near = difflib.get_close_matches(str(name), known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+def nearest(name, known, words=None):
+    """Text " (did you mean 'relu'?)" with the known name that `words` has for `name`, or the nearest; "" if none is.
+
+    Upper and lower case make no difference. `words` is a dict from names in lower case to known ones.
+    """
+    by_lower, name = {each.lower(): each for each in known}, str(name).lower()
+    meant = (words or {}).get(name)
+    if meant not in by_lower.values():
+        near = difflib.get_close_matches(name, by_lower, n=1)
+        meant = by_lower[near[0]] if near else None
+    return f" (did you mean {meant!r}?)" if meant else ""
 
 
 def count(argument, value, least=1):

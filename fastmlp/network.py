@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from itertools import pairwise
 from os import PathLike
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import checks, files, losses, weighting
+from . import checks, files, hints, losses, weighting
 from ._kernels import (
     ACTIVATIONS,
     AS_THEY_COME,
@@ -117,8 +117,8 @@ class MLP:
         if len(self.sizes) < 2:
             raise ValueError(f"sizes is {self.sizes}; accepted: at least an input and an output layer")
         hidden = len(self.sizes) - 2
-        single = isinstance(activation, str)
-        names = [activation] * hidden if single else list(checks.sequence("activation", activation))
+        single = isinstance(activation, str) or not isinstance(activation, Iterable)
+        names = [activation] * hidden if single else list(activation)
         if len(names) != hidden:
             raise ValueError(
                 f"activation has {len(names)} names; accepted: one, or one for each of {hidden} hidden layers"
@@ -225,6 +225,9 @@ class MLP:
         vars(self).update(state)
         self._look_up()
         self._view()
+
+    if not TYPE_CHECKING:  # for type checkers, it would stand for attributes of any name
+        __getattr__ = hints.getattr_of("MLP")
 
     def __repr__(self):
         layers = "-".join(map(str, self.sizes))

@@ -6,6 +6,7 @@ from typing import ClassVar
 from fastmlp_kernels.functions import updates
 
 from . import checks
+from .signatures import keyword_only_soon
 
 
 class Optimizer:
@@ -136,6 +137,9 @@ class Adagrad(Optimizer):
 
 
 OPTIMIZERS = {kind.name: kind for kind in (SGD, Momentum, Nesterov, Adam, AdamW, RMSprop, Adagrad)}
+for kind in OPTIMIZERS.values():
+    kind.__init__ = keyword_only_soon(kind.__init__)  # the one that `dataclass` wrote: errors suggest what is meant
+del kind
 
 
 def resolve(optimizer):

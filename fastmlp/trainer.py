@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from os import PathLike
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import checks, losses, optimizers, schedules, training_state, weighting
+from . import checks, hints, losses, optimizers, schedules, training_state, weighting
 from ._kernels import AS_THEY_COME, Data, Learning, begin_training, row_count, sample_count
 from .events import Listeners
 from .files import ModelFileError
@@ -164,6 +165,9 @@ class Trainer:
         self.turn = threading.RLock()
         self._make()
         self.optimizer_state = optimizer_state
+
+    if not TYPE_CHECKING:  # for type checkers, it would stand for attributes of any name
+        __getattr__ = hints.getattr_of("Trainer")
 
     def __repr__(self):
         plain = losses.LOSSES.get(self.loss)  # None for a registered loss, which has no settings
@@ -595,7 +599,10 @@ class Trainer:
     def _validation_data(self, given):
         """Argument `validation_data`, checked and converted to Data of the kernels."""
         if not isinstance(given, tuple | list) or len(given) not in (2, 3):
-            raise TypeError("validation_data is not a pair; accepted: (X, y) or (X, y, sample_weight)")
+            raise TypeError(
+                "validation_data is not a pair; accepted: (X, y) or (X, y, sample_weight); or validation_fraction, a "
+                "share of the samples"
+            )
         x = checks.inputs("validation_data[0]", given[0], self.net.sizes[0], self.net.dtype)
         checks.finite("validation_data[0]", x)
         targets = self.net.targets("validation_data[1]", given[1], row_count(x), self._loss)
