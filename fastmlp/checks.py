@@ -151,7 +151,8 @@ def targets(argument, y, rows, outputs, dtype, loss, kind):
     Parameters
     ----------
     argument : str; name of the user's argument
-    y : (rows, outputs) array-like; also (rows,) for one output, or (rows,) integer labels if `kind` is "classes"
+    y : (rows, outputs) array-like; also (rows,) for one output, or (rows,) or (rows, 1) integer labels if `kind` is
+        "classes"
     rows : int; number of samples
     outputs : int; number of targets of a sample
     dtype : dtype of the network
@@ -165,7 +166,10 @@ def targets(argument, y, rows, outputs, dtype, loss, kind):
     """
     labels = np.empty(0, np.int64)
     array = _array(argument, y, dtype)
-    if kind == "classes" and array.ndim == 1 and array.dtype.kind in "iub":
+    integers, column = array.dtype.kind in "iub", outputs > 1 and array.shape[1:] == (1,)
+    if kind == "classes" and integers and column:
+        array = array[:, 0]
+    if kind == "classes" and array.ndim == 1 and integers:
         _same_rows(argument, array, rows)
         outside = np.flatnonzero((array < 0) | (array >= outputs))
         if outside.size:
@@ -175,12 +179,17 @@ def targets(argument, y, rows, outputs, dtype, loss, kind):
         return np.empty((0, outputs), dtype), array.astype(np.int64)
     if array.ndim == 1 and outputs == 1:
         array = array.reshape(-1, 1)
-    elif array.ndim == 1 and kind == "classes":
+    elif kind == "classes" and (array.ndim == 1 or column):
         raise ValueError(
             f"{argument} has shape {array.shape} and dtype {array.dtype}; accepted: integer labels (rows,), "
             f"or one-hot rows (rows, {outputs})"
         )
     _same_rows(argument, array, rows)
+    if integers and (array.ndim == 1 or column):
+        raise ValueError(
+            f"{argument} has shape {array.shape} and dtype {array.dtype}; accepted: (rows, {outputs}), or labels of "
+            'classes with output_activation="softmax"'
+        )
     array = matrix(argument, array, outputs, dtype)
     finite(argument, array)
     most = {"probabilities": 1, "counts": math.inf}.get(kind)

@@ -354,7 +354,7 @@ class MLP:
         X : (N, n_in) array-like, or sparse matrix of scipy
         y : (N, n_out) array-like
             Targets: (N, n_out / 2) for `losses.GaussianNLL`. For a single target also (N,). For cross-entropy or focal
-            loss of a softmax also (N,) integer class labels from 0 on.
+            loss of a softmax also integer class labels from 0 on, (N,) or (N, 1).
         loss : str or object of `fastmlp.losses`
             Name in `fastmlp.losses.LOSSES` or of a registered loss, or an object with settings. "auto" is
             "cross_entropy" for softmax outputs, "binary_cross_entropy" for sigmoid, "poisson" for exp, else
