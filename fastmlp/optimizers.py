@@ -170,7 +170,7 @@ def for_kernels(optimizer, learning_rate, l2, clip_norm, mean, update_biases, av
     settings = updates.RULES[optimizer.name].settings  # those that this rule reads, with their usual values
     return updates.NO_UPDATE._replace(
         kind=optimizer.kind,
-        learning_rate=checks.number("learning_rate", learning_rate),
+        learning_rate=learning_rate,
         l2=float(l2),
         clip_norm=float(clip_norm or 0),
         mean=mean,
