@@ -30,9 +30,10 @@ class Callback:
     """Methods that a callback may have. Each may be left out, and subclassing is not needed.
 
     The first argument of all is the `Trainer`: `trainer.net` has the current parameters, `trainer.history` the results
-    so far. A callback may read both, and change the parameters: training goes on from what it leaves. An exception
-    ends the training and reaches the caller of `fit`: the network then has the parameters of the last update, the
-    history all epochs that ended, and `on_fit_end` of every callback is still called.
+    so far. A callback may read both, change the parameters, from which training goes on, and assign the settings that
+    `Trainer` allows. An exception ends the training and reaches the caller of `fit`: the network then has the
+    parameters of the last update, the history all epochs that ended, and `on_fit_end` of every callback is still
+    called.
 
     A callback that has a state of its own can keep it in the files of resumed trainings (see `Checkpoint`), by two more
     methods: `state_dict` returns it as a dict that JSON can represent, and `load_state_dict` takes such a dict over.

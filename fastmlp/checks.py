@@ -13,25 +13,35 @@ from collections.abc import Iterable
 import numpy as np
 
 from ._kernels import SparseRows
+from .hints import WORDS
 
 MOST_BITS_SHOWN = 128  # of whole numbers in messages
 
 
 def choice(argument, value, known, others=""):
-    """Return `value` if it is one of the names `known`, else raise a ValueError that suggests the nearest.
+    """Return `value` if it is one of the names `known`, else raise a ValueError that suggests what is meant.
 
-    `others` is text for the end of the message, after the known names.
+    That is the name that other libraries have for it (see `hints.WORDS`), or the nearest. `others` is text for the end
+    of the message, after the known names.
     """
     known = list(known)
     if isinstance(value, str) and value in known:
         return value
-    raise ValueError(f"{argument} is {value!r}{nearest(value, known)}; accepted: {', '.join(known)}{others}")
+    words = next((table for kind, table in WORDS.items() if argument.endswith(kind)), {})
+    raise ValueError(f"{argument} is {value!r}{nearest(value, known, words)}; accepted: {', '.join(known)}{others}")
 
 
-def nearest(name, known):
-    """Text " (did you mean 'relu'?)" with the known name nearest to `name`; "" if none is near."""
-    near = difflib.get_close_matches(str(name), known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+def nearest(name, known, words=None):
+    """Text " (did you mean 'relu'?)" with the known name that `words` has for `name`, or the nearest; "" if none is.
+
+    Upper and lower case make no difference. `words` is a dict from names in lower case to known ones.
+    """
+    by_lower, name = {each.lower(): each for each in known}, str(name).lower()
+    meant = (words or {}).get(name)
+    if meant not in by_lower.values():
+        near = difflib.get_close_matches(name, by_lower, n=1)
+        meant = by_lower[near[0]] if near else None
+    return f" (did you mean {meant!r}?)" if meant else ""
 
 
 def count(argument, value, least=1):
@@ -141,7 +151,8 @@ def targets(argument, y, rows, outputs, dtype, loss, kind):
     Parameters
     ----------
     argument : str; name of the user's argument
-    y : (rows, outputs) array-like; also (rows,) for one output, or (rows,) integer labels if `kind` is "classes"
+    y : (rows, outputs) array-like; also (rows,) for one output, or (rows,) or (rows, 1) integer labels if `kind` is
+        "classes"
     rows : int; number of samples
     outputs : int; number of targets of a sample
     dtype : dtype of the network
@@ -155,7 +166,10 @@ def targets(argument, y, rows, outputs, dtype, loss, kind):
     """
     labels = np.empty(0, np.int64)
     array = _array(argument, y, dtype)
-    if kind == "classes" and array.ndim == 1 and array.dtype.kind in "iub":
+    integers, column = array.dtype.kind in "iub", outputs > 1 and array.shape[1:] == (1,)
+    if kind == "classes" and integers and column:
+        array = array[:, 0]
+    if kind == "classes" and array.ndim == 1 and integers:
         _same_rows(argument, array, rows)
         outside = np.flatnonzero((array < 0) | (array >= outputs))
         if outside.size:
@@ -165,12 +179,17 @@ def targets(argument, y, rows, outputs, dtype, loss, kind):
         return np.empty((0, outputs), dtype), array.astype(np.int64)
     if array.ndim == 1 and outputs == 1:
         array = array.reshape(-1, 1)
-    elif array.ndim == 1 and kind == "classes":
+    elif kind == "classes" and (array.ndim == 1 or column):
         raise ValueError(
             f"{argument} has shape {array.shape} and dtype {array.dtype}; accepted: integer labels (rows,), "
             f"or one-hot rows (rows, {outputs})"
         )
     _same_rows(argument, array, rows)
+    if integers and (array.ndim == 1 or column):
+        raise ValueError(
+            f"{argument} has shape {array.shape} and dtype {array.dtype}; accepted: (rows, {outputs}), or labels of "
+            'classes with output_activation="softmax"'
+        )
     array = matrix(argument, array, outputs, dtype)
     finite(argument, array)
     most = {"probabilities": 1, "counts": math.inf}.get(kind)

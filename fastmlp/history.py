@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass
 class History:
-    """Record of a fit: lists with one entry per epoch.
+    """Record of a fit: lists with one entry per epoch, Python floats but for `delta_rms`.
 
     Attributes
     ----------
@@ -68,5 +68,9 @@ class History:
                 del values[epochs:]
 
     def to_dict(self) -> dict:
-        """The history as a dict of lists, which JSON can represent."""
-        return asdict(self)
+        """The history as a dict that JSON can represent, and `pandas.DataFrame` can take.
+
+        The lists are those with an entry per epoch; empty ones are left out, unless there was no epoch. "best_epoch",
+        an int or None, is the same in all rows of a data frame.
+        """
+        return {name: value for name, value in asdict(self).items() if value != [] or not self.loss}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from itertools import pairwise
 from os import PathLike
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import checks, files, losses, weighting
+from . import checks, files, hints, losses, weighting
 from ._kernels import (
     ACTIVATIONS,
     AS_THEY_COME,
@@ -123,8 +123,8 @@ class MLP:
         if len(self.sizes) < 2:
             raise ValueError(f"sizes is {self.sizes}; accepted: at least an input and an output layer")
         hidden = len(self.sizes) - 2
-        single = isinstance(activation, str)
-        names = [activation] * hidden if single else list(checks.sequence("activation", activation))
+        single = isinstance(activation, str) or not isinstance(activation, Iterable)
+        names = [activation] * hidden if single else list(activation)
         if len(names) != hidden:
             raise ValueError(
                 f"activation has {len(names)} names; accepted: one, or one for each of {hidden} hidden layers"
@@ -231,6 +231,9 @@ class MLP:
         vars(self).update(state)
         self._look_up()
         self._view()
+
+    if not TYPE_CHECKING:  # for type checkers, it would stand for attributes of any name
+        __getattr__ = hints.getattr_of("MLP")
 
     def __repr__(self):
         layers = "-".join(map(str, self.sizes))
@@ -502,7 +505,7 @@ class MLP:
         X : (N, n_in) array-like, or sparse matrix of scipy
         y : (N, n_out) array-like
             Targets: (N, n_out / 2) for `losses.GaussianNLL`. For a single target also (N,). For cross-entropy or focal
-            loss of a softmax also (N,) integer class labels from 0 on.
+            loss of a softmax also integer class labels from 0 on, (N,) or (N, 1).
         loss : str or object of `fastmlp.losses`
             Name in `fastmlp.losses.LOSSES` or of a registered loss, or an object with settings. "auto" is
             "cross_entropy" for softmax outputs, "binary_cross_entropy" for sigmoid, "poisson" for exp, else

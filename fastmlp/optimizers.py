@@ -6,6 +6,7 @@ from typing import ClassVar
 from fastmlp_kernels.functions import updates
 
 from . import checks
+from .signatures import keyword_only_soon
 
 
 class Optimizer:
@@ -136,6 +137,9 @@ class Adagrad(Optimizer):
 
 
 OPTIMIZERS = {kind.name: kind for kind in (SGD, Momentum, Nesterov, Adam, AdamW, RMSprop, Adagrad)}
+for kind in OPTIMIZERS.values():
+    kind.__init__ = keyword_only_soon(kind.__init__)  # the one that `dataclass` wrote: errors suggest what is meant
+del kind
 
 
 def resolve(optimizer):
@@ -166,7 +170,7 @@ def for_kernels(optimizer, learning_rate, l2, clip_norm, mean, update_biases, av
     settings = updates.RULES[optimizer.name].settings  # those that this rule reads, with their usual values
     return updates.NO_UPDATE._replace(
         kind=optimizer.kind,
-        learning_rate=checks.number("learning_rate", learning_rate),
+        learning_rate=learning_rate,
         l2=float(l2),
         clip_norm=float(clip_norm or 0),
         mean=mean,

@@ -6,6 +6,7 @@ that the kernels leave (`Progress` of `fastmlp_kernels`) and calls the callbacks
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 import threading
@@ -13,11 +14,12 @@ import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from os import PathLike
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import checks, losses, optimizers, schedules, training_state, weighting
+from . import checks, hints, losses, optimizers, schedules, training_state, weighting
 from ._kernels import AS_THEY_COME, Data, Learning, begin_training, row_count, sample_count
 from .events import Listeners
 from .files import ModelFileError
@@ -33,6 +35,37 @@ from .threads import limited, one_at_a_time
 
 # Attributes that are not pickled: made again, or of a fit that runs.
 REMADE = "_learning", "_rate", "_listeners", "turn"
+# The default batch size gives 32 updates per epoch, within limits: steps of fewer than 16 rows cost more than their
+# arithmetic, and batches of more than 4096 rows would be too few.
+UPDATES_PER_EPOCH = 32
+BATCH_SIZES = (16, 4096)
+# The default number of epochs is 20, and more of batches of the default size until there are so many updates, with
+# which 64-64-10 learns scikit-learn's digits to an accuracy of 0.97, and 4-16-3 its irises to 0.94.
+EPOCHS, UPDATES = 20, 2000
+
+
+def usual_batch_size(rows):
+    """Default batch size for a number of rows."""
+    return int(np.clip(rows // UPDATES_PER_EPOCH, *BATCH_SIZES))
+
+
+def usual_epochs(rows):
+    """Default number of epochs for a number of rows in batches of the default size."""
+    return max(EPOCHS, math.ceil(UPDATES / math.ceil(rows / usual_batch_size(rows))))
+
+
+def _optional(check, **limits):
+    """Check, as of `checks`, that accepts None too."""
+    return lambda argument, value: None if value is None else check(argument, value, **limits)
+
+
+# Settings, besides the learning rate, that may be assigned later, and what checks them.
+CHECKS = {
+    "batch_size": _optional(checks.count),
+    "l2": checks.number,
+    "clip_norm": _optional(checks.number, open_start=True),
+    "threads": _optional(checks.count),
+}
 
 
 class DivergenceError(ArithmeticError):
@@ -52,9 +85,9 @@ class Trainer:
     optimizer : str or object of `fastmlp.optimizers`
         Name in `fastmlp.optimizers.OPTIMIZERS`, or an object with settings.
     learning_rate : float or a schedule of `fastmlp.schedules`
-    batch_size : int
+    batch_size : int, optional
         Samples per update; the last batch of an epoch has those that remain. 1 is on-line learning, the number of
-        samples or more is batch learning.
+        samples or more is batch learning. By default, a 32nd of the rows of `X`, from 16 to 4096.
     reduction : {"mean", "sum"}
         Mean or sum of losses and gradients over the samples of a batch. If samples are weighted, the mean is the
         weighted sum over the sum of the weights.
@@ -89,6 +122,9 @@ class Trainer:
     ----------
     history : History
         Record of the last call to `fit`.
+    learning_rate, batch_size, l2, clip_norm, threads
+        As given. Values assigned later count from the next step or epoch on (`threads`: from the next call on). The
+        other settings are fixed: assigning one is an AttributeError.
     """
 
     precision, _position, _listeners = "float32", None, None  # of trainers that were pickled before they had them
@@ -101,7 +137,7 @@ class Trainer:
         optimizer: str | optimizers.Optimizer = "adam",
         *,
         learning_rate: float | schedules.Schedule = 1e-3,
-        batch_size: int = 4096,
+        batch_size: int | None = None,
         reduction: str = "mean",
         l2: float = 0.0,
         update_biases: bool = True,
@@ -119,15 +155,13 @@ class Trainer:
         self._loss = losses.smoothed(net.resolve_loss(loss), checks.number("label_smoothing", label_smoothing, 0, 1))
         self.loss = self._loss.name
         self.optimizer = optimizers.resolve(optimizer)
-        self.learning_rate, self.schedule = learning_rate, schedules.resolve(learning_rate)
-        self.batch_size = checks.count("batch_size", batch_size)
+        self.learning_rate, self.batch_size = learning_rate, batch_size
         self.reduction = checks.choice("reduction", reduction, ["mean", "sum"])
-        self.l2, self.average_l2 = checks.number("l2", l2), bool(average_l2)
+        self.l2, self.average_l2 = l2, bool(average_l2)
         self.update_biases, self.shuffle = bool(update_biases), bool(shuffle)
         self.seed, self._rng = seed, np.random.default_rng(seed)
         self._reorder = shuffle if callable(shuffle) else self._rng.shuffle
-        self.clip_norm = None if clip_norm is None else checks.number("clip_norm", clip_norm, open_start=True)
-        self.threads = None if threads is None else checks.count("threads", threads)
+        self.clip_norm, self.threads = clip_norm, threads
         self.history = History()
         self.dropout = self._dropout_shares(dropout)
         # From a child of the generator, so that dropout does not change how samples are shuffled.
@@ -165,6 +199,18 @@ class Trainer:
         self._make()
         self.optimizer_state = optimizer_state
 
+    def __setattr__(self, name, value):
+        """Check a setting as the constructor does; an AttributeError if only the constructor reads it."""
+        if name in FIXED and "_learning" in vars(self):
+            raise AttributeError(f"{name} of a Trainer is fixed; accepted: a new one, Trainer(..., {name}=...)")
+        if name in ("learning_rate", "schedule"):
+            super().__setattr__("schedule", schedules.resolve(value))
+            name = "learning_rate"
+        super().__setattr__(name, CHECKS[name](name, value) if name in CHECKS else value)
+
+    if not TYPE_CHECKING:  # for type checkers, it would stand for attributes of any name
+        __getattr__ = hints.getattr_of("Trainer")
+
     def __repr__(self):
         plain = losses.LOSSES.get(self.loss)  # None for a registered loss, which has no settings
         shown = {
@@ -181,7 +227,7 @@ class Trainer:
         self,
         X: ArrayLike,
         y: ArrayLike,
-        epochs: int = 20,
+        epochs: int | None = None,
         *,
         validation_data: tuple[ArrayLike, ...] | None = None,
         validation_fraction: float | None = None,
@@ -205,9 +251,10 @@ class Trainer:
             indices and no duplicates, only the row starts are copied.
         y : (N, n_out) array-like
             Targets: (N, n_out / 2) for `losses.GaussianNLL`. For a single target also (N,). For cross-entropy or focal
-            loss of a softmax also (N,) integer class labels from 0 on.
-        epochs : int
-            Largest number of epochs.
+            loss of a softmax also integer class labels from 0 on, (N,) or (N, 1).
+        epochs : int, optional
+            Largest number of epochs. By default 20; without a `batch_size` of the trainer, as many as make 2000 updates
+            if that is more.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Samples to evaluate after each epoch.
         validation_fraction : float, optional
@@ -252,13 +299,16 @@ class Trainer:
         DivergenceError
             If values stop being finite. The network holds the last finite parameters.
         """
-        epochs, stop = checks.count("epochs", epochs), Stopping(tol, patience, target_loss)
+        epochs, stop = _optional(checks.count)("epochs", epochs), Stopping(tol, patience, target_loss)
         data, unit = self._training_data(X, y, sample_weight, class_weight)
+        rows = row_count(data.x)
+        if epochs is None:
+            epochs = EPOCHS if self.batch_size else usual_epochs(rows)
         notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
         kept = self._snapshot()
         self._learning.begin(data)
         try:
-            self._begin(resume)
+            self._begin(resume, rows)
             data, validation = self._split(data, validation_data, validation_fraction, resume is not False)
             notify.load_states(self._position.callbacks)
         except BaseException:  # Ctrl-C too
@@ -270,7 +320,7 @@ class Trainer:
             self.take_params()
             done = notify("on_fit_begin", max(last - len(history.loss), 0), sample_count(data))
             with limited(self.threads):
-                self._learning.compile(data, self._settings(0.0, unit), min(self.batch_size, sample_count(data)))
+                self._learning.compile(data, self._settings(0.0, unit), min(self._size(rows), sample_count(data)))
                 for epoch in range(len(history.loss), last):
                     if done or stop.reached(position, history):
                         break
@@ -301,8 +351,12 @@ class Trainer:
         self.net.params[:], self.history, self._position, self._rate, self._dropout_seed, self._learning = kept
         self._learning.restore(moments)
 
-    def _begin(self, resume):
-        """Set the position at which a fit begins and the history; with `resume`, all other state, too."""
+    def _size(self, rows):
+        """Batch size for samples of which there are so many, with those held out."""
+        return self.batch_size or usual_batch_size(rows)
+
+    def _begin(self, resume, rows):
+        """Set the position at which a fit of `rows` samples begins, and the history; to resume, all other state too."""
         if resume is False:
             self.history, self._position = History(), Position()
             return
@@ -312,9 +366,9 @@ class Trainer:
             raise ValueError("resume is True, but there is no fit to go on from; accepted: the path of a saved one")
         self._position, self.history = deepcopy(self._position), deepcopy(self.history)
         position = self._position
-        if position.batch and position.batch_size != self.batch_size:
+        if position.batch and position.batch_size != self._size(rows):
             raise ValueError(
-                f"batch_size is {self.batch_size}; accepted: {position.batch_size}, as in the epoch that is resumed"
+                f"batch_size is {self._size(rows)}; accepted: {position.batch_size}, as in the epoch that is resumed"
             )
         if position.ended:
             position.begun, position.ended = len(self.history.loss), False
@@ -380,9 +434,10 @@ class Trainer:
 
     @one_at_a_time
     def step(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Make one update on one batch of any number of samples, with the learning rate of the first epoch of a `fit`.
+        """Make one update on one batch of any number of samples.
 
-        Arguments and errors as for `fit`.
+        The learning rate is that of the epoch after those in `history`: of a new trainer, that of the first. A loop of
+        steps adds none, and assigns `learning_rate` to change it. Arguments and errors as for `fit`.
 
         Returns
         -------
@@ -393,13 +448,17 @@ class Trainer:
         self.take_params()
         rows = sample_count(data)
         self._learning.clear()
-        rate = self.schedule.rate(0, [])
+        settings = self._settings(self._current_rate(), unit)
         with limited(self.threads):
             if self._learning.is_first(("step", type(data.x))):
-                self._learning.compile(data, self._settings(rate, unit), rows)
+                self._learning.compile(data, settings, rows)
             with uninterrupted():
-                self._run(data, unit, rows, rate, 0, 1, "in a step")
-        return self._learning.progress.loss[0] * self._scale(weighting.total(data, 0, rows))
+                self._run(data, settings, rows, 0, 1, "in a step")
+        return float(self._learning.progress.loss[0]) * self._scale(weighting.total(data, 0, rows))
+
+    def _current_rate(self):
+        """Learning rate of the epoch after those in the history."""
+        return checks.number("learning_rate", self.schedule.rate(len(self.history.loss), self.history.watched))
 
     def take_params(self):
         """Train from the parameters that the network has now."""
@@ -434,15 +493,17 @@ class Trainer:
         """
         epoch = len(self.history.loss)
         history, position, sums, samples = self.history, self._position, self._learning.progress, sample_count(data)
-        batch_size = min(self.batch_size, samples)
+        size = self._size(row_count(data.x))
+        batch_size = min(size, samples)
         batches = -(-samples // batch_size)
         if position.batch:
             for current, earlier in zip(sums, position.sums, strict=True):
                 current[:] = earlier
         else:
             notify("on_epoch_begin", epoch)
-            position.batch_size, position.seconds = self.batch_size, 0.0
-        rate = self.schedule.rate(epoch, history.watched)
+            position.batch_size, position.seconds = size, 0.0
+        rate = self._current_rate()
+        settings = self._settings(rate, unit)
         weight = weighting.total(data, 0, min(position.batch * batch_size, samples))
         begin = time.perf_counter() - position.seconds
         while position.batch < batches:
@@ -454,7 +515,7 @@ class Trainer:
                     self._learning.clear()
                     begin = time.perf_counter()
                 when = f"in epoch {epoch + 1}"
-                position.batch = self._run(data, unit, batch_size, rate, position.batch, batches, when)
+                position.batch = self._run(data, settings, batch_size, position.batch, batches, when)
                 position.sums, position.seconds = [array.copy() for array in sums], time.perf_counter() - begin
             done = min(position.batch * batch_size, samples)
             weight += weighting.total(data, first, done)
@@ -498,16 +559,15 @@ class Trainer:
                 "got; accepted: all of them, each once"
             )
 
-    def _run(self, data, unit, batch_size, rate, first, last, when):
+    def _run(self, data, settings, batch_size, first, last, when):
         """Make the updates of the batches in range(first, last), or of as many as a slice has time for.
 
         The new parameters are copied to `net.params`.
 
         Parameters
         ----------
-        data, unit : Data of the kernels, and the unit of its weights (see `_normalized`)
+        data, settings : Data and Optimizer of the kernels
         batch_size : int
-        rate : float; learning rate
         first, last : int; range of batches, counted from 0
         when : str; words for the message of a DivergenceError, such as "in epoch 3"
 
@@ -516,7 +576,7 @@ class Trainer:
         int
             The batch to continue with (see `Learning.train`).
         """
-        settings = self._settings(rate, unit)
+        rate = settings.learning_rate
         if getattr(self.optimizer, "rate_in_velocity", False) and rate > 0:
             # The velocity is rate * (the kernels' velocity): a change of the rate must leave it as it is
             if self._rate not in (0, rate):
@@ -595,7 +655,10 @@ class Trainer:
     def _validation_data(self, given):
         """Argument `validation_data`, checked and converted to Data of the kernels."""
         if not isinstance(given, tuple | list) or len(given) not in (2, 3):
-            raise TypeError("validation_data is not a pair; accepted: (X, y) or (X, y, sample_weight)")
+            raise TypeError(
+                "validation_data is not a pair; accepted: (X, y) or (X, y, sample_weight); or validation_fraction, a "
+                "share of the samples"
+            )
         x = checks.inputs("validation_data[0]", given[0], self.net.sizes[0], self.net.dtype)
         checks.finite("validation_data[0]", x)
         targets = self.net.targets("validation_data[1]", given[1], row_count(x), self._loss)
@@ -612,3 +675,7 @@ class Trainer:
     def _scale(self, weight):
         """Factor from a sum of losses over samples of total weight `weight` to the loss that is reported."""
         return 1 / weight if weight and self.reduction == "mean" else 1.0
+
+
+# Settings that only the constructor reads.
+FIXED = inspect.signature(Trainer).parameters.keys() - CHECKS.keys() - {"learning_rate"}

@@ -59,7 +59,7 @@ def write(trainer, path, best=None):
         "position": None,
         "best": best,
     }
-    for name, values in trainer.history.to_dict().items():
+    for name, values in vars(trainer.history).items():
         if name != "best_epoch":
             arrays[f"history.{name}"] = np.array(values, float)
     if position:

@@ -105,4 +105,4 @@ def total(data, start, stop):
     if not data.weights.size:
         return stop - start
     taken = data.order[start:stop] if data.order.size else slice(start, stop)
-    return data.weights[taken].sum(dtype=float)
+    return float(data.weights[taken].sum(dtype=float))

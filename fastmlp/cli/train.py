@@ -21,11 +21,8 @@ from fastmlp.tables import datasets
 from fastmlp.tables.preprocessing import Preprocessing, split
 from fastmlp.tables.scores import score
 from fastmlp.threads import available, limited
+from fastmlp.trainer import usual_batch_size
 
-# The default batch size gives 32 updates per epoch, within limits: steps of fewer than 16 rows cost more than their
-# arithmetic, and batches of more than 4096 rows would be too few.
-UPDATES_PER_EPOCH = 32
-BATCH_SIZES = (16, 4096)
 CHECKPOINT_SECONDS = 60
 # Options that are kept in the file of the model.
 RECORDED = (
@@ -89,15 +86,12 @@ def _prepare(args, table, loss, seed):
     preprocessing = Preprocessing.fit(train, centre_target=properties.targets != losses.COUNTS)
     sizes = [preprocessing.n_inputs, *args.hidden, properties.outputs * preprocessing.n_outputs]
     net = MLP(sizes, args.activation, output, dtype=args.dtype, seed=seed)
-    batch_size = args.batch_size
-    if batch_size is None:
-        batch_size = int(np.clip(train.n_rows // UPDATES_PER_EPOCH, *BATCH_SIZES))
     trainer = Trainer(
         net,
         loss=loss,
         optimizer=args.optimizer,
         learning_rate=_schedule(args),
-        batch_size=batch_size,
+        batch_size=usual_batch_size(train.n_rows) if args.batch_size is None else args.batch_size,
         l2=args.l2,
         seed=seed,
         threads=args.threads,

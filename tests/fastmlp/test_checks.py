@@ -174,6 +174,37 @@ def test_cross_entropy_refuses_what_is_neither_labels_nor_probabilities(y, messa
     assert_refused(message, y=y, output="softmax")
 
 
+@pytest.mark.parametrize("output", ["identity", "sigmoid"])
+@pytest.mark.parametrize(
+    "y", [LABELS, LABELS[:, None], LABELS > 0, LABELS.astype(np.uint8), LABELS.tolist()], ids=lambda y: str(np.shape(y))
+)
+def test_labels_for_several_outputs_that_are_no_softmax_are_refused_with_a_hint(y, output):
+    shape, dtype = np.shape(y), np.asarray(y).dtype
+    message = (
+        rf"y has shape {re.escape(str(shape))} and dtype {dtype}; accepted: \(rows, 2\), or labels of classes with "
+    )
+    assert_refused(message + 'output_activation="softmax"$', y=y, output=output)
+
+
+def test_whole_numbers_for_one_output_are_targets():
+    for output in ("identity", "sigmoid"):
+        net = MLP([3, 4, 1], output_activation=output)
+        assert net.evaluate(X, LABELS) == net.evaluate(X, LABELS[:, None]) == net.evaluate(X, LABELS[:, None] * 1.0)
+
+
+def test_a_column_of_labels_is_accepted_for_a_softmax():
+    net = MLP([3, 4, 2], output_activation="softmax")
+    for y in (LABELS[:, None], LABELS[:, None].astype(np.int8), [[label] for label in LABELS.tolist()]):
+        assert net.evaluate(X, y) == net.evaluate(X, LABELS)
+        assert net.gradient(X, y)[1].tobytes() == net.gradient(X, LABELS)[1].tobytes()
+    history = Trainer(net).fit(X, LABELS[:, None], 1, validation_data=(X, LABELS[:, None]), progress=False)
+    assert history.val_loss == [net.evaluate(X, LABELS)]
+    y = changed(LABELS[:, None], (7, 0), 2, int)
+    assert_refused("y has label 2 at position 7; accepted: 0 to 1", y=y, output="softmax")
+    message = r"y has shape \(40, 1\) and dtype float64; accepted: integer labels \(rows,\), or one-hot rows"
+    assert_refused(message, y=LABELS[:, None].astype(float), output="softmax")
+
+
 @pytest.mark.parametrize("value", [-0.01, 1.01])
 def test_binary_cross_entropy_refuses_targets_beyond_0_and_1(value):
     message = f"y is {value} at row 9, column 0; accepted with binary_cross_entropy: 0 to 1"
@@ -213,7 +244,7 @@ def test_arguments_of_fit_out_of_range_are_refused(options, error, message):
     assert_refused(message, error=error, **options)
 
 
-@pytest.mark.parametrize("epochs", [0, -1, 1.5, True, "many", None])
+@pytest.mark.parametrize("epochs", [0, -1, 1.5, True, "many"])
 def test_epochs_must_be_a_whole_number_from_1_on(epochs):
     with pytest.raises((TypeError, ValueError), match=r"^epochs is .*; accepted: a whole number from 1 on"):
         Trainer(MLP([3, 2])).fit(X, Y, epochs)
@@ -257,7 +288,8 @@ NETWORK_ARGUMENTS = [
     ({"activation": "softmax"}, "activation is 'softmax'.*; accepted: identity, "),
     ({"activation": ["relu", "tanh"]}, "activation has 2 names; accepted: one, or one for each of 1 hidden layers"),
     ({"activation": ["tanhh"]}, r"activation is 'tanhh' \(did you mean 'tanh'\?\)"),
-    ({"activation": None}, "activation is None; accepted: "),
+    ({"activation": None}, r"activation is None \(did you mean 'identity'\?\); accepted: identity, "),
+    ({"activation": np.tanh}, "activation is <ufunc 'tanh'>; accepted: identity, "),
     ({"output_activation": "sofmax"}, r"output_activation is 'sofmax' \(did you mean 'softmax'\?\); accepted: "),
     ({"dtype": "float16"}, r"dtype is 'float16'.*; accepted: float32, float64"),
     ({"dtype": "double precision"}, r"dtype is 'double precision'.*; accepted: float32, float64"),

@@ -5,8 +5,31 @@ import json
 import numpy as np
 import pytest
 
-from fastmlp import MLP, History, Trainer
+from fastmlp import MLP, DivergenceError, History, Trainer
 from tests import reference
+
+
+class Alternating:
+    """A schedule whose rates are NumPy's."""
+
+    def rate(self, epoch, losses):
+        return np.float32(0.25) if epoch % 2 else 1
+
+
+FITS = {
+    "plain": lambda trainer, x, y: trainer.fit(x, y, 3, progress=False),
+    "validated": lambda trainer, x, y: trainer.fit(x, y, 3, validation_fraction=0.2, progress=False),
+    "monitored": lambda trainer, x, y: trainer.fit(x, y, 3, monitor=lambda net: np.float32(1), progress=False),
+    "weighted": lambda trainer, x, y: trainer.fit(
+        x, y, 3, sample_weight=np.ones(50), validation_data=(x, y, np.ones(50)), progress=False
+    ),
+    "stopped": lambda trainer, x, y: trainer.fit(x, y, 30, validation_fraction=0.2, patience=1, progress=False),
+    "resumed": lambda trainer, x, y: (
+        trainer.fit(x, y, 2, validation_fraction=0.2, progress=False),
+        trainer.fit(x, y, 2, validation_fraction=0.2, resume=True, progress=False),
+    ),
+    "none": lambda trainer, x, y: trainer,
+}
 
 
 def noise(rows, n_in, n_out, seed=0):
@@ -102,3 +125,31 @@ def test_a_history_goes_through_json():
     x, y = noise(50, 3, 2)
     history = Trainer(MLP([3, 2])).fit(x, y, 3, validation_fraction=0.2, patience=2, progress=False)
     assert History(**json.loads(json.dumps(history.to_dict()))) == history
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "huber"])
+@pytest.mark.parametrize("name", FITS)
+def test_a_history_is_a_data_frame(name, loss):
+    pandas = pytest.importorskip("pandas")
+    x, y = noise(50, 3, 2)
+    trainer = Trainer(MLP([3, 2]), loss, batch_size=8, learning_rate=Alternating())
+    FITS[name](trainer, x, y)
+    history, epochs = trainer.history, len(trainer.history.loss)
+    frame = pandas.DataFrame(history.to_dict())
+    assert len(frame) == epochs
+    assert frame["loss"].tolist() == history.loss
+    assert ("val_loss" in frame) == bool(history.val_loss or not epochs)
+    for column, values in history.to_dict().items():
+        kinds = {type(value) for value in (values if isinstance(values, list) else ())}
+        assert kinds <= ({list} if column == "delta_rms" else {float}), column
+    assert {type(value) for values in history.delta_rms for value in values} <= {float}
+    assert History(**json.loads(json.dumps(history.to_dict()))) == history
+
+
+def test_the_history_of_a_diverged_fit_is_a_data_frame():
+    pandas = pytest.importorskip("pandas")
+    x, y = noise(50, 3, 2)
+    trainer = Trainer(MLP([3, 8, 2], "identity"), optimizer="sgd", learning_rate=1.0, batch_size=8)
+    with pytest.raises(DivergenceError):
+        trainer.fit(x, y, 500, validation_fraction=0.2, progress=False)
+    assert len(pandas.DataFrame(trainer.history.to_dict())) == len(trainer.history.loss) > 0

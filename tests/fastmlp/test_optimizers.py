@@ -175,9 +175,10 @@ def test_steps_on_batches_are_an_epoch_of_fit():
 
 def test_a_velocity_with_the_rate_in_it_stays_as_it_is_when_the_rate_changes():
     (net, x, y), (other, *_) = problem(), problem()
-    trainer = Trainer(net, optimizer=Momentum(0.5, rate_in_velocity=True), learning_rate=Step(0.4, every=1))
+    settings = {"learning_rate": Step(0.4, every=1), "batch_size": ROWS}
+    trainer = Trainer(net, optimizer=Momentum(0.5, rate_in_velocity=True), **settings)
     velocity = 0.0
-    for rates in ([0.4, 0.2], [0.4], [0.4, 0.2]):  # two epochs, a step, two epochs, each of one batch
+    for rates in ([0.4, 0.2], [0.1], [0.4, 0.2]):  # two epochs, a step, two epochs, each of one batch
         if len(rates) == 1:
             trainer.step(x, y)
         else:

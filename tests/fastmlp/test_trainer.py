@@ -186,7 +186,7 @@ def test_the_training_loss_decides_without_validation_data():
 def test_restored_weights_are_those_that_training_goes_on_from():
     x, y = noise()
     net = MLP([3, 2], dtype="float64")
-    coach = Trainer(net, optimizer="sgd", learning_rate=1.2)  # too large: the loss rises
+    coach = Trainer(net, optimizer="sgd", learning_rate=1.2, batch_size=100)  # too large: the loss rises
     validation = noise(seed=1)
     history = coach.fit(x, y, 30, validation_data=validation, patience=2, progress=False)
     assert history.best_epoch < len(history.loss) - 1
@@ -249,7 +249,7 @@ def test_training_goes_on_with_a_smaller_rate_after_a_divergence():
             coach.fit(x, y, 500, progress=False)
         net.params[:] = start
     again = Trainer(net, optimizer="momentum", learning_rate=0.01, batch_size=16)
-    coach.schedule = again.schedule
+    coach.learning_rate = 0.01
     history = coach.fit(x, y, 20, progress=False)
     assert len(history.loss) == 20
     assert history.loss[-1] < history.loss[0] < 10
