@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from fastmlp.compilation import compile_kernels
 from fastmlp.tables import datasets
 from tests.fuzz import mutations
 
@@ -49,6 +50,7 @@ class Bases(NamedTuple):
 
 def bases(folder):
     """Bytes of tables of all kinds, and the models of two."""
+    compile_kernels()  # or a table might wait for it, whose time is taken
     rng = np.random.default_rng(0)
     numbers, texts = rng.normal(size=(40, 2)).round(3), rng.choice(["u", "v", "01"], 40)
     side = np.where(numbers[:, 0] > 0, "a", "b")
