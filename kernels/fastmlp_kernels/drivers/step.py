@@ -121,7 +121,8 @@ def add_block(gradient, learning, chunk, piece, b, slot, thread, fresh):
     _, count = block_range(workspace.block_rows, b, chunk.rows, block_multiple_of(learning.network))
     where = block_memory(workspace.blocks, slot, thread), workspace.nonzeros, slot
     panel_rows = panel_rows_of(learning.network, workspace.block_rows)
-    slot_gradient(learning.data.x, gradient, learning.network, *where, piece, count, panel_rows, fresh)
+    more = workspace.keep and b + 1 < chunk.end
+    slot_gradient(learning.data.x, gradient, learning.network, *where, piece, count, panel_rows, fresh, more)
 
 
 @spliced

@@ -107,7 +107,7 @@ def _index_sparse(x, nonzeros, slot, order, first, rows):
 index_inputs = by_type(_index_dense, _index_sparse)
 
 
-def _dense_gradient(x, gradient, network, memory, nonzeros, slot, piece, rows, panel_rows, fresh):
+def _dense_gradient(x, gradient, network, memory, nonzeros, slot, piece, rows, panel_rows, fresh, more):
     """Compute the gradient of a piece of the weights over one block of samples.
 
     Parameters
@@ -121,18 +121,19 @@ def _dense_gradient(x, gradient, network, memory, nonzeros, slot, piece, rows, p
     piece : a record of `layout.tasks.PIECE`
     rows, panel_rows : int; samples in the block, and rows that each panel has room for
     fresh : bool; whether to overwrite the gradient rather than add to it
+    more : bool; whether the block in the next slot is the next to be added
     """
     activations, deltas, forms = memory
-    piece_gradient(gradient, network, piece, activations, deltas, rows, panel_rows, fresh, forms)
+    piece_gradient(gradient, network, piece, activations, deltas, rows, panel_rows, fresh, forms, more)
 
 
-def _sparse_gradient(x, gradient, network, memory, nonzeros, slot, piece, rows, panel_rows, fresh):
+def _sparse_gradient(x, gradient, network, memory, nonzeros, slot, piece, rows, panel_rows, fresh, more):
     """See `_dense_gradient`."""
     activations, deltas, forms = memory
     if piece.layer == 0:
         sparse.piece_gradient(gradient, network, nonzeros, slot, piece, deltas, rows, panel_rows, fresh)
     else:
-        piece_gradient(gradient, network, piece, activations, deltas, rows, panel_rows, fresh, forms)
+        piece_gradient(gradient, network, piece, activations, deltas, rows, panel_rows, fresh, forms, more)
 
 
 slot_gradient = by_type(_dense_gradient, _sparse_gradient)
