@@ -320,11 +320,6 @@ class Learning(Forward):
         pace.note(driver, (time.perf_counter() - start) / (last - first), last - first)
         return last
 
-    def begin(self, data):
-        """Start compiling the drivers for such data, on other cores."""
-        if self.is_first(("begin", is_sparse(data.x))):
-            training.begin(self._network_for(data.x))
-
     def compile(self, data, optimizer, batch_size):
         """Compile the drivers for such data, or load them from the cache, so that no slice's time includes this.
 
@@ -335,7 +330,7 @@ class Learning(Forward):
             key = driver, type(self.network), self.dtype, is_sparse(data.x)
             if key not in _compiled:
                 with interruptible():
-                    self.begin(data)
+                    training.begin(self._network_for(data.x))
                     self.nonfinite_layer()
                     self._flat(self.network.weights)
                     self._run(driver, data, optimizer, batch_size, 0, 0)

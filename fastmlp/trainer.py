@@ -306,7 +306,6 @@ class Trainer:
             epochs = EPOCHS if self.batch_size else usual_epochs(rows)
         notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
         kept = self._snapshot()
-        self._learning.begin(data)
         try:
             self._begin(resume, rows)
             data, validation = self._split(data, validation_data, validation_fraction, resume is not False)

@@ -3,6 +3,7 @@
 from itertools import pairwise
 from pathlib import Path
 
+from .._kernels import LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 from ..replacing import replace
 from .model import Model, encoded, quoted
 
@@ -16,9 +17,9 @@ EXPRESSIONS = {
     "sigmoid": "1 / (1 + exp@(-z))",
     "tanh": "tanh@(z)",
     "relu": "z <= 0 ? 0 : z",
-    "leaky_relu": "z <= 0 ? 0.01@ * z : z",
+    "leaky_relu": f"z <= 0 ? {LEAKY_SLOPE!r}@ * z : z",
     "elu": "z <= 0 ? expm1@(z) : z",
-    "selu": "1.0507009873554805@ * (z <= 0 ? 1.6732632423543772@ * expm1@(z) : z)",
+    "selu": f"{SELU_SCALE!r}@ * (z <= 0 ? {SELU_ALPHA!r}@ * expm1@(z) : z)",
     "exp": "exp@(z)",
     "softplus": "(z <= 0 ? 0 : z) + log1p@(exp@(-fabs@(z)))",
     # The bounds keep infinite net inputs from giving NaN, as 0 times infinity or one infinity over another.

@@ -35,6 +35,7 @@ from numba.core.sigutils import normalize_signature
 from numba.extending import intrinsic, models, overload, register_model
 
 from . import cache
+from .background import announce
 from .jit import INLINED, OPTIONS
 
 # as_array(pointer, count): the memory that a C function gets, as an array. It is one already with the JIT disabled.
@@ -297,6 +298,12 @@ class ByAddress:
         types_ : tuple of Numba types
         """
         self._kinds[types_] = kind
+
+    def prepare(self, work, kind, types_):
+        """Expect and compile a kind for some `work`, a text that is logged if the cache does not have it."""
+        announce(work, [(self.kernel, types_)])
+        self.expect(kind, types_)
+        self.compile(types_)
 
     def compile(self, types_):
         """Compile the kernel for types that are expected, unless that is done, or load it from the cache."""

@@ -3,14 +3,13 @@
 import numpy as np
 from numba import prange
 
-from ..background import announce
 from ..calls import on_stack, taken_from_stack
 from ..jit import njit, parallel_njit, specialize
 from ..products.first_layer import sample_count
 from ..products.forward import NO_DROPOUT
 from ..subnormals import flush_subnormals, restore_mode
 from . import workspace as scratch
-from .block import Task, block_loss, call_block_loss, is_block_loss_compiled, loss_by_address, types_of_block_loss
+from .block import Task, call_block_loss, is_block_loss_compiled, loss_by_address, types_of_block_loss
 from .kinds import kind_of
 from .phases import TAKEN, take
 
@@ -38,10 +37,7 @@ def evaluation_workspace(network, samples, threads):
     """Make scratch memory to evaluate up to `samples` rows on up to `threads` threads, and compile what that takes."""
     kind = kind_of(network)
     if not loss_by_address.addresses[kind]:
-        types_ = types_of_block_loss(network)
-        announce("evaluation", [(block_loss, types_)])
-        loss_by_address.expect(kind, types_)
-        loss_by_address.compile(types_)
+        loss_by_address.prepare("evaluation", kind, types_of_block_loss(network))
     return scratch.workspace(network, 0, threads, samples)
 
 

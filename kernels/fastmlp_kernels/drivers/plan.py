@@ -60,8 +60,7 @@ class Limits(NamedTuple):
 
 
 # Blocks: on AVX2, gradients are 2 to 3 % faster than with 96 rows, slower with 288, and other products equally fast.
-# With 50 MB of weights, slots of twice that were 2 % faster on a Xeon than 24 MB: gradients are read once, not 8 times.
-FLOAT = Limits(BLOCK, 64, by_cache(24 * 1024 * 1024), 2, 128)
+FLOAT = Limits(BLOCK, 64, by_cache(24 * 1024 * 1024), 0, 128)
 # Of a MixedNetwork: larger blocks and pieces, so that products read operands from the L3 cache less often. With AMX,
 # steps with layers of 1024 units were 5 to 10 % slower with blocks of 128 rows and with pieces of 128 x 128 weights;
 # slots of 24 and 40 MB were equally fast, of 96 MB 15 % slower, but 6 % faster with weights of 50 MB. With layers of 64

@@ -3,7 +3,6 @@
 import numpy as np
 from numba import prange, typeof
 
-from ..background import announce
 from ..calls import ByAddress
 from ..jit import by_class, njit, parallel_njit, specialize
 from ..layout.network import MixedNetwork, output_layer, outputs_of
@@ -89,13 +88,11 @@ call_blocks, is_compiled = blocks_by_address.call, blocks_by_address.is_compiled
 
 def prepare(network):
     """Compile what prediction calls by address, for networks of this kind, or load it from the cache."""
-    numbers, integers, kind = np.empty(0, network.weights.dtype), np.empty(0, np.int64), kind_of(network)
-    arguments = numbers.reshape(0, 0), network, numbers, inputs_of(network), integers, 0, integers
-    types_ = tuple(map(typeof, arguments))
+    kind = kind_of(network)
     if not blocks_by_address.addresses[kind]:
-        announce("prediction", [(predict_blocks, types_)])
-        blocks_by_address.expect(kind, types_)
-        blocks_by_address.compile(types_)
+        numbers, integers = np.empty(0, network.weights.dtype), np.empty(0, np.int64)
+        arguments = numbers.reshape(0, 0), network, numbers, inputs_of(network), integers, 0, integers
+        blocks_by_address.prepare("prediction", kind, tuple(map(typeof, arguments)))
 
 
 def prediction_scratch(network, rows, shares):

@@ -86,12 +86,12 @@ def weight_gradient(gradient, a, delta, first, last, rows, fresh, part=0, parts=
     for i in range(first, last, GRADIENT_ROWS):
         count, target = min(GRADIENT_ROWS, last - i), row_at(gradient, i)
         tile, panel = (i - first) // GRADIENT_ROWS, element(a, 0, i // width * width)
+        own, others = part * in_panel + tile % in_panel, parts * in_panel
         acc = zero(numbers, GRADIENT_ROWS)
         inputs = element(a, 0, i)
         for s in range(0, padded(rows, ROWS) * width, ROWS * width):
             if next_a:
                 start, stop = panel + next_a + s, panel + next_a + s + ROWS * width
-                own, others = part * in_panel + tile % in_panel, parts * in_panel
                 prefetch_rows(a.numbers, start + own * width, stop, others * width)
                 start = delta.start + next_delta + s
                 prefetch_rows(delta.numbers, start + tile * width, start + ROWS * width, tiles * width)
