@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .history import History
     from .network import MLP, Backpropagation
     from .optimizers import SGD, Adagrad, Adam, AdamW, Momentum, Nesterov, RMSprop
+    from .scaling import Scaling
     from .tables import datasets, preprocessing  # noqa: F401
     from .teaching import trace  # noqa: F401
     from .trainer import DivergenceError, Trainer
@@ -29,6 +30,7 @@ _HOMES = {  # name: the module that defines it
     "Trainer": "fastmlp.trainer",
     "DivergenceError": "fastmlp.trainer",
     "History": "fastmlp.history",
+    "Scaling": "fastmlp.scaling",
     "ModelFileError": "fastmlp.files",
     "SGD": "fastmlp.optimizers",
     "Momentum": "fastmlp.optimizers",
@@ -75,6 +77,7 @@ __all__ = [
     "Momentum",
     "Nesterov",
     "RMSprop",
+    "Scaling",
     "Trainer",
     "__version__",
     "register_activation",

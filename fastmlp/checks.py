@@ -87,11 +87,33 @@ def matrix(argument, values, columns, dtype):
 
     An array that is so already is not copied, even if it is read-only or mapped from a file: kernels only read it.
     """
-    if is_scipy_sparse(values):
-        raise TypeError(f"{argument} is a sparse matrix; accepted: an array, for one X.toarray()")
+    dense(argument, values)
     array = _numeric(argument, values, dtype)
     _check_shape(argument, array.shape, columns)
     return _writable(array)
+
+
+def dense(argument, values):
+    """Raise a TypeError if `values` are sparse."""
+    if is_scipy_sparse(values):
+        raise TypeError(f"{argument} is a sparse matrix; accepted: an array, for one X.toarray()")
+
+
+def shaped(argument, values, columns, dtype):
+    """Return `values` as an array (rows, columns) of a dtype that converts to `dtype`; a sparse matrix as it is."""
+    if not is_scipy_sparse(values):
+        values = _array(argument, values, dtype)
+        if values.dtype.kind not in "fiub":
+            _numeric(argument, values, dtype)  # raises an exception if they are no numbers
+    _check_shape(argument, values.shape, columns)
+    return values
+
+
+def unscaled(argument, values, columns):
+    """Return `values` as `inputs` does, but in float64, or without a copy as a dense array of numbers of any dtype."""
+    values = shaped(argument, values, columns, np.dtype(float))
+    is_numeric = not is_scipy_sparse(values) and values.dtype.kind in "fiub"
+    return values if is_numeric else inputs(argument, values, columns, np.dtype(float))
 
 
 def inputs(argument, values, columns, dtype):

@@ -12,10 +12,13 @@ import safetensors
 import safetensors.numpy
 
 from .replacing import replace
+from .scaling import Scaling
 from .terminal import LineError
 
 FORMAT = "fastmlp"
-VERSION = 1  # version of the format, increased when older versions of fastmlp cannot read new files
+# Version of the format, increased when older versions of fastmlp cannot read new files: networks with a scaling have 2.
+VERSION = 2
+SCALING = "scaling."  # prefix of the names of the tensors of a scaling
 TRAINING = "training."  # prefix of the names of tensors that are no part of the network (see `training_state`)
 KEYS = {"format", "version", "architecture", "metadata", "training", "checksum"}  # of the header
 MOST_HEADER_BYTES = 10_000_000  # reading JSON takes 40 times as much memory
@@ -29,8 +32,8 @@ class ModelFileError(LineError):
 def save(net, path: str | os.PathLike, tensors: dict | None = None, training: dict | None = None) -> None:
     """Write a network to a safetensors file. On an error, a file that was there stays as it was.
 
-    The tensors are ``weights.0``, ``biases.0``, ``weights.1``, ... with the shapes (n_in, n_out) and (n_out,). A
-    symbolic link at `path` is replaced, not followed.
+    The tensors are ``weights.0``, ``biases.0``, ``weights.1``, ... with the shapes (n_in, n_out) and (n_out,), and with
+    a scaling ``scaling.input_mean`` and so on. A symbolic link at `path` is replaced, not followed.
 
     Parameters
     ----------
@@ -61,7 +64,7 @@ def save(net, path: str | os.PathLike, tensors: dict | None = None, training: di
         ) from None
     header = {
         "format": FORMAT,
-        "version": str(VERSION),
+        "version": "1" if net.scaling is None else str(VERSION),
         "architecture": json.dumps(net.config()),
         "metadata": metadata,
     }
@@ -69,6 +72,8 @@ def save(net, path: str | os.PathLike, tensors: dict | None = None, training: di
         header["training"] = json.dumps(training)
     tensors = {f"weights.{layer}": weights for layer, weights in enumerate(net.weights)} | (tensors or {})
     tensors |= {f"biases.{layer}": biases for layer, biases in enumerate(net.biases)}
+    if net.scaling is not None:
+        tensors |= {SCALING + name: array for name, array in net.scaling._asdict().items()}
     header["checksum"] = _checksum(header, tensors)
     size, most = sum(map(len, header.values())), MOST_HEADER_BYTES // 2  # quotes may double it, and tensors have names
     if size > most:
@@ -115,6 +120,8 @@ def load_training(path, network):
         raise ModelFileError(f"{path} is damaged: it does not have the checksum that it was saved with")
     try:
         net = network(**config, init="zeros")  # rather than random weights, as all are replaced
+        if SCALING + Scaling._fields[0] in found:
+            net.scaling = Scaling(*(found[SCALING + name] for name in Scaling._fields))
     except (TypeError, ValueError) as error:
         raise ModelFileError(f"{path} holds an architecture that is not accepted: {error}") from None
     for name, views in (("weights", net.weights), ("biases", net.biases)):
@@ -191,6 +198,9 @@ def _check_tensors(path, header, config):
     needed = {f"weights.{layer}": (dtype, shape) for layer, shape in enumerate(layers)}
     if bias:
         needed |= {f"biases.{layer}": (dtype, (n_out,)) for layer, (_, n_out) in enumerate(layers)}
+    if any(name.startswith(SCALING) for name in header):
+        shapes = {"input": tuple(sizes[:1]), "output": tuple(sizes[-1:])}
+        needed |= {SCALING + name: ("float64", shapes[name.split("_")[0]]) for name in Scaling._fields}
     found = {
         name: (DTYPES.get(tensor["dtype"], tensor["dtype"]), tuple(tensor["shape"]))
         for name, tensor in header.items()

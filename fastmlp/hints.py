@@ -68,6 +68,7 @@ _ARGUMENTS = {
         "init=...": "init initializer kernel_initializer weight_init",
         "dtype=...": "dtype",
         "seed=...": "seed random_state random_seed",
+        "scale=...": "scale scaling standardize normalize scaler",
     },
     "Trainer": {
         "net=...": "net model network module estimator",

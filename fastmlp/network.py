@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import checks, files, hints, losses, weighting
+from . import checks, files, hints, losses, scaling, weighting
 from ._kernels import (
     ACTIVATIONS,
     AS_THEY_COME,
@@ -27,11 +27,13 @@ from ._kernels import (
     training_flops,
     unpack,
 )
+from .export.assembly import assembled
 from .export.c_source import write_c
 from .export.fortran_source import write_fortran
 from .initializers import INITIALIZERS
 from .interrupts import interruptible
 from .precision import is_mixed
+from .scaling import Scaling
 from .signatures import keyword_only_soon
 from .views import Views, as_array, check_assigned
 
@@ -88,6 +90,8 @@ class MLP:
         activation. Biases start at zero.
     seed : int
         Seed for the initial weights.
+    scale : bool
+        Whether the first training learns `scaling` from its samples.
 
     Attributes
     ----------
@@ -96,6 +100,8 @@ class MLP:
     weights, biases : tuples of (n_in, n_out) and of (n_out,) arrays
         Writable views of `params`, one for each layer; `biases` is empty if the units have none. What is assigned to
         them, or to an element, is copied into `params`.
+    scaling : Scaling or None
+        Means and scales of inputs and targets, if the network scales them.
     metadata : dict
         Values that JSON can represent, saved and loaded with the network.
     sizes : tuple of int
@@ -104,8 +110,10 @@ class MLP:
     activations : tuple of str
         Activation of each layer from 1 to L, the last of them the output activation.
     dtype : numpy.dtype
-    bias : bool
+    bias, scale : bool
     """
+
+    scale, _scaling = False, None  # of networks that were pickled before they had them
 
     @keyword_only_soon
     def __init__(
@@ -118,6 +126,7 @@ class MLP:
         bias: bool = True,
         init: str = "auto",
         seed: int = 0,
+        scale: bool = False,
     ) -> None:
         self.sizes = tuple(checks.count("sizes", n) for n in checks.sequence("sizes", sizes))
         if len(self.sizes) < 2:
@@ -136,7 +145,7 @@ class MLP:
         self.activations = tuple(names)
         self.activation, self.output_activation = activation, output_activation
         self.dtype = np.dtype(checks.choice("dtype", _dtype_name(dtype), ["float32", "float64"]))
-        self.bias = bool(bias)
+        self.bias, self.scale = bool(bias), bool(scale)
         checks.choice("init", init, ["auto", *INITIALIZERS])
         self.metadata = {}
         self._look_up()
@@ -206,6 +215,54 @@ class MLP:
     def biases(self, biases: Sequence[ArrayLike]) -> None:
         self._biases[:] = biases
 
+    @property
+    def scaling(self) -> Scaling | None:
+        """Means and scales of inputs and targets, or None. Networks take and give them in units of their own then.
+
+        A network that was made with `scale=True` learns them in the first `Trainer.fit`, from the samples that are not
+        held out, the first `Trainer.step` or the first `Objective`. Each input gets mean 0 and standard deviation 1; a
+        constant one is left with 0. Sparse inputs stay sparse, as they are divided only. Targets get the same if they
+        are quantities: for "identity" outputs, unless the loss is a registered one. Later trainings keep the scaling.
+
+        `predict` takes and returns the units of the samples. Losses, of any method, are those of the scaled targets,
+        which training minimizes.
+
+        Another `Scaling` can be assigned: arrays of float64 are made of it. After None, the next training learns anew.
+
+        Raises
+        ------
+        TypeError
+            If the assigned object is neither.
+        ValueError
+            If it does not have one number for each input and output, or they are not finite, or scales are not above 0,
+            or it scales targets of other outputs than "identity".
+        """
+        return self._scaling
+
+    @scaling.setter
+    def scaling(self, given: Scaling | None) -> None:
+        sizes = self.sizes[0], self.sizes[-1]
+        self._scaling = None if given is None else scaling.checked(given, *sizes, self.output_activation)
+
+    def folded(self) -> MLP:
+        """Network without a scaling that takes and gives the same units: its first and last layers contain it.
+
+        They are computed in float64, and have biases. For code that computes networks without their scaling, such as
+        your own with `network`. Predictions differ from those of this network by rounding.
+
+        Raises
+        ------
+        ValueError
+            If float32 has too few digits: for an input whose mean is more than 1000 standard deviations.
+        """
+        weights, biases = list(self.weights), list(self.biases) or [None] * len(self.weights)
+        if self.scaling is not None:
+            zeros = [np.zeros(n) for n in self.sizes[1:]]
+            weights, biases = self.scaling.folded(weights, list(self.biases) or zeros)
+        net = assembled(MLP, weights, biases, self.activations)
+        net.metadata = deepcopy(self.metadata)
+        return net
+
     def views(self, params: np.ndarray) -> tuple[list, list]:
         """Views (weights, biases) of an array laid out like `params`, such as a gradient, as lists of arrays."""
         weights, biases, start = [], [], 0
@@ -220,7 +277,7 @@ class MLP:
     def astype(self, dtype: DTypeLike) -> MLP:
         """Copy of the network with parameters of another dtype: always an `MLP`, even of a subclass."""
         net = MLP(**self.config() | {"dtype": dtype, "init": "zeros"})
-        net.params[:], net.metadata = self.params, deepcopy(self.metadata)
+        net.params[:], net.scaling, net.metadata = self.params, self.scaling, deepcopy(self.metadata)
         return net
 
     def __getstate__(self):
@@ -237,11 +294,13 @@ class MLP:
 
     def __repr__(self):
         layers = "-".join(map(str, self.sizes))
-        return f"<MLP {layers}, {', '.join(self.activations)}, {self.dtype}, {self.n_params} parameters>"
+        scaled = ", scaled" if self.scaling else ", scale=True" if self.scale else ""
+        return f"<MLP {layers}, {', '.join(self.activations)}, {self.dtype}, {self.n_params} parameters{scaled}>"
 
     def summary(self) -> str:
         """Table of the layers with their units, activations and parameters, total size, and operations per sample."""
-        lines = [("layer", "units", "activation", "parameters"), ("0", f"{self.sizes[0]:,}", "(inputs)", "")]
+        inputs = "(inputs, scaled)" if self.scaling else "(inputs)"
+        lines = [("layer", "units", "activation", "parameters"), ("0", f"{self.sizes[0]:,}", inputs, "")]
         for l, (n_in, n_out) in enumerate(pairwise(self.sizes), 1):
             lines.append((str(l), f"{n_out:,}", self.activations[l - 1], f"{(n_in + self.bias) * n_out:,}"))
         lines.append(("total", "", "", f"{self.n_params:,}"))
@@ -273,6 +332,7 @@ class MLP:
             "output_activation": self.output_activation,
             "dtype": self.dtype.name,
             "bias": self.bias,
+            **({"scale": True} if self.scale else {}),
         }
 
     def save(self, path: str | PathLike) -> None:
@@ -298,8 +358,9 @@ class MLP:
         ONNX Runtime computes float32 networks from version 1.16 on, and float64 networks from version 1.18 on (before,
         with the optimizations ORT_ENABLE_BASIC).
 
-        Its input `X` (N, n_in) and its output `Y` (N, n_out) are tensors of the network's dtype, for any N. A network
-        that `fastmlp train` made has other inputs and outputs: one (N, 1) input for each column of the table, under its
+        Its input `X` (N, n_in) and its output `Y` (N, n_out) are tensors of the network's dtype, for any N; if it has a
+        `scaling`, in the units of `predict`, and of float64 by the rule below for any of their columns. A network that
+        `fastmlp train` made has other inputs and outputs: one (N, 1) input for each column of the table, under its
         name, and what `fastmlp predict` gives:
 
         ====================  ====================================================================================
@@ -361,6 +422,8 @@ class MLP:
     def to_torch(self) -> torch.nn.Sequential:
         """Network as a `torch.nn.Sequential` of Linear and activation modules, with copies of the parameters.
 
+        If it has a `scaling`, they are those of the `folded` network.
+
         Returns
         -------
         torch.nn.Sequential
@@ -372,7 +435,7 @@ class MLP:
         ImportError
             If PyTorch is missing.
         ValueError
-            If an activation is no module of PyTorch: exp, threshold, or a custom one.
+            If an activation is no module of PyTorch: exp, threshold, or a custom one; or as for `folded`.
         """
         from .export import torch
 
@@ -386,6 +449,8 @@ class MLP:
 
         Raises
         ------
+        ValueError
+            As for `folded`.
         OSError
             If the file cannot be written; one that was there stays as it was.
         """
@@ -454,7 +519,7 @@ class MLP:
         RuntimeError
             If `precision` is "bf16-mixed", and this CPU has no matrix unit for it.
         """
-        x, mixed = checks.inputs("X", X, self.sizes[0], self.dtype), is_mixed(precision, self.dtype, self.sizes)
+        x, mixed = self.inputs("X", X), is_mixed(precision, self.dtype, self.sizes)
         try:
             forward = self._forwards[mixed].pop()
         except IndexError:
@@ -465,7 +530,7 @@ class MLP:
         self._forwards[mixed].append(forward)
         if not finite:
             checks.finite("X", x)
-        return outputs
+        return outputs if self.scaling is None else self.scaling.predictions(outputs)
 
     @keyword_only_soon
     def evaluate(
@@ -543,7 +608,8 @@ class MLP:
         """
         signals = self.backpropagate(X, y, loss, reduction=reduction, sample_weight=sample_weight).deltas[0]
         total = len(signals) if sample_weight is None else np.sum(sample_weight, dtype=float)
-        return signals @ self.weights[0].T * (1 / total if reduction == "mean" else 1.0)
+        gradient = signals @ self.weights[0].T * (1 / total if reduction == "mean" else 1.0)
+        return gradient if self.scaling is None else (gradient / self.scaling.input_scale).astype(self.dtype)
 
     @keyword_only_soon
     def backpropagate(
@@ -557,16 +623,17 @@ class MLP:
     ) -> Backpropagation:
         """All intermediate results of a forward and backward pass: a `Backpropagation`. Arguments as for `gradient`.
 
-        A sparse `X` is a TypeError, because the inputs are among the results.
+        A sparse `X` is a TypeError, because the inputs, scaled if the network does that, are among the results.
         """
-        X = checks.matrix("X", X, self.sizes[0], self.dtype)
+        checks.dense("X", X)
         self.check_trainable()
         data, loss = self.data(X, y, loss, sample_weight)
         data, scale, unit = self._reduced(reduction, data)
         with interruptible():
-            learning = Learning(self, self.kernel_loss(loss), threads=1, block=len(X))  # one block: see `intermediates`
+            rows = row_count(data.x)
+            learning = Learning(self, self.kernel_loss(loss), threads=1, block=rows)  # one block: see `intermediates`
             total, gradient = self._differentiate(learning, data, scale)
-            activations, deltas = learning.intermediates(len(X))
+            activations, deltas = learning.intermediates(rows)
         biases = self.biases or [0] * len(self.weights)
         net_inputs = [a @ w + b for a, w, b in zip(activations, self.weights, biases, strict=False)]
         return Backpropagation(total, net_inputs, activations, [unit * delta for delta in deltas], gradient)
@@ -583,13 +650,16 @@ class MLP:
         TypeError
             If the assigned object is neither of them.
         ValueError
-            If it has other layer sizes, another dtype, or biases where this one has none (or the reverse).
+            If it has other layer sizes, another dtype, or biases where this one has none (or the reverse); or if this
+            network has a scaling, which the kernels do not know: `folded` has one without.
         """
+        self._check_unscaled()
         return packed_network(self, transposed_from=0)  # all of them: also for derivatives by the inputs
 
     @network.setter
     @interruptible()
     def network(self, network: Network | MixedNetwork) -> None:
+        self._check_unscaled()
         if not isinstance(network, Network | MixedNetwork):
             kind = type(network).__name__
             raise TypeError(f"network is {kind}; accepted: a Network or MixedNetwork of fastmlp_kernels")
@@ -601,6 +671,10 @@ class MLP:
             )
             raise ValueError(f"network is {said}; accepted: {accepted}")
         unpack(self.params, network, network.weights)
+
+    def _check_unscaled(self):
+        if self.scaling:
+            raise ValueError("net.scaling is no part of a network of the kernels; accepted: that of net.folded()")
 
     def kernel_loss(self, loss):
         """Loss for the kernels, of an object of `fastmlp.losses` applied to this network's outputs."""
@@ -619,19 +693,43 @@ class MLP:
                     f"accepted: {', '.join(name for name, entry in ACTIVATIONS.items() if entry.differentiable)}"
                 )
 
+    def inputs(self, argument, X):
+        """Inputs, checked, converted and scaled: an array of the network's dtype or `SparseRows`."""
+        if self.scaling is None:
+            return checks.inputs(argument, X, self.sizes[0], self.dtype)
+        return self.scaling.inputs(argument, checks.unscaled(argument, X, self.sizes[0]), self.dtype)
+
     def targets(self, argument, y, rows, loss):
-        """Targets for a loss, checked and converted: (y, labels) (see `checks.targets`)."""
+        """Targets for a loss, checked, converted and scaled: (y, labels) (see `checks.targets`)."""
+        if self.scaling is None or not self.scaling.has_targets:
+            return self._unscaled_targets(argument, y, rows, loss, self.dtype)
+        y, labels = self._unscaled_targets(argument, y, rows, loss, np.dtype(float))
+        return self.scaling.targets(argument, y, loss.name, self.dtype), labels
+
+    def _unscaled_targets(self, argument, y, rows, loss, dtype):
         kind = losses.target_kind(loss, self.output_activation)
         count = losses.target_count(loss, self.output_activation, self.sizes[-1])
-        return checks.targets(argument, y, rows, count, self.dtype, loss.name, kind)
+        return checks.targets(argument, y, rows, count, dtype, loss.name, kind)
 
-    def data(self, X, y, loss, sample_weight=None):
-        """Arguments of the user, checked and converted: (Data of the kernels, object of `fastmlp.losses`)."""
-        loss = self.resolve_loss(loss)
-        x = checks.inputs("X", X, self.sizes[0], self.dtype)
-        rows = row_count(x)
+    def data(self, X, y, loss, sample_weight=None, held=None):
+        """Arguments of the user, checked, converted and scaled: (Data of the kernels, object of `fastmlp.losses`).
+
+        If `held` is given, they are to be trained on, and a network that has no `scaling`, but should, learns one from
+        the samples whose numbers are not in `held`. On an error it learns none.
+        """
+        loss, X = self.resolve_loss(loss), checks.shaped("X", X, self.sizes[0], self.dtype)
+        rows = X.shape[0]
         weights = weighting.sample_weights("sample_weight", sample_weight, rows, self.dtype)
-        return Data(x, *self.targets("y", y, rows, loss), AS_THEY_COME, weights), loss
+        if held is not None and self.scale and self.scaling is None:
+            self.scaling = self._learned(X, y, loss, held)
+        return Data(self.inputs("X", X), *self.targets("y", y, rows, loss), AS_THEY_COME, weights), loss
+
+    def _learned(self, X, y, loss, held):
+        """Scaling of samples, but those whose numbers are in `held`."""
+        x, targets = checks.unscaled("X", X, self.sizes[0]), None
+        if self.output_activation == "identity" and not isinstance(loss, losses.Own):
+            targets, _ = self._unscaled_targets("y", y, row_count(x), loss, np.dtype(float))
+        return scaling.learn(x, targets, self.sizes[0], self.sizes[-1], held)
 
     def _differentiate(self, learning, data, scale):
         """Sum of the losses of all samples times `scale`, and its gradient: (float, (n_params,) array)."""

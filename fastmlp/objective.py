@@ -23,7 +23,7 @@ class Objective:
     Parameters
     ----------
     net : MLP
-        Network whose parameters every call overwrites.
+        Network whose parameters every call overwrites. It learns its scaling, if it has none yet (see `MLP.scaling`).
     X, y, loss, sample_weight
         As for `MLP.gradient`.
     l2 : float
@@ -50,7 +50,7 @@ class Objective:
         net.check_trainable()
         mixed = is_mixed(precision, net.dtype, net.sizes)
         self.net, self.l2 = net, l2
-        data, loss = net.data(X, y, loss, sample_weight)
+        data, loss = net.data(X, y, loss, sample_weight, held=())
         self._data, _ = weighting.normalized(data)
         rows = sample_count(self._data)
         self._weight = weighting.total(self._data, 0, rows)

@@ -248,7 +248,8 @@ class Trainer:
         X : (N, n_in) array-like, or sparse matrix of scipy
             Numbers of any dtype and memory order. A row-major array of the network's dtype is used without a copy. A
             sparse matrix is never made dense; of compressed rows (CSR) of the network's dtype, with sorted 32-bit
-            indices and no duplicates, only the row starts are copied.
+            indices and no duplicates, only the row starts are copied. A network with a scaling makes one scaled copy,
+            of its dtype.
         y : (N, n_out) array-like
             Targets: (N, n_out / 2) for `losses.GaussianNLL`. For a single target also (N,). For cross-entropy or focal
             loss of a softmax also integer class labels from 0 on, (N,) or (N, 1).
@@ -300,15 +301,17 @@ class Trainer:
             If values stop being finite. The network holds the last finite parameters.
         """
         epochs, stop = _optional(checks.count)("epochs", epochs), Stopping(tol, patience, target_loss)
-        data, unit = self._training_data(X, y, sample_weight, class_weight)
-        rows = row_count(data.x)
+        X = checks.shaped("X", X, self.net.sizes[0], self.net.dtype)
+        rows = X.shape[0]
         if epochs is None:
             epochs = EPOCHS if self.batch_size else usual_epochs(rows)
         notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
         kept = self._snapshot()
         try:
             self._begin(resume, rows)
-            data, validation = self._split(data, validation_data, validation_fraction, resume is not False)
+            self._divide(rows, validation_data, validation_fraction, resume is not False)
+            data, unit = self._training_data(X, y, sample_weight, class_weight, self._position.held)
+            data, validation = self._split(data, validation_data)
             notify.load_states(self._position.callbacks)
         except BaseException:  # Ctrl-C too
             self._restore(kept)
@@ -341,13 +344,14 @@ class Trainer:
 
     def _snapshot(self):
         """Copy of all that a fit changes, for `_restore`."""
-        kept = self.net.params.copy(), self.history, self._position, self._rate, self._dropout_seed, self._learning
+        net, learning = self.net, self._learning
+        kept = net.params.copy(), net.scaling, self.history, self._position, self._rate, self._dropout_seed, learning
         return kept, self._learning.moments(), self._rng.bit_generator.state
 
     def _restore(self, snapshot):
         """Set all that a fit changes back to what it was when `_snapshot` was called."""
-        kept, moments, self._rng.bit_generator.state = snapshot
-        self.net.params[:], self.history, self._position, self._rate, self._dropout_seed, self._learning = kept
+        net, (kept, moments, self._rng.bit_generator.state) = self.net, snapshot
+        net.params[:], net.scaling, self.history, self._position, self._rate, self._dropout_seed, self._learning = kept
         self._learning.restore(moments)
 
     def _size(self, rows):
@@ -426,7 +430,8 @@ class Trainer:
 
     def _take_state(self, state):
         """Take over a `training_state.State`."""
-        self.net.params[:], self.history, self._position = state.params, state.history, state.position
+        self.net.params[:], self.net.scaling = state.params, state.scaling
+        self.history, self._position = state.history, state.position
         self._rng.bit_generator.state, self._dropout_seed = state.random, state.dropout_seed
         self._make()
         self.optimizer_state = state.optimizer
@@ -601,9 +606,12 @@ class Trainer:
             self.optimizer, rate, l2, self.clip_norm, mean, self.update_biases, self.average_l2
         )
 
-    def _training_data(self, X, y, sample_weight, class_weight=None):
-        """Arguments of `fit`, checked and converted to Data of the kernels, and the unit of its weights."""
-        data, _ = self.net.data(X, y, self._loss, sample_weight)
+    def _training_data(self, X, y, sample_weight, class_weight=None, held=()):
+        """Arguments of `fit`, checked and converted to Data of the kernels, and the unit of its weights.
+
+        The network learns to scale them from the samples whose numbers are not in `held`, if it is to do that first.
+        """
+        data, _ = self.net.data(X, y, self._loss, sample_weight, held)
         if class_weight is not None:
             kind = losses.target_kind(self._loss, self.net.output_activation)
             data = weighting.by_class(data, class_weight, kind)
@@ -613,12 +621,9 @@ class Trainer:
         """Data with normalized weights if only their ratios count, and the unit: the number they are divided by."""
         return weighting.normalized(data) if self.reduction == "mean" else (data, 1.0)
 
-    def _split(self, data, validation_data, validation_fraction, resumed):
-        """Division of `data`: (training data, validation data or None), each Data of the kernels.
-
-        The orders of their samples are those in `_position`, which are made unless a fit is resumed.
-        """
-        rows, position = row_count(data.x), self._position
+    def _divide(self, rows, validation_data, validation_fraction, resumed):
+        """Set the orders in `_position`, of the samples to train on and those to hold out, unless a fit is resumed."""
+        position = self._position
         if validation_data is not None and validation_fraction is not None:
             raise ValueError("validation_data and validation_fraction are both given; accepted: one of them")
         if not resumed:
@@ -631,10 +636,14 @@ class Trainer:
             raise ValueError(f"X has {rows} rows; accepted: the {saved} of the fit that is resumed")
         elif bool(len(position.held)) != (validation_fraction is not None):
             raise ValueError("validation_fraction is not that of the fit that is resumed; accepted: the same")
+
+    def _split(self, data, validation_data):
+        """Division of `data` by the orders in `_position`: (training data, validation data or None), each Data."""
+        position = self._position
         train = data._replace(order=position.order)
         if validation_data is not None:
             return train, self._validation_data(validation_data)
-        if validation_fraction is None:
+        if not len(position.held):
             return train, None
         checks.finite("X", data.x)  # training would not notice values in the samples held out
         if not weighting.total(train, 0, len(position.order)):
@@ -658,7 +667,7 @@ class Trainer:
                 "validation_data is not a pair; accepted: (X, y) or (X, y, sample_weight); or validation_fraction, a "
                 "share of the samples"
             )
-        x = checks.inputs("validation_data[0]", given[0], self.net.sizes[0], self.net.dtype)
+        x = self.net.inputs("validation_data[0]", given[0])
         checks.finite("validation_data[0]", x)
         targets = self.net.targets("validation_data[1]", given[1], row_count(x), self._loss)
         weights = given[2] if len(given) == 3 else None

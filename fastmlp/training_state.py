@@ -16,6 +16,7 @@ from . import files, losses, optimizers, schedules
 from .history import History
 from .network import MLP
 from .position import Position
+from .scaling import Scaling
 
 OWN = "an object of your own"
 PLAIN = "batch_size", "reduction", "l2", "average_l2", "update_biases", "threads", "clip_norm", "precision"
@@ -31,6 +32,7 @@ class State:
     Attributes
     ----------
     params : (n_params,) array
+    scaling : Scaling or None
     optimizer : dict; see `Trainer.optimizer_state`
     random : dict; state of the generator that shuffles
     dropout_seed : int
@@ -39,6 +41,7 @@ class State:
     """
 
     params: np.ndarray
+    scaling: Scaling | None
     optimizer: dict
     random: dict
     dropout_seed: int
@@ -118,6 +121,7 @@ def _read_state(net, arrays, training):
     history = _read_history(net, arrays, training["best_epoch"])
     return State(
         params=net.params,
+        scaling=net.scaling,
         optimizer={name: arrays[name] for name in ("first", "second")} | optimizer,
         random=random,
         dropout_seed=seed,

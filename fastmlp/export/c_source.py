@@ -111,7 +111,8 @@ def write_c(net, path):
       Only for classification.
 
     The functions need the C library's ``math.h`` and nothing else, allocate nothing, and may be called from several
-    threads. Two layers lie on the stack. The same network gives the same bytes; parameters are the same to the bit.
+    threads. Inputs and outputs have the units of `MLP.predict`, also if the network has a scaling. Two layers lie on
+    the stack. The same network gives the same bytes; parameters are the same to the bit.
     Results differ from those of `MLP.predict` by rounding. Where columns have more digits than a float, such as times
     in seconds, ``net.astype("float64")`` can be written.
 
@@ -197,6 +198,9 @@ def _constants(model):
     if columns:
         for key, unused in ("mean", 0.0), ("scale", 1.0):  # by columns of texts
             yield _array("double", f"{name}_{key}s", [_number(c.get(key, unused), "double") for c in columns])
+    scaling = model.net.scaling
+    for member in scaling._fields[: 4 if scaling.has_targets else 2] if scaling else ():
+        yield _array("double", f"{name}_{member}", [_number(n, "double") for n in getattr(scaling, member)])
     if model.texts:
         counts = [str(len(model.texts.get(k, ()))) for k in range(model.n_inputs)]
         yield (
@@ -238,10 +242,16 @@ def _predict(model):
     code = ["static inline void NAME_predict(const REAL *inputs, REAL *outputs)", "{"]
     code.append(f"    REAL x[{widest}], y[{widest}];")
     code.append(ENCODE_INPUTS if model.texts else SCALE_INPUTS if model.columns else COPY_INPUTS)
+    if net.scaling:
+        code.append(f"    for (int k = 0; k < {net.sizes[0]}; k++)")
+        code.append("        x[k] = (REAL)(((double)x[k] - NAME_input_mean[k]) / NAME_input_scale[k]);")
     source, target = "x", "y"
     for l, (n_in, n_out) in enumerate(pairwise(net.sizes), 1):
         code.append(_layer(l, n_in, n_out, net.activations[l - 1], net.bias, source, target))
         source, target = target, source
+    if net.scaling and net.scaling.has_targets:
+        code.append(f"\n    for (int k = 0; k < {net.sizes[-1]}; k++)")
+        code.append(f"        {source}[k] = (REAL)(NAME_output_mean[k] + NAME_output_scale[k] * (double){source}[k]);")
     if model.target and not model.classes:
         mean, scale = (_number(n, "double") for n in model.target[1:])
         code.append(f"\n    outputs[0] = (REAL)({mean} + {scale} * (double){source}[0]);")

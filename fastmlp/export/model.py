@@ -79,7 +79,7 @@ class Model:
             "",
         ]
         if not self.target:
-            return [*lines, f"The {self.n_inputs} inputs and {self.n_outputs} outputs are those of the bare network."]
+            return [*lines, f"The {self.n_inputs} inputs and {self.n_outputs} outputs are those of MLP.predict."]
         lines.append(
             "Inputs, as in the table; of a text the number among the texts of its column, or -1 if it is none:"
         )

@@ -11,6 +11,7 @@ import numpy as np
 from fastmlp.export import package
 from fastmlp.export.formulas import Op, formula
 from fastmlp.replacing import replace
+from fastmlp.scaling import FAR, Scaling
 from fastmlp.tables.preprocessing import Preprocessing
 
 onnx = package("onnx", "ONNX files", "'fastmlp[onnx]'")
@@ -19,8 +20,6 @@ helper = onnx.helper
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 8  # of ONNX 1.12
 ML = "ai.onnx.ml"  # domain of operators on columns
 MOST_BYTES = 2**31 - 1  # of a file, by Protocol Buffers
-# Standard deviations that the mean of a float32 number may be away from 0; rounding is up to 6e-5 of one there.
-FAR = 1000.0
 
 
 def save(net, path, preprocessing=True):
@@ -39,8 +38,10 @@ def model(net, preprocessing=True):
         outputs = _layers(graph, net, formulas, _inputs(graph, learned))
         (_classes if learned.classes else _number)(graph, learned, outputs)
     else:
-        outputs = _layers(graph, net, formulas, graph.input("X", net.dtype, net.sizes[0]))
-        graph.output("Y", outputs, net.dtype, net.sizes[-1])
+        scaling = net.scaling or Scaling(0, 1)
+        inputs = graph.input("X", _dtype(net.dtype, scaling.input_mean, scaling.input_scale), net.sizes[0])
+        dtype = _dtype(net.dtype, scaling.output_mean, scaling.output_scale)
+        graph.output("Y", _layers(graph, net, formulas, inputs, dtype), dtype, net.sizes[-1])
     return graph.model()
 
 
@@ -117,8 +118,10 @@ def _element_type(dtype):
     return helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
 
 
-def _layers(graph, net, formulas, value):
-    """Add the layers of a network; return the name of its outputs."""
+def _layers(graph, net, formulas, value, dtype=None):
+    """Add the layers of a network, with its scaling; return the name of its outputs, of `dtype` or the network's."""
+    if net.scaling:
+        value = _standardized(graph, value, net.scaling.input_mean, net.scaling.input_scale)
     for l, (weights, term) in enumerate(zip(net.weights, formulas, strict=True)):
         within = f"layer {l + 1}: "
         value = [value, graph.constant(f"weights.{l}", weights)]
@@ -127,6 +130,8 @@ def _layers(graph, net, formulas, value):
         else:
             value = graph.node("MatMul", *value, within=within)
         value = graph.formula(term, value, within)
+    if net.scaling and net.scaling.has_targets:
+        value = _in_units(graph, value, net.scaling.output_mean, net.scaling.output_scale, dtype or graph.dtype)
     return value
 
 
@@ -153,8 +158,8 @@ def _inputs(graph, learned):
 
 
 def _dtype(dtype, mean, scale):
-    """Dtype for numbers of the table: that of the network, but float64 if float32 would lose too many digits."""
-    return np.dtype("float64") if abs(mean) > FAR * abs(scale) else dtype
+    """Dtype for numbers that are scaled: that of the network, but float64 if float32 would lose too many digits."""
+    return np.dtype("float64") if np.any(np.abs(mean) > FAR * np.abs(scale)) else dtype
 
 
 def _joined(graph, values):
@@ -193,7 +198,12 @@ def _number(graph, learned, outputs):
     """Add the output `prediction` (N, 1): the first output of the network, in the units of the target."""
     dtype = _dtype(graph.dtype, learned.target_mean, learned.target_scale)
     first = graph.node("Gather", outputs, graph.constant("first", np.array([0])), axis=1)
-    wide = graph.node("Cast", first, to=_element_type("float64"))
-    scaled = graph.node("Mul", wide, graph.constant("target scale", np.float64(learned.target_scale)))
-    moved = graph.node("Add", scaled, graph.constant("target mean", np.float64(learned.target_mean)))
-    graph.output("prediction", graph.node("Cast", moved, to=_element_type(dtype)), dtype, 1)
+    graph.output("prediction", _in_units(graph, first, learned.target_mean, learned.target_scale, dtype), dtype, 1)
+
+
+def _in_units(graph, values, mean, scale, dtype):
+    """Add what turns scaled targets into numbers of `dtype` in their units; return the name of these."""
+    wide = graph.node("Cast", values, to=_element_type("float64"))
+    scaled = graph.node("Mul", wide, graph.constant("target scale", np.array(scale, np.float64)))
+    moved = graph.node("Add", scaled, graph.constant("target mean", np.array(mean, np.float64)))
+    return graph.node("Cast", moved, to=_element_type(dtype))

@@ -42,7 +42,7 @@ NAMES = "those of the Linear layers of a Sequential: 0.weight, 0.bias, 2.weight,
 
 def save(net, path):
     """Write the parameters of a network to a safetensors file (see `MLP.save_torch`)."""
-    replace(path, safetensors.numpy.save(parameters(net), {"format": "pt"}))
+    replace(path, safetensors.numpy.save(parameters(net.folded()), {"format": "pt"}))
 
 
 def parameters(net):
@@ -53,6 +53,7 @@ def parameters(net):
 
 def module(net):
     """Return the network as a `torch.nn.Sequential` (see `MLP.to_torch`)."""
+    net = net.folded()
     for name in net.activations:
         if name not in MODULES:
             raise ValueError(f"activation {name!r} is no module of PyTorch; accepted: {', '.join(MODULES)}")

@@ -35,6 +35,7 @@ SETTINGS = {
     "weighted": {"fit": {"sample_weight": np.random.default_rng(9).uniform(size=ROWS)}},
     "monitor": {"fit": {"monitor": lambda net: float(np.abs(net.params).sum()), "patience": 3}},
     "sparse": {"sparse": True},
+    "scaled": {"scale": True, "fit": {"validation_fraction": 0.2}},
     "bf16-mixed": {"precision": "bf16-mixed", "sizes": [20, 16, 3]},
 }
 
@@ -47,7 +48,8 @@ class Case:
         if settings.get("precision") == "bf16-mixed" and bfloat16_refusal():
             pytest.skip("no engine for bfloat16")
         self.options = {"progress": False, **settings.pop("fit", {})}
-        self.layers = {"sizes": settings.pop("sizes", [20, 9, 3]), "dtype": settings.pop("dtype", "float32")}
+        defaults = {"sizes": [20, 9, 3], "dtype": "float32", "scale": False}
+        self.layers = {name: settings.pop(name, default) for name, default in defaults.items()}
         rng = np.random.default_rng(0)
         self.x, self.y = rng.normal(size=(ROWS, 20)), rng.normal(size=(ROWS, 3))
         if settings.pop("sparse", False):
