@@ -117,6 +117,7 @@ _ATTRIBUTES = {
         "net.params": "parameters named_parameters get_params get_weights set_weights state_dict coef_",
         "net.weights": "coefs_ weight kernel",
         "net.biases": "intercepts_ intercept_",
+        "net.scaling": "scaler normalizer",
         "net.sizes": "layers layer_sizes hidden_layer_sizes n_layers",
         "net.n_params": "count_params num_params num_parameters",
         "net.save(path)": "save_weights save_model dump",

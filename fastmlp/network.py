@@ -217,17 +217,19 @@ class MLP:
 
     @property
     def scaling(self) -> Scaling | None:
-        """Means and scales of inputs and targets, or None. Networks take and give them in units of their own then.
+        """Means and scales of inputs and targets, or None.
 
-        A network that was made with `scale=True` learns them in the first `Trainer.fit`, from the samples that are not
-        held out, the first `Trainer.step` or the first `Objective`. Each input gets mean 0 and standard deviation 1; a
-        constant one is left with 0. Sparse inputs stay sparse, as they are divided only. Targets get the same if they
-        are quantities: for "identity" outputs, unless the loss is a registered one. Later trainings keep the scaling.
+        A network that was made with ``scale=True`` learns them from the samples of its first training: of
+        `Trainer.fit`, without those held out, of `Trainer.step`, or of an `Objective`. Each input gets mean 0 and
+        standard deviation 1, whatever the weights of samples; a constant one is 0. Sparse inputs are only divided, and
+        stay sparse. So are targets scaled, if they are quantities: for "identity" outputs, unless the loss is a
+        registered one. Later trainings keep the scaling, and so do files and copies.
 
-        `predict` takes and returns the units of the samples. Losses, of any method, are those of the scaled targets,
-        which training minimizes.
+        `predict` takes and returns the units of the samples. Losses, of all methods and in a `History`, are those of
+        scaled targets, which training minimizes.
 
-        Another `Scaling` can be assigned: arrays of float64 are made of it. After None, the next training learns anew.
+        What is assigned is a `Scaling`, whose members may be single numbers, and is copied; or None, after which a
+        network made with ``scale=True`` learns anew.
 
         Raises
         ------
@@ -245,20 +247,20 @@ class MLP:
         self._scaling = None if given is None else scaling.checked(given, *sizes, self.output_activation)
 
     def folded(self) -> MLP:
-        """Network without a scaling that takes and gives the same units: its first and last layers contain it.
+        """Network without a scaling that predicts the same, but for rounding: its first and last layers contain it.
 
-        They are computed in float64, and have biases. For code that computes networks without their scaling, such as
-        your own with `network`. Predictions differ from those of this network by rounding.
+        Its layers have biases, and are computed in float64 before they get the dtype. It is for code that knows no
+        scaling, such as your own with `network`.
 
         Raises
         ------
         ValueError
-            If float32 has too few digits: for an input whose mean is more than 1000 standard deviations.
+            If float32 has too few digits, for an input whose mean is more than 1000 standard deviations, or weights do
+            not fit in it.
         """
-        weights, biases = list(self.weights), list(self.biases) or [None] * len(self.weights)
+        weights, biases = self.weights, self.biases or [None] * len(self.weights)
         if self.scaling is not None:
-            zeros = [np.zeros(n) for n in self.sizes[1:]]
-            weights, biases = self.scaling.folded(weights, list(self.biases) or zeros)
+            weights, biases = self.scaling.folded(weights, biases)
         net = assembled(MLP, weights, biases, self.activations)
         net.metadata = deepcopy(self.metadata)
         return net
@@ -543,7 +545,10 @@ class MLP:
         sample_weight: ArrayLike | None = None,
         precision: str = "float32",
     ) -> float:
-        """Loss of the network's outputs for `X` with targets `y`: a float. Arguments as for `gradient`, `predict`."""
+        """Loss of the network's outputs for `X` with targets `y`: a float. Arguments as for `gradient`, `predict`.
+
+        With a `scaling`, it is that of the scaled targets, as in training.
+        """
         mixed = is_mixed(precision, self.dtype, self.sizes)
         data, loss = self.data(X, y, loss, sample_weight)
         data, scale, _ = self._reduced(reduction, data)

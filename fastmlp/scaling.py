@@ -64,11 +64,8 @@ class Scaling(NamedTuple):
 
         A ValueError if there are fewer targets than outputs, and the others are not scaled as logarithms of variances.
         """
-        n = y.shape[1]
-        mean, scale, further = self.output_mean[:n], self.output_scale[:n], slice(n, None)
-        if not np.allclose(self.output_mean[further], 2 * np.log(scale)[: len(self.output_mean) - n]) or np.any(
-            np.not_equal(self.output_scale[further], 1)
-        ):
+        mean, scale = (values[: y.shape[1]] for values in self[2:])
+        if not np.allclose(_of_outputs(mean, scale, len(self.output_mean)), self[2:]):
             raise ValueError(
                 f"loss is {loss}, and net.scaling is not one for it; accepted: for the logarithms of variances, an "
                 "output_mean of twice the logarithm of the target's output_scale, and an output_scale of 1"
@@ -86,9 +83,9 @@ class Scaling(NamedTuple):
             return (self.output_mean + self.output_scale * outputs).astype(outputs.dtype)
 
     def folded(self, weights, biases):
-        """Weights and biases, two lists of arrays, of layers that take and give the user's units.
+        """Weights and biases of layers that take and give the user's units, of those of the layers: lists of arrays.
 
-        They are computed in float64. A ValueError if the dtype has too few digits for that.
+        They are computed in float64. Biases may be None. A ValueError if the dtype has too few digits for them.
         """
         dtype = weights[0].dtype
         far = np.abs(self.input_mean / self.input_scale)
@@ -97,7 +94,8 @@ class Scaling(NamedTuple):
                 f"input {far.argmax()} has a mean of {far.max():.3g} standard deviations, too many for the digits of "
                 f'float32 layers; accepted: up to {FAR:g}, or net.astype("float64")'
             )
-        weights, biases = ([array.astype(float) for array in arrays] for arrays in (weights, biases))
+        biases = [np.zeros(w.shape[1]) if b is None else b.astype(float) for w, b in zip(weights, biases, strict=True)]
+        weights = [array.astype(float) for array in weights]
         with np.errstate(over="ignore"):
             weights[0] /= self.input_scale[:, None]
             biases[0] -= self.input_mean @ weights[0]
@@ -154,13 +152,13 @@ def learn(x, y, n_in, n_out, held=()):
     if y is None:
         return Scaling(input_mean, input_scale)
     mean, scale = _moments("y", y, y.shape[1], held)
+    return Scaling(input_mean, input_scale, *_of_outputs(mean, scale, n_out))
+
+
+def _of_outputs(mean, scale, n_out):
+    """Means and scales of the outputs, of those of the targets: further outputs are logarithms of their variances."""
     further = n_out - len(mean)
-    return Scaling(
-        input_mean,
-        input_scale,
-        np.append(mean, 2 * np.log(scale[:further])),
-        np.append(scale, np.ones(further)),
-    )
+    return np.append(mean, 2 * np.log(scale[:further])), np.append(scale, np.ones(further))
 
 
 def checked(scaling, n_in, n_out, output_activation):
@@ -182,9 +180,9 @@ def checked(scaling, n_in, n_out, output_activation):
         given = given if given.ndim else np.broadcast_to(given, array.shape)
         check_assigned(f"scaling.{name}", given, array)
         array[:] = given
-        wrong = np.flatnonzero(~np.isfinite(array) | (array <= 0 if name.endswith("scale") else False))
+        least, accepted = (0, "finite numbers above 0") if name.endswith("scale") else (-np.inf, "finite numbers")
+        wrong = np.flatnonzero(~(np.isfinite(array) & (array > least)))
         if wrong.size:
-            accepted = "finite numbers above 0" if name.endswith("scale") else "finite numbers"
             raise ValueError(f"scaling.{name} is {array[wrong[0]]} at position {wrong[0]}; accepted: {accepted}")
         arrays.append(array)
     made = Scaling(*arrays)

@@ -289,7 +289,7 @@ class Trainer:
         Returns
         -------
         History
-            With `resume`, of all epochs.
+            With `resume`, of all epochs. If the network scales targets, losses are those of scaled ones.
 
         Raises
         ------
