@@ -50,10 +50,10 @@ def markdown(header, rows, left=1):
 
 
 def network(net):
-    """Return a network in one line: widths, activations, parameters, dtype."""
+    """Return a network in one line: widths, activations, parameters, dtype, and whether it scales its samples."""
     sizes, hidden = "-".join(map(str, net.sizes)), dict.fromkeys(net.activations[:-1])
     activations = ", ".join([*hidden, f"{net.output_activation} output"])
-    return f"{sizes}, {activations}, {net.n_params:,} parameters, {net.dtype}"
+    return f"{sizes}, {activations}, {net.n_params:,} parameters, {net.dtype}{', scaled' if net.scaling else ''}"
 
 
 def scores(named):

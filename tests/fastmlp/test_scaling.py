@@ -12,6 +12,7 @@ import safetensors.numpy
 from fastmlp import MLP, ModelFileError, Scaling, Trainer, losses, register_loss, scaling
 from fastmlp._kernels import bfloat16_refusal
 from fastmlp.checks import unscaled
+from fastmlp.cli.text import network
 from fastmlp.export.c_source import write_c
 from fastmlp.moments import Moments
 from fastmlp.objective import Objective
@@ -97,6 +98,29 @@ def test_training_is_that_of_samples_scaled_by_hand(dtype):
     assert trainer.history.val_loss[-1] == net.evaluate(X[:50], y[:50])
     assert net.gradient(X, y)[0] == net.evaluate(X, y)
     np.testing.assert_allclose(Objective(net, X, y)(net.params)[0], net.evaluate(X, y), rtol=1e-5)
+
+
+def test_numbers_are_scaled_before_they_are_rounded():
+    X, y = samples()
+    y = y / 1e2 + FAR
+    net, _ = fitted(X, y)
+    data, _ = net.data(X, y, "auto")
+    np.testing.assert_allclose(data.x, by_hand(X), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(data.y, by_hand(y), rtol=1e-4, atol=1e-7)
+
+
+def test_a_resumed_training_takes_the_scaling_of_the_file(tmp_path):
+    X, y = samples()
+    given = Scaling([FAR, 0, 2e3], [SPREAD, 1e-4, 10], 3e5, 1e5)
+    nets = [MLP([3, 5, 1], "tanh") for _ in range(3)]
+    nets[0].scaling = nets[1].scaling = given
+    Trainer(nets[0]).fit(X, y, epochs=3, progress=False)
+    trainer = Trainer(nets[1])
+    trainer.fit(X, y, epochs=2, progress=False)
+    trainer.save(tmp_path / "state")
+    Trainer(nets[2]).fit(X, y, epochs=1, progress=False, resume=tmp_path / "state")
+    assert_same(nets[2].scaling, nets[0].scaling)
+    np.testing.assert_array_equal(nets[2].params, nets[0].params)
 
 
 def test_samples_held_out_are_not_learned_from():
@@ -312,6 +336,7 @@ def test_networks_say_that_they_scale():
     net.scaling = Scaling(0, 1)
     assert "scaled" in repr(net)
     assert "(inputs, scaled)" in net.summary()
+    assert network(net).endswith("float32, scaled")
     assert "scale" not in MLP([3, 1]).config()
 
 
@@ -441,6 +466,8 @@ def test_onnx_has_the_scaling(tmp_path):
         (found,) = session.run(None, {"X": X})
         assert found.dtype == net.dtype
         assert_near(found, net.predict(X), 1e5)
+        with pytest.raises(ModelFileError, match=r"Div|Add"):  # layers are read only
+            MLP.from_onnx(tmp_path / "net.onnx")
 
 
 def test_onnx_has_the_scaling_after_the_preparation_of_columns(tmp_path):
