@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fastmlp.cli import text
 from fastmlp.cli.models import arrays, finite_prediction, load, parse_loss
-from fastmlp.tables import datasets
+from fastmlp.cli.tables import for_evaluation, warn
 from fastmlp.tables.scores import confusion_matrix, precision_recall_f1, score
 
 
@@ -12,13 +12,7 @@ def run(args):
     """Run the command."""
     net, preprocessing = load(args.model)
     training = net.metadata["training"]
-    table = datasets.load(
-        args.data,
-        args.target or preprocessing.target_name,
-        preprocessing.task,
-        texts=preprocessing.texts,
-        max_bytes=args.max_bytes,
-    )
+    table = for_evaluation(args, preprocessing)
     loss = parse_loss(training["loss"], preprocessing.task)
     X, y = arrays(preprocessing, table, loss.name, net.dtype)
     outputs = net.predict(X)
@@ -34,6 +28,7 @@ def run(args):
     if preprocessing.task == "classification":
         labels = preprocessing.encode_target(table)  # y has one-hot rows with some losses
         _by_class(preprocessing, labels, outputs.argmax(1))
+    warn(args, preprocessing, table)
 
 
 def _by_class(preprocessing, truth, predicted):

@@ -4,13 +4,17 @@ Names of activations, losses and the like are not checked here: the library's ow
 """
 
 import argparse
+import csv
 from pathlib import Path
 
 from fastmlp import __version__
 from fastmlp.cli import names
 
 # Written out, as importing the modules that have these lists is slow; tests of the help compare them.
-DATA = "a .csv, .tsv, .parquet, .npy or .npz file, or a bundled set: digits, iris, wine, breast_cancer, diabetes"
+DATA = (
+    "a .csv, .tsv, .parquet, .npy or .npz file; a .csv.gz, .csv.bz2 or .csv.zst file; - for CSV from standard input; "
+    "or a bundled set: digits, iris, wine, breast_cancer, diabetes"
+)
 MODEL = "a file that `fastmlp train --save` wrote"
 EXPORTS = (
     "a .onnx file, which takes the columns of the table; a .safetensors file of the parameters alone, under the names "
@@ -34,16 +38,21 @@ def _train(commands):
     command = _command(commands, "train", "train a network on a table, and score it on rows held out")
     command.epilog = (
         "Text columns are one-hot encoded and numbers standardized, with values from the training rows alone, which "
-        "are saved with the model. Example: fastmlp train iris --hidden 32 --save iris.safetensors"
+        "are saved with the model. Missing values are imputed. "
+        "Example: fastmlp train iris --hidden 32 --save iris.safetensors"
     )
     command.add_argument("source", metavar="SOURCE", help=DATA)
 
     data = command.add_argument_group("data")
     _option(data, "--target", str, None, "the column to predict, by name or position; needed for CSV and Parquet files")
     _option(data, "--task", str, None, "classification or regression; by default, detected from the target")
+    _option(data, "--features", _listed, [], "the only columns to predict from, by name or position")
+    _option(data, "--drop", _listed, [], "columns to leave out")
+    _option(data, "--id", _listed, [], "columns that identify rows: not to predict from, but written with predictions")
+    _option(data, "--types", _types, {}, "what columns are taken for: number or category; by default, found out")
     _option(data, "--test-fraction", float, 0.2, "share of the rows that is held out for the test score")
     _option(data, "--validation-fraction", float, 0.1, "share of the remaining rows, used only to validate")
-    _table_size(data)
+    _table_file(command)
 
     network = command.add_argument_group("network")
     _option(network, "--hidden", _widths, "256", "units of each hidden layer, or none")
@@ -102,7 +111,9 @@ def _predict(commands):
     kept = "write names that a spreadsheet would run as formulas as they are, not after a '"
     command.add_argument("--formulas", action="store_true", help=kept)
     _option(command, "--precision", str, "float32", "precision of matrix products: float32 or bf16-mixed")
-    _table_size(command)
+    ids = "columns to write before the predictions, by name or position; by default, those of --id in training"
+    _option(command, "--id", _listed, None, ids)
+    _table_file(command, "; by default, as in training")
 
 
 def _evaluate(commands):
@@ -110,7 +121,7 @@ def _evaluate(commands):
     command.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
     command.add_argument("data", metavar="DATA", help=DATA)
     _option(command, "--target", str, None, "the column of true values; by default, named as in training")
-    _table_size(command)
+    _table_file(command, "; by default, as in training")
 
 
 def _export(commands):
@@ -171,14 +182,25 @@ def _command(commands, name, summary):
     return commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
 
 
-def _table_size(group):
-    limit = "largest size in bytes of a compressed table once it is uncompressed"
-    _option(group, "--max-bytes", _positive, MAX_BYTES, limit)
+def _table_file(command, default=""):
+    """Add the options about a file. `default` is what the help says where a model knows them from its training."""
+    found = default or "; by default, found out"
+    file = command.add_argument_group("file")
+    _option(file, "--delimiter", _character, None, f"character between the cells of CSV, or tab{found}")
+    _option(file, "--decimal", str, None, f"character before fractions, . or ,{found}")
+    _option(file, "--thousands", str, None, f"character between groups of three digits, such as ,{default or '; none'}")
+    _option(file, "--encoding", str, None, f"utf-8, utf-16, latin-1, cp1252, ...{found}")
+    na = "texts that stand for missing values, besides the usual: empty cells, NA, NaN, null, None, ?"
+    _option(file, "--na", _listed, None, na + default)
+    header = f"whether the first line has the names of columns, which are 0, 1, ... otherwise{default or '; it has'}"
+    file.add_argument("--header", action=argparse.BooleanOptionalAction, default=None, help=header)
+    limit = "largest size in bytes of a compressed table, or standard input, once it is uncompressed"
+    _option(file, "--max-bytes", _positive, MAX_BYTES, limit)
 
 
 def _option(group, flag, kind, default, text):
     """Add an option with a value of type `kind` to a parser or group; the help `text` ends with the default."""
-    shown = "" if default is None else " (default: %(default)s)"
+    shown = "" if default in (None, [], {}) else " (default: %(default)s)"
     group.add_argument(flag, type=kind, default=default, metavar=METAVARS[kind], help=text + shown)
 
 
@@ -201,6 +223,23 @@ def _names(text):
     return text.split(",") if "," in text else text
 
 
+def _listed(text):
+    """Return the text `age,"b, c"` as a list of two names."""
+    return next(csv.reader([text], skipinitialspace=True), [])
+
+
+def _types(text):
+    """Return the text `zip=category,price=number` as a dict from names to types."""
+    pairs = [pair.rpartition("=") for pair in _listed(text)]
+    if not all(equals for _, equals, _ in pairs):
+        raise argparse.ArgumentTypeError(f"{text!r} is not like NAME=number,NAME=category")
+    return {name: kind for name, _, kind in pairs}
+
+
+def _character(text):
+    return {"tab": "\t", "\\t": "\t"}.get(text, text)
+
+
 def _peers(text):
     """Return the text `numpy,torch` as a list, and `none` as an empty one."""
     return [] if text == "none" else text.split(",")
@@ -218,6 +257,9 @@ METAVARS = {
     _widths: "N,N,...",
     float: "X",
     str: "NAME",
+    _listed: "NAME,...",
+    _types: "NAME=TYPE,...",
+    _character: "X",
     _names: "NAME,...",
     _peers: "NAME,...",
     Path: "FILE",

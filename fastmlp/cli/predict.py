@@ -5,8 +5,8 @@ import io
 import sys
 
 from fastmlp.cli.models import finite_prediction, load
+from fastmlp.cli.tables import for_prediction, warn
 from fastmlp.replacing import check_writable, replace
-from fastmlp.tables import datasets
 from fastmlp.tables.columns import is_number
 from fastmlp.terminal import printable
 
@@ -20,12 +20,11 @@ def run(args):
     net, preprocessing = load(args.model)
     if args.probabilities and preprocessing.task != "classification":
         raise ValueError(f"--probabilities: {args.model} predicts numbers, not classes")
-    known = {"texts": preprocessing.texts, "only": preprocessing.columns}
-    table = datasets.load_features(args.data, **known, max_bytes=args.max_bytes)
+    table = for_prediction(args, preprocessing)
     X = preprocessing.transform(table, net.dtype)
     outputs = net.predict(X, precision=args.precision)
-    header = [preprocessing.target_name]
-    columns = [finite_prediction(args, preprocessing, outputs)]
+    header = [*table.ids, preprocessing.target_name]
+    columns = [*table.ids.values(), finite_prediction(args, preprocessing, outputs)]
     if args.probabilities:
         header += [f"P({name})" for name in preprocessing.classes]
         columns += list(outputs.T)
@@ -39,6 +38,7 @@ def run(args):
     else:
         text = lines.getvalue()
         print("\n".join(map(printable, text.split("\n"))) if sys.stdout.isatty() else text, end="")
+    warn(args, preprocessing, table)
 
 
 def _cell(value, formulas):

@@ -13,6 +13,7 @@ from fastmlp.checks import choice, count
 from fastmlp.cli import text
 from fastmlp.cli.interruptions import Ending
 from fastmlp.cli.models import OUTPUT_ACTIVATIONS, arrays, parse_loss
+from fastmlp.cli.tables import for_training
 from fastmlp.interrupts import interruptible
 from fastmlp.precision import is_mixed
 from fastmlp.replacing import check_writable
@@ -43,7 +44,7 @@ class Run(NamedTuple):
 
 def run(args):
     """Run the command."""
-    table = datasets.load(args.source, args.target, args.task, max_bytes=args.max_bytes)
+    table = for_training(args)
     args.loss = args.loss or next(iter(OUTPUT_ACTIVATIONS[table.task]))
     loss = parse_loss(args.loss, table.task)
     if args.learning_rate is None:
@@ -207,7 +208,7 @@ def _plot(args, one):
     plots.loss_curves(one.trainer.history, _picture(args, "loss"))
     plots.error_signals(one.trainer.history, _picture(args, "error-signals"))
     columns = one.preprocessing.columns.values()
-    if len(columns) == 2 and not any("categories" in column for column in columns):
+    if len(columns) == 2 and not any({"categories", "missing"} & column.keys() for column in columns):
         _plot_regions(one, _picture(args, "decision-regions"))
     text.facts([("drawn", _picture(args, "*"))])
 

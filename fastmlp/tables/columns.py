@@ -5,6 +5,7 @@ from 1, without the header.
 """
 
 import math
+import re
 from collections import Counter
 
 import numpy as np
@@ -14,6 +15,12 @@ from fastmlp.terminal import LineError
 # Up to so many distinct values, whole numbers in a target are taken as classes (digits and grades, not ages), and texts
 # that are numbers as categories.
 FEW = 20
+# Texts that are a date, perhaps with a time; and a number with the sign of a currency or of percent.
+DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3(\d{4}|\d{2}))([T ]\d{1,2}:\d{2}.*|\s*)$")
+SIGNED = re.compile(r"\s*([-+]\s*)?([$¢-¥₠-⃀]\s*[-+]?\d[\d.,' ]*|\d[\d.,' ]*[%$¢-¥₠-⃀]\s*)$")
+# Numbers with separators between groups of three digits, and others with a decimal comma.
+GROUPED = re.compile(r"\s*[-+]?\d{1,3}([., '’\u00a0\u202f])\d{3}(?:\1\d{3})*(?:(?!\1)([.,])\d+)?\s*$")
+DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+\s*$")
 TRUTH_VALUES = dict.fromkeys(("true", "True", "TRUE"), 1.0) | dict.fromkeys(("false", "False", "FALSE"), 0.0)
 
 
@@ -29,54 +36,80 @@ def is_number(text):
         return False
 
 
-def checked(source, name, values):
-    """Return the column `values`, called `name`: finite numbers, booleans, or text (as an object array of str).
+def is_missing(values):
+    """Where a column has no value, NaN or None: (N,) bool."""
+    if values.dtype.kind == "O":
+        return np.fromiter((value is None for value in values), bool, len(values))
+    return np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
 
-    A text column becomes numbers if it has more than `FEW` distinct texts and all of them are numbers.
+
+def checked(source, name, values):
+    """Return the column `values`, called `name`: numbers, booleans, or text (as an object array of str).
+
+    Values that are missing stay NaN or None. A text column becomes numbers if it has more than `FEW` distinct texts and
+    all of them are numbers.
 
     Raises
     ------
     TableError
-        As `complete` does; or if a text is not a number in a column with more than `FEW` distinct texts of which most
-        are numbers.
+        As `known` does; if all texts are dates; or if, in a column with more than `FEW` distinct texts, most are
+        numbers but not all, or they have separators of thousands or signs of currencies or percent.
     """
-    values = complete(source, name, values)
+    values = known(source, name, values)
     if values.dtype.kind != "O":
         return values
-    distinct = set(values)
-    if len(distinct) > FEW and 2 * sum(map(is_number, distinct)) > len(distinct):
+    distinct = set(values) - {None}
+    grouped = min(filter(GROUPED.match, distinct), default=None)
+    if mostly(is_number, distinct) or (grouped and mostly(_is_like_a_number, distinct)):
         return numbers(source, name, values)
+    where, example = f"{source}: column {name!r}", min(distinct, default="")
+    if distinct and all(map(DATE.match, distinct)):
+        raise TableError(
+            f"{where} must hold numbers, booleans or text; got dates such as {example!r}; "
+            f"accepted: --drop {name!r} or --types {name}=category"
+        )
+    if mostly(SIGNED.match, distinct):
+        raise TableError(f"{where} has numbers with signs, such as {example!r}; accepted: --types {name}=number")
     return values
 
 
-def complete(source, name, values):
-    """Return the column `values`, called `name`, with text as an object array of str.
+def _is_like_a_number(text):
+    return is_number(text) or GROUPED.match(text) or DECIMAL_COMMA.match(text)
+
+
+def mostly(test, distinct):
+    """Whether there are more than `FEW` distinct texts, most of which pass a test."""
+    return len(distinct) > FEW and 2 * sum(map(bool, map(test, distinct))) > len(distinct)
+
+
+def known(source, name, values):
+    """Return the column `values`, called `name`, with text as an object array of str; missing values stay NaN or None.
 
     Raises
     ------
     TableError
-        If a value is missing, infinite, or no number, boolean or text.
+        If a value is infinite, or no number, boolean or text.
     """
     where = f"{source}: column {name!r}"
     if values.dtype.kind in "biuf":
-        wrong = ~np.isfinite(values)
+        wrong = np.isinf(values)
         if wrong.any():
             row = int(wrong.argmax())
-            what = "no value" if np.isnan(values[row]) else f"the infinite value {values[row]}"
-            raise TableError(f"{where} has {what} in data row {row + 1}")
+            mend = f"accepted: finite numbers, --na {values[row]}, as it is spelled"
+            raise TableError(f"{where} has the infinite value {values[row]} in data row {row + 1}; {mend}")
         return values
     values = values.astype(object, copy=False)
-    if {str}.issuperset(map(type, values)):
+    if {str, type(None)}.issuperset(map(type, values)):
         return values
-    row = next(row for row, value in enumerate(values) if type(value) is not str)
-    if values[row] is None:
-        raise TableError(f"{where} has no value in data row {row + 1}")
-    got = f"got type {type(values[row]).__name__} in data row {row + 1}"
+    row = next(row for row, value in enumerate(values) if type(value) not in (str, type(None)))
+    got = f"got type {type(values[row]).__name__} in data row {row + 1}; accepted: --drop {name!r}"
     raise TableError(f"{where} must hold numbers, booleans or text; {got}")
 
 
 def numbers(source, name, values):
-    """Return the `complete` column `values`, called `name`, as numbers, truth values in a text column as 1 and 0.
+    """Return the `known` column `values`, called `name`, as numbers, truth values in a text column as 1 and 0.
+
+    Missing values are NaN.
 
     Raises
     ------
@@ -86,9 +119,25 @@ def numbers(source, name, values):
     if values.dtype.kind != "O":
         return values
     for row, value in enumerate(values):
-        if value not in TRUTH_VALUES and not is_number(value):
-            raise TableError(f"{source}: column {name!r} must hold numbers; got {value!r} in data row {row + 1}")
-    return np.array([TRUTH_VALUES[value] if value in TRUTH_VALUES else float(value) for value in values])
+        if value is not None and value not in TRUTH_VALUES and not is_number(value):
+            raise TableError(
+                f"{source}: column {name!r} must hold numbers; got {value!r} in data row {row + 1}; "
+                f"accepted: {_mends(name, value)}"
+            )
+    worth = TRUTH_VALUES | {None: math.nan}
+    return np.array([worth[value] if value in worth else float(value) for value in values], np.float64)
+
+
+def _mends(name, text):
+    """Options with which a text of the column `name` becomes a number, or none is needed."""
+    if SIGNED.match(text):
+        return f"--types {name}=number"
+    if grouped := GROUPED.match(text):
+        separator, point = grouped.groups()
+        return f"--thousands {separator!r}{' with --decimal ,' * (point == ',' or separator == '.')}"
+    if DECIMAL_COMMA.match(text):
+        return "--decimal ,"
+    return f"--na {text!r} or --types {name}=category"
 
 
 def as_text(values):

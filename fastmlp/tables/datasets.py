@@ -9,10 +9,26 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmlp.checks import choice, nearest
-from fastmlp.tables.columns import FEW, TableError, as_text, checked, complete, listed, numbers
-from fastmlp.tables.readers import EXTENSIONS, MAX_BYTES, Content, Request, read
+from fastmlp.tables.columns import FEW, TableError, as_text, checked, is_missing, known, listed
+from fastmlp.tables.columns import numbers as as_numbers
+from fastmlp.tables.contents import MAX_BYTES, Content, Request, position, selected
+from fastmlp.tables.csv_files import name_of
+from fastmlp.tables.dialects import Dialect
+from fastmlp.tables.readers import EXTENSIONS, read
+from fastmlp.tables.streams import STANDARD_INPUT
 
-__all__ = ["BUNDLED", "EXTENSIONS", "MAX_BYTES", "TASKS", "Table", "TableError", "detect_task", "load", "load_features"]
+__all__ = [
+    "BUNDLED",
+    "EXTENSIONS",
+    "MAX_BYTES",
+    "TASKS",
+    "Dialect",
+    "Table",
+    "TableError",
+    "detect_task",
+    "load",
+    "load_features",
+]
 
 TASKS = ("classification", "regression")
 BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes")
@@ -27,13 +43,19 @@ class Table(NamedTuple):
         Where the table was read from, for messages.
     features : dict[str, numpy.ndarray]
         Column name to (N,) values: numeric columns hold numbers or booleans, categorical ones are object arrays of str.
-        Columns of NPY and NPZ files are named "0", "1", ... by position.
+        Missing values are NaN or None. Columns of NPY and NPZ files are named "0", "1", ... by position.
     target : numpy.ndarray or None
         (N,) class names (object array of str) for classification, float64 for regression; None in a table to predict.
     target_name, task : str or None
         The target's column name; "classification" or "regression".
     named : bool
         Whether the columns have names, other than their positions.
+    ids : dict[str, numpy.ndarray] or None
+        Column name to (N,) object array of str, of columns that identify rows; they are no features.
+    dialect : Dialect
+        What the caller said about the file.
+    without_target : int
+        Number of rows that are left out, as they have no value of the target.
     """
 
     source: str
@@ -42,6 +64,9 @@ class Table(NamedTuple):
     target_name: str | None = None
     task: str | None = None
     named: bool = True
+    ids: dict | None = None
+    dialect: Dialect = Dialect()
+    without_target: int = 0
 
     @property
     def n_rows(self):
@@ -50,18 +75,37 @@ class Table(NamedTuple):
 
     def rows(self, indices):
         """Return a table of the given rows only; `indices` is an integer or Boolean array."""
-        features = {name: values[indices] for name, values in self.features.items()}
-        return self._replace(features=features, target=None if self.target is None else self.target[indices])
+        features, ids = (
+            {name: values[indices] for name, values in (columns or {}).items()} for columns in (self.features, self.ids)
+        )
+        target = None if self.target is None else self.target[indices]
+        return self._replace(features=features, ids=ids, target=target)
 
 
-def load(source, target=None, task=None, *, texts=(), max_bytes=MAX_BYTES):
-    """Read samples and their target; every column but the target is a feature.
+def load(
+    source,
+    target=None,
+    task=None,
+    *,
+    texts=(),
+    numbers=(),
+    features=(),
+    drop=(),
+    ids=(),
+    only=(),
+    dialect=Dialect(),  # noqa: B008
+    max_bytes=MAX_BYTES,
+):
+    """Read samples and their target; every other column is a feature, unless `features`, `drop` or `ids` say otherwise.
+
+    Rows without a value of the target are left out and counted. Messages of errors name options of the command line,
+    which are called as the arguments here.
 
     Parameters
     ----------
     source : str or path
-        A CSV file (separated by commas, semicolons or tabs; the first line holds the column names), a Parquet file, an
-        NPY file (one 2-D array), an NPZ file (a 2-D array ``X`` and 1-D targets), or a name in `BUNDLED`.
+        A CSV file, which may be compressed by gzip, bzip2 or zstd, or "-" for one from standard input; a Parquet file;
+        an NPY file (one 2-D array); an NPZ file (a 2-D array ``X`` and 1-D targets); or a name in `BUNDLED`.
     target : str or int, optional
         Name or position of the target column; for NPZ files the name of the target array. By default the target of a
         bundled set, the last column of an NPY file, or the array ``y`` of an NPZ file; other files have no default.
@@ -69,9 +113,19 @@ def load(source, target=None, task=None, *, texts=(), max_bytes=MAX_BYTES):
         By default it is detected (see `detect_task`).
     texts : collection of str
         Names of columns of a CSV file that are text even if all of their values look like numbers or truth values, such
-        as those that were text in training (see `Preprocessing.texts`).
+        as those that were text in training (see `Preprocessing.texts`). Names of other columns are ignored.
+    numbers : collection of str
+        Names of columns that are numbers, or an error. In a CSV file signs of currencies and of percent around them are
+        left out: "$5" and "5 %" are 5. Names of other columns are ignored.
+    features, drop, ids : sequences of str or int
+        Names or positions of the only features, of columns to leave out, of columns that identify rows.
+    only : collection of str
+        Names of columns, such as the features of a model. If all are there, others but the target are left out.
+    dialect : Dialect
+        How a CSV file is written, as far as it shall not be found out.
     max_bytes : int
-        Largest size of a compressed table once it is uncompressed. A table of the size of its file is always read.
+        Largest size of a compressed table, or one from standard input, once it is uncompressed. A file is always read
+        if it is not compressed.
 
     Returns
     -------
@@ -82,36 +136,71 @@ def load(source, target=None, task=None, *, texts=(), max_bytes=MAX_BYTES):
     FileNotFoundError
         If there is no such file or bundled data set.
     TableError
-        A ValueError: if there is no such column, or the file cannot be read as a complete table.
+        A ValueError: if there is no such column, or the file cannot be read as a table.
+    ValueError
+        If `features` and `drop` are both given.
     ImportError
         If the library that reads this kind of file is not installed.
     """
     if task is not None:
         choice("task", task, TASKS)
-    content = _read(source, Request(target, texts, (), max_bytes))
-    name = _resolve(source, content.default if target is None else target, list(content.columns))
-    columns = {
-        key: (complete if key in texts else checked)(source, key, values) for key, values in content.columns.items()
-    }
-    values = columns.pop(name)
-    if not columns:
-        raise TableError(f"{source}: no feature column beside the target {name!r}; columns are separated by , ; or tab")
-    task = task or detect_task(values)
+    if features and drop:
+        raise ValueError(f"--drop is {listed(drop)}, with --features; accepted: one of them")
+    content = _read(source, Request(target, texts, numbers, features, drop, ids, only, dialect, max_bytes))
+    source = str(name_of(source))
+    target = content.default if target is None else target
+    if target is None:
+        raise TableError(f"{source}: target needed, one of the columns {listed(content.names)}")
+    name = content.names[position(source, content.names, target)]
+    identify = _ids(source, content, ids)
+    if name not in content.columns or name in identify:
+        raise TableError(f"{source}: the target {name!r} is among the columns of --drop or --id; accepted: others")
+    values = {key: column for key, column in content.columns.items() if key not in identify}
+    values = {key: _column(source, key, column, texts, numbers) for key, column in values.items()}
+    targets = values.pop(name)
+    if not values:
+        raise TableError(
+            f"{source}: no feature column beside the target {name!r}; columns are separated by , ; tab or "
+            "|, or what --delimiter says"
+        )
+    there = ~is_missing(targets)
+    if not there.any():
+        raise TableError(f"{source}: column {name!r}, the target, has no values")
+    task = task or detect_task(targets[there])
     if task == "regression":
-        values = numbers(source, name, values).astype(np.float64)
+        targets = as_numbers(source, name, targets)[there].astype(np.float64)
     else:  # as the classes are spelled in the file
         spelled = content.spelled(name) if content.spelled else content.columns[name]
-        values = as_text(complete(source, name, spelled))
-    return Table(str(source), columns, values, name, task, content.named)
+        targets = as_text(known(source, name, spelled[there]))
+    table = Table(source, values, None, name, task, content.named, identify, dialect, int((~there).sum()))
+    return (table if there.all() else table.rows(there))._replace(target=targets)
 
 
-def load_features(source, *, texts=(), only=(), max_bytes=MAX_BYTES):
+def load_features(source, *, texts=(), numbers=(), only=(), ids=(), dialect=Dialect(), max_bytes=MAX_BYTES):  # noqa: B008
     """Read samples to predict: a `Table` without a target, whose values are not checked yet.
 
-    If all columns named in `only` are there, others may be left out. Other arguments and errors are those of `load`.
+    Arguments and errors are those of `load`.
     """
-    content = _read(source, Request(None, texts, only, max_bytes))
-    return Table(str(source), content.columns, named=content.named)
+    content = _read(source, Request(None, texts, numbers, (), (), ids, only, dialect, max_bytes))
+    source = str(name_of(source))
+    identify = _ids(source, content, ids)
+    features = {key: values for key, values in content.columns.items() if key in only or key not in identify}
+    return Table(source, features, named=content.named, ids=identify, dialect=dialect)
+
+
+def _column(source, name, values, texts, numbers):
+    """The column `values`, called `name`, checked, as what it is known to be."""
+    if name in texts:
+        return known(source, name, values)
+    return as_numbers(source, name, known(source, name, values)) if name in numbers else checked(source, name, values)
+
+
+def _ids(source, content, ids):
+    """Columns that identify rows, as they are spelled in a file: a dict of object arrays of str."""
+    names = [content.names[position(source, content.names, key)] for key in ids]
+    spelled = content.spelled or (lambda name: content.columns[name])
+    columns = {name: known(source, name, spelled(name)) for name in names}
+    return {name: np.where(is_missing(values), "", as_text(values)) for name, values in columns.items()}
 
 
 def detect_task(values):
@@ -130,25 +219,12 @@ def detect_task(values):
 def _read(source, request):
     """`Content` of a file or bundled set; errors are those of `load`."""
     if source in BUNDLED:
-        return Content(_read_bundled(source), default="target")
-    if not Path(source).exists():
+        columns = _read_bundled(source)
+        return Content(selected(source, columns, request, "target"), list(columns), default="target")
+    if source != STANDARD_INPUT and not Path(source).exists():
         known = f"{nearest(source, BUNDLED)}; bundled are {', '.join(BUNDLED)}"
         raise FileNotFoundError(f"no file or bundled data set {str(source)!r}{known}")
     return read(source, request)
-
-
-def _resolve(source, target, names):
-    """Return the column of `names` that `target`, a name or a position, refers to; a TableError if there is none."""
-    if target in names:
-        return target
-    if target is None:
-        raise TableError(f"{source}: target needed, one of the columns {listed(names)}")
-    try:
-        return names[int(target)]
-    except (ValueError, IndexError, OverflowError):
-        raise TableError(
-            f"{source}: no column {target!r}{nearest(target, names)}; columns are {listed(names)}"
-        ) from None
 
 
 def _read_bundled(name):

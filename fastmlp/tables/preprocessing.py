@@ -1,14 +1,16 @@
 """Conversion of tables to network inputs and targets, and of network outputs to classes or quantities."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 
 import numpy as np
 
 from fastmlp.checks import nearest
 from fastmlp.signatures import keyword_only_soon
-from fastmlp.tables.columns import TableError, complete, index, is_number, listed, numbers
+from fastmlp.tables.columns import TableError, index, is_missing, is_number, known, listed, numbers
+from fastmlp.tables.dialects import Dialect
 from fastmlp.tables.scores import magnitude
 
+NO_CATEGORY = "NA"  # of a column without a text in the training rows; no reader gives this text
 MAX_CATEGORIES = 1000  # limit for a text column, each an input; more are names or identifiers, only to be memorized
 
 
@@ -16,15 +18,17 @@ MAX_CATEGORIES = 1000  # limit for a text column, each an input; more are names 
 class Preprocessing:
     """Conversion learned from the training rows, which is saved with the model.
 
-    A numeric column becomes one input, standardized to mean 0 and standard deviation 1 over the training rows. A
-    categorical column becomes one input per category, 1 for the row's category and 0 for the others; a category that
-    did not occur in training gives zeros only. Classes are numbered in their order; a regression target is
-    standardized, or only scaled (see `fit`).
+    A numeric column becomes one input, standardized to mean 0 and standard deviation 1 over the training rows; a
+    missing number is taken for the mean. A categorical column becomes one input per category, 1 for the row's category
+    and 0 for the others; a missing text, or one that did not occur in training, gives zeros only. Behind all these
+    follows one input for each column that had missing values in training: 1 where the value is missing, else 0. Classes
+    are numbered in their order; a regression target is standardized, or only scaled (see `fit`).
 
     Attributes
     ----------
     columns : dict[str, dict]
-        Feature name to {"mean": float, "scale": float} or {"categories": list[str]}, in the order of the inputs.
+        Feature name to {"mean": float, "scale": float} or {"categories": list[str]}, in the order of the inputs; with
+        {"missing": True} if values were missing in training.
     target_name, task : str
         Name of the target column; "classification" or "regression".
     classes : tuple[str]
@@ -32,6 +36,10 @@ class Preprocessing:
         for regression.
     target_mean, target_scale : float
         For regression, prediction = mean + scale * output, so that its RMS error = scale * RMS error of the output.
+    ids : tuple[str]
+        Names of the columns that identify rows.
+    dialect : Dialect
+        What was said about the training file.
     """
 
     columns: dict
@@ -40,6 +48,8 @@ class Preprocessing:
     classes: tuple = ()
     target_mean: float = 0.0
     target_scale: float = 1.0
+    ids: tuple = ()
+    dialect: Dialect = field(default_factory=Dialect)
 
     @classmethod
     def fit(cls, table, centre_target=True):
@@ -59,10 +69,11 @@ class Preprocessing:
             If the target has a single class or value, or a text column more than `MAX_CATEGORIES` distinct texts.
         """
         columns = {name: _learn(table.source, name, values) for name, values in table.features.items()}
-        learned = cls(columns, table.target_name, table.task)
+        learned = cls(columns, table.target_name, table.task, ids=tuple(table.ids or ()), dialect=table.dialect)
         distinct = np.unique(table.target)
         if len(distinct) < 2:
-            raise TableError(f"{table.source}: target {table.target_name!r} has the single value {distinct[0]}")
+            found = f"target {table.target_name!r} has the single value {distinct[0]}"
+            raise TableError(f"{table.source}: {found}; accepted: another --target, or more rows")
         if table.task == "classification":
             return replace(learned, classes=tuple(_in_order(distinct)))
         mean, scale = _mean_and_scale(table.target)
@@ -77,9 +88,19 @@ class Preprocessing:
         return categorical | ({self.target_name} if self.classes else set())
 
     @property
+    def numbers(self):
+        """Names of the columns that are numbers, for `datasets.load`: a set."""
+        return {*self.columns, self.target_name} - self.texts
+
+    @property
+    def with_missing(self):
+        """Names of the features that had missing values in training: a list, in the order of their inputs."""
+        return [name for name, column in self.columns.items() if "missing" in column]
+
+    @property
     def n_inputs(self):
         """Number of network inputs."""
-        return sum(len(column.get("categories", [0])) for column in self.columns.values())
+        return sum(len(column.get("categories", [0])) for column in self.columns.values()) + len(self.with_missing)
 
     @property
     def n_outputs(self):
@@ -98,21 +119,25 @@ class Preprocessing:
         Raises
         ------
         TableError
-            If a feature is missing, incomplete, holds text where training had numbers, or numbers beyond the dtype.
+            If a feature is not there, holds text where training had numbers, or numbers beyond the dtype.
         """
         inputs = np.zeros((table.n_rows, self.n_inputs), dtype)
-        at = 0
-        for learned, found in zip(self.columns.values(), self._find(table), strict=True):
-            values = complete(table.source, found, table.features[found])
+        at, indicator = 0, self.n_inputs - len(self.with_missing)
+        for learned, found in zip(self.columns.values(), self.find(table), strict=True):
+            values = known(table.source, found, table.features[found])
+            missing = is_missing(values)
             if "categories" in learned:
-                category = index(values, learned["categories"])
-                known = np.flatnonzero(category >= 0)
-                inputs[known, at + category[known]] = 1
+                category = np.where(missing, -1, index(values, learned["categories"]))
+                rows = np.flatnonzero(category >= 0)
+                inputs[rows, at + category[rows]] = 1
                 at += len(learned["categories"])
             else:
-                values = numbers(table.source, found, values).astype(np.float64)
+                values = np.where(missing, learned["mean"], numbers(table.source, found, values).astype(np.float64))
                 inputs[:, at] = _scaled(table.source, found, values, learned["mean"], learned["scale"], dtype)
                 at += 1
+            if "missing" in learned:
+                inputs[:, indicator] = missing
+                indicator += 1
         return inputs
 
     def encode_target(self, table, dtype="float32"):
@@ -151,7 +176,7 @@ class Preprocessing:
             return self.target_mean + self.target_scale * np.asarray(outputs, np.float64)[:, 0]
         return np.array(self.classes, dtype=object)[np.argmax(outputs, axis=1)]
 
-    def _find(self, table):
+    def find(self, table):
         """Return the table's column name for each feature, in the order of the inputs, or raise a TableError."""
         missing = [name for name in self.columns if name not in table.features]
         positions = [name for name in table.features if name.isdigit()]
@@ -168,22 +193,28 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, values):
-        """Return the `Preprocessing` that `to_dict` was called on; a ValueError if `values` are none."""
-        if not isinstance(values, dict) or values.keys() != {field.name for field in fields(cls)}:
+        """Return the `Preprocessing` that `to_dict` was called on; a ValueError if `values` are none.
+
+        Files of earlier versions have no ids and no dialect.
+        """
+        names = {field.name for field in fields(cls)}
+        if not (isinstance(values, dict) and names - {"ids", "dialect"} <= values.keys() <= names):
             raise ValueError("preprocessing has other fields than `fastmlp train` writes")
-        made = cls(**values)
+        made = cls(**values | {"dialect": Dialect(**values.get("dialect", {}))})
         _require(isinstance(made.columns, dict) and made.columns, "columns")
         for name, column in made.columns.items():
-            _require(isinstance(column, dict), "columns")
-            if column.keys() == {"categories"}:
-                _require(_are_names(column["categories"]), f"categories of {name!r}")
+            _require(isinstance(column, dict) and column.get("missing", True) is True, "columns")
+            learned = {key: value for key, value in column.items() if key != "missing"}
+            if learned.keys() == {"categories"}:
+                _require(_are_names(learned["categories"]), f"categories of {name!r}")
             else:
-                _require(column.keys() == {"mean", "scale"} and _is_scaling(**column), f"mean and scale of {name!r}")
+                _require(learned.keys() == {"mean", "scale"} and _is_scaling(**learned), f"mean and scale of {name!r}")
         _require(isinstance(made.target_name, str), "target_name")
         _require(made.task in ("classification", "regression"), "task")
         _require(_are_names(made.classes) if made.task == "classification" else made.classes in ([], ()), "classes")
         _require(_is_scaling(made.target_mean, made.target_scale), "target_mean and target_scale")
-        return replace(made, classes=tuple(made.classes))
+        _require(_are_names(made.ids) or made.ids in ([], ()), "ids")
+        return replace(made, classes=tuple(made.classes), ids=tuple(made.ids))
 
     @classmethod
     def of(cls, net):
@@ -256,17 +287,19 @@ def _is_scaling(mean, scale):
 
 
 def _learn(source, name, values):
-    """Return what a feature needs: {"mean", "scale"} for numbers, {"categories"} for text."""
-    if values.dtype.kind == "O":
-        categories = _in_order(set(values))
-        if len(categories) > MAX_CATEGORIES:
-            raise TableError(
-                f"{source}: column {name!r} has {len(categories)} different texts, accepted are {MAX_CATEGORIES}; "
-                "remove columns of names or identifiers"
-            )
-        return {"categories": categories}
-    mean, scale = _mean_and_scale(values)
-    return {"mean": mean, "scale": scale}
+    """Return what a feature needs: {"mean", "scale"} for numbers, {"categories"} for text, and perhaps "missing"."""
+    missing = is_missing(values)
+    there, indicated = values[~missing], {"missing": True} if missing.any() else {}
+    if values.dtype.kind != "O":
+        mean, scale = _mean_and_scale(there) if len(there) else (0.0, 1.0)
+        return {"mean": mean, "scale": scale} | indicated
+    categories = _in_order(set(there))
+    if len(categories) > MAX_CATEGORIES:
+        raise TableError(
+            f"{source}: column {name!r} has {len(categories)} different texts, accepted are {MAX_CATEGORIES}; of names "
+            f"or identifiers: --drop {name!r} or --id {name!r}"
+        )
+    return {"categories": categories or [NO_CATEGORY]} | indicated
 
 
 def _mean_and_scale(values):

@@ -97,7 +97,9 @@ def test_columns_of_an_array_are_taken_by_position_where_names_are_missing():
     with pytest.raises(ValueError, match=r"t\.npy: no column 'area'; the model needs area, town"):
         learnt.transform(Table("t.npy", {"0": arrays["area"]}, named=False))
     texts = Table("t.npz", {"0": text("1", "2", "big", "4"), "1": arrays["town"]}, named=False)
-    with pytest.raises(ValueError, match=r"^t\.npz: column '0' must hold numbers; got 'big' in data row 3$"):
+    with pytest.raises(
+        ValueError, match=r"^t\.npz: column '0' must hold numbers; got 'big' in data row 3; accepted: --na 'big' "
+    ):
         learnt.transform(texts)
 
 
@@ -124,12 +126,11 @@ def test_a_missing_feature_is_named_with_the_nearest_column():
         (text("1", "2", "big", "4"), "column 'area' must hold numbers; got 'big' in data row 3"),
         (text("1", "2,5", "3", "4"), "column 'area' must hold numbers; got '2,5' in data row 2"),
         (text("1", "2", "1_000", "4"), "column 'area' must hold numbers; got '1_000' in data row 3"),
-        (text("1", None, "3", "4"), "column 'area' has no value in data row 2"),
-        (np.array([1, np.nan, 3, 4]), "column 'area' has no value in data row 2"),
+        (np.array([1, np.inf, 3, 4]), "column 'area' has the infinite value inf in data row 2"),
     ],
 )
 def test_a_feature_that_is_not_as_in_training_is_refused(area, message):
-    with pytest.raises(ValueError, match=f"^houses.csv: {message}$"):
+    with pytest.raises(ValueError, match=f"^houses.csv: {message}; accepted: "):
         Preprocessing.fit(houses()).transform(houses(area=area))
 
 
@@ -163,7 +164,7 @@ def test_a_regression_target_is_standardised_and_comes_back():
 
 @pytest.mark.parametrize(("target", "task"), [(text(*"aaaa"), "classification"), (np.full(4, 0.1), "regression")])
 def test_a_target_with_one_value_is_refused(target, task):
-    with pytest.raises(ValueError, match=r"target 'price' has the single value (a|0\.1)$"):
+    with pytest.raises(ValueError, match=r"target 'price' has the single value (a|0\.1); accepted: another --target"):
         Preprocessing.fit(houses(target, task))
 
 
