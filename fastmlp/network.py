@@ -367,8 +367,9 @@ class MLP:
 
         ====================  ====================================================================================
         number                Tensor of the network's dtype; of float64 if the mean is so far from 0 that a float32 is
-                              off by more than 6e-5 standard deviations. NaN gives NaN.
-        text                  Tensor of strings. One that did not occur in training gives zeros for all categories.
+                              off by more than 6e-5 standard deviations. NaN stands for a missing number.
+        text                  Tensor of strings. One that did not occur in training gives zeros for all categories; an
+                              empty one stands for a missing text, unless that is a category itself.
         `label` (N,)          Strings, or int64 if all classes are spelled as whole numbers.
         `probabilities`       Outputs of the network (N, classes), in the order of the classes.
         `prediction` (N, 1)   Of a regression, in the units of the target: float64 by the same rule.

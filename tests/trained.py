@@ -20,4 +20,4 @@ def trained(columns, target, dtype="float32"):
 
 
 def _column(values):
-    return np.array(values, object if isinstance(values[0], str) else float)
+    return np.array(values, float if isinstance(values[0], float) else object)

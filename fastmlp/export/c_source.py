@@ -45,6 +45,10 @@ static inline void NAME_softmax(REAL *z, int n)
         z[j] /= sum;
 }"""
 
+INDICATE_MISSING = """\
+    for (int i = 0; i < N_MISSING; i++)
+        x[FIRST + i] = inputs[NAME_with_missing[i]] == inputs[NAME_with_missing[i]] ? 0 : 1;"""
+
 LABEL = """\
 /* Number of the class with the largest output. */
 static inline int NAME_label(const REAL *inputs)
@@ -74,19 +78,26 @@ static inline int NAME_category(int input, const char *text)
     return -1;
 }"""
 
+SCALED = """\
+/* Number of a column, standardized; 0, the mean, for NaN. */
+static inline REAL NAME_scaled(int input, REAL number)
+{
+    return number == number ? (REAL)(((double)number - NAME_means[input]) / NAME_scales[input]) : 0;
+}"""
+
 COPY_INPUTS = """\
     for (int k = 0; k < NAME_n_inputs; k++)
         x[k] = inputs[k];"""
 
 SCALE_INPUTS = """\
     for (int k = 0; k < NAME_n_inputs; k++)
-        x[k] = (REAL)(((double)inputs[k] - NAME_means[k]) / NAME_scales[k]);"""
+        x[k] = NAME_scaled(k, inputs[k]);"""
 
 ENCODE_INPUTS = """\
     REAL *end = x;
     for (int k = 0; k < NAME_n_inputs; k++)
         if (NAME_n_categories[k] == 0)
-            *end++ = (REAL)(((double)inputs[k] - NAME_means[k]) / NAME_scales[k]);
+            *end++ = NAME_scaled(k, inputs[k]);
         else
             for (int i = 0; i < NAME_n_categories[k]; i++)
                 *end++ = inputs[k] == (REAL)i ? 1 : 0;"""
@@ -103,7 +114,8 @@ def write_c(net, path):
 
     If `fastmlp train` saved the network, the preparation of its columns is inside: an input is a number as in the
     table, or for a column of texts the number of the category, from 0 on; any other number stands for a text that did
-    not occur in training. The output of a regression is in units of the target. There are two more functions:
+    not occur in training, and NaN for a missing value of either kind. The output of a regression is in units of the
+    target. There are two more functions:
 
     - ``int model_category(int input, const char *text)``: the number of a text (UTF-8) among the categories of an
       input, -1 if it is none of them. Only where a column is text.
@@ -201,6 +213,11 @@ def _constants(model):
     scaling = model.net.scaling
     for member in scaling._fields[: 4 if scaling.has_targets else 2] if scaling else ():
         yield _array("double", f"{name}_{member}", [_number(n, "double") for n in getattr(scaling, member)])
+    if model.with_missing:
+        yield (
+            "/* Inputs whose lack is an input of the network, too. */\n"
+            + _array("int", f"{name}_with_missing", [str(k) for k in model.with_missing])
+        )
     if model.texts:
         counts = [str(len(model.texts.get(k, ()))) for k in range(model.n_inputs)]
         yield (
@@ -229,6 +246,8 @@ def _functions(model):
             yield SOFTMAX
         elif used != "identity":
             yield f"static inline REAL NAME_{used}(REAL z)\n{{\n    return {EXPRESSIONS[used]};\n}}"
+    if model.columns:
+        yield SCALED
     yield _predict(model)
     if model.classes:
         yield LABEL
@@ -242,6 +261,9 @@ def _predict(model):
     code = ["static inline void NAME_predict(const REAL *inputs, REAL *outputs)", "{"]
     code.append(f"    REAL x[{widest}], y[{widest}];")
     code.append(ENCODE_INPUTS if model.texts else SCALE_INPUTS if model.columns else COPY_INPUTS)
+    if model.with_missing:
+        first, number = net.sizes[0] - len(model.with_missing), len(model.with_missing)
+        code.append(INDICATE_MISSING.replace("FIRST", str(first)).replace("N_MISSING", str(number)))
     if net.scaling:
         code.append(f"    for (int k = 0; k < {net.sizes[0]}; k++)")
         code.append("        x[k] = (REAL)(((double)x[k] - NAME_input_mean[k]) / NAME_input_scale[k]);")

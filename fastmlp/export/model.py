@@ -30,6 +30,8 @@ class Model:
         Type of the numbers in C: float or double.
     columns : dict[str, dict]
         What `fastmlp train` saved about the columns of inputs (see `Preprocessing`); empty for other networks.
+    with_missing : list of int
+        Numbers of those columns that had missing values in training.
     texts : dict[int, list of str]
         Categories of those columns that are text, by the number of the column.
     classes : tuple of str
@@ -58,6 +60,7 @@ class Model:
         self.real = "float" if net.dtype == np.float32 else "double"
         learned = Preprocessing.of(net) if "preprocessing" in net.metadata else None
         self.columns = learned.columns if learned else {}
+        self.with_missing = [k for k, column in enumerate(self.columns.values()) if "missing" in column]
         categories = enumerate(column.get("categories") for column in self.columns.values())
         self.texts = {k: texts for k, texts in categories if texts}
         self.classes = learned.classes if learned else ()
@@ -81,7 +84,7 @@ class Model:
         if not self.target:
             return [*lines, f"The {self.n_inputs} inputs and {self.n_outputs} outputs are those of MLP.predict."]
         lines.append(
-            "Inputs, as in the table; of a text the number among the texts of its column, or -1 if it is none:"
+            "Inputs, as in the table, NaN if missing; of a text the number among those of its column, -1 if it is none:"
         )
         for k, column in enumerate(self.columns):
             texts = f", one of {len(self.texts[k])} texts" if k in self.texts else ""

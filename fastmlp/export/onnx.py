@@ -141,7 +141,7 @@ def _inputs(graph, learned):
     Numbers are standardized in float64, as there, neighboring columns at once.
     """
     dtypes = {
-        name: np.dtype("O") if "categories" in column else _dtype(graph.dtype, **column)
+        name: np.dtype("O") if "categories" in column else _dtype(graph.dtype, column["mean"], column["scale"])
         for name, column in learned.columns.items()
     }
     columns = {name: graph.input(name, dtype) for name, dtype in dtypes.items()}
@@ -153,8 +153,22 @@ def _inputs(graph, learned):
             names = list(names)
             values = _joined(graph, [columns[name] for name in names])
             mean, scale = ([learned.columns[name][key] for name in names] for key in ("mean", "scale"))
-            parts.append(_standardized(graph, values, mean, scale))
-    return _joined(graph, parts)
+            values = _standardized(graph, values, mean, scale)
+            zero = graph.constant("imputed", graph.dtype.type(0))  # the mean, standardized
+            parts.append(graph.node("Where", graph.node("IsNaN", values), zero, values))
+    return _joined(graph, [*parts, *_indicators(graph, learned, columns)])
+
+
+def _indicators(graph, learned, columns):
+    """Add an input for each column with missing values in training: 1 for NaN, or for an empty text.
+
+    Where the empty text is a category, no text that occurs stands for a missing one.
+    """
+    for name in learned.with_missing:
+        if "categories" in learned.columns[name]:
+            yield _one_hot(graph, columns[name], ["\0" if "" in learned.columns[name]["categories"] else ""])
+        else:
+            yield graph.node("Cast", graph.node("IsNaN", columns[name]), to=_element_type(graph.dtype))
 
 
 def _dtype(dtype, mean, scale):

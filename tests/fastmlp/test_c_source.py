@@ -88,7 +88,8 @@ def columns_in_c(library, i, table, learned, dtype):
     x = np.empty((table.n_rows, len(table.features)), dtype)
     for k, (name, values) in enumerate(table.features.items()):
         if "categories" in learned.columns[name]:
-            x[:, k] = [library[f"category_{i}"](k, v.encode("utf-8", "surrogatepass")) for v in values]
+            category = library[f"category_{i}"]
+            x[:, k] = [np.nan if v is None else category(k, v.encode("utf-8", "surrogatepass")) for v in values]
         else:
             x[:, k] = values
     return x
@@ -178,6 +179,26 @@ def test_an_unknown_text_is_none_of_the_categories(tmp_path):
     for number in -1, 2, 0.5, np.nan:
         x = np.float32([[0.5, number], [1.5, number]])
         np.testing.assert_allclose(outputs_in_c(library, 0, x, 1)[:, 0], expected, rtol=1e-6)
+
+
+@every_compiler
+def test_missing_values_are_imputed_and_indicated_as_in_training(tmp_path, compiler, language):
+    rng = np.random.default_rng(3)
+    some = rng.random((2, 40)) < 0.3
+    number = np.where(some[0], np.nan, rng.normal(5, 2, 40)).tolist()
+    text = [
+        None if missing else name for missing, name in zip(some[1], rng.choice(["u", "v"], 40).tolist(), strict=True)
+    ]
+    models = [trained({"a": number, "b": ["u"] * 40, "c": [*text[:-1], "w"]}, rng.normal(size=40).tolist())]
+    models += [trained({"a": number, "b": rng.normal(size=40).tolist()}, rng.normal(size=40).tolist())]
+    models += [trained({"b": rng.normal(size=40).tolist()}, rng.normal(size=40).tolist())]
+    assert [learned.with_missing for _, learned, _ in models] == [["a", "c"], ["a"], []]
+    models[2][0].features["b"][::3] = np.nan  # none were missing in training
+    library = build(tmp_path, [net for _, _, net in models], compiler, language)
+    for i, (table, learned, net) in enumerate(models):
+        expected = learned.decode_prediction(net.predict(learned.transform(table)))
+        found = outputs_in_c(library, i, columns_in_c(library, i, table, learned, np.float32), 1)[:, 0]
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_variance_of_gaussian_nll_is_left_out(tmp_path):

@@ -157,15 +157,29 @@ def test_classes_are_predicted_from_columns(tmp_path, target, dtype):
     assert found["probabilities"].shape == (0, len(learned.classes))
 
 
-def test_texts_that_did_not_occur_in_training_are_zeros_and_missing_numbers_stay_missing(tmp_path):
+def test_texts_that_did_not_occur_in_training_are_zeros(tmp_path):
     net, learned, table = prepared("side")
     net.to_onnx(tmp_path / "model.onnx")
     table = table._replace(features=COLUMNS | {"colour": np.array(["red", "pink", "", "Red"] * 30, object)})
     outputs = net.predict(learned.transform(table, "float32"))
     assert_near(predicted(tmp_path / "model.onnx", table)["probabilities"], outputs, 20)
-    table = table._replace(features=COLUMNS | {"x": np.where(X < 0, np.nan, X)})
-    missing = np.isnan(predicted(tmp_path / "model.onnx", table)["probabilities"])
-    np.testing.assert_array_equal(missing, np.stack([X < 0, X < 0], axis=1))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("in_training", [False, True])
+def test_missing_values_are_imputed_and_indicated_as_in_training(tmp_path, dtype, in_training):
+    lacking = {name: np.where(X < 0, np.nan, COLUMNS[name]) for name in ("x", "seconds")}
+    lacking["colour"] = np.where(X > 0.5, None, COLOURS)
+    table = Table("table", COLUMNS | lacking, TARGETS["height"], "height", "regression")
+    learned = Preprocessing.fit(table if in_training else table._replace(features=COLUMNS))
+    assert learned.with_missing == (["x", "seconds", "colour"] if in_training else [])
+    net = randomized(MLP([learned.n_inputs, 8, 1], "tanh", dtype=dtype))
+    net.metadata["preprocessing"] = learned.to_dict()
+    exported(net, tmp_path / "model.onnx")
+    expected = net.predict(learned.transform(table, dtype))
+    texts = table._replace(features=table.features | {"colour": np.where(X > 0.5, "", COLOURS)})
+    found = predicted(tmp_path / "model.onnx", texts)["prediction"]
+    assert_near((found - learned.target_mean) / learned.target_scale, expected, 50)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
