@@ -44,14 +44,14 @@ def surprises(learned, table):
     found = dict(zip(learned.columns, learned.find(table), strict=True))
     new = missing(table, [at for name, at in found.items() if name not in learned.with_missing])
     if new:
-        yield f"{new}: as there were none in training, the mean or no category stands for them"
+        yield f"{new}; none were missing there in training: taken for the mean, or for no category"
     for name, column in learned.columns.items():
         values = table.features[found[name]]
         if "categories" in column:
             unknown = (index(values, column["categories"]) < 0) & ~is_missing(values)
             if unknown.any():
-                example = str(values[unknown.argmax()])
+                example, rows = str(values[unknown.argmax()]), f"{unknown.sum():,} of {table.n_rows:,} rows"
                 yield (
-                    f"{unknown.sum():,} of {table.n_rows:,} rows have other texts than training in column {name!r}, "
-                    f"such as {example!r}: no category stands for them"
+                    f"{rows} have texts in column {name!r} that training did not, such as {example!r}: "
+                    "taken for no category"
                 )

@@ -250,8 +250,8 @@ def test_what_training_did_not_know_is_counted_in_warnings(command):
         assert status == 0
         missing, texts = said.splitlines()
         begin = f"fastmlp {name}: warning: "
-        assert missing.startswith(f"{begin}1 of 4 rows have missing values: x (1), kind (1): as there were none")
-        assert texts.startswith(f"{begin}2 of 4 rows have other texts than training in column 'kind', such as 'w'")
+        assert missing.startswith(f"{begin}1 of 4 rows have missing values: x (1), kind (1); none were missing there")
+        assert texts.startswith(f"{begin}2 of 4 rows have texts in column 'kind' that training did not, such as 'w'")
     write("new.csv", b"x,age,kind,side\n1,,u,left\n2,3,u,\n")
     assert "1 of 2 rows have no value of 'side': left out" in command("evaluate", "model", "new.csv")[2]
     assert command("predict", "model", "new.csv")[2] == ""
@@ -268,7 +268,10 @@ def test_what_was_said_about_the_training_file_holds_for_others_until_it_is_said
     assert "no column 'x'" in command("predict", "model", "other.csv")[2]
     status, _, said = command("predict", "model", "other.csv", "--delimiter", ",", "--na", "none")
     assert (status, said) == (0, "")
-    assert "other texts" in command("predict", "model", "other.csv", "--delimiter", ",")[2]
+    assert (
+        "have texts in column 'code' that training did not"
+        in command("predict", "model", "other.csv", "--delimiter", ",")[2]
+    )
 
 
 @pytest.mark.parametrize("name", ["t.csv.gz", "-"])

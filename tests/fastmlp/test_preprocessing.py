@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastmlp.tables import columns, preprocessing, scores
-from fastmlp.tables.datasets import Table
+from fastmlp.tables.datasets import Dialect, Table
 from fastmlp.tables.preprocessing import MAX_CATEGORIES, Preprocessing, split
 
 
@@ -175,10 +175,74 @@ def test_a_column_of_names_is_refused():
         Preprocessing.fit(table)
 
 
-@pytest.mark.parametrize("table", [houses(), houses(text("a", "b", "a", "c"), "classification")])
+INCOMPLETE = {"area": np.array([50, np.nan, 70, 90]), "town": text("b", None, "b", None)}
+
+
+def test_missing_values_are_the_mean_or_no_category_and_have_inputs_of_their_own():
+    learnt = Preprocessing.fit(houses(**INCOMPLETE))
+    assert learnt.with_missing == ["area", "town"]
+    assert learnt.columns["area"] == {"mean": 70.0, "scale": np.std([50, 70, 90]), "missing": True}
+    assert learnt.columns["town"] == {"categories": ["b"], "missing": True}
+    inputs = learnt.transform(houses(**INCOMPLETE), "float64")
+    half = np.sqrt(1.5)
+    np.testing.assert_allclose(inputs[:, :2], [[-half, 1], [0, 0], [0, 1], [half, 0]], rtol=1e-15)
+    np.testing.assert_array_equal(inputs[:, 3:], [[0, 0], [1, 1], [0, 0], [0, 1]])
+    inputs = Preprocessing.fit(houses()).transform(houses(**INCOMPLETE))  # with all values there in training
+    np.testing.assert_array_equal(inputs[1], 0)
+
+
+def test_a_column_without_values_in_the_training_rows_is_all_missing():
+    table = houses(area=np.full(4, np.nan), town=text(*[None] * 4))
+    learnt = Preprocessing.fit(table)
+    np.testing.assert_array_equal(learnt.transform(table), [[0, 0, 0, 1, 1]] * 4)
+    np.testing.assert_array_equal(learnt.transform(houses(town=text(*"aabb")))[:, 1:], [[0, 0, 0, 0]] * 4)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        houses(),
+        houses(text("a", "b", "a", "c"), "classification"),
+        houses(**INCOMPLETE)._replace(
+            ids={"id": text(*"1234")}, dialect=Dialect(delimiter=";", na=("-",), header=False)
+        ),
+    ],
+)
 def test_it_survives_json(table):
     learnt = Preprocessing.fit(table)
     assert Preprocessing.from_dict(json.loads(json.dumps(learnt.to_dict()))) == learnt
+
+
+def test_that_of_an_earlier_version_is_read():
+    learnt = Preprocessing.fit(houses())
+    before = {key: value for key, value in learnt.to_dict().items() if key not in ("ids", "dialect")}
+    assert Preprocessing.from_dict(before) == learnt
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"ids": "id"},
+        {"ids": [1]},
+        {"ids": ["a", "a"]},
+        {"dialect": []},
+        {"dialect": {"more": 1}},
+        {"dialect": {"delimiter": ""}},
+        {"dialect": {"delimiter": "\n"}},
+        {"dialect": {"decimal": ",", "thousands": ","}},
+        {"dialect": {"encoding": "zip"}},
+        {"dialect": {"encoding": 5}},
+        {"dialect": {"na": [None]}},
+        {"dialect": {"header": "no"}},
+        {"columns": {"area": {"mean": 1.0, "scale": 1.0, "missing": 1}}},
+        {"columns": {"area": {"missing": True}}},
+        {"columns": {"area": {"categories": [], "missing": True}}},
+    ],
+)
+def test_a_forged_one_is_refused(forged):
+    made = json.loads(json.dumps(Preprocessing.fit(houses(**INCOMPLETE)).to_dict()))
+    with pytest.raises((ValueError, TypeError)):
+        Preprocessing.from_dict(made | forged)
 
 
 @pytest.mark.parametrize(("n", "fraction", "n_test"), [(10, 0.25, 2), (150, 0.2, 30), (7, 0, 0), (3, 0.99, 2)])

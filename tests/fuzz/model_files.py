@@ -32,9 +32,12 @@ def bases(folder):
     """A model of the command line, one with its training, and a training of a network that scales its samples."""
     table = folder / "table.csv"
     rng = np.random.default_rng(0)
-    rows = [f"{a:.3f},{rng.choice(['x', 'y'])},{'+='[int(a > 0)]}1" for a in rng.normal(size=60)]
-    table.write_text("\n".join(["a,b,side", *rows]))
-    train = ["train", table, "--target", "side", "--hidden", "4", "--epochs", "2"]
+    rows = [
+        f"{a:.3f},{rng.choice(['x', 'y', ''])},{i or ''},{i},{'+='[int(a > 0)]}1"
+        for i, a in enumerate(rng.normal(size=60))
+    ]
+    table.write_text("\n".join(["a,b,c,id,side", *rows]))
+    train = ["train", table, "--target", "side", "--id", "id", "--na", "none", "--hidden", "4", "--epochs", "2"]
     mutations.prepare(*train, "--save", folder / "model", "--checkpoint", folder / "state")
     trainer = Trainer(MLP([3, 4, 1], scale=True))
     trainer.fit(rng.normal(size=(60, 3)), rng.normal(size=60), epochs=2, progress=False)

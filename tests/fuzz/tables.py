@@ -4,7 +4,9 @@
 and by how much the process grew.
 """
 
+import gzip
 import io
+import re
 import struct
 import sys
 import zipfile
@@ -21,7 +23,24 @@ from tests.fuzz import mutations
 
 TARGET = "side"
 CELLS = [
-    *("", "nan", "inf", "-1e400", "1e308", "1_0", "0x1", "true", "1,5", "1.234,5", "01", "2020-01-01", "1" * 400),
+    *(
+        "",
+        "nan",
+        "$5",
+        "7 %",
+        "1 234,5",
+        "inf",
+        "-1e400",
+        "1e308",
+        "1_0",
+        "0x1",
+        "true",
+        "1,5",
+        "1.234,5",
+        "01",
+        "2020-01-01",
+        "1" * 400,
+    ),
     *(
         '"',
         '""',
@@ -61,6 +80,10 @@ def bases(folder):
         pyarrow.csv.write_csv(table, text, pyarrow.csv.WriteOptions(delimiter=separator))
         files[f"{name}.csv"] = text.getvalue()
     files["decimal_commas.csv"] = files["semicolon.csv"].replace(b".", b",")
+    files["missing.csv"] = re.sub(rb',0[.]\d+|"u"', lambda cell: cell[0][:1].strip(b'"'), files["comma.csv"])
+    files["utf_16.csv"] = files["tab.csv"].decode().encode("utf-16")
+    files["packed.csv.gz"] = gzip.compress(files["comma.csv"])
+    files["packed.csv.zst"] = pa.Codec("zstd").compress(files["comma.csv"], asbytes=True)
     for compression in "snappy", "none":
         pyarrow.parquet.write_table(table, folder / "t.parquet", compression=compression)
         files[f"{compression}.parquet"] = (folder / "t.parquet").read_bytes()
@@ -70,7 +93,7 @@ def bases(folder):
     np.save(folder / "t.npy", np.c_[numbers, numbers[:, 0] > 0])
     files["t.npy"] = (folder / "t.npy").read_bytes()
     models = []
-    for name in "comma.csv", "stored.npz":
+    for name in "comma.csv", "missing.csv", "stored.npz":
         (folder / name).write_bytes(files[name])
         models.append(folder / f"{name}.model")
         mutations.prepare(*_training(folder / name), "--save", models[-1])
