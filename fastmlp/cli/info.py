@@ -57,6 +57,10 @@ def _data(preprocessing):
     numeric = len(preprocessing.columns) - categorical
     yield "features", f"{numeric} numeric (standardized), {categorical} categorical (one-hot)"
     yield "", listed(preprocessing.columns)
+    if preprocessing.with_missing:
+        yield "imputed", listed(preprocessing.with_missing)
+    if preprocessing.ids:
+        yield "identifiers", listed(preprocessing.ids)
 
 
 def _name(key):

@@ -38,6 +38,10 @@ def for_training(args):
         text.facts([("left out", f"columns that tell nothing: {left_out}")] * bool(left_out))
     if table.without_target:
         text.facts([("left out", _without_target(table))])
+    names = notes.names(table)
+    text.facts(
+        [("different", f"texts in most rows, perhaps names, which --id or --drop leaves out: {names}")] * bool(names)
+    )
     missing = notes.missing(table)
     text.facts([("missing", f"{missing}: imputed")] * bool(missing))
     return table

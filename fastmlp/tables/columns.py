@@ -134,7 +134,9 @@ def _mends(name, text):
         return f"--types {name}=number"
     if grouped := GROUPED.match(text):
         separator, point = grouped.groups()
-        return f"--thousands {separator!r}{' with --decimal ,' * (point == ',' or separator == '.')}"
+        decimal = "--decimal , with " * (point == "," or separator == ".")
+        shown = separator if separator.isprintable() else " "
+        return f"{decimal}--thousands {shown!r}, or --types {name}=category"
     if DECIMAL_COMMA.match(text):
         return "--decimal ,"
     return f"--na {text!r} or --types {name}=category"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from fastmlp.checks import nearest
-from fastmlp.tables.columns import TableError, listed
+from fastmlp.tables.columns import TableError, is_number, listed
 from fastmlp.tables.dialects import Dialect
 
 MAX_BYTES = 4_000_000_000  # of a compressed table's content, if nobody sets another limit
@@ -115,11 +115,18 @@ def position(source, names, key):
     try:
         return range(len(names))[int(key)]
     except (ValueError, IndexError, OverflowError):
-        others = re.findall(r'[^\w"]', names[0]) if len(names) == 1 else ()
-        mend = f"; accepted: --delimiter {others[0]!r}" if others else ""
-        raise TableError(
-            f"{source}: no column {key!r}{nearest(key, names)}; columns are {listed(names)}{mend}"
-        ) from None
+        mend = nearest(key, names) or _other_reading(names, str(key))
+        raise TableError(f"{source}: no column {key!r}{mend}; columns are {listed(names)}") from None
+
+
+def _other_reading(names, wanted):
+    """What may be wrong with the names of columns, as text for a message, if there is no column `wanted`."""
+    for character in re.findall(r'[^\w"]', names[0]) if len(names) == 1 else ():
+        if wanted in names[0].split(character):
+            return f" (accepted: --delimiter {character!r})"
+    positions = [str(i) for i in range(len(names))]
+    numbers = names != positions and any(map(is_number, names))
+    return " (accepted: --no-header, if the first line has no names)" if numbers else ""
 
 
 def selected(source, columns, request, default):

@@ -127,15 +127,19 @@ def _start(source, content, dialect):
         raise ValueError(
             f"its byte {error.object[error.start]:#x} is no {encoding}; accepted: {MENDS['invalid UTF8']}"
         ) from None
-    separator = dialect.delimiter or _separator(text)
-    lines = io.StringIO(text, newline="")
+    lines, said = io.StringIO(text, newline=""), re.match(r'sep=([^\w"\r\n])[\r\n]', text)
+    if said:  # for Excel
+        lines.readline()
+    separator = dialect.delimiter or (said[1] if said else _separator(text))
     rows = csv.reader(lines, delimiter=separator)
     names = [name.strip() for name in next(filter(None, rows), [])]
-    skipped, characters = rows.line_num, lines.tell()
+    if "\0" in "".join(names):
+        raise ValueError("its first line has NUL characters; accepted: --encoding utf-16-le or utf-16-be")
+    skipped, characters = int(bool(said)) + rows.line_num, lines.tell()
     if characters == len(text) and not whole:
         raise ValueError(f"its first line is longer than {PEEKED_BYTES:,} bytes")
     if dialect.header is False:
-        return Start(encoding, separator, [str(i) for i in range(len(names))], False, 0, characters)
+        return Start(encoding, separator, [str(i) for i in range(len(names))], False, int(bool(said)), characters)
     if characters == len(text):
         raise TableError(f"{source} has no data rows")
     if dialect.header is None and all(map(is_number, names)) and names != [str(i) for i in range(len(names))]:

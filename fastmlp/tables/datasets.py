@@ -115,7 +115,7 @@ def load(
         Names of columns of a CSV file that are text even if all of their values look like numbers or truth values, such
         as those that were text in training (see `Preprocessing.texts`). Names of other columns are ignored.
     numbers : collection of str
-        Names of columns that are numbers, or an error. In a CSV file signs of currencies and of percent around them are
+        Names of columns that are numbers, or an error. In texts, signs of currencies and of percent around them are
         left out: "$5" and "5 %" are 5. Names of other columns are ignored.
     features, drop, ids : sequences of str or int
         Names or positions of the only features, of columns to leave out, of columns that identify rows.

@@ -27,7 +27,8 @@ class Dialect:
     encoding : str, optional
         Name that Python has for the encoding. By default UTF-8, or UTF-16 if the file begins with its byte order mark.
     na : tuple of str
-        Texts that stand for missing values, besides those of `csv_files.MISSING`.
+        Texts that stand for missing values, besides those of `csv_files.MISSING`. In files of arrays and Parquet files
+        they are texts or numbers of this value.
     header : bool, optional
         Whether the first line holds the names of columns. By default it must; a line of numbers alone is refused then.
         Without a header, names are "0", "1", ... by position.

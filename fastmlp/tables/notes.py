@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastmlp.tables.columns import index, is_missing, listed
+from fastmlp.tables.columns import FEW, index, is_missing, listed
 
 
 def missing(table, names=None):
@@ -37,6 +37,12 @@ def _monotony(values):
     if lacking.all():
         return "no values"
     return "" if lacking.any() or (values != values[0]).any() else "one value"
+
+
+def names(table):
+    """Line about columns of text with hardly a text twice, as names have; "" if there are none."""
+    texts = {name: len(set(values)) for name, values in table.features.items() if values.dtype.kind == "O"}
+    return listed(f"{name} ({count:,})" for name, count in texts.items() if count > max(FEW, table.n_rows / 2))
 
 
 def surprises(learned, table):

@@ -10,9 +10,9 @@ import numpy as np
 
 from fastmlp.checks import nearest
 from fastmlp.tables import spelling
-from fastmlp.tables.columns import TableError, listed
+from fastmlp.tables.columns import TableError, is_number, listed
 from fastmlp.tables.contents import Content, check_columns, pyarrow, reading, selected
-from fastmlp.tables.csv_files import read_csv
+from fastmlp.tables.csv_files import MISSING, name_of, read_csv
 from fastmlp.tables.streams import STANDARD_INPUT, SUFFIXES
 
 MOST_EXPANSION = 1032  # bytes that a byte of deflate can stand for, at most
@@ -29,7 +29,7 @@ def read(source, request):
     Errors are those of `datasets.load`.
     """
     if source == STANDARD_INPUT:
-        return _not_empty("standard input", read_csv(source, request))
+        return _checked(source, read_csv(source, request))
     path = Path(source)
     if not path.is_file():
         raise TableError(f"{path} is not a file")
@@ -43,13 +43,37 @@ def read(source, request):
     size = path.stat().st_size
     if size == 0:
         raise TableError(f"{path} is empty")
-    return _not_empty(path, _READERS[kind](path, request._replace(max_bytes=max(size, request.max_bytes))))
+    content = _checked(path, _READERS[kind](path, request._replace(max_bytes=max(size, request.max_bytes))))
+    if content.spelled:
+        return content
+    columns = {name: _without(values, request.dialect.na) for name, values in content.columns.items()}
+    return content._replace(columns=columns | _spelled_numbers(path, columns, request))
 
 
-def _not_empty(source, content):
+def _checked(source, content):
     if not content.columns or len(next(iter(content.columns.values()))) == 0:
-        raise TableError(f"{source} has no data rows")
+        raise TableError(f"{name_of(source)} has no data rows")
     return content
+
+
+def _without(values, na):
+    """A column in which values that are spelled as one of the texts `na` are missing."""
+    if na and values.dtype.kind in "OU":
+        return np.array([None if value in na else value for value in values.tolist()], object)
+    numbers = [float(text) for text in na if is_number(text)]
+    return np.where(np.isin(values, numbers), np.nan, values) if numbers and values.dtype.kind in "iuf" else values
+
+
+def _spelled_numbers(source, columns, request):
+    """Columns of text that are known to be numbers, read as those of a CSV file are."""
+    text = {name: columns[name] for name in columns if name in request.numbers and columns[name].dtype.kind in "OU"}
+    if not text:
+        return {}
+    arrow, missing = pyarrow(source, "lib"), [*MISSING, *request.dialect.na]
+    with reading(source, "a table"):
+        text = {name: arrow.chunked_array([arrow.array(values.tolist(), "string")]) for name, values in text.items()}
+        text = {name: spelling.without(column, missing) for name, column in text.items()}
+    return spelling.arrays(source, text, request.numbers, request.dialect, ",")
 
 
 def _read_parquet(path, request):

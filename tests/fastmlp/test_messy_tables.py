@@ -48,6 +48,8 @@ MESSES = {
     "byte order mark": Mess(b"\xef\xbb\xbf" + of()),
     "latin-1": Mess(table(town=["Köln", "Bern"] * 15).encode("latin-1"), ("--encoding", "latin-1")),
     "latin-1 in the header": Mess(table(größe=X).encode("latin-1"), ("--encoding", "latin-1")),
+    "UTF-16 without a byte order mark": Mess(table().encode("utf-16-le"), ("--encoding", "utf-16-le")),
+    "a line for Excel": Mess(b"sep=;\r\n" + table(";", "\r\n").encode()),
     "UTF-16": Mess(table("\t", "\r\n", town=["Köln", "Bern"] * 15).encode("utf-16")),
     "semicolons, decimal commas": Mess(table(";").replace(".", ",").encode()),
     "decimal commas in quotes": Mess(of(price=[f'"{i},5"' for i in range(ROWS)]), ("--decimal", ",")),
@@ -68,6 +70,9 @@ MESSES = {
     "compressed standard input": Mess(gzip.compress(of()), name="-"),
     "no header": Mess(
         table(header="", side=X > 0, kind=X).replace("True", "1").replace("False", "0").encode(), ("--no-header",)
+    ),
+    "names": Mess(
+        of(name=[f"n{i}" for i in range(ROWS)]), said="perhaps names, which --id or --drop leaves out: name (30)"
     ),
     "missing values": Mess(
         of(age=["", "NA", "nan", " ? ", "null", "#N/A", *range(ROWS - 6)]),
@@ -225,9 +230,10 @@ def test_features_are_those_that_are_named_or_not_dropped(command):
         (("--drop", "side"), "the target 'side' is among the columns of --drop or --id"),
         (("--id", "side"), "the target 'side' is among the columns of --drop or --id"),
         (("--drop", "x", "--features", "kind"), "--drop is x, with --features; accepted: one of them"),
+        (("--no-header", "--target", "side"), "no column 'side'; columns are 0, 1, 2"),
         (("--drop", "x,kind"), "no feature column beside the target 'side'"),
         (("--delimiter", ";;"), "--delimiter is ';;'"),
-        (("--delimiter", ";"), "no column 'side'; columns are x,kind,side; accepted: --delimiter"),
+        (("--delimiter", ";"), "no column 'side' (accepted: --delimiter ','); columns are x,kind,side"),
         (("--decimal", ";"), "--decimal is ';'; accepted: ., ,"),
         (("--thousands", "."), "--thousands is '.'"),
         (("--encoding", "utf-9"), "--encoding is 'utf-9'"),
@@ -299,3 +305,19 @@ def test_compressed_parts_that_follow_each_other_are_one_file(tmp_path, compress
     path = tmp_path / "t.csv.gz"
     path.write_bytes(b"".join(parts))
     assert datasets.load(path, "side").n_rows == ROWS + 1
+
+
+def test_what_is_said_about_columns_holds_for_other_kinds_of_files(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    columns = {"price": ["$1,000.50", "-", "7 €"], "age": [1, -9, 3], "town": ["-", "Rome", "NA"], "y": [1.5, 2.5, 4.0]}
+    pa.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    texts = np.array(list(zip(columns["price"], map(str, columns["age"]), columns["town"], strict=True)))
+    np.savez(tmp_path / "t.npz", X=texts, y=columns["y"])
+    dialect = datasets.Dialect(na=("-", "-9"), thousands=",")
+    for name, names in {"t.parquet": list(columns), "t.npz": ["0", "1", "2", "y"]}.items():
+        table = datasets.load(tmp_path / name, "y", numbers=names[:2], dialect=dialect)
+        np.testing.assert_array_equal(table.features[names[0]], [1000.5, np.nan, 7])
+        np.testing.assert_array_equal(table.features[names[1]], [1, np.nan, 3])
+        assert table.features[names[2]].tolist() == [None, "Rome", "NA"]
