@@ -192,7 +192,9 @@ def _table_file(command, default=""):
     _option(file, "--encoding", str, None, f"utf-8, utf-16, latin-1, cp1252, ...{found}")
     na = "texts that stand for missing values, besides the usual: empty cells, NA, NaN, null, None, ?"
     _option(file, "--na", _listed, None, na + default)
-    header = f"whether the first line has the names of columns, which are 0, 1, ... otherwise{default or '; it has'}"
+    header = (
+        f"whether the first line has the names of columns, which are called 0, 1, ... if not{default or '; it has'}"
+    )
     file.add_argument("--header", action=argparse.BooleanOptionalAction, default=None, help=header)
     limit = "largest size in bytes of a compressed table, or standard input, once it is uncompressed"
     _option(file, "--max-bytes", _positive, MAX_BYTES, limit)

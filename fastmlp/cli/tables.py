@@ -39,9 +39,7 @@ def for_training(args):
     if table.without_target:
         text.facts([("left out", _without_target(table))])
     names = notes.names(table)
-    text.facts(
-        [("different", f"texts in most rows, perhaps names, which --id or --drop leaves out: {names}")] * bool(names)
-    )
+    text.facts([("note", f"most rows have other texts, as names are, in {names}: --id, --drop?")] * bool(names))
     missing = notes.missing(table)
     text.facts([("missing", f"{missing}: imputed")] * bool(missing))
     return table

@@ -6,6 +6,7 @@ from 1, without the header.
 
 import math
 import re
+import shlex
 from collections import Counter
 
 import numpy as np
@@ -66,10 +67,12 @@ def checked(source, name, values):
     if distinct and all(map(DATE.match, distinct)):
         raise TableError(
             f"{where} must hold numbers, booleans or text; got dates such as {example!r}; "
-            f"accepted: --drop {name!r} or --types {name}=category"
+            f"accepted: {option('--drop', name)} or {option('--types', f'{name}=category')}"
         )
     if mostly(SIGNED.match, distinct):
-        raise TableError(f"{where} has numbers with signs, such as {example!r}; accepted: --types {name}=number")
+        raise TableError(
+            f"{where} has numbers with signs, such as {example!r}; accepted: {option('--types', f'{name}=number')}"
+        )
     return values
 
 
@@ -102,7 +105,7 @@ def known(source, name, values):
     if {str, type(None)}.issuperset(map(type, values)):
         return values
     row = next(row for row, value in enumerate(values) if type(value) not in (str, type(None)))
-    got = f"got type {type(values[row]).__name__} in data row {row + 1}; accepted: --drop {name!r}"
+    got = f"got type {type(values[row]).__name__} in data row {row + 1}; accepted: {option('--drop', name)}"
     raise TableError(f"{where} must hold numbers, booleans or text; {got}")
 
 
@@ -131,15 +134,22 @@ def numbers(source, name, values):
 def _mends(name, text):
     """Options with which a text of the column `name` becomes a number, or none is needed."""
     if SIGNED.match(text):
-        return f"--types {name}=number"
+        return option("--types", f"{name}=number")
+    as_text = option("--types", f"{name}=category")
     if grouped := GROUPED.match(text):
         separator, point = grouped.groups()
         decimal = "--decimal , with " * (point == "," or separator == ".")
-        shown = separator if separator.isprintable() else " "
-        return f"{decimal}--thousands {shown!r}, or --types {name}=category"
+        typed = {"'": '"\'"'}.get(separator, shlex.quote(separator if separator.isprintable() else " "))
+        return f"{decimal}--thousands {typed}, or {as_text}"
     if DECIMAL_COMMA.match(text):
         return "--decimal ,"
-    return f"--na {text!r} or --types {name}=category"
+    return f"{option('--na', text)} or {as_text}"
+
+
+def option(flag, text):
+    """An option for a list that has this text, as it is typed in a shell."""
+    quoted = f'"{text.replace(chr(34), 2 * chr(34))}"' if {",", '"'} & set(text) else text
+    return f"{flag} {shlex.quote(quoted)}"
 
 
 def as_text(values):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from fastmlp.checks import nearest
-from fastmlp.tables.columns import TableError, is_number, listed
+from fastmlp.tables.columns import TableError, is_number, listed, option
 from fastmlp.tables.dialects import Dialect
 
 MAX_BYTES = 4_000_000_000  # of a compressed table's content, if nobody sets another limit
@@ -85,11 +85,13 @@ class Request(NamedTuple):
         if self.only and set(self.only) <= set(unique):
             return sorted(target | ids | {i for i, name in enumerate(unique) if name in self.only})
         chosen = sorted(ids | (target | at(self.features) if self.features else set(range(len(names))) - drop))
+        if not chosen:
+            raise TableError(f"{source}: no column is left; accepted: fewer columns in --drop")
         for name, times in Counter(names[i] for i in chosen).most_common(1):
             if times > 1 and name:
                 second = unique[[i for i in chosen if names[i] == name][1]]
                 raise TableError(
-                    f"{source}: {times} columns are called {name!r}; accepted: --drop {second}, the second"
+                    f"{source}: {times} columns are called {name!r}; accepted: {option('--drop', second)}, the second"
                 )
         return chosen
 
@@ -108,6 +110,11 @@ def distinct(names):
     return unique
 
 
+def numbered(names):
+    """Names "0", "1", ... of as many columns."""
+    return [str(i) for i in range(len(names))]
+
+
 def position(source, names, key):
     """Position of the column that `key`, a name or a position, refers to; a TableError if there is none."""
     if key in names:
@@ -124,8 +131,7 @@ def _other_reading(names, wanted):
     for character in re.findall(r'[^\w"]', names[0]) if len(names) == 1 else ():
         if wanted in names[0].split(character):
             return f" (accepted: --delimiter {character!r})"
-    positions = [str(i) for i in range(len(names))]
-    numbers = names != positions and any(map(is_number, names))
+    numbers = names != numbered(names) and any(map(is_number, names))
     return " (accepted: --no-header, if the first line has no names)" if numbers else ""
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from fastmlp.tables import spelling
 from fastmlp.tables.columns import TableError, is_number
-from fastmlp.tables.contents import Content, check_columns, distinct, position, pyarrow, reading
+from fastmlp.tables.contents import Content, check_columns, distinct, numbered, position, pyarrow, reading
 from fastmlp.tables.streams import PEEKED_BYTES, STANDARD_INPUT, uncompressed
 
 # Texts for a missing value: those of pandas, and "?".
@@ -22,6 +22,7 @@ MISSING = (
     *("#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
 )
 SEPARATORS = ",;\t|"
+HEADER_CHARACTERS = 1 << 20  # in which the separator is looked for
 BLOCK_BYTES = 1 << 20  # that are read at a time, at least
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # first bytes of Excel's files, and of ZIP archives
 MENDS = {  # by words of pyarrow's errors
@@ -83,7 +84,7 @@ def read_csv(path, request):
 
 def _arrow_table(arrow, stream, start, wanted):
     """Columns of a CSV file, of text, at the positions `wanted`: a table of pyarrow."""
-    names = [str(i) for i in range(len(start.names))]  # that differ, as pyarrow needs them
+    names = numbered(start.names)  # pyarrow needs names that differ
     try:
         return arrow.read_csv(
             stream,
@@ -130,7 +131,7 @@ def _start(source, content, dialect):
     lines, said = io.StringIO(text, newline=""), re.match(r'sep=([^\w"\r\n])[\r\n]', text)
     if said:  # for Excel
         lines.readline()
-    separator = dialect.delimiter or (said[1] if said else _separator(text))
+    separator = dialect.delimiter or (said[1] if said else _separator(text[:HEADER_CHARACTERS]))
     rows = csv.reader(lines, delimiter=separator)
     names = [name.strip() for name in next(filter(None, rows), [])]
     if "\0" in "".join(names):
@@ -138,11 +139,11 @@ def _start(source, content, dialect):
     skipped, characters = int(bool(said)) + rows.line_num, lines.tell()
     if characters == len(text) and not whole:
         raise ValueError(f"its first line is longer than {PEEKED_BYTES:,} bytes")
-    if dialect.header is False:
-        return Start(encoding, separator, [str(i) for i in range(len(names))], False, int(bool(said)), characters)
-    if characters == len(text):
+    if not names or (characters == len(text) and dialect.header is not False):
         raise TableError(f"{source} has no data rows")
-    if dialect.header is None and all(map(is_number, names)) and names != [str(i) for i in range(len(names))]:
+    if dialect.header is False:
+        return Start(encoding, separator, numbered(names), False, int(bool(said)), characters)
+    if dialect.header is None and all(map(is_number, names)) and names != numbered(names):
         line = separator.join(names)[:60]
         raise TableError(
             f"{source}: the first line must hold column names; got the numbers {line}; accepted: --no-header"

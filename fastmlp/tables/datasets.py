@@ -199,7 +199,8 @@ def _ids(source, content, ids):
     """Columns that identify rows, as they are spelled in a file: a dict of object arrays of str."""
     names = [content.names[position(source, content.names, key)] for key in ids]
     spelled = content.spelled or (lambda name: content.columns[name])
-    columns = {name: known(source, name, spelled(name)) for name in names}
+    columns = {name: spelled(name) for name in names}
+    columns = {name: known(source, name, v) if v.dtype.kind == "O" else v for name, v in columns.items()}
     return {name: np.where(is_missing(values), "", as_text(values)) for name, values in columns.items()}
 
 

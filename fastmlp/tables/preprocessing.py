@@ -6,7 +6,7 @@ import numpy as np
 
 from fastmlp.checks import nearest
 from fastmlp.signatures import keyword_only_soon
-from fastmlp.tables.columns import TableError, index, is_missing, is_number, known, listed, numbers
+from fastmlp.tables.columns import TableError, index, is_missing, is_number, known, listed, numbers, option
 from fastmlp.tables.dialects import Dialect
 from fastmlp.tables.scores import magnitude
 
@@ -297,7 +297,7 @@ def _learn(source, name, values):
     if len(categories) > MAX_CATEGORIES:
         raise TableError(
             f"{source}: column {name!r} has {len(categories)} different texts, accepted are {MAX_CATEGORIES}; of names "
-            f"or identifiers: --drop {name!r} or --id {name!r}"
+            f"or identifiers: {option('--drop', name)} or {option('--id', name)}"
         )
     return {"categories": categories or [NO_CATEGORY]} | indicated
 

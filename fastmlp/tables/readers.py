@@ -10,7 +10,7 @@ import numpy as np
 
 from fastmlp.checks import nearest
 from fastmlp.tables import spelling
-from fastmlp.tables.columns import TableError, is_number, listed
+from fastmlp.tables.columns import TableError, is_number, listed, option
 from fastmlp.tables.contents import Content, check_columns, pyarrow, reading, selected
 from fastmlp.tables.csv_files import MISSING, name_of, read_csv
 from fastmlp.tables.streams import STANDARD_INPUT, SUFFIXES
@@ -89,7 +89,7 @@ def _read_parquet(path, request):
         for name in wanted:
             if not re.match(PARQUET_TYPES, str(fields[name].type)):
                 found = f"column {name!r} has the type {fields[name].type}"
-                raise ValueError(f"{found}; accepted: numbers, booleans and text, --drop {name!r}")
+                raise ValueError(f"{found}; accepted: numbers, booleans and text, {option('--drop', name)}")
         _check_bytes(max(sum(groups), 8 * about.num_rows * len(wanted)), request.max_bytes)
         text_columns = [fields[name].name for name in wanted if str(fields[name].type).endswith("string")]
         # As dictionaries, not with a copy of a text in each row.
