@@ -187,14 +187,18 @@ def _table_file(command, default=""):
     found = default or "; by default, found out"
     file = command.add_argument_group("file")
     _option(file, "--delimiter", _character, None, f"character between the cells of CSV, or tab{found}")
-    _option(file, "--decimal", str, None, f"character before fractions, . or ,{found}")
-    _option(file, "--thousands", str, None, f"character between groups of three digits, such as ,{default or '; none'}")
+    _option(file, "--decimal", _character, None, f"character before fractions, . or ,{found}")
+    _option(
+        file,
+        "--thousands",
+        _character,
+        None,
+        f"character between groups of three digits, such as ,{default or '; by default, there is none'}",
+    )
     _option(file, "--encoding", str, None, f"utf-8, utf-16, latin-1, cp1252, ...{found}")
     na = "texts that stand for missing values, besides the usual: empty cells, NA, NaN, null, None, ?"
     _option(file, "--na", _listed, None, na + default)
-    header = (
-        f"whether the first line has the names of columns, which are called 0, 1, ... if not{default or '; it has'}"
-    )
+    header = f"whether the first line names the columns, called 0, 1, ... if not{default or '; by default, it does'}"
     file.add_argument("--header", action=argparse.BooleanOptionalAction, default=None, help=header)
     limit = "largest size in bytes of a compressed table, or standard input, once it is uncompressed"
     _option(file, "--max-bytes", _positive, MAX_BYTES, limit)
