@@ -6,7 +6,6 @@ same text must mean the same alone and among others.
 
 import codecs
 import csv
-import io
 import re
 from contextlib import suppress
 from typing import NamedTuple
@@ -23,6 +22,8 @@ MISSING = (
 )
 SEPARATORS = ",;\t|"
 HEADER_CHARACTERS = 1 << 20  # in which the separator is looked for
+LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+SEPARATOR_FOR_EXCEL = re.compile(r'sep=([^\w"\r\n])(?:\r\n?|\n)')  # a first line
 BLOCK_BYTES = 1 << 20  # that are read at a time, at least
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # first bytes of Excel's files, and of ZIP archives
 MENDS = {  # by words of pyarrow's errors
@@ -65,11 +66,15 @@ def read_csv(path, request):
     names = distinct(start.names)
     ids = {names[position(source, names, key)] for key in request.ids}
     columns, raw, missing = {}, {}, [*MISSING, *dialect.na]
+    as_spelled = ids if request.target is None else ids | {names[position(source, names, request.target)]}
     for i, column in zip(wanted, table.columns, strict=True):
-        name, complete = names[i], spelling.without(column, missing)
+        name = names[i]
+        if name in as_spelled:
+            raw[name] = column
+        column = spelling.without(column, missing)
         if name or name in ids:
-            columns[name], raw[name] = complete, column
-        elif complete.null_count < len(complete):
+            columns[name] = column
+        elif column.null_count < len(column):
             raise TableError(f"{source}: column {i + 1} has no name (row labels?); accepted: --drop {i} or --id {i}")
     as_text = {name for name in columns if name in request.texts or (name in ids and name not in request.only)}
     others = {name: column for name, column in columns.items() if name not in as_text}
@@ -114,45 +119,47 @@ def name_of(path):
 
 def _start(source, content, dialect):
     """`Start` of a file that begins with the bytes `content`."""
-    if not content:
-        raise TableError(f"{source} is empty")
-    if content.startswith(WORKBOOKS):
-        raise ValueError("it is an Excel workbook or an archive; accepted: its sheet, saved as CSV")
-    encoding = dialect.encoding or (
-        "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
-    )
-    whole = len(content) < PEEKED_BYTES
-    try:
-        text = codecs.getincrementaldecoder(encoding)().decode(content, whole).removeprefix("\N{BYTE ORDER MARK}")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"its byte {error.object[error.start]:#x} is no {encoding}; accepted: {MENDS['invalid UTF8']}"
-        ) from None
-    lines, said = io.StringIO(text, newline=""), re.match(r'sep=([^\w"\r\n])[\r\n]', text)
-    if said:  # for Excel
-        lines.readline()
+    encoding, text = _decoded(source, content, dialect.encoding)
+    said = SEPARATOR_FOR_EXCEL.match(text)
     separator = dialect.delimiter or (said[1] if said else _separator(text[:HEADER_CHARACTERS]))
+    before, ends = (1, [said.end()]) if said else (0, [0])  # lines before the header, and ends of lines
+    lines = (ends.append(line.end()) or line[0] for line in LINE.finditer(text, ends[0]))
     rows = csv.reader(lines, delimiter=separator)
     names = [name.strip() for name in next(filter(None, rows), [])]
+    header, characters = before + rows.line_num, ends[-1]
     if "\0" in "".join(names):
         raise ValueError("its first line has NUL characters; accepted: --encoding utf-16-le or utf-16-be")
-    skipped, characters = int(bool(said)) + rows.line_num, lines.tell()
-    if characters == len(text) and not whole:
+    if characters == len(text) and len(content) == PEEKED_BYTES:
         raise ValueError(f"its first line is longer than {PEEKED_BYTES:,} bytes")
     if not names or (characters == len(text) and dialect.header is not False):
         raise TableError(f"{source} has no data rows")
     if dialect.header is False:
-        return Start(encoding, separator, numbered(names), False, int(bool(said)), characters)
+        return Start(encoding, separator, numbered(names), False, before, characters)
     if dialect.header is None and all(map(is_number, names)) and names != numbered(names):
-        line = separator.join(names)[:60]
-        raise TableError(
-            f"{source}: the first line must hold column names; got the numbers {line}; accepted: --no-header"
-        )
+        got = f"got the numbers {separator.join(names)[:60]}"
+        raise TableError(f"{source}: the first line must hold column names; {got}; accepted: --no-header")
     with suppress(csv.Error):  # of a long text
         first = next(filter(None, rows), [])
         if len(first) == len(names) + 1 and not first[-1]:  # rows end with a separator, and the header does not
             names.append("")
-    return Start(encoding, separator, names, True, skipped, characters)
+    return Start(encoding, separator, names, True, header, characters)
+
+
+def _decoded(source, content, encoding):
+    """Encoding of a file that begins with the bytes `content`, and these as text without a byte order mark."""
+    if not content:
+        raise TableError(f"{source} is empty")
+    if content.startswith(WORKBOOKS):
+        raise ValueError("it is an Excel workbook or an archive; accepted: its sheet, saved as CSV")
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding = encoding or ("utf-16" if marked else "utf-8")
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        text = decoder.decode(content, final=len(content) < PEEKED_BYTES)
+    except UnicodeDecodeError as error:
+        byte = f"its byte {error.object[error.start]:#x} is no {encoding}"
+        raise ValueError(f"{byte}; accepted: {MENDS['invalid UTF8']}") from None
+    return encoding, text.removeprefix("\N{BYTE ORDER MARK}")
 
 
 def _separator(text):

@@ -6,7 +6,7 @@ import re
 import sys
 from contextlib import contextmanager
 
-PEEKED_BYTES = 1 << 23  # at the beginning of a stream, which can be looked at before they are read
+PEEKED_BYTES = 1 << 22  # at the beginning of a stream, which can be looked at before they are read
 # First bytes of compressed files, and pyarrow's names of the compressions.
 COMPRESSIONS = {rb"\x1f\x8b": "gzip", rb"BZh[1-9]1AY&SY": "bz2", rb"\x28\xb5\x2f\xfd": "zstd"}
 SUFFIXES = (".gz", ".bz2", ".zst")
