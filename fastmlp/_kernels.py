@@ -172,9 +172,9 @@ class Forward:
             self._packed = params.copy()
             self.pack(self._packed)
 
-    def predict(self, x):
-        """Outputs for all rows of `x`, and whether all of `x` is finite: ((N, n_out) array, bool)."""
-        network, rows = self._network_for(x), row_count(x)
+    def predict(self, x, order=AS_THEY_COME):
+        """Outputs for all rows of `x`, or those in `order`, and whether they are finite: ((N, n_out) array, bool)."""
+        network, rows = self._network_for(x), len(order) or row_count(x)
         outputs = np.empty((rows, self.sizes[-1]), self.dtype)
         sizes, flops = (rows, self._threads(rows)), rows * self._flops
 
@@ -189,13 +189,14 @@ class Forward:
         key = "predict", is_sparse(x), driver
         tickets = np.zeros(2, np.int64)  # number of blocks that threads have taken; 1 if an input is not finite, else 0
         if flops <= SLICE_FLOPS:
-            parts = ((outputs, x),)
+            parts = ((outputs, x, order),)
         else:
-            parts = ((outputs[part], rows_of(x, part)) for part in self._slices(rows, block, len(memory)))
+            slices = self._slices(rows, block, len(memory))
+            parts = ((outputs[part], x if len(order) else rows_of(x, part), order[part]) for part in slices)
         known, start = key in self._called, time.perf_counter()
-        for target, source in parts:
+        for target, source, taken in parts:
             tickets[0] = 0
-            arguments = target, network, memory, source, AS_THEY_COME, block, tickets
+            arguments = target, network, memory, source, taken, block, tickets
             self._call((driver, serial), key, len(memory), arguments)
         if pace and known:  # the first time, functions are compiled
             pace.note(driver, time.perf_counter() - start)

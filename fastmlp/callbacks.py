@@ -58,11 +58,12 @@ class Callback:
 def results(history, epoch: int) -> dict:
     """Results of an epoch of a history, by name; None for those that the history does not have."""
     columns = ("loss", "val_loss", "monitor", "learning_rate", "seconds")
-    return {name: values[epoch] if (values := getattr(history, name)) else None for name in columns}
+    found = {name: values[epoch] if (values := getattr(history, name)) else None for name in columns}
+    return found | {f"val_{name}": values[epoch] for name, values in history.metrics.items()}
 
 
 class CSVLogger:
-    """Writer of one CSV line after each epoch: epoch, loss, val_loss, monitor, learning_rate, seconds.
+    """Writer of one CSV line after each epoch: epoch, loss, val_loss, monitor, learning_rate, seconds, and metrics.
 
     The file has whole lines at any time. An error while one is written, say on a full disk, ends the training like
     those of other callbacks, and the lines before remain.

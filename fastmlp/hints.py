@@ -53,6 +53,16 @@ WORDS = {
             "lecun_normal": "lecun",
         }
     ),
+    "metrics": _by_guess(
+        {
+            "accuracy": "acc categorical_accuracy sparse_categorical_accuracy binary_accuracy error merror",
+            "auc": "roc_auc roc_auc_ovr auroc",
+            "log_loss": "logloss mlogloss neg_log_loss cross_entropy",
+            "r2": "r2_score",
+            "rmse": "mse root_mean_squared_error",
+            "mae": "mean_absolute_error",
+        }
+    ),
     "reduction": _by_guess({"mean": "avg average none sum_over_batch_size"}),
     "precision": _by_guess({"float32": "fp32 single 32", "bf16-mixed": "bf16 bfloat16 mixed mixed_bfloat16"}),
 }
@@ -99,7 +109,8 @@ _ARGUMENTS = {
         "sample_weight=...": "sample_weight sample_weights weight weights",
         "class_weight=...": "class_weight class_weights",
         "callbacks=[...]": "callbacks callback",
-        "monitor=...": "monitor metric metrics eval_metric scoring",
+        "monitor=...": "monitor scoring",
+        "metrics=[...]": "metrics metric eval_metric",
         "resume=...": "resume warm_start initial_epoch xgb_model",
     },
 }

@@ -15,6 +15,8 @@ class History:
         Validation loss after the epoch; empty without validation data.
     monitor : list of float
         Your own measure after the epoch (see `monitor` of `Trainer.fit`); empty without one.
+    metrics : dict of lists of float
+        The `metrics` of `Trainer.fit` by name: each of the validation samples, after the epoch; empty without any.
     objective, penalty : list of float
         The function that the updates minimize, loss plus penalty, and the penalty l2 / 2 |W|^2 alone: each evaluated
         before each update, and averaged over the updates by the number of their samples.
@@ -34,6 +36,7 @@ class History:
     loss: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
     monitor: list[float] = field(default_factory=list)
+    metrics: dict[str, list[float]] = field(default_factory=dict)
     objective: list[float] = field(default_factory=list)
     penalty: list[float] = field(default_factory=list)
     rms: list[float] = field(default_factory=list)
@@ -57,20 +60,23 @@ class History:
         """Number of epochs, and the last losses."""
         columns = ("loss", "val_loss", "monitor")
         last = [f"{name} {values[-1]:.6g}" for name in columns if (values := getattr(self, name))]
+        last += [f"val_{name} {values[-1]:.6g}" for name, values in self.metrics.items()]
         best = [] if self.best_epoch is None else [f"best_epoch {self.best_epoch}"]
         epochs = f"{len(self.loss)} epoch{'s' * (len(self.loss) != 1)}"
         return f"<History of {epochs}{': ' * bool(last)}{', '.join(last + best)}>"
 
     def shorten(self, epochs: int) -> None:
         """Forget all but the first `epochs` epochs."""
-        for values in vars(self).values():
+        for values in [*vars(self).values(), *self.metrics.values()]:
             if isinstance(values, list):
                 del values[epochs:]
 
     def to_dict(self) -> dict:
         """The history as a dict that JSON can represent, and `pandas.DataFrame` can take.
 
-        The lists are those with an entry per epoch; empty ones are left out, unless there was no epoch. "best_epoch",
-        an int or None, is the same in all rows of a data frame.
+        The lists are those with an entry per epoch; empty ones are left out, unless there was no epoch. Metrics are
+        among them, as "val_accuracy" and so on. "best_epoch", an int or None, is the same in all rows of a data frame.
         """
-        return {name: value for name, value in asdict(self).items() if value != [] or not self.loss}
+        columns = asdict(self)
+        columns |= {f"val_{name}": values for name, values in columns.pop("metrics").items()}
+        return {name: value for name, value in columns.items() if value != [] or not self.loss}

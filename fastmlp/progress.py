@@ -20,8 +20,8 @@ class Silent:
     def update(self, samples, loss):
         """Show that `samples` more samples were trained on; `loss` is that of the epoch so far."""
 
-    def end_epoch(self, val_loss):
-        """Show the end of an epoch, if any of it was shown; `val_loss` is its validation loss, or None."""
+    def end_epoch(self, validation):
+        """Show the end of an epoch, if any of it was shown; `validation` is a dict of its validation loss and metrics."""
 
     def close(self):
         """End the display."""
@@ -43,9 +43,10 @@ class Bar(Silent):
         self.bar.set_postfix(self.fields, refresh=False)
         self.shown |= bool(self.bar.update(samples))
 
-    def end_epoch(self, val_loss):
-        if val_loss is not None:
-            self.bar.set_postfix(self.fields | {"val_loss": f"{val_loss:.4g}"}, refresh=self.shown)
+    def end_epoch(self, validation):
+        if validation:
+            shown = {name: f"{value:.4g}" for name, value in validation.items()}
+            self.bar.set_postfix(self.fields | shown, refresh=self.shown)
         self.epoch, self.shown = self.epoch + 1, False
 
     def close(self):
@@ -61,19 +62,19 @@ class Lines(Silent):
     def __init__(self, epochs, samples):
         self.epochs, self.total, self.done, self.epoch, self.ended = epochs, epochs * samples, 0, 0, True
         self.start = self.last = time.perf_counter()
-        self.loss = self.val_loss = None
+        self.loss, self.validation = None, {}
         self.shown = ()  # what `_state` was when the last line was printed
 
     def update(self, samples, loss):
         if self.ended:
-            self.epoch, self.val_loss, self.ended = self.epoch + 1, None, False
+            self.epoch, self.validation, self.ended = self.epoch + 1, {}, False
         self.done, self.loss = self.done + samples, loss
         if time.perf_counter() - self.last >= SECONDS_BETWEEN_LINES:
             self._print()
 
-    def end_epoch(self, val_loss):
-        self.val_loss, self.ended = val_loss, True
-        if val_loss is not None and self.shown[:1] == (self.epoch,):
+    def end_epoch(self, validation):
+        self.validation, self.ended = validation, True
+        if validation and self.shown[:1] == (self.epoch,):
             self._print()
 
     def close(self):
@@ -81,12 +82,12 @@ class Lines(Silent):
             self._print()
 
     def _state(self):
-        return self.epoch, self.done, self.val_loss
+        return self.epoch, self.done, self.validation
 
     def _print(self):
         self.last, self.shown = time.perf_counter(), self._state()
         rate = self.done / (self.last - self.start)
-        validation = "" if self.val_loss is None else f"  val_loss {self.val_loss:.4g}"
+        validation = "".join(f"  {name} {value:.4g}" for name, value in self.validation.items())
         left = (self.total - self.done) / rate
         losses = f"loss {self.loss:.4g}{validation}"
         text = f"epoch {self.epoch}/{self.epochs}  {losses}  {rate:.3g} samples/s  {left:.0f} s left"
@@ -119,7 +120,9 @@ class ProgressBar:
         self._display.update(samples, loss)
 
     def on_epoch_end(self, trainer, epoch):
-        self._display.end_epoch(trainer.history.val_loss[-1] if trainer.history.val_loss else None)
+        history = trainer.history
+        curves = {"val_loss": history.val_loss} | {f"val_{name}": values for name, values in history.metrics.items()}
+        self._display.end_epoch({name: values[-1] for name, values in curves.items() if values})
 
     def on_fit_end(self, trainer):
         if self._display:

@@ -82,6 +82,11 @@ class Scaling(NamedTuple):
         with np.errstate(over="ignore"):
             return (self.output_mean + self.output_scale * outputs).astype(outputs.dtype)
 
+    def truth(self, y):
+        """Targets in the user's units, of those for the layers: an array of the same dtype."""
+        n = y.shape[-1]  # targets of `losses.GaussianNLL` are fewer than outputs
+        return (self.output_mean[:n] + self.output_scale[:n] * y).astype(y.dtype) if self.has_targets else y
+
     def folded(self, weights, biases):
         """Weights and biases of layers that take and give the user's units, of those of the layers: lists of arrays.
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import checks, hints, losses, optimizers, schedules, training_state, weighting
+from . import metrics as measures
 from ._kernels import AS_THEY_COME, Data, Learning, begin_training, row_count, sample_count
 from .events import Listeners
 from .files import ModelFileError
@@ -239,6 +240,7 @@ class Trainer:
         class_weight: dict | str | None = None,
         callbacks: Sequence = (),
         monitor: Callable[[MLP], float] | None = None,
+        metrics: str | Callable | Sequence[str | Callable] = (),
         resume: bool | str | PathLike = False,
     ) -> History:
         """Train for a number of epochs, or until a criterion is met.
@@ -280,6 +282,10 @@ class Trainer:
         monitor : function, optional
             Measure that takes the place of the watched loss, also for schedules: it is called with the network after
             each epoch and returns a number, the smaller the better.
+        metrics : sequence, optional
+            Measures of the validation samples to show and record after each epoch: names in `fastmlp.metrics.METRICS`,
+            such as "accuracy" and "auc", and functions of the targets and the outputs, each an array. They are neither
+            weighted nor watched.
         resume : bool or path
             Whether to go on where the last fit of this trainer ended, or was interrupted, rather than begin a new one;
             or the path of a file that `save` or a `Checkpoint` wrote, to go on from there. Given the same samples, all
@@ -301,6 +307,7 @@ class Trainer:
             If values stop being finite. The network holds the last finite parameters.
         """
         epochs, stop = _optional(checks.count)("epochs", epochs), Stopping(tol, patience, target_loss)
+        metrics = self._metrics(metrics)
         X = checks.shaped("X", X, self.net.sizes[0], self.net.dtype)
         rows = X.shape[0]
         if epochs is None:
@@ -312,6 +319,8 @@ class Trainer:
             self._divide(rows, validation_data, validation_fraction, resume is not False)
             data, unit = self._training_data(X, y, sample_weight, class_weight, self._position.held)
             data, validation = self._split(data, validation_data)
+            if metrics and validation is None:
+                raise ValueError(f"metrics has {', '.join(metrics)} without validation; accepted: with validation data")
             notify.load_states(self._position.callbacks)
         except BaseException:  # Ctrl-C too
             self._restore(kept)
@@ -326,7 +335,7 @@ class Trainer:
                 for epoch in range(len(history.loss), last):
                     if done or stop.reached(position, history):
                         break
-                    self._epoch(data, unit, validation, monitor, stop, notify)
+                    self._epoch(data, unit, validation, monitor, metrics, stop, notify)
                     done = notify("on_epoch_end", epoch)
             with uninterrupted():
                 self._end()
@@ -482,7 +491,7 @@ class Trainer:
     def optimizer_state(self, state: dict) -> None:
         self._learning.state, self._rate = state, state["rate"]
 
-    def _epoch(self, data, unit, validation, monitor, stop, notify):
+    def _epoch(self, data, unit, validation, monitor, metrics, stop, notify):
         """Train for one epoch, or the rest of one, a slice at a time, evaluate, and append the results to the history.
 
         Whenever Ctrl-C comes, `_position`, parameters, optimizer, generator and history stay those of one moment.
@@ -492,6 +501,7 @@ class Trainer:
         data, unit : Data of the kernels, and the unit of its weights (see `_normalized`)
         validation : Data of the kernels, or None
         monitor : function of the network, or None
+        metrics : dict from names to functions of targets and outputs
         stop : Stopping
         notify : Listeners
         """
@@ -541,6 +551,8 @@ class Trainer:
                 history.val_loss.append(self._evaluate(validation))
             if monitor:
                 history.monitor.append(float(monitor(self.net)))
+            if metrics:
+                self._measure(metrics, validation)
             with uninterrupted():
                 stop.note(position, history, self.net.params)
                 position.batch = 0
@@ -548,6 +560,26 @@ class Trainer:
             if position.batch:
                 history.shorten(epoch)  # the epoch can be resumed at its end
             raise
+
+    def _metrics(self, metrics):
+        """Argument `metrics` of `fit`, checked: functions by name."""
+        found, output = measures.resolve("metrics", metrics), self.net.output_activation
+        wrong = [] if output in ("softmax", "sigmoid") else measures.OF_CLASSES.keys() & found.keys()
+        if wrong:
+            raise ValueError(
+                f"metrics has {min(wrong)}, which is for classes, with {output} outputs; accepted: softmax, sigmoid"
+            )
+        return found
+
+    def _measure(self, metrics, data):
+        """Append the metrics of the samples of `data`, with the current parameters, to the history."""
+        outputs, _ = self._learning.predict(data.x, data.order)
+        targets = data.labels if data.labels.size else data.y
+        targets = targets[data.order] if len(data.order) else targets
+        if self.net.scaling:
+            outputs, targets = self.net.scaling.predictions(outputs), self.net.scaling.truth(targets)
+        for name, metric in metrics.items():
+            self.history.metrics.setdefault(name, []).append(float(metric(targets, outputs)))
 
     def _put_in_order(self, order):
         """Write a new order of the samples into `order`; a ValueError if the user's function leaves no permutation."""

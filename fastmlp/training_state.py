@@ -21,6 +21,7 @@ from .scaling import Scaling
 OWN = "an object of your own"
 PLAIN = "batch_size", "reduction", "l2", "average_l2", "update_biases", "threads", "clip_norm", "precision"
 SETTINGS = {*PLAIN, "dropout", "loss", "optimizer", "learning_rate", "shuffle", "seed"}
+METRIC = "history.metrics."  # before the name of a metric
 DEEPEST = 10  # schedules within schedules
 ARRAYS = "order", "held", "best_params", "last_params"  # fields of `Position` that are arrays
 
@@ -63,8 +64,9 @@ def write(trainer, path, best=None):
         "best": best,
     }
     for name, values in vars(trainer.history).items():
-        if name != "best_epoch":
+        if name not in ("best_epoch", "metrics"):
             arrays[f"history.{name}"] = np.array(values, float)
+    arrays |= {METRIC + name: np.array(values, float) for name, values in trainer.history.metrics.items()}
     if position:
         if trainer._listeners:
             position.callbacks = trainer._listeners.states()
@@ -131,14 +133,18 @@ def _read_state(net, arrays, training):
 
 
 def _read_history(net, arrays, best_epoch):
-    names = [field.name for field in fields(History) if field.name != "best_epoch"]
+    names = [field.name for field in fields(History) if field.name not in ("best_epoch", "metrics")]
     epochs, layers = len(arrays["history.loss"]), len(net.sizes) - 1
     for name in names:
         array = arrays[f"history.{name}"]
         shape = (epochs, layers) if name == "delta_rms" else (epochs,)
         require(array.dtype == float and (array.shape == shape or (array.shape == (0,) and name != "loss")), name)
     require(best_epoch is None or is_count(best_epoch, epochs - 1), "best_epoch")
-    return History(**{name: arrays[f"history.{name}"].tolist() for name in names}, best_epoch=best_epoch)
+    metrics = {name.removeprefix(METRIC): array for name, array in arrays.items() if name.startswith(METRIC)}
+    require(all(array.dtype == float and array.shape == (epochs,) for array in metrics.values()), "metrics")
+    lists = {name: arrays[f"history.{name}"].tolist() for name in names}
+    metrics = {name: array.tolist() for name, array in metrics.items()}
+    return History(**lists, metrics=metrics, best_epoch=best_epoch)
 
 
 def _read_position(net, arrays, kept, history):

@@ -45,7 +45,7 @@ CALLS = {
         ("Trainer.fit", {"verbose": 0}, "Trainer.fit(progress=...)"),
         ("Trainer.fit", {"n_epochs": 3}, "Trainer.fit(epochs=...)"),
         ("Trainer.fit", {"max_iter": 3}, "Trainer.fit(epochs=...)"),
-        ("Trainer.fit", {"metrics": ["accuracy"]}, "Trainer.fit(monitor=...)"),
+        ("Trainer.fit", {"eval_metric": "auc"}, "Trainer.fit(metrics=[...])"),
         # Arguments of another function here
         ("MLP", {"learning_rate": 0.1}, "Trainer(learning_rate=...)"),
         ("Trainer", {"epochs": 3}, "Trainer.fit(epochs=...)"),

@@ -86,7 +86,7 @@ def test_the_last_that_is_shown_of_an_epoch_are_its_losses(name, stops, capsys, 
     for epoch in 1, 2:
         for part in 0, 1:
             display.update(50, 10 * epoch + part)
-        display.end_epoch(10 * epoch + 5)
+        display.end_epoch({"val_loss": 10 * epoch + 5})
     display.close()
     states = shown(capsys.readouterr().err)
     assert list(dict.fromkeys(states)) == [
@@ -99,7 +99,7 @@ def test_the_last_that_is_shown_of_an_epoch_are_its_losses(name, stops, capsys, 
 def test_a_display_may_be_closed_before_anything_happened(capsys, display):
     display(3, 50).close()
     resumed = display(3, 50)  # where an interrupted fit has only the last evaluation left
-    resumed.end_epoch(1.0)
+    resumed.end_epoch({"val_loss": 1.0})
     resumed.close()
 
 
