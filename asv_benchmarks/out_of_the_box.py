@@ -118,19 +118,15 @@ def theirs(kind, arguments, seed):
     classes = table.task == "classification"
     labels = table.target if classes else None
     train, test = split(table.n_rows, TEST_FRACTION, seed, labels=labels)
-    is_text = [values.dtype == object for values in table.features.values()]
-    x, (texts, numbers) = (
-        np.array(list(table.features.values()), object).T,
-        map(np.flatnonzero, (is_text, ~np.array(is_text))),
-    )
+    x, kinds = np.array(list(table.features.values()), object).T, [v.dtype.kind for v in table.features.values()]
+    texts, numbers = ([i for i, kind in enumerate(kinds) if (kind == "O") == text] for text in (True, False))
     encoder = preprocessing.OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     module = neural_network if kind == "MLP" else ensemble
     model = getattr(module, f"{kind}{'Classifier' if classes else 'Regressor'}")(random_state=seed)
     if not classes:
         model = compose.TransformedTargetRegressor(model, transformer=preprocessing.StandardScaler())
-    encoded = compose.ColumnTransformer(
-        [("numbers", preprocessing.StandardScaler(), numbers), ("texts", encoder, texts)]
-    )
+    scaler = preprocessing.StandardScaler()
+    encoded = compose.ColumnTransformer([("numbers", scaler, numbers), ("texts", encoder, texts)])
     pipeline = make_pipeline(encoded, model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

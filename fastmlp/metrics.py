@@ -22,10 +22,7 @@ def accuracy(y: np.ndarray, outputs: np.ndarray) -> float:
 def balanced_accuracy(y: np.ndarray, outputs: np.ndarray) -> float:
     """Mean of the accuracies over the samples of each class that occurs."""
     labels, probabilities = _classes(y, outputs)
-    right, counts = (
-        np.bincount(labels[labels == probabilities.argmax(1)], minlength=labels.max() + 1),
-        np.bincount(labels),
-    )
+    counts, right = np.bincount(labels), np.bincount(labels, labels == probabilities.argmax(1))
     return float(np.mean(right[counts > 0] / counts[counts > 0]))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import MLP, SGD, Adam, Trainer, hints, initializers, losses, optimizers, precision
+from fastmlp import MLP, SGD, Adam, Trainer, hints, initializers, losses, metrics, optimizers, precision
 from fastmlp._kernels import ACTIVATIONS
 
 X, Y = np.ones((4, 2)), np.ones((4, 1))
@@ -168,6 +168,7 @@ ACCEPTED = {
     "activation": ACTIVATIONS,
     "optimizer": optimizers.OPTIMIZERS,
     "init": initializers.INITIALIZERS,
+    "metrics": metrics.METRICS,
     "reduction": ["mean", "sum"],
     "precision": precision.PRECISIONS,
 }
