@@ -1,4 +1,4 @@
-"""Weight initializers: distributions of a layer's initial weights, with a variance that depends on its size."""
+"""Initial weights: distributions with a variance that depends on the size of the layer, and biases with them."""
 
 import numpy as np
 
@@ -47,3 +47,20 @@ INITIALIZERS = {
     "lecun_normal": _normal(_lecun),
     "zeros": lambda rng, n_in, n_out: 0.0,  # for weights that are set later
 }
+
+
+def draw_with_biases(net, activations, random):
+    """Fill a network with uniform initial weights and biases, in Glorot's bounds, as scikit-learn's `_init_coef` does.
+
+    With inputs of a few dimensions, biases at zero would leave all units alike in where they bend.
+
+    Parameters
+    ----------
+    net : MLP
+    activations : sequence of str; one for each layer, as the user named it
+    random : numpy.random.Generator or RandomState
+    """
+    for weights, biases, activation in zip(net.weights, net.biases, activations, strict=True):
+        bound = np.sqrt((2.0 if activation in ("logistic", "sigmoid") else 6.0) / sum(weights.shape))
+        weights[...] = random.uniform(-bound, bound, weights.shape)
+        biases[...] = random.uniform(-bound, bound, biases.shape)

@@ -21,7 +21,7 @@ class Silent:
         """Show that `samples` more samples were trained on; `loss` is that of the epoch so far."""
 
     def end_epoch(self, validation):
-        """Show the end of an epoch, if any of it was shown; `validation` has its validation loss and metrics by name."""
+        """Show the end of an epoch, if any of it was shown, with its validation loss and metrics by name, if any."""
 
     def close(self):
         """End the display."""

@@ -395,6 +395,14 @@ class Trainer:
             position.last_params = net.params.copy()
             net.params[:] = position.best_params
 
+    def restore_best(self) -> None:
+        """Set the network to the parameters of the best epoch of a fit that was interrupted, if `fit` looked for them.
+
+        They are the parameters that `fit` restores at its end, with `tol` or `patience`.
+        """
+        if self._position is not None and self._position.best_params.size:
+            self.net.params[:] = self._position.best_params
+
     @one_at_a_time
     def save(self, path: str | PathLike) -> None:
         """Write the network, and all that decides how its training goes on, to one safetensors file.

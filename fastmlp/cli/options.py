@@ -51,11 +51,15 @@ def _train(commands):
     _option(data, "--id", _listed, [], "columns that identify rows: not to predict from, but written with predictions")
     _option(data, "--types", _types, {}, "what columns are taken for: number or category; by default, found out")
     _option(data, "--test-fraction", float, 0.2, "share of the rows that is held out for the test score")
-    _option(data, "--validation-fraction", float, 0.1, "share of the remaining rows, used only to validate")
+    few = "cross-validation that chooses the number of epochs"
+    kept = f"share of the other rows that decide when to stop; by default 0.1, with fewer than 1000 rows {few}"
+    _option(data, "--validation-fraction", float, None, kept)
+    each = "hold each of so many parts of the rows out in turn for the score; --save then trains on all rows"
+    _option(data, "--cross-validate", _folds, None, each)
     _table_file(command)
 
     network = command.add_argument_group("network")
-    _option(network, "--hidden", _widths, "256", "units of each hidden layer, or none")
+    _option(network, "--hidden", _widths, "128,128", "units of each hidden layer, or none")
     _option(
         network,
         "--activation",
@@ -74,16 +78,19 @@ def _train(commands):
     _option(training, "--learning-rate", float, None, "initial learning rate; by default, one that suits the optimizer")
     _option(training, "--schedule", str, "cosine", "learning rate: constant, step, cosine, inverse_scaling, plateau")
     _option(training, "--warmup", int, 0, "epochs in which the rate rises to the initial one")
-    _option(
-        training, "--batch-size", int, None, "rows per update; by default, a 32nd of the training rows, from 16 to 4096"
-    )
-    _option(training, "--epochs", int, 60, "passes over the training rows, at most")
-    _option(training, "--l2", float, 1e-3, "coefficient of the penalty on the squares of the weights")
+    batches = "rows per update; by default, a 250th of those to train on, from 128 to 4096"
+    _option(training, "--batch-size", int, None, batches)
+    passes = "passes over the training rows, at most; by default 20 to 200, for 25,000 updates"
+    _option(training, "--epochs", int, None, passes)
+    _option(training, "--minutes", _minutes, None, "time for the training, at most, but for its first epoch")
+    penalty = "coefficient of the penalty on the squares of the weights; by default, 3 / rows to train on"
+    _option(training, "--l2", float, None, penalty)
     _option(training, "--dropout", float, 0.0, "share of the hidden units that each update drops")
     _option(training, "--label-smoothing", float, 0.0, "share of each target that is spread over all classes")
     _option(training, "--class-weight", str, None, "balanced: all classes have the same total weight")
     _option(training, "--clip-norm", float, None, "scale larger gradients down to this norm")
-    _option(training, "--patience", int, None, "stop after so many epochs without improvement")
+    waits = "stop after so many epochs without improvement; by default, a quarter of the epochs"
+    _option(training, "--patience", int, None, waits)
     _option(training, "--target-loss", float, None, "stop once the loss is this low")
     precisions = "precision of matrix products: float32, or bf16-mixed on CPUs with matrix units for 16-bit numbers"
     _option(training, "--precision", str, "float32", precisions)
@@ -251,6 +258,19 @@ def _peers(text):
     return [] if text == "none" else text.split(",")
 
 
+def _folds(text):
+    """Return a number of parts of a table, of which one is held out: at least 2."""
+    if int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text} is below 2")
+    return int(text)
+
+
+def _minutes(text):
+    if not 0 < float(text) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return float(text)
+
+
 def _positive(text):
     if int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not positive")
@@ -260,6 +280,8 @@ def _positive(text):
 METAVARS = {
     int: "N",
     _positive: "N",
+    _folds: "N",
+    _minutes: "X",
     _widths: "N,N,...",
     float: "X",
     str: "NAME",
@@ -270,4 +292,6 @@ METAVARS = {
     _peers: "NAME,...",
     Path: "FILE",
 }
-_widths.__name__, _positive.__name__ = "list of widths", "number"  # names in argparse's messages
+# Names in argparse's messages.
+_widths.__name__ = "list of widths"
+_positive.__name__ = _folds.__name__ = _minutes.__name__ = "number"

@@ -2,6 +2,8 @@
 
 from fastmlp.terminal import StandardError, printable
 
+FACT_CHARACTERS = 14  # of the names of facts, at least, so that those printed one after the other are aligned
+
 
 def tell(line):
     """Print a line on standard error. If that cannot be written, it is no reason to end the work that it is about."""
@@ -24,8 +26,10 @@ def size(number):
 
 def facts(pairs):
     """Print (name, value) pairs as two columns."""
-    for name, value in pairs:
-        print(f"{printable(name):<14} {printable(value)}", flush=True)
+    lines = [(printable(name), printable(value)) for name, value in pairs]
+    width = max([FACT_CHARACTERS, *(len(name) for name, _ in lines)])
+    for name, value in lines:
+        print(f"{name:<{width}} {value}", flush=True)
 
 
 def table(header, rows):

@@ -1,8 +1,8 @@
 """`fastmlp train`: trains a network on a table, scores it on rows held out, saves it with all it needs to predict."""
 
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -10,21 +10,22 @@ from fastmlp import MLP, Trainer, losses, optimizers, plots
 from fastmlp._kernels import bfloat16_peak, fma_peak
 from fastmlp.callbacks import Checkpoint
 from fastmlp.checks import choice, count
-from fastmlp.cli import text
+from fastmlp.cli import defaults, text
 from fastmlp.cli.interruptions import Ending
 from fastmlp.cli.models import OUTPUT_ACTIVATIONS, arrays, parse_loss
 from fastmlp.cli.tables import for_training
+from fastmlp.initializers import draw_with_biases
 from fastmlp.interrupts import interruptible
 from fastmlp.precision import is_mixed
 from fastmlp.replacing import check_writable
 from fastmlp.schedules import SCHEDULES, Cosine, Warmup
 from fastmlp.tables import datasets
-from fastmlp.tables.preprocessing import Preprocessing, split
+from fastmlp.tables.preprocessing import Preprocessing, folds, split
 from fastmlp.tables.scores import score
 from fastmlp.threads import available, limited
-from fastmlp.trainer import usual_batch_size
 
 CHECKPOINT_SECONDS = 60
+METRICS = {"classification": ["accuracy", "auc"], "regression": ["r2"]}  # shown after each epoch
 # Options that are kept in the file of the model.
 RECORDED = (
     *("source", "seed", "loss", "optimizer", "learning_rate", "schedule", "warmup", "l2", "clip_norm"),
@@ -32,14 +33,38 @@ RECORDED = (
 )
 
 
-class Run(NamedTuple):
-    """One training: its network and trainer, and the two parts of the table."""
+@dataclass
+class Run:
+    """One training, on one division of the table.
 
+    Attributes
+    ----------
+    seed : int
+        Seed for the initial weights, the order of rows and dropout.
+    net : MLP
+    preprocessing : Preprocessing
+    train, test : Table
+        Rows to train on, and rows held out for the score.
+    limit : TimeLimit or None
+    trainer : Trainer
+    epochs : int
+        Largest number of epochs.
+    scores : dict
+        Scores of the rows held out by name, empty before the training, or if there are none.
+    interrupted : bool
+        Whether Ctrl-C has ended the training.
+    """
+
+    seed: int
     net: MLP
-    trainer: Trainer
     preprocessing: Preprocessing
     train: datasets.Table
     test: datasets.Table
+    limit: defaults.TimeLimit | None
+    trainer: Trainer
+    epochs: int
+    scores: dict = field(default_factory=dict)
+    interrupted: bool = False
 
 
 def run(args):
@@ -49,50 +74,101 @@ def run(args):
     loss = parse_loss(args.loss, table.task)
     if args.learning_rate is None:
         args.learning_rate = optimizers.resolve(args.optimizer).suggested_rate
+    _check(args)
+    parts = _parts(args, table)
+    _set_defaults(args, len(parts[0][1]))
+    runs = [_prepare(args, table, loss, *part) for part in parts]
+    model = runs[-1 if args.cross_validate else 0]  # the one that is saved
+    text.facts(_setting(args, runs[0]))
+    ended, before = [], _peak(args, runs[0])
+    try:
+        for one in runs:
+            _fit(args, one)
+            ended.append(one)
+            if args.save and one is model:  # before anything is printed or drawn, which may fail
+                _save(args, one, _mean_scores(ended))
+            if len(runs) > 1 and one.scores:
+                part = f"fold {len(ended)}" if args.cross_validate else f"seed {one.seed}"
+                text.facts([(part, f"test {text.scores(one.scores)}")])
+            if one.interrupted:
+                break
+    finally:  # also if the model cannot be saved, or another seed fails
+        if ended:
+            text.facts(_results(args, ended, before))
+    if args.save and model in ended:
+        text.facts([("saved", args.save)])
+    if args.plot:
+        _plot(args, runs[0])
+    if ended[-1].interrupted:
+        raise KeyboardInterrupt
+
+
+def _check(args):
+    """Raise an exception if options contradict each other, or a file could not be written."""
     if args.resume and not args.checkpoint:
         raise ValueError("--resume is given without --checkpoint; accepted: both, or --checkpoint alone")
     if args.checkpoint and args.seeds > 1:
         raise ValueError(f"--checkpoint is given with --seeds {args.seeds}; accepted: with one seed")
+    if args.cross_validate and (args.seeds > 1 or args.checkpoint or args.plot):
+        raise ValueError("--cross-validate is given with --seeds, --checkpoint or --plot; accepted: without")
     for path in filter(None, (args.save, args.checkpoint)):
         check_writable(path)
     if args.plot:
         plots.check(_picture(args, "loss"))
         check_writable(_picture(args, "loss"))
 
-    runs = [_prepare(args, table, loss, seed) for seed in range(args.seed, args.seed + args.seeds)]
-    text.facts(_setting(args, runs[0]))
-    scores, before = [], _peak(args, runs[0])
-    try:
-        for one in runs:
-            scores.append(_fit(args, one))
-            if args.save and one is runs[0]:  # before anything is printed or drawn, which may fail
-                _save(args, one, scores[0])
-            if len(runs) > 1 and scores[-1]:
-                text.facts([(f"seed {args.seed + len(scores) - 1}", f"test {text.scores(scores[-1])}")])
-    finally:  # also if the model cannot be saved, or another seed fails
-        if scores:
-            text.facts(_results(args, runs[: len(scores)], scores, before))
-    if args.save:
-        text.facts([("saved", args.save)])
-    if args.plot:
-        _plot(args, runs[0])
 
-
-def _prepare(args, table, loss, seed):
-    """Return the `Run` of one seed, which determines the split, the initial weights, the order of rows and dropout."""
+def _parts(args, table):
+    """Divisions of the table, each with its seed: triples (seed, rows to train on, rows to test)."""
     labels = table.target if table.task == "classification" else None
-    train, test = (table.rows(rows) for rows in split(table.n_rows, args.test_fraction, seed, labels=labels))
+    if not args.cross_validate:
+        seeds = range(args.seed, args.seed + args.seeds)
+        return [(seed, *split(table.n_rows, args.test_fraction, seed, labels=labels)) for seed in seeds]
+    parts = [(args.seed, *part) for part in folds(table.n_rows, args.cross_validate, args.seed, labels=labels)]
+    return [*parts, (args.seed, np.arange(table.n_rows), np.arange(0))] if args.save else parts
+
+
+def _set_defaults(args, rows):
+    """Set the options that follow from the number of rows to train on, and have not been given.
+
+    `args.few` becomes whether the number of epochs is chosen by cross-validation, as there are few rows.
+    """
+    free = all(getattr(args, name) is None for name in ("epochs", "patience", "target_loss", "validation_fraction"))
+    args.few = free and 2 * defaults.FOLDS <= rows < defaults.FEW_ROWS
+    if args.batch_size is None:
+        args.batch_size = defaults.batch_size(rows)
+    if args.epochs is None:
+        args.epochs = defaults.epochs(rows, args.batch_size)
+    if args.l2 is None:
+        args.l2 = defaults.l2(rows)
+    if args.validation_fraction is None:
+        args.validation_fraction = 0.0 if args.few else defaults.VALIDATION_FRACTION
+    if args.patience is None and args.validation_fraction:
+        args.patience = max(1, args.epochs // defaults.PATIENCE)
+
+
+def _prepare(args, table, loss, seed, train, test):
+    """Return the `Run` of one division of the table."""
+    train, test = table.rows(train), table.rows(test)
     output = OUTPUT_ACTIVATIONS[table.task][loss.name]
     properties = losses.row(loss, output)  # kind of the targets, outputs for each target
     preprocessing = Preprocessing.fit(train, centre_target=properties.targets != losses.COUNTS)
     sizes = [preprocessing.n_inputs, *args.hidden, properties.outputs * preprocessing.n_outputs]
-    net = MLP(sizes, args.activation, output, dtype=args.dtype, seed=seed)
-    trainer = Trainer(
+    net = MLP(sizes, args.activation, output, dtype=args.dtype, init="zeros")
+    draw_with_biases(net, net.activations, np.random.default_rng(seed))
+    schedule = _schedule(args)
+    limit = None if args.minutes is None else defaults.TimeLimit(args.minutes, schedule, args.epochs)
+    trainer = _trainer(args, net, loss, seed, limit or schedule)
+    return Run(seed, net, preprocessing, train, test, limit, trainer, args.epochs)
+
+
+def _trainer(args, net, loss, seed, schedule):
+    return Trainer(
         net,
         loss=loss,
         optimizer=args.optimizer,
-        learning_rate=_schedule(args),
-        batch_size=usual_batch_size(train.n_rows) if args.batch_size is None else args.batch_size,
+        learning_rate=schedule,
+        batch_size=args.batch_size,
         l2=args.l2,
         seed=seed,
         threads=args.threads,
@@ -101,7 +177,6 @@ def _prepare(args, table, loss, seed):
         dropout=args.dropout,
         precision=args.precision,
     )
-    return Run(net, trainer, preprocessing, train, test)
 
 
 def _schedule(args):
@@ -113,25 +188,48 @@ def _schedule(args):
 
 
 def _fit(args, one):
-    """Train, and return the scores of the test part by name: a dict, empty if that part is."""
-    callbacks = []
+    """Train, and set the scores of the rows held out. Ctrl-C ends the training, if the network is to be saved."""
+    trainer, callbacks = one.trainer, [one.limit] if one.limit else []
     if args.checkpoint:
         checkpoint = Checkpoint(args.checkpoint, "each", every=args.epochs, seconds=CHECKPOINT_SECONDS, state=True)
-        callbacks = [checkpoint, Ending(args.checkpoint)]
-    one.trainer.fit(
-        *arrays(one.preprocessing, one.train, one.trainer.loss, one.net.dtype),
-        epochs=args.epochs,
-        validation_fraction=args.validation_fraction or None,
-        patience=args.patience,
-        target_loss=args.target_loss,
-        class_weight=args.class_weight,
-        progress=sys.stderr.isatty(),
-        callbacks=callbacks,
-        resume=args.checkpoint if args.resume and args.checkpoint.exists() else False,
-    )
-    if not one.test.n_rows:
-        return {}
-    return score(one.preprocessing, one.test, one.net.predict(one.preprocessing.transform(one.test, one.net.dtype)))
+        callbacks += [checkpoint, Ending(args.checkpoint)]
+    X, y = arrays(one.preprocessing, one.train, trainer.loss, one.net.dtype)
+    if args.few:
+        one.epochs = _best_epochs(args, one, X, y)
+    try:
+        trainer.fit(
+            X,
+            y,
+            epochs=one.epochs,
+            validation_fraction=args.validation_fraction or None,
+            patience=args.patience,
+            target_loss=args.target_loss,
+            class_weight=args.class_weight,
+            progress=sys.stderr.isatty(),
+            metrics=METRICS[one.preprocessing.task] if args.validation_fraction else (),
+            callbacks=callbacks,
+            resume=args.checkpoint if args.resume and args.checkpoint.exists() else False,
+        )
+    except KeyboardInterrupt:
+        if not args.save or not trainer.history.loss:
+            raise
+        trainer.restore_best()
+        one.interrupted = True
+    if one.test.n_rows:
+        outputs = one.net.predict(one.preprocessing.transform(one.test, one.net.dtype))
+        one.scores = score(one.preprocessing, one.test, outputs)
+
+
+def _best_epochs(args, one, X, y):
+    """Return the number of epochs after which the loss of rows held out is lowest, in the mean of several divisions."""
+    loss, initial, curves = parse_loss(args.loss, one.preprocessing.task), one.net.params.copy(), []
+    labels = one.train.target if one.preprocessing.classes else None
+    for train, held in folds(len(X), defaults.FOLDS, one.seed, labels=labels):
+        trainer = _trainer(args, one.net, loss, one.seed, _schedule(args))
+        fit = {"validation_data": (X[held], y[held]), "class_weight": args.class_weight, "progress": False}
+        curves.append(trainer.fit(X[train], y[train], one.epochs, **fit).val_loss)
+        one.net.params[:] = initial
+    return 1 + int(np.mean(curves, axis=0).argmin())
 
 
 def _setting(args, first):
@@ -140,11 +238,12 @@ def _setting(args, first):
     kind = f"{len(first.preprocessing.classes)} classes" if first.preprocessing.classes else "a number"
     yield "data", f"{args.source}: {len(first.train.features)} features to predict {target} ({kind})"
     validation = f" ({args.validation_fraction:.0%} of them to validate)" if args.validation_fraction else ""
-    yield "rows", f"{first.train.n_rows:,} to train{validation}, {first.test.n_rows:,} to test"
+    folds = f", in turns of {args.cross_validate}" if args.cross_validate else ""
+    yield "rows", f"{first.train.n_rows:,} to train{validation}, {first.test.n_rows:,} to test{folds}"
     yield "network", text.network(first.net)
     rate = f"{args.optimizer} at {args.learning_rate:g}, {args.schedule}"
     mixed = f", {args.precision}" if args.precision != "float32" else ""
-    yield "training", f"{args.loss}, {rate}, batches of {first.trainer.batch_size:,}{mixed}"
+    yield "training", f"{args.loss}, {rate}, l2 {args.l2:g}, batches of {args.batch_size:,}{mixed}"
 
 
 def _peak(args, one):
@@ -156,19 +255,28 @@ def _peak(args, one):
         return bfloat16_peak(threads) if mixed else fma_peak(args.dtype, threads)
 
 
-def _results(args, runs, scores, before):
+def _results(args, runs, before):
     """Pairs (name, value) about the results: losses of the first run, scores over all, and the speed.
 
     `before` is the peak measured before the training.
     """
-    history = runs[0].trainer.history
+    first, history = runs[0], runs[0].trainer.history
     kept, epoch = _losses(history)
-    of_seed = f" (seed {args.seed})" if len(runs) > 1 else ""
-    yield "losses", f"{text.scores(kept)} at epoch {epoch} of {len(history.loss)}{of_seed}"
-    for name in scores[0]:
-        values = np.array([named[name] for named in scores])
-        spread = f" ± {values.std(ddof=1):.4f} over {len(runs)} seeds" if len(runs) > 1 else ""
-        yield f"test {name}", f"{values.mean():.4f}{spread}"
+    of_first = "" if len(runs) == 1 else " (fold 1)" if args.cross_validate else f" (seed {first.seed})"
+    yield "losses", f"{text.scores(kept)} at epoch {epoch} of {len(history.loss)}{of_first}"
+    if args.few:
+        yield "epochs", f"the best of {args.epochs} in cross-validation of the rows to train"
+    for name, mean in _mean_scores(runs).items():
+        values = [one.scores[name] for one in runs if one.scores]
+        parts = f"{len(values)} {'folds' if args.cross_validate else 'seeds'}"
+        yield f"test {name}", f"{mean:.4f}{f' ± {np.std(values, ddof=1):.4f} over {parts}' if len(values) > 1 else ''}"
+    if first.interrupted:
+        yield "interrupted", f"in epoch {len(history.loss) + 1}; the best parameters so far are kept"
+    elif defaults.still_improves(history.val_loss):
+        if len(history.loss) == first.epochs:
+            yield "improving", f"still, at the end: more may be gained with --epochs {2 * first.epochs}"
+        elif first.limit and first.limit.is_over:
+            yield "improving", f"still, at the end: more may be gained with --minutes {2 * args.minutes:g}"
 
     speed = np.median([rate for one in runs for rate in one.trainer.history.samples_per_second])
     flops = speed * runs[0].net.training_flops
@@ -187,6 +295,12 @@ def _losses(history):
     return {name: curve[epoch] for name, curve in both.items() if curve}, epoch + 1
 
 
+def _mean_scores(runs):
+    """Scores of the rows held out by name, averaged over the runs that have some."""
+    scored = [one.scores for one in runs if one.scores]
+    return {name: float(np.mean([scores[name] for scores in scored])) for name in (scored[0] if scored else ())}
+
+
 def _save(args, one, scores):
     """Save the network of a Run, with its preprocessing and a description of the training as metadata."""
     kept, epoch = _losses(one.trainer.history)
@@ -195,7 +309,7 @@ def _save(args, one, scores):
     one.net.metadata["training"] = asked | {
         "train_rows": one.train.n_rows,
         "test_rows": one.test.n_rows,
-        "batch_size": one.trainer.batch_size,
+        "batch_size": args.batch_size,
         "epochs": epoch,  # the one whose parameters were kept, from 1; `fastmlp info` shows it as "epoch kept"
         "seconds": sum(one.trainer.history.seconds),
         "losses": kept,

@@ -19,13 +19,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from .. import checks, optimizers
+from .. import checks, initializers, optimizers
 from ..network import MLP
 from ..precision import PRECISIONS
 from ..threads import limited
 from ..trainer import DivergenceError, Trainer
 from . import lbfgs, resuming
-from .rules import Follow, Rate, Reorder, draw_weights
+from .rules import Follow, Rate, Reorder
 from .scoring import represent_classes, takes_weights
 
 OUR_NAMES = {"logistic": "sigmoid"}  # of activations, by scikit-learn's name; all others are the same in both libraries
@@ -245,7 +245,8 @@ class BaseMLP(BaseEstimator):
             self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
             if resume is None:
                 names = self._hidden_as_named(len(hidden))
-                draw_weights(self._net, [*names, names[-1] if names else self.activation], self._random_state)
+                activations = [*names, names[-1] if names else self.activation]
+                initializers.draw_with_biases(self._net, activations, self._random_state)
         elif (found := [len(b) for b in self.intercepts_[:-1]]) != hidden:
             raise ValueError(f"hidden_layer_sizes is {hidden}; accepted: {found}, as weights of the last fit are kept")
         else:

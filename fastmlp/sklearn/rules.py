@@ -1,4 +1,4 @@
-"""Training rules of scikit-learn's MLPs: initial weights, order of samples, learning rates, and stopping.
+"""Training rules of scikit-learn's MLPs: order of samples, learning rates, and stopping.
 
 They are those of sklearn/neural_network/_multilayer_perceptron.py and _stochastic_optimizers.py of scikit-learn 1.9.
 """
@@ -8,21 +8,6 @@ import numpy as np
 from . import resuming
 
 LEAST_RATE = 1e-6  # the adaptive learning rate does not decrease any more from here on
-
-
-def draw_weights(net, activations, random_state):
-    """Fill a network with initial weights and biases: uniform, in Glorot's bounds (scikit-learn's `_init_coef`).
-
-    Parameters
-    ----------
-    net : MLP
-    activations : list of str; one for each layer, as the user named it; for the outputs, that of the layer before
-    random_state : numpy.random.RandomState
-    """
-    for weights, biases, activation in zip(net.weights, net.biases, activations, strict=True):
-        bound = np.sqrt((2.0 if activation in ("logistic", "sigmoid") else 6.0) / sum(weights.shape))
-        weights[...] = random_state.uniform(-bound, bound, weights.shape)
-        biases[...] = random_state.uniform(-bound, bound, biases.shape)
 
 
 class Reorder:

@@ -270,6 +270,41 @@ def split(n, test_fraction, seed=0, *, labels=None):
     return np.sort(by_group[~is_test]), np.sort(by_group[is_test])
 
 
+def folds(n, count, seed=0, *, labels=None):
+    """Divide rows 0..n-1 at random into `count` parts of equal size, and hold each out in turn, the same for a seed.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    count : int
+        Number of parts, from 2 to `n`.
+    seed : int
+        Seed for the random choice.
+    labels : (n,) array, optional
+        Class of each row. Each class is divided equally, to within one row; the only row of a class is never held out.
+
+    Returns
+    -------
+    list of pairs (train, test) of numpy.ndarray of int64
+        Row numbers in increasing order.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer rows than parts.
+    """
+    if count > n:
+        raise ValueError(f"cross-validation has {count} parts of {n} rows; accepted: up to {n}")
+    order = np.random.default_rng(seed).permutation(n)
+    if labels is not None:
+        group = np.unique(labels, return_inverse=True)[1][order]
+        by_group = np.argsort(group, kind="stable")
+        order = order[by_group[np.bincount(group)[group[by_group]] > 1]]
+    held = [np.sort(order[part::count]) for part in range(count)]
+    return [(np.setdiff1d(np.arange(n), rows), rows) for rows in held]
+
+
 def _require(condition, what):
     if not condition:
         raise ValueError(f"preprocessing has unusable {what}")

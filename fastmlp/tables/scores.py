@@ -2,6 +2,15 @@
 
 import numpy as np
 
+from fastmlp import metrics
+
+CLASS_SCORES = {
+    "accuracy": metrics.accuracy,
+    "balanced accuracy": metrics.balanced_accuracy,
+    "AUC": metrics.auc,
+    "log loss": metrics.log_loss,
+}
+
 
 def confusion_matrix(truth, predicted, n_classes):
     """Count samples by true class (row) and predicted class (column): (n_classes, n_classes), from (N,) labels."""
@@ -44,7 +53,7 @@ def magnitude(values):
 
 def score(preprocessing, table, outputs):
     """Scores of a network's `outputs` for the rows of `table`, as a dict; the most important one is the first."""
-    predicted = preprocessing.decode_prediction(outputs)
     if preprocessing.task == "classification":
-        return {"accuracy": float(np.mean(predicted == table.target))}
-    return regression_scores(table.target, predicted)
+        labels = preprocessing.encode_target(table)
+        return {name: metric(labels, outputs) for name, metric in CLASS_SCORES.items()}
+    return regression_scores(table.target, preprocessing.decode_prediction(outputs))
