@@ -127,6 +127,11 @@ def described(network):
     return tuple(packed.sizes(network)), network.weights.dtype.name, bool(network.layers["bias"][0])
 
 
+def _pace_of(drivers, flops, threads):
+    """Pace of a prediction or an evaluation on several threads; None if the work is surely enough for all of them."""
+    return Pace(drivers, flops) if threads > 1 and flops < plan.PARALLEL_FLOPS else None
+
+
 def begin_training(dtype, mixed):
     """Start compiling what training on dense inputs calls, on other cores, unless it is in the cache."""
     training.begin(packed.build((1, 1), dtype, codes=[SOFTMAX], mixed=mixed))
@@ -180,25 +185,22 @@ class Forward:
 
         def make():
             memory, block = prediction.prediction_scratch(network, *sizes)
-            paced = len(memory) > 1 and flops < plan.PARALLEL_FLOPS
-            return memory, block, Pace(PREDICTION, flops) if paced else None
+            return memory, block, _pace_of(PREDICTION, flops, len(memory))
 
-        memory, block, pace = self._kept(("predict", is_sparse(x)), sizes, make)
-        parallel, serial = PREDICTION
-        driver = pace.pick()[0] if pace else parallel
-        key = "predict", is_sparse(x), driver
+        key = "predict", is_sparse(x)
+        memory, block, pace = self._kept(key, sizes, make)
+        driver, key, start = self._pick(PREDICTION, pace, key)
         tickets = np.zeros(2, np.int64)  # number of blocks that threads have taken; 1 if an input is not finite, else 0
         if flops <= SLICE_FLOPS:
             parts = ((outputs, x, order),)
         else:
             slices = self._slices(rows, block, len(memory))
             parts = ((outputs[part], x if len(order) else rows_of(x, part), order[part]) for part in slices)
-        known, start = key in self._called, time.perf_counter()
         for target, source, taken in parts:
             tickets[0] = 0
             arguments = target, network, memory, source, taken, block, tickets
-            self._call((driver, serial), key, len(memory), arguments)
-        if pace and known:  # the first time, functions are compiled
+            self._call((driver, PREDICTION[1]), key, len(memory), arguments)
+        if start is not None:
             pace.note(driver, time.perf_counter() - start)
         return outputs, not tickets[-1]
 
@@ -207,14 +209,31 @@ class Forward:
         network, rows = self._network_for(data.x), sample_count(data)
         threads = self._threads(rows)
         key, sizes = ("evaluate", is_sparse(data.x)), (rows, threads)
-        space = self._kept(key, sizes, lambda: evaluation.evaluation_workspace(network, *sizes))
+
+        def make():
+            return evaluation.evaluation_workspace(network, *sizes), _pace_of(EVALUATION, rows * self._flops, threads)
+
+        space, pace = self._kept(key, sizes, make)
+        driver, key, start = self._pick(EVALUATION, pace, key)
         total = 0.0
         for part in self._slices(rows, space.block_rows, threads):
-            self._call(EVALUATION, key, threads, (network, space, samples_of(data, part), loss, threads))
+            arguments = network, space, samples_of(data, part), loss, threads
+            self._call((driver, EVALUATION[1]), key, threads, arguments)
             # Block after block, as if it were one slice: the order decides the bits of the sum.
             for block_loss in space.sums.losses[: -(-(part.stop - part.start) // space.block_rows)].tolist():
                 total += block_loss
+        if start is not None:
+            pace.note(driver, time.perf_counter() - start)
         return total
+
+    def _pick(self, drivers, pace, key):
+        """Driver of a call with a `key` and a `Pace`, or None; its own key; and the time, if the pace is to note it.
+
+        The first call with a driver is not noted, as functions are compiled.
+        """
+        driver = pace.pick()[0] if pace else drivers[0]
+        key = *key, driver
+        return driver, key, time.perf_counter() if pace and key in self._called else None
 
     def _slices(self, rows, block, threads):
         """Slices of `rows` rows for a prediction or evaluation: whole blocks of `block` rows, but for the last."""

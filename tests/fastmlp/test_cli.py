@@ -267,7 +267,7 @@ def test_cross_validation_scores_each_row_once_and_saves_a_model_of_all(here, ca
 
 def test_a_training_says_that_it_still_improves(here, capsys):
     argv = "train", "plane.csv", "--target", "side", "--hidden", "8"
-    assert main([*argv, "--epochs", "8"]) == 0
+    assert main([*argv, "--epochs", "8", "--batch-size", "16"]) == 0
     assert re.search("\nimproving +still, .* --epochs 16\n", capsys.readouterr().out)
     assert main([*argv, "--epochs", "100", "--learning-rate", "0.5", "--patience", "2"]) == 0
     assert "improving" not in capsys.readouterr().out
