@@ -27,4 +27,4 @@ $(VENV)/%: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist docs/_build .coverage .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist docs/_build docs/gallery .coverage .pytest_cache .ruff_cache

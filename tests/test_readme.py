@@ -1,5 +1,6 @@
 """The guides: their examples run as they are written, their links lead somewhere, and their commands are accepted."""
 
+import importlib
 import re
 import runpy
 import shlex
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import fastmlp
 from docs.blocks import script
 from fastmlp.cli.options import parser
 
@@ -59,3 +61,9 @@ def test_commands_of_a_guide_are_accepted(guide):
         for line in block.replace("\\\n", "").splitlines() if language != "python" else ():
             if line.startswith("fastmlp "):
                 parser().parse_args(shlex.split(line.split(" | ")[0], comments=True)[1:])
+
+
+def test_the_reference_has_every_public_module():
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "reference").glob("*.rst"))
+    for name in ("fastmlp", "fastmlp_kernels", *(f"fastmlp.{module}" for module in fastmlp._MODULES)):
+        assert f".. automodule:: {importlib.import_module(name).__name__}\n" in pages, name
