@@ -16,7 +16,7 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# The pages, docs/_build/html/index.html; a warning is an error. Nothing is loaded from the network, here or by a browser.
+# The pages, docs/_build/html/index.html, without the network. Warnings are errors.
 docs: $(VENV)/docs
 	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
 

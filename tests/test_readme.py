@@ -60,7 +60,8 @@ def test_commands_of_a_guide_are_accepted(guide):
     for language, block in FENCE.findall(GUIDES[guide]):
         for line in block.replace("\\\n", "").splitlines() if language != "python" else ():
             if line.startswith("fastmlp "):
-                parser().parse_args(shlex.split(line.split(" | ")[0], comments=True)[1:])
+                command = re.split(" [|<>] ", line)[0]
+                parser().parse_args(shlex.split(command, comments=True)[1:])
 
 
 def test_the_reference_has_every_public_module():
