@@ -1,9 +1,9 @@
-# Both commands start from a bare clone: they make .venv and install what they need into it.
+# All commands start from a bare clone: they make .venv and install what they need into it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(VENV)/all
 	$(BIN)/fastmlp train digits
@@ -16,6 +16,10 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# The pages, docs/_build/html/index.html, without the network. Warnings are errors.
+docs: $(VENV)/docs
+	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
+
 # One stamp for each set of extras, renewed when the dependencies change.
 $(VENV)/%: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -23,4 +27,4 @@ $(VENV)/%: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist .coverage .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist docs/_build docs/gallery .coverage .pytest_cache .ruff_cache

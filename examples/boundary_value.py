@@ -1,4 +1,7 @@
-"""A boundary-value problem solved by a network: -u'' = pi² sin(pi x) on [0, 1] with u(0) = u(1) = 0.
+"""Boundary-value problem
+======================
+
+A boundary-value problem solved by a network: -u'' = pi² sin(pi x) on [0, 1] with u(0) = u(1) = 0.
 
 The solution has the form u(x) = x (1 - x) n(x) with a network n, so that the boundary values hold for any weights.
 Training minimizes the mean of r² / 2 over collocation points, with the residual r = u'' + pi² sin(pi x) and

@@ -1,4 +1,7 @@
-"""Balancing a pole on a cart by policy gradient (REINFORCE), with environment and network in one compiled loop.
+"""Policy gradient
+===============
+
+Balancing a pole on a cart by policy gradient (REINFORCE), with environment and network in one compiled loop.
 
 The cart is pushed left or right, 50 times a second, at random: the two softmax outputs of a network are the
 probabilities p. Every update plays one episode in each of many environments and then uses, for every push,

@@ -1,4 +1,7 @@
-"""Digits classified by scikit-learn's MLPClassifier and by fastmlp's, with the same settings; only the import changes.
+"""Digits, next to scikit-learn
+============================
+
+Digits classified by scikit-learn's MLPClassifier and by fastmlp's, with the same settings; only the import changes.
 
 fastmlp's estimators take scikit-learn's arguments, draw the same initial weights and batches from the random state, and
 stop by the same rules. So they have the same scores, and only the times differ.

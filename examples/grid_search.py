@@ -1,4 +1,7 @@
-"""Grid search over a pipeline, in two worker processes.
+"""Grid search
+===========
+
+Grid search over a pipeline, in two worker processes.
 
 Estimators can be cloned and pickled like scikit-learn's, and the workers divide the cores between them.
 """

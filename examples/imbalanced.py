@@ -1,4 +1,7 @@
-"""Classification with a rare class, one case in fifty: class weights, and early stopping by balanced accuracy.
+"""Rare class
+==========
+
+Classification with a rare class, one case in fifty: class weights, and early stopping by balanced accuracy.
 
 A network that never predicts the rare class is right in 98 % of all cases. Class weights, which are factors in the
 loss, compensate for the rarity, and training stops by the balanced accuracy on held-out rows rather than by the loss.

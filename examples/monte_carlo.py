@@ -1,4 +1,7 @@
-"""Probability that a buffer fails, by a Monte Carlo loop in which a network replaces the simulation.
+"""Network in a Monte Carlo loop
+=============================
+
+Probability that a buffer fails, by a Monte Carlo loop in which a network replaces the simulation.
 
 A mass hits a buffer and compresses it by x, where x'' + 2 d x' + k x + h x³ = 0, beginning at x = 0 with x' = v. The
 buffer fails if x exceeds LIMIT. The damping d, stiffness k, hardening h and velocity v are random, and the probability

@@ -1,4 +1,7 @@
-"""A neural ordinary differential equation: y' = f(y) with a network f, learned from one observed trajectory.
+"""Neural differential equation
+============================
+
+A neural ordinary differential equation: y' = f(y) with a network f, learned from one observed trajectory.
 
 The data are points, at equal time steps, of the angle and velocity of a damped pendulum, which form a spiral. The
 network is trained on short pieces of the spiral, each starting at a data point: Runge-Kutta steps advance all pieces,

@@ -1,4 +1,7 @@
-"""Quantile regression: a band that contains nine of ten samples, and its picture.
+"""Quantiles, with a picture
+=========================
+
+Quantile regression: a band that contains nine of ten samples, and its picture.
 
 The spread of the data grows with x. A network for each quantile q learns the value below which the share q of the
 targets lies: its loss is the absolute error times q for targets above the output, times 1 - q for targets below.

@@ -1,4 +1,7 @@
-"""Classification of texts as bags of words: rows of a hundred thousand columns, of which about fifty are not zero.
+"""Bags of words
+=============
+
+Classification of texts as bags of words: rows of a hundred thousand columns, of which about fifty are not zero.
 
 Two topics share most of their vocabulary; a text consists of random words. As a dense matrix the rows would take
 gigabytes, so they stay a sparse matrix, of which the first layer reads only the non-zeros.

@@ -4,7 +4,7 @@ In the formulas a is an output and y its target; a sample's error is the sum ove
 
 The kernels have a table of their own, `kernels.LOSSES`, with a row for each pair (name of a loss, output activation);
 the output activation "elementwise" stands for all that are applied element by element (all but softmax) and have no row
-of their own with the loss. Of a row (a `LossFunction`), this module reads
+of their own with the loss. Of a row (a `LossFunction`), this module reads ::
 
     targets    kind of the targets, such as CLASSES
     canonical  whether the loss is the default for these outputs

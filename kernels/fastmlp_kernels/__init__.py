@@ -27,7 +27,7 @@ has, stored row by row; matrices are stored panel after panel (see `layout.panel
 network's weights and biases in panels, in one array (see `layout.network`). Ranges, such as rows first..last, exclude
 their end.
 
-Each folder is described in its opening docstring. A folder imports only from folders to its left:
+Each folder is described in its opening docstring. A folder imports only from folders to its left ::
 
     tile, functions <- layout <- panelwise <- products <- drivers <- embed
 

@@ -184,7 +184,7 @@ class CNetwork(ctypes.Structure):
 
     @property
     def integrand(self):
-        """C function double integrand(int n, double *x, void *network): the output at x; NaN if n is not n_in.
+        """C function ``double integrand(int n, double *x, void *network)``: the output at x; NaN if n is not n_in.
 
         SciPy's functions, such as `scipy.integrate.quad`, take it as LowLevelCallable(integrand.ctypes, handle). A
         ValueError is raised if the network has several outputs, or is not float64.
