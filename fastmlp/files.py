@@ -11,6 +11,7 @@ from pathlib import Path
 import safetensors
 import safetensors.numpy
 
+from . import registered
 from .replacing import replace
 from .scaling import Scaling
 from .terminal import LineError
@@ -20,7 +21,8 @@ FORMAT = "fastmlp"
 VERSION = 2
 SCALING = "scaling."  # prefix of the names of the tensors of a scaling
 TRAINING = "training."  # prefix of the names of tensors that are no part of the network (see `training_state`)
-KEYS = {"format", "version", "architecture", "metadata", "training", "checksum"}  # of the header
+OPTIONAL = "training", "registered"
+KEYS = {"format", "version", "architecture", "metadata", *OPTIONAL, "checksum"}  # of the header
 MOST_HEADER_BYTES = 10_000_000  # reading JSON takes 40 times as much memory
 DTYPES = {"F32": "float32", "F64": "float64"}  # safetensors' names for the dtypes of networks
 
@@ -68,6 +70,8 @@ def save(net, path: str | os.PathLike, tensors: dict | None = None, training: di
         "architecture": json.dumps(net.config()),
         "metadata": metadata,
     }
+    if origins := registered.paths("activation", net.activations):
+        header["registered"] = json.dumps(origins)
     if training is not None:
         header["training"] = json.dumps(training)
     tensors = {f"weights.{layer}": weights for layer, weights in enumerate(net.weights)} | (tensors or {})
@@ -114,10 +118,12 @@ def load_training(path, network):
         raise ModelFileError(f"{path} is not a file; a model saved by fastmlp is needed")
     header, found = read(path)
     texts = header.get("__metadata__")
-    config, metadata, training = _read_header(path, texts)
+    config, metadata, training, origins = _read_header(path, texts)
     _check_tensors(path, header, config)
     if "checksum" in texts and texts["checksum"] != _checksum(texts, found):
         raise ModelFileError(f"{path} is damaged: it does not have the checksum that it was saved with")
+    if needed := registered.needed("activation", origins or {}):
+        raise ModelFileError(f"{path} needs {needed}")
     try:
         net = network(**config, init="zeros")  # rather than random weights, as all are replaced
         if SCALING + Scaling._fields[0] in found:
@@ -165,7 +171,7 @@ def _checksum(texts, tensors):
 
 
 def _read_header(path, header):
-    """Return (constructor arguments of the network, its metadata, the training's or None), or raise an error."""
+    """Return constructor arguments of the network, its metadata, and the training's and origins of names, or None."""
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ModelFileError(f"{path} is a safetensors file, but not a model saved by fastmlp")
     try:
@@ -176,10 +182,12 @@ def _read_header(path, header):
             raise ModelFileError(
                 f"{path} has format version {version}; this fastmlp reads up to {VERSION}, a newer one is needed"
             )
-        for name in "architecture", "metadata", "training":
-            values[name] = json.loads(header[name]) if name != "training" or name in header else None
-            if not isinstance(values[name], dict | None) or (values[name] is None and name != "training"):
+        for name in "architecture", "metadata", *OPTIONAL:
+            values[name] = json.loads(header[name]) if name not in OPTIONAL or name in header else None
+            if not isinstance(values[name], dict | None) or (values[name] is None and name not in OPTIONAL):
                 raise ValueError(f"{name} is not an object")
+        if not all(isinstance(origin, str) for origin in (values["registered"] or {}).values()):
+            raise ValueError("registered has no texts")
         return tuple(values.values())
     except ModelFileError:
         raise

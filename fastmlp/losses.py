@@ -12,12 +12,12 @@ of their own with the loss. Of a row (a `LossFunction`), this module reads ::
     outputs    number of outputs for each target
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from fastmlp_kernels.panelwise import losses as kernels
 
-from . import checks
+from . import checks, registered
 
 
 class Loss:
@@ -128,9 +128,17 @@ class Focal(Loss):
 
 @dataclass(frozen=True)
 class Own(Loss):
-    """Custom loss, registered with `fastmlp.register_loss`."""
+    """Custom loss, registered with `fastmlp.register_loss`; `origin` is the path of its function, if it is known."""
 
     name: str
+    origin: str | None = field(default=None, compare=False)
+
+    def __post_init__(self):
+        if not (isinstance(self.name, str) and isinstance(self.origin, str | None)):
+            raise TypeError(f"name is {self.name!r} and origin {self.origin!r}; accepted: texts")
+
+    def __reduce__(self):
+        return _own, (self.name, registered.parts("loss", [self.name]))
 
 
 LOSSES = {
@@ -170,15 +178,17 @@ def resolve(loss, output_activation, outputs):
     """
     if not isinstance(loss, Loss):
         name = _canonical(output_activation) if loss == "auto" else loss
-        if isinstance(name, str) and name in LOSSES:
-            loss = LOSSES[name]()
-        else:
-            own = "; custom ones must be registered first, with fastmlp.register_loss"
-            known = dict.fromkeys(["auto", *(name for name, _ in kernels.LOSSES)])
-            loss = Own(checks.choice("loss", name, known, own))
+        loss = LOSSES[name]() if isinstance(name, str) and name in LOSSES else _own(name)
     if outputs % (each := row(loss, output_activation).outputs):
         raise ValueError(f"loss is {loss.name!r} with {outputs} outputs; accepted: {each} for each target")
     return loss
+
+
+def _own(name, _=None):
+    """Custom loss of a name that is registered; of a pickled one, after its second part has been read."""
+    known = dict.fromkeys(["auto", *(name for name, _ in kernels.LOSSES)])
+    checks.choice("loss", name, known, registered.how_to("loss", name))
+    return Own(name, registered.paths("loss", [name]).get(name))
 
 
 def _canonical(output_activation):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import checks, files, hints, losses, scaling, weighting
+from . import checks, files, hints, losses, registered, scaling, weighting
 from ._kernels import (
     ACTIVATIONS,
     AS_THEY_COME,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     import torch
 
 REMADE = "_weights", "_biases", "functions", "_forwards"  # attributes that are not pickled, but made again
-CUSTOM = "; custom ones must be registered first, with fastmlp.register_activation"
 
 
 class Backpropagation(NamedTuple):
@@ -139,9 +138,9 @@ class MLP:
                 f"activation has {len(names)} names; accepted: one, or one for each of {hidden} hidden layers"
             )
         if single:  # checked even if there is no hidden layer
-            checks.choice("activation", activation, ACTIVATIONS, CUSTOM)
-        names = [checks.choice("activation", name, ACTIVATIONS, CUSTOM) for name in names]
-        names.append(checks.choice("output_activation", output_activation, [*ACTIVATIONS, "softmax"], CUSTOM))
+            _known("activation", activation)
+        names = [_known("activation", name) for name in names]
+        names.append(_known("output_activation", output_activation, ["softmax"]))
         self.activations = tuple(names)
         self.activation, self.output_activation = activation, output_activation
         self.dtype = np.dtype(checks.choice("dtype", _dtype_name(dtype), ["float32", "float64"]))
@@ -160,8 +159,7 @@ class MLP:
     def _look_up(self):
         """Set `functions` to what the activations' names mean now; registering a name again will not change them."""
         self.functions = [
-            name if name == "softmax" else ACTIVATIONS[checks.choice("activation", name, ACTIVATIONS, CUSTOM)]
-            for name in self.activations
+            name if name == "softmax" else ACTIVATIONS[_known("activation", name)] for name in self.activations
         ]
 
     def _allocate(self):
@@ -284,10 +282,11 @@ class MLP:
 
     def __getstate__(self):
         """All attributes but views of `params`, whose copies would be separate arrays, and compiled functions."""
-        return {name: value for name, value in vars(self).items() if name not in REMADE}
+        kept = {name: value for name, value in vars(self).items() if name not in REMADE}
+        return kept | {"registered": registered.parts("activation", dict.fromkeys(self.activations))}
 
     def __setstate__(self, state):
-        vars(self).update(state)
+        vars(self).update({name: value for name, value in state.items() if name != "registered"})
         self._look_up()
         self._view()
 
@@ -756,6 +755,11 @@ class MLP:
             return data, 1.0, 1.0
         data, unit = weighting.normalized(data)
         return data, 1 / weighting.total(data, 0, sample_count(data)), unit
+
+
+def _known(argument, name, others=()):
+    """Return the name of an activation, built in or registered, or one of `others`; a ValueError if it is none."""
+    return checks.choice(argument, name, [*ACTIVATIONS, *others], registered.how_to("activation", name))
 
 
 def _dtype_name(dtype):

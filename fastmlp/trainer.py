@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import checks, hints, losses, optimizers, schedules, training_state, weighting
+from . import checks, hints, losses, optimizers, registered, schedules, training_state, weighting
 from . import metrics as measures
 from ._kernels import AS_THEY_COME, Data, Learning, begin_training, row_count, sample_count
 from .events import Listeners
@@ -436,6 +436,8 @@ class Trainer:
                 raise ModelFileError(
                     f"{path} has no {name}, which was {value}; accepted: Trainer.load(path, {name}=...)"
                 )
+            if isinstance(value, losses.Own) and (needed := registered.needed("loss", {value.name: value.origin})):
+                raise ModelFileError(f"{path} needs {needed}")
         try:
             trainer = cls(net, **saved | settings)
             trainer._take_state(state)

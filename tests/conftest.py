@@ -32,6 +32,6 @@ def tables():
     with (
         unittest.mock.patch.dict(ACTIVATIONS),
         unittest.mock.patch.dict(LOSSES),
-        unittest.mock.patch.dict(custom._owners),
+        unittest.mock.patch.dict(custom.registered),
     ):
         yield

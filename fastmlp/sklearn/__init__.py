@@ -13,7 +13,7 @@ if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 7):
         f"fastmlp.sklearn needs scikit-learn 1.7 or newer, found {sklearn.__version__}: pip install 'fastmlp[sklearn]'"
     )
 
-from . import limits  # noqa: F401, has `threadpoolctl` limit the threads
+from . import limits, workers  # noqa: F401, has `threadpoolctl` limit the threads, and loky carry registered functions
 from .estimators import MLPClassifier, MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor"]

@@ -22,6 +22,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from .. import checks, initializers, optimizers
 from ..network import MLP
 from ..precision import PRECISIONS
+from ..registered import all_parts
 from ..threads import limited
 from ..trainer import DivergenceError, Trainer
 from . import lbfgs, resuming
@@ -192,11 +193,15 @@ class BaseMLP(BaseEstimator):
         return target
 
     def __getstate__(self):
-        """All attributes but the network, whose weights are in coefs_ and intercepts_."""
-        return {name: value for name, value in super().__getstate__().items() if name != "_net"}
+        """All attributes but the network, whose weights are in coefs_ and intercepts_, and all registered functions.
+
+        These are for workers of a search, where parameters become any of the names.
+        """
+        state = {name: value for name, value in super().__getstate__().items() if name != "_net"}
+        return state | ({"_registered": parts} if (parts := all_parts()) else {})
 
     def __setstate__(self, state):
-        super().__setstate__(state)
+        super().__setstate__({name: value for name, value in state.items() if name != "_registered"})
         if hasattr(self, "coefs_"):
             self._adopt(self._network())
 

@@ -40,7 +40,7 @@ REACH, POINTS = 10.0, 401  # an activation is checked at POINTS net inputs from 
 PAIR_POINTS = 41  # a loss is checked at PAIR_POINTS outputs times as many targets
 
 _known = {}  # compiled functions by the number of arguments and the identity (see `_identity`)
-_owners = {}  # for each registered ("activation" or "loss", name) the module that defines its functions
+registered = {}  # for each ("activation" or "loss", name) the arguments, without the name, that registered it
 
 
 def _activation(z):
@@ -92,7 +92,8 @@ def register_activation(name, value, derivative, second_derivative=None, init="g
         nearly equal. Where one of them crosses a kink, the other is the slope on this side of it; at the kink they are
         the slopes on both sides: a correct derivative passes there, too.
     """
-    owner = _owner("activation", name, value, {*ACTIVATIONS, "softmax"})
+    _check_name("activation", name, value, {*ACTIVATIONS, "softmax"})
+    given = {"value": value, "derivative": derivative, "second_derivative": second_derivative, "init": init}
     if init not in INITIALIZERS:
         raise ValueError(f"init is {init!r}; accepted: {', '.join(INITIALIZERS)}")
     value, derivative = _compiled("value", value, 1), _compiled("derivative", derivative, 1)
@@ -105,7 +106,7 @@ def register_activation(name, value, derivative, second_derivative=None, init="g
         curvature = _made(_curvature, f"{name}_curvature", second_derivative=second_derivative)
     function = _made(_activation, name, value=value, derivative=derivative)
     ACTIVATIONS[name] = Activation(function, init, curvature=curvature, cached=False)
-    _owners["activation", name] = owner
+    registered["activation", name] = given
 
 
 def register_loss(name, value, derivative, outputs=(-4.0, 4.0), targets=(-4.0, 4.0)):
@@ -131,7 +132,8 @@ def register_loss(name, value, derivative, outputs=(-4.0, 4.0), targets=(-4.0, 4
         In the same cases as `register_activation`, for the outputs and targets that are tried; and if `outputs` or
         `targets` is not a pair (low, high) of finite numbers that are at least 0.32 apart.
     """
-    owner = _owner("loss", name, value, {"auto", *(loss for loss, _ in LOSSES)})
+    _check_name("loss", name, value, {"auto", *(loss for loss, _ in LOSSES)})
+    given = {"value": value, "derivative": derivative, "outputs": outputs, "targets": targets}
     points = list(itertools.product(_inside("outputs", outputs), _inside("targets", targets)))
     value, derivative = _compiled("value", value, 2), _compiled("derivative", derivative, 2)
     _check("derivative", derivative, "value", value, points)
@@ -139,7 +141,7 @@ def register_loss(name, value, derivative, outputs=(-4.0, 4.0), targets=(-4.0, 4
     LOSSES[name, "elementwise"] = LossFunction(
         _made(each_output, name, function=own), from_net_inputs=False, cached=False
     )
-    _owners["loss", name] = owner
+    registered["loss", name] = given
 
 
 @functools.cache
@@ -148,8 +150,8 @@ def _made(template, name, **names):
     return uncached(specialize(template, name, **names))
 
 
-def _owner(table, name, value, taken):
-    """Name of the module that defines `value`; an error if that module may not register `name`.
+def _check_name(table, name, value, taken):
+    """Raise an error if the module that defines the function `value` may not register `name`.
 
     `table` is "activation" or "loss"; `taken` are the names that are built in or registered.
     """
@@ -157,12 +159,17 @@ def _owner(table, name, value, taken):
         raise TypeError(f"name is {name!r}; accepted: a string")
     if not name.isidentifier():
         raise ValueError(f"name is {name!r}; accepted: letters, digits and underscores, no digit first")
-    owner, module = _owners.get((table, name)), getattr(value, "__module__", None)
-    if (table, name) in _owners and owner != module:
-        raise ValueError(f"name is {name!r}, the {table} of module {owner}; accepted: another name")
-    if (table, name) not in _owners and name in taken:
+    if (table, name) in registered:
+        owner = _module(registered[table, name]["value"])
+        if owner != _module(value):
+            raise ValueError(f"name is {name!r}, the {table} of module {owner}; accepted: another name")
+    elif name in taken:
         raise ValueError(f"name is {name!r}, which is built in; accepted: none of {', '.join(sorted(taken))}")
-    return module
+
+
+def _module(function):
+    """Name of the module that defines a function; None if it does not say."""
+    return getattr(function, "__module__", None)
 
 
 def _inside(argument, ends):

@@ -1,7 +1,6 @@
 """Activations and losses of the user's own, in networks, training and files."""
 
 import copy
-import pickle
 
 import fastmlp_kernels
 import numpy as np
@@ -107,16 +106,6 @@ def test_a_saved_network_needs_its_activation_registered(samples, tmp_path):
         MLP.load(tmp_path / "model")
     register_activation("own", own.tanh_value, own.tanh_slope)
     np.testing.assert_array_equal(MLP.load(tmp_path / "model").predict(samples[0]), net.predict(samples[0]))
-
-
-def test_a_pickled_network_needs_its_activation_registered(samples):
-    register_activation("own", own.tanh_value, own.tanh_slope)
-    net = MLP([3, 4, 2], "own")
-    pickled = pickle.dumps(net)
-    np.testing.assert_array_equal(pickle.loads(pickled).predict(samples[0]), net.predict(samples[0]))
-    del ACTIVATIONS["own"]
-    with pytest.raises(ValueError, match=r"'own'.* must be registered first"):
-        pickle.loads(pickled)
 
 
 def test_a_network_keeps_its_activation_when_the_name_is_registered_again(samples):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastmlp_kernels import custom
 
-from fastmlp import MLP, schedules
+from fastmlp import MLP, register_activation, schedules
 from fastmlp.threads import available, limited
 
 pytest.importorskip("sklearn")
@@ -461,6 +462,16 @@ def test_workers_of_loky_share_the_cores():
     cores = joblib.cpu_count()
     (threads,) = set(joblib.Parallel(2)(joblib.delayed(available)() for _ in range(2)))
     assert threads <= max(1, cores // 2)
+
+
+def test_workers_of_loky_get_what_is_registered():
+    def compute(_, z):
+        return custom.registered["activation", "own"]["value"](z)
+
+    joblib = pytest.importorskip("joblib")
+    for factor in 2.0, 3.0:
+        register_activation("own", lambda z, factor=factor: factor * z, lambda z, factor=factor: factor)
+        assert set(joblib.Parallel(2)(joblib.delayed(compute)(MLPRegressor(), 5.0) for _ in range(4))) == {5 * factor}
 
 
 def test_without_scikit_learn_the_message_says_what_to_install():
