@@ -1,8 +1,8 @@
 """Base of MLPClassifier and MLPRegressor: makes a `Trainer` from the parameters, and sets the fitted attributes.
 
 `estimators` has the two classes, `rules` scikit-learn's initial weights, order of samples, learning rates and stopping
-rules, `scoring` what scorers need, `resuming` what a fit goes on from, `lbfgs` the solver of that name. "As in
-scikit-learn" means its file _multilayer_perceptron.py.
+rules, `tasks` its callbacks, `scoring` what scorers need, `resuming` what a fit goes on from, `lbfgs` the solver of
+that name. "As in scikit-learn" means its file _multilayer_perceptron.py.
 """
 
 import warnings
@@ -15,8 +15,9 @@ from sklearn.base import BaseEstimator, _fit_context, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .. import checks, initializers, optimizers
@@ -28,6 +29,7 @@ from ..trainer import DivergenceError, Trainer
 from . import lbfgs, resuming
 from .rules import Follow, Rate, Reorder
 from .scoring import represent_classes, takes_weights
+from .tasks import CallbackSupportMixin, Tasks
 
 OUR_NAMES = {"logistic": "sigmoid"}  # of activations, by scikit-learn's name; all others are the same in both libraries
 SOLVERS = {"lbfgs", "sgd", "adam", "adamw"}
@@ -49,13 +51,14 @@ FROM_0, ABOVE_0 = (Interval(Real, 0, None, closed=closed) for closed in ("left",
 FROM_1, SHARE = Interval(Integral, 1, None, closed="left"), Interval(Real, 0, 1, closed="left")
 
 
-class BaseMLP(BaseEstimator):
+class BaseMLP(CallbackSupportMixin, BaseEstimator):
     """Base of the two estimators. After a fit `_net` is the `MLP` of which `coefs_` and `intercepts_` are views.
 
     Subclasses provide what depends on the task (the classifier's docstrings say more):
 
     `_sklearn_class`      scikit-learn's class of the same name
-    `_validate_input`     checks samples and makes the targets of the network
+    `_learn_targets`      sets the attributes about the targets that a fit is given
+    `_targets`            makes the targets of the network
     `_weigh`              multiplies the sample weights by the class weights, if there are any
     `_output_activation`  activation of the outputs, by scikit-learn's name
     `_loss`               object of `fastmlp.losses` to train with
@@ -106,7 +109,7 @@ class BaseMLP(BaseEstimator):
         vars(self).update((name, value) for name, value in parameters.items() if name != "self")
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, resume=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume=None):
         """Fit the model to data.
 
         Parameters
@@ -116,6 +119,10 @@ class BaseMLP(BaseEstimator):
             Class labels, or numbers for a regression.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss, from 0 on.
+        X_val, y_val, sample_weight_val : as `X`, `y` and `sample_weight`, default=None
+            Samples for early stopping to watch, in place of a share of `X`, all of which is then trained on. Classes
+            have the weights that `class_weight` gives them in `y`. In a `Pipeline(..., transform_input=["X_val"])`
+            they are transformed as `X` is. Only with early_stopping=True, and not with solver="lbfgs".
         resume : str or path, default=None
             File of a fit that was interrupted, to go on from there. A `Checkpoint(path, "each", state=True)` of
             `fastmlp.callbacks` among the estimator's `callbacks` wrote it. Given the same parameters and samples, all
@@ -131,7 +138,8 @@ class BaseMLP(BaseEstimator):
             If an argument is not accepted, or the file of `resume` is damaged or of another fit: then the estimator
             stays as it was.
         """
-        return self._fit(X, y, sample_weight, resume=resume)
+        validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        return self._fit(X, y, sample_weight, validation, resume=resume)
 
     def to_sklearn(self):
         """Estimator of scikit-learn with the same weights and predictions.
@@ -210,14 +218,16 @@ class BaseMLP(BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
-    def _fit(self, X, y, sample_weight=None, incremental=False, resume=None):
+    def _fit(self, X, y, sample_weight=None, validation=None, incremental=False, resume=None):
         """Fit the model; `incremental` is True in `partial_fit`: one epoch, from the current weights.
+
+        `validation` has the arguments of `fit` about samples for validation, by name.
 
         An error before the training begins leaves all attributes as they were.
         """
         follow, before = Follow(self, incremental), dict(vars(self))
         try:
-            self._train(X, y, sample_weight, follow, resume)
+            self._train(X, y, sample_weight, validation or {}, follow, resume)
         except BaseException:
             if not follow.begun:
                 vars(self).clear()
@@ -225,9 +235,9 @@ class BaseMLP(BaseEstimator):
             raise
         return self
 
-    def _train(self, X, y, sample_weight, follow, resume):
+    def _train(self, X, y, sample_weight, validation, follow, resume):
         """Check the arguments of `_fit` and the parameters, and train with the solver."""
-        incremental = follow.incremental
+        incremental, tasks = follow.incremental, Tasks(self, X, y, sample_weight)
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes))
         if sizes.size and sizes.dtype.kind not in "iu":
             shown = ", ".join(map(checks.shown, sizes.ravel().tolist()))
@@ -239,11 +249,13 @@ class BaseMLP(BaseEstimator):
             checks.number(name, getattr(self, name))  # within float64: scikit-learn's constraints have no upper limit
         if resume is not None and self.solver == "lbfgs":
             raise ValueError(f"resume is {resume!r} with solver 'lbfgs'; accepted with solvers that take batches")
+        self._check_given(validation)
         first_pass = not hasattr(self, "coefs_") or resume is not None or (not self.warm_start and not incremental)
         with checks.naming_overflow(X=X, y=y, sample_weight=sample_weight):
-            X, targets = self._validate_input(X, y, incremental, reset=first_pass)
-            if sample_weight is not None:
-                sample_weight = _check_sample_weight(sample_weight, X)
+            X, y, sample_weight = self._checked(X, y, sample_weight, self._dtypes(), reset=first_pass)
+            self._learn_targets(y, incremental)
+            targets = self._targets(y, X.dtype)
+        held = self._held(X, y, **validation)
         sample_weight = self._weigh(y, sample_weight, incremental)
         self._random_state = check_random_state(self.random_state)
         if first_pass:
@@ -257,11 +269,54 @@ class BaseMLP(BaseEstimator):
         else:
             self._adopt(self._network())
         if self.solver == "lbfgs":
-            lbfgs.minimize(self, X, targets, sample_weight, follow)
+            lbfgs.minimize(self, X, targets, sample_weight, follow, tasks)
         else:
-            self._fit_stochastic(X, targets, sample_weight, follow, resume)
+            self._fit_stochastic(X, targets, sample_weight, held, follow, tasks, resume)
         if not np.isfinite(self._net.params).all():
             raise ValueError(NOT_FINITE)
+        tasks.end()
+
+    def _check_given(self, validation):
+        """Raise a ValueError unless the arguments of `fit` about samples for validation go together."""
+        given = [name for name, value in validation.items() if value is not None]
+        for missing in {"X_val", "y_val"}.difference(given) if given else ():
+            raise ValueError(f"{missing} is None with {given[0]}; accepted: X_val and y_val, or neither")
+        if given and self.solver == "lbfgs":
+            raise ValueError("X_val is given with solver 'lbfgs'; accepted with solvers that take batches")
+        if given and not self.early_stopping:
+            raise ValueError(f"X_val is given with early_stopping {self.early_stopping}; accepted: True")
+
+    def _checked(self, X, y, sample_weight, dtypes, reset):
+        """Arguments of `fit`, checked and converted: X has one of the dtypes; a column y has one dimension."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=not is_classifier(self),
+            dtype=dtypes,
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y, None if sample_weight is None else _check_sample_weight(sample_weight, X)
+
+    def _held(self, X, y, X_val=None, y_val=None, sample_weight_val=None):
+        """Samples for validation that `fit` was given, as `validation_data` of `Trainer.fit`; None if it was not.
+
+        `X` and `y` are those to train on, as `_checked` returns them.
+        """
+        if X_val is None:
+            return None
+        with checks.naming_overflow(X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val):
+            X_val, y_val, weights = self._checked(X_val, y_val, sample_weight_val, X.dtype, reset=False)
+        if y_val.shape[1:] != y.shape[1:]:
+            raise ValueError(f"y_val has shape {y_val.shape} where y has {y.shape}; accepted: the same columns")
+        if is_classifier(self) and len(unknown := np.setdiff1d(unique_labels(y_val), self.classes_)):
+            raise ValueError(f"y_val has classes {unknown}; accepted: those of y, {self.classes_}")
+        weights = self._weigh(y_val, weights, incremental=False, among=y)
+        return X_val, self._targets(y_val, X.dtype), weights
 
     def _dtypes(self):
         """Dtypes that samples may have in a fit; others are converted to the first."""
@@ -321,31 +376,37 @@ class BaseMLP(BaseEstimator):
         """Set `_net` to the network `net`, and coefs_ and intercepts_ to its views."""
         self._net, self.coefs_, self.intercepts_ = net, list(net.weights), list(net.biases)
 
-    def _fit_stochastic(self, X, targets, sample_weight, follow, resume):
+    def _fit_stochastic(self, X, targets, sample_weight, held, follow, tasks, resume):
         """Train in batches, with every solver but "lbfgs".
 
         Parameters
         ----------
-        X, targets, sample_weight : as `_validate_input` and `_weigh` return them
+        X, targets, sample_weight : as `_checked`, `_targets` and `_weigh` return them
+        held : tuple or None; samples for validation, as `_held` returns them
         follow : Follow
+        tasks : Tasks
         resume : path or None; as for `fit`
         """
-        incremental, held = follow.incremental, None
+        incremental = follow.incremental
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         # With `warm_start`, the last fit may have been with "lbfgs", or with the other value of `early_stopping`.
         self.loss_curve_ = getattr(self, "loss_curve_", [])
         if getattr(self, "best_validation_score_" if self.early_stopping else "best_loss_", None) is None:
             self._begin_watching()
-        follow.total = X.shape[0]
+        follow.total, follow.held = X.shape[0], held and held[0].shape[0]
         if resume is not None:
-            state, follow.saved = resuming.read(resume, self, follow.total)
+            state, follow.saved = resuming.read(resume, self, follow.total, follow.held)
             self._random_state = np.random.RandomState()
             resuming.set_random(self._random_state, follow.saved["split"])
         if len(self.callbacks) and not incremental:
             follow.split = resuming.random_numbers(self._random_state)
-        if self.early_stopping:
-            X, targets, sample_weight, held = self._split(X, targets, sample_weight)
+        if self.early_stopping and held is None:
+            samples = X, targets, sample_weight
+            tasks.train, out = self._split(*samples)
+            (X, targets, sample_weight), held = (
+                tuple(None if values is None else values[part] for values in samples) for part in (tasks.train, out)
+            )
         if not incremental or not hasattr(self, "_optimizer"):
             named = isinstance(self.learning_rate, str) and self.solver != "sgd"  # the names are for "sgd" alone
             rate = "constant" if named else self.learning_rate
@@ -365,7 +426,7 @@ class BaseMLP(BaseEstimator):
                 sample_weight=sample_weight,
                 validation_data=held,
                 monitor=self._monitor(*held) if held and self.scoring != "loss" else None,
-                callbacks=[follow, *self.callbacks],
+                callbacks=[follow, *([] if incremental else [tasks]), *self.callbacks],
                 progress=False,
                 resume=resume is not None,
             )
@@ -434,11 +495,7 @@ class BaseMLP(BaseEstimator):
         return optimizers.Adam(self.beta_1, self.beta_2, self.epsilon, epsilon_hat=True)
 
     def _split(self, X, targets, sample_weight):
-        """Split as in scikit-learn: (X, targets, weights or None, held), where `held` is the tuple held out.
-
-        For a scorer, it has samples of all classes. `held` is (X, targets) or (X, targets, weights), as for
-        `validation_data` of `Trainer.fit`.
-        """
+        """Split as in scikit-learn: samples to train on, and those held out, with all classes if it is for a scorer."""
         train, held = train_test_split(
             np.arange(X.shape[0]),
             random_state=self._random_state,
@@ -451,9 +508,7 @@ class BaseMLP(BaseEstimator):
             )
         if is_classifier(self) and self._has_scorer():
             train, held = represent_classes(train, held, targets.reshape(X.shape[0], -1), sample_weight)
-        if sample_weight is None:
-            return X[train], targets[train], None, (X[held], targets[held])
-        return X[train], targets[train], sample_weight[train], (X[held], targets[held], sample_weight[held])
+        return train, held
 
     def _has_scorer(self):
         """Whether early stopping watches a scorer of the user's choice, which scikit-learn's MLPs do not have."""

@@ -7,11 +7,10 @@ import numpy as np
 import sklearn.neural_network
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import validate_data
 
 from .. import checks, losses
 from .base import BaseMLP
@@ -172,25 +171,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         tags.classifier_tags.multi_label = True
         return tags
 
-    def _validate_input(self, X, y, incremental, reset):
-        """Check the samples, and set `classes_` and `n_outputs_`.
-
-        Parameters
-        ----------
-        X, y : as for `fit`
-        incremental : bool; whether this is `partial_fit`
-        reset : bool; whether training starts from new weights
-
-        Returns
-        -------
-        X : array or sparse matrix of shape (n_samples, n_features)
-        targets : (n_samples,) class numbers if the outputs are a softmax, else (n_samples, n_outputs) of 0 and 1
-        """
-        X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, dtype=self._dtypes(), reset=reset
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+    def _learn_targets(self, y, incremental):
+        """Set `classes_` and `n_outputs_` for the labels `y`; `incremental`: whether this is `partial_fit`."""
         if y.dtype.kind in "Ofc" and (kind := type_of_target(y)).startswith(("continuous", "unknown")):
             raise ValueError(
                 f"Unknown label type: y is {kind}, of dtype {y.dtype}; accepted: strings, or whole numbers of 64 bits"
@@ -200,12 +182,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self.classes_ = self._label_binarizer.classes_
         else:
             self._check_classes(unique_labels(y))
+        self.n_outputs_ = 1 if self._label_binarizer.y_type_ == "binary" else len(self.classes_)
+
+    def _targets(self, y, dtype):
+        """Targets of the network: (n_samples,) class numbers if outputs are a softmax, else (n_samples, n_outputs)."""
         if self._label_binarizer.y_type_ == "multiclass":
-            self.n_outputs_ = len(self.classes_)
-            return X, np.searchsorted(self.classes_, y)
-        targets = self._label_binarizer.transform(y).astype(X.dtype)
-        self.n_outputs_ = targets.shape[1]
-        return X, targets
+            return np.searchsorted(self.classes_, y)
+        return self._label_binarizer.transform(y).astype(dtype)
 
     def _check_classes(self, classes):
         """Raise a ValueError if classes do not fit those of the last fit, as scikit-learn does."""
@@ -219,8 +202,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
             )
 
-    def _weigh(self, y, sample_weight, incremental):
-        """Sample weights times class weights: (n_samples,), or None."""
+    def _weigh(self, y, sample_weight, incremental, among=None):
+        """Sample weights times class weights: (n_samples,), or None. "balanced" means in `among`, by default `y`."""
         if self.class_weight is None:
             return sample_weight
         if incremental and self.class_weight == "balanced":
@@ -229,7 +212,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         given = list(self.class_weight.values()) if isinstance(self.class_weight, dict) else None
         with checks.naming_overflow(class_weight=given):
-            weights = compute_sample_weight(self.class_weight, y)
+            if among is None:
+                weights = compute_sample_weight(self.class_weight, y)
+            else:
+                counted = np.arange(len(among)) if self.class_weight == "balanced" else None
+                both = np.concatenate([among, y])
+                weights = compute_sample_weight(self.class_weight, both, indices=counted)[len(among) :]
         return weights if sample_weight is None else weights * sample_weight
 
     def _output_activation(self):
@@ -255,7 +243,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return None if lone and self._has_scorer() else binary
 
     def _labels(self, outputs):
-        """Class labels for outputs of the network, or for targets as `_validate_input` returns them."""
+        """Class labels for outputs of the network, or for targets as `_targets` returns them."""
         if outputs.ndim == 1:
             return self.classes_[outputs]
         return self._label_binarizer.inverse_transform(outputs.ravel() if self.n_outputs_ == 1 else outputs)
@@ -341,25 +329,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._labels(self._outputs(X))
 
-    def _validate_input(self, X, y, incremental, reset):
-        """Check the samples: (X, targets), with targets of shape (n_samples, n_outputs)."""
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=self._dtypes(),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        targets = y.reshape(len(y), -1)
-        self.n_outputs_ = targets.shape[1]
-        return X, targets
+    def _learn_targets(self, y, incremental):
+        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
 
-    def _weigh(self, y, sample_weight, incremental):
+    def _targets(self, y, dtype):
+        """Targets of the network, (n_samples, n_outputs)."""
+        return y.reshape(len(y), -1)
+
+    def _weigh(self, y, sample_weight, incremental, among=None):
         return sample_weight
 
     def _output_activation(self):

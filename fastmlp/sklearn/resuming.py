@@ -36,7 +36,7 @@ RATE = {"learning_rate": _is_number, "epochs": is_count}
 UNUSED = {False: ("best_validation_score_", "validation_scores_", "validation_loss_curve_"), True: ("best_loss_",)}
 
 
-def state_of(estimator, rate, samples, split):
+def state_of(estimator, rate, samples, held, split):
     """State of a fit as a dict that JSON can represent.
 
     Parameters
@@ -45,11 +45,13 @@ def state_of(estimator, rate, samples, split):
     rate : rules.Rate
     samples : int
         Number of samples, with those held out.
+    held : int or None
+        Number of samples for validation, if they are others.
     split : list
         Random numbers before samples were held out (see `random_numbers`).
     """
     return {
-        "fit": _fit_of(estimator, samples),
+        "fit": _fit_of(estimator, samples, held),
         "attributes": {name: getattr(estimator, name) for name in ATTRIBUTES},
         "rate": {"learning_rate": float(rate.learning_rate), "epochs": rate.epochs},
         "split": split,
@@ -57,7 +59,7 @@ def state_of(estimator, rate, samples, split):
     }
 
 
-def read(path, estimator, samples):
+def read(path, estimator, samples, held):
     """State in a file that a Checkpoint wrote in a fit like that of `estimator` to `samples` samples.
 
     Returns
@@ -81,7 +83,7 @@ def read(path, estimator, samples):
             "callbacks"
         )
     try:
-        for name, given in _fit_of(estimator, samples).items():
+        for name, given in _fit_of(estimator, samples, held).items():
             if (found := saved["fit"][name]) != given:
                 raise ModelFileError(f"{path} has a fit with {name} {found!r}; accepted: {given!r}")
         require(saved["attributes"].keys() == ATTRIBUTES.keys() and saved["rate"].keys() == RATE.keys(), "attributes")
@@ -116,12 +118,13 @@ def set_random(random_state, saved):
     random_state.set_state((name, key, position, *gauss))
 
 
-def _fit_of(estimator, samples):
+def _fit_of(estimator, samples, held):
     """What a fit must have in common with the one that it resumes, by name."""
     early = bool(estimator.early_stopping)
+    fraction = f"replaced by {held} samples of X_val" if held else float(estimator.validation_fraction)
     return {
         "classes": estimator.classes_.tolist() if hasattr(estimator, "classes_") else None,
         "samples": samples,
         "early_stopping": early,
-        "validation_fraction": float(estimator.validation_fraction) if early else None,
+        "validation_fraction": fraction if early else None,
     }

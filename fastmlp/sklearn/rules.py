@@ -87,6 +87,8 @@ class Follow:
         State of a fit that is resumed (see `resuming.state_of`).
     total : int
         Number of samples, with those held out.
+    held : int or None
+        Number of samples for validation that `fit` was given; None if it was not.
     split : list or None
         Random numbers before samples were held out, if the fit may be saved (see `resuming`).
     begun : bool
@@ -104,7 +106,7 @@ class Follow:
 
     def __init__(self, estimator, incremental):
         self.estimator, self.incremental = estimator, incremental
-        self.saved, self.total, self.split, self.best = None, 0, None, None
+        self.saved, self.total, self.held, self.split, self.best = None, 0, None, None, None
         self.begun = self.stopped = False
 
     def on_fit_begin(self, trainer, epochs, samples):
@@ -124,7 +126,9 @@ class Follow:
 
     def state_dict(self):
         """State for `resuming`; none in `partial_fit`, which is not resumed, and without callbacks to save it."""
-        return {} if self.split is None else resuming.state_of(self.estimator, self.rate, self.total, self.split)
+        if self.split is None:
+            return {}
+        return resuming.state_of(self.estimator, self.rate, self.total, self.held, self.split)
 
     def _take_saved(self):
         """Set the attributes, the learning rate and the random numbers to those of the fit that is resumed."""

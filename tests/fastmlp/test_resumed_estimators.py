@@ -152,6 +152,14 @@ def test_a_fit_may_be_interrupted_many_times(name, tmp_path):
     assert outcome(case.fit(case.new(), resume=path)) == outcome(whole)
 
 
+def test_a_fit_with_samples_for_validation_is_resumed_with_as_many(tmp_path):
+    path, case, held = tmp_path / PATH, Case(SETTINGS["dropout"]), {"X_val": X[:20], "y_val": CLASSES[:20]}
+    whole = case.fit(case.new(early_stopping=True, callbacks=[Save(path, (12,), ())]), **held)
+    model = case.new(early_stopping=True)
+    refused("validation_fraction 'replaced by 20 samples of X_val'; accepted: 0.1", model, X, CLASSES, resume=path)
+    assert outcome(case.fit(model, resume=path, **held)) == outcome(whole)
+
+
 def test_another_process_resumes_a_fit(tmp_path):
     path, case = tmp_path / PATH, Case(SETTINGS["both"])
     whole = case.fit(case.new(callbacks=[Save(path, (12,), ())]))

@@ -312,6 +312,81 @@ def test_scorers_of_probabilities_meet_every_class(targets, weights):
             assert np.isfinite(model.validation_scores_).all()
 
 
+VALIDATION = {
+    "classes": (MLPClassifier, NUMBERS),
+    "two": (MLPClassifier, NUMBERS > 4),
+    "labels": (MLPClassifier, np.c_[NUMBERS > 4, NUMBERS % 2, NUMBERS == 0].astype(int)),
+    "numbers": (MLPRegressor, NUMBERS.astype(float)),
+    "pairs": (MLPRegressor, TWO),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@pytest.mark.parametrize(("kind", "y"), VALIDATION.values(), ids=VALIDATION)
+def test_samples_for_validation_take_the_place_of_a_share(kind, y, weighted):
+    """The same samples give the same scores, whether they are held out or given; the batches come in one order."""
+    held = {}
+
+    class Split(kind):
+        def _split(self, *samples):
+            held["train"], held["out"] = parts = super()._split(*samples)
+            return parts
+
+    settings = {"early_stopping": True, "max_iter": 3, "random_state": 0, "hidden_layer_sizes": (8,), "shuffle": False}
+    split = Split(**settings).fit(DIGITS, y, WEIGHTS + 1 if weighted else None)
+    train, out = held["train"], held["out"]
+    weights = {"sample_weight": WEIGHTS[train] + 1, "sample_weight_val": WEIGHTS[out] + 1} if weighted else {}
+    model = kind(**settings).fit(DIGITS[train], y[train], X_val=DIGITS[out], y_val=y[out], **weights)
+    assert model.validation_loss_curve_ == split.validation_loss_curve_
+    assert model.validation_scores_ == split.validation_scores_
+    np.testing.assert_array_equal(model.coefs_[0], split.coefs_[0])
+
+
+def test_weights_of_classes_are_the_same_for_training_and_validation():
+    y, rare = np.r_[np.zeros(90, int), np.ones(10, int)], np.r_[np.zeros(5, int), np.ones(5, int)]
+    curves = []
+    for weight, weights in (("balanced", None), ({0: 100 / 180, 1: 5.0}, None), (None, [100 / 180] * 5 + [5.0] * 5)):
+        model = MLPClassifier((4,), class_weight=weight, early_stopping=True, max_iter=1, random_state=0)
+        sample_weight = np.where(y, 5.0, 100 / 180) if weight is None else None
+        model.fit(DIGITS[:100], y, sample_weight, X_val=DIGITS[100:110], y_val=rare, sample_weight_val=weights)
+        curves.append(model.validation_loss_curve_)
+    assert curves[0] == curves[1] == curves[2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "message"),
+    [
+        ({}, {"X_val": DIGITS}, "y_val is None with X_val"),
+        ({}, {"sample_weight_val": WEIGHTS, "y_val": NUMBERS}, "X_val is None with y_val"),
+        ({"early_stopping": False}, {"X_val": DIGITS, "y_val": NUMBERS}, "early_stopping False; accepted: True"),
+        ({"solver": "lbfgs"}, {"X_val": DIGITS, "y_val": NUMBERS}, "X_val is given with solver 'lbfgs'"),
+        ({}, {"X_val": DIGITS, "y_val": NUMBERS + 5}, r"y_val has classes \[10 11 12 13 14\]"),
+        ({}, {"X_val": DIGITS, "y_val": TWO}, r"y_val has shape \(300, 2\) where y has \(300,\)"),
+        ({}, {"X_val": DIGITS[:, 1:], "y_val": NUMBERS}, "63 features"),
+        ({}, {"X_val": DIGITS[1:], "y_val": NUMBERS}, "inconsistent numbers of samples"),
+        ({}, {"X_val": [[10**400] * 64], "y_val": [1]}, "^X_val is about"),
+    ],
+)
+def test_samples_for_validation_that_do_not_fit_are_refused_and_leave_the_estimator(settings, given, message):
+    model = MLPClassifier(**{"early_stopping": True} | settings)
+    with pytest.raises(ValueError, match=message):
+        model.fit(DIGITS, NUMBERS, **given)
+    assert not hasattr(model, "coefs_")
+
+
+def test_a_pipeline_transforms_samples_for_validation():
+    shifted = DIGITS * 7 + 3
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = MLPClassifier((8,), early_stopping=True, max_iter=2, random_state=0)
+        model.set_fit_request(X_val=True, y_val=True)
+        pipeline = make_pipeline(StandardScaler(), model, transform_input=["X_val"])
+        curves = [
+            pipeline.fit(x, NUMBERS, X_val=x[:50], y_val=NUMBERS[:50])[-1].validation_loss_curve_
+            for x in (DIGITS, shifted)
+        ]
+    np.testing.assert_allclose(*curves, rtol=1e-6)
+
+
 def test_all_samples_are_trained_on_or_held_out_but_the_only_one_of_a_class_is_both():
     classes, places = np.r_[np.zeros(8), [1, 1, 2]][:, None], np.arange(11)
     train, held = represent_classes(places[2:], places[:2], classes, None)
