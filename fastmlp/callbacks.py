@@ -10,6 +10,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from io import StringIO
 from os import PathLike, fspath
@@ -21,9 +22,11 @@ from .replacing import naming
 from .signatures import call
 
 if TYPE_CHECKING:
+    import optuna
+
     from .trainer import Trainer
 
-__all__ = ["CSVLogger", "Callback", "Checkpoint", "JSONLinesLogger", "ProgressBar"]
+__all__ = ["CSVLogger", "Callback", "Checkpoint", "JSONLinesLogger", "MetricsLogger", "OptunaPruning", "ProgressBar"]
 
 
 class Callback:
@@ -122,6 +125,53 @@ class JSONLinesLogger(CSVLogger):
     def _text(self, row):
         finite = {k: v if v is None or math.isfinite(v) else str(v) for k, v in row.items()}  # JSON has no NaN
         return json.dumps(finite) + "\n"
+
+
+class MetricsLogger:
+    """Caller of a function of an experiment tracker with the results of each epoch.
+
+    Parameters
+    ----------
+    log : function
+        It is called as log(metrics, epoch) after each epoch. `metrics` is a dict of floats: those of `CSVLogger`, by
+        name, without the ones that a fit does not have; `epoch` counts from 0. ``mlflow.log_metrics`` is such a
+        function, and ``run.log`` of a run of Weights & Biases.
+    """
+
+    def __init__(self, log: Callable[[dict[str, float], int], object]) -> None:
+        self.log = log
+
+    def __repr__(self):
+        return call(self)
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int) -> None:
+        self.log({name: float(v) for name, v in results(trainer.history, -1).items() if v is not None}, epoch)
+
+
+class OptunaPruning:
+    """Pruner of an Optuna trial: reports the watched loss (`History.watched`) after each epoch, and may end the fit.
+
+    The fit then raises ``optuna.TrialPruned``, for Optuna to catch, and leaves network and history as after the last
+    epoch. In a study that maximizes, the negative of the loss is reported.
+
+    Parameters
+    ----------
+    trial : optuna.Trial
+    """
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self.trial = trial
+
+    def __repr__(self):
+        return call(self)
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int) -> None:
+        loss, study = trainer.history.watched[-1], getattr(self.trial, "study", None)  # a trial that is redone has none
+        self.trial.report(-loss if study and study.direction.name == "MAXIMIZE" else loss, epoch)
+        if self.trial.should_prune():
+            from optuna import TrialPruned
+
+            raise TrialPruned(f"pruned after epoch {epoch}, with {trainer.history.watched_name} {loss:g}")
 
 
 class Checkpoint:

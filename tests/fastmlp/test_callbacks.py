@@ -1,18 +1,28 @@
 """Callbacks: what is called when, how they stop a fit, what is left when they raise, and the files they write."""
 
+import contextlib
 import copy
 import csv
 import errno
 import json
 import os
 import pickle
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fastmlp import MLP, Trainer
-from fastmlp.callbacks import Callback, Checkpoint, CSVLogger, JSONLinesLogger, ProgressBar
+from fastmlp.callbacks import (
+    Callback,
+    Checkpoint,
+    CSVLogger,
+    JSONLinesLogger,
+    MetricsLogger,
+    OptunaPruning,
+    ProgressBar,
+)
 from fastmlp.optimizers import Momentum
 from tests.faults import failing
 
@@ -219,6 +229,44 @@ def test_loggers_replace_a_file_or_go_on_with_it(tmp_path):
     for append, lines in ((False, 3), (True, 5), (False, 3)):
         fit(2, callbacks=[CSVLogger(tmp_path / "log.csv", append)])
         assert len((tmp_path / "log.csv").read_text().splitlines()) == lines
+
+
+def test_a_function_logs_the_floats_that_there_are():
+    logged = []
+    history = fit(2, callbacks=[MetricsLogger(lambda metrics, step: logged.append((step, metrics)))]).history
+    assert [step for step, _ in logged] == [0, 1]
+    for epoch, metrics in logged:
+        assert {type(value) for value in metrics.values()} == {float}
+        assert metrics == {name: getattr(history, name)[epoch] for name in ("loss", "learning_rate", "seconds")}
+    fit(1, callbacks=[MetricsLogger(lambda metrics, step: logged.append(metrics))], validation_data=noise(seed=1))
+    assert "val_loss" in logged[-1]
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("MINIMIZE", 1), ("MAXIMIZE", -1), (None, 1)])
+def test_a_trial_of_optuna_is_told_the_watched_loss_and_may_be_pruned(monkeypatch, direction, sign):
+    class Pruned(Exception):
+        pass
+
+    class Trial:
+        def __init__(self):
+            self.reported = []
+
+        def report(self, value, step):
+            self.reported.append((step, value))
+
+        def should_prune(self):
+            return direction and len(self.reported) == 3
+
+    monkeypatch.setitem(sys.modules, "optuna", SimpleNamespace(TrialPruned=Pruned))
+    trial, coach = Trial(), Trainer(MLP([3, 4, 2]), batch_size=10)
+    if direction:
+        trial.study = SimpleNamespace(direction=SimpleNamespace(name=direction))
+    keywords = {"progress": False, "callbacks": [OptunaPruning(trial)], "validation_data": noise(seed=1)}
+    with pytest.raises(Pruned) if direction else contextlib.nullcontext():
+        coach.fit(*noise(), 4, **keywords)
+    assert trial.reported == [(epoch, sign * loss) for epoch, loss in enumerate(coach.history.val_loss)]
+    assert len(trial.reported) == (3 if direction else 4)
+    np.testing.assert_array_equal(coach.net.params, fit(len(trial.reported)).net.params)
 
 
 def test_a_log_is_whole_when_another_callback_raises(tmp_path):
