@@ -1,8 +1,8 @@
 """Base of MLPClassifier and MLPRegressor: makes a `Trainer` from the parameters, and sets the fitted attributes.
 
 `estimators` has the two classes, `rules` scikit-learn's initial weights, order of samples, learning rates and stopping
-rules, `tasks` its callbacks, `scoring` what scorers need, `resuming` what a fit goes on from, `lbfgs` the solver of
-that name. "As in scikit-learn" means its file _multilayer_perceptron.py.
+rules, `tasks` its callbacks, `held_out` the samples that early stopping watches, `scoring` their scores, `resuming`
+what a fit goes on from, `lbfgs` the solver of that name. "As in scikit-learn" means its file _multilayer_perceptron.py.
 """
 
 import warnings
@@ -14,10 +14,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
-from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .. import checks, initializers, optimizers
@@ -26,9 +24,9 @@ from ..precision import PRECISIONS
 from ..registered import all_parts
 from ..threads import limited
 from ..trainer import DivergenceError, Trainer
-from . import lbfgs, resuming
+from . import held_out, lbfgs, resuming
 from .rules import Follow, Rate, Reorder
-from .scoring import represent_classes, takes_weights
+from .scoring import takes_weights
 from .tasks import CallbackSupportMixin, Tasks
 
 OUR_NAMES = {"logistic": "sigmoid"}  # of activations, by scikit-learn's name; all others are the same in both libraries
@@ -249,13 +247,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             checks.number(name, getattr(self, name))  # within float64: scikit-learn's constraints have no upper limit
         if resume is not None and self.solver == "lbfgs":
             raise ValueError(f"resume is {resume!r} with solver 'lbfgs'; accepted with solvers that take batches")
-        self._check_given(validation)
+        held_out.check_given(self, validation)
         first_pass = not hasattr(self, "coefs_") or resume is not None or (not self.warm_start and not incremental)
         with checks.naming_overflow(X=X, y=y, sample_weight=sample_weight):
             X, y, sample_weight = self._checked(X, y, sample_weight, self._dtypes(), reset=first_pass)
             self._learn_targets(y, incremental)
             targets = self._targets(y, X.dtype)
-        held = self._held(X, y, **validation)
+        held = held_out.given(self, X, y, **validation)
         sample_weight = self._weigh(y, sample_weight, incremental)
         self._random_state = check_random_state(self.random_state)
         if first_pass:
@@ -276,16 +274,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             raise ValueError(NOT_FINITE)
         tasks.end()
 
-    def _check_given(self, validation):
-        """Raise a ValueError unless the arguments of `fit` about samples for validation go together."""
-        given = [name for name, value in validation.items() if value is not None]
-        for missing in {"X_val", "y_val"}.difference(given) if given else ():
-            raise ValueError(f"{missing} is None with {given[0]}; accepted: X_val and y_val, or neither")
-        if given and self.solver == "lbfgs":
-            raise ValueError("X_val is given with solver 'lbfgs'; accepted with solvers that take batches")
-        if given and not self.early_stopping:
-            raise ValueError(f"X_val is given with early_stopping {self.early_stopping}; accepted: True")
-
     def _checked(self, X, y, sample_weight, dtypes, reset):
         """Arguments of `fit`, checked and converted: X has one of the dtypes; a column y has one dimension."""
         X, y = validate_data(
@@ -301,22 +289,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y, None if sample_weight is None else _check_sample_weight(sample_weight, X)
-
-    def _held(self, X, y, X_val=None, y_val=None, sample_weight_val=None):
-        """Samples for validation that `fit` was given, as `validation_data` of `Trainer.fit`; None if it was not.
-
-        `X` and `y` are those to train on, as `_checked` returns them.
-        """
-        if X_val is None:
-            return None
-        with checks.naming_overflow(X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val):
-            X_val, y_val, weights = self._checked(X_val, y_val, sample_weight_val, X.dtype, reset=False)
-        if y_val.shape[1:] != y.shape[1:]:
-            raise ValueError(f"y_val has shape {y_val.shape} where y has {y.shape}; accepted: the same columns")
-        if is_classifier(self) and len(unknown := np.setdiff1d(unique_labels(y_val), self.classes_)):
-            raise ValueError(f"y_val has classes {unknown}; accepted: those of y, {self.classes_}")
-        weights = self._weigh(y_val, weights, incremental=False, among=y)
-        return X_val, self._targets(y_val, X.dtype), weights
 
     def _dtypes(self):
         """Dtypes that samples may have in a fit; others are converted to the first."""
@@ -382,7 +354,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         Parameters
         ----------
         X, targets, sample_weight : as `_checked`, `_targets` and `_weigh` return them
-        held : tuple or None; samples for validation, as `_held` returns them
+        held : tuple or None; samples for validation, as `held_out.given` returns them
         follow : Follow
         tasks : Tasks
         resume : path or None; as for `fit`
@@ -403,7 +375,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             follow.split = resuming.random_numbers(self._random_state)
         if self.early_stopping and held is None:
             samples = X, targets, sample_weight
-            tasks.train, out = self._split(*samples)
+            tasks.train, out = held_out.split(self, *samples)
             (X, targets, sample_weight), held = (
                 tuple(None if values is None else values[part] for values in samples) for part in (tasks.train, out)
             )
@@ -493,22 +465,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             return optimizers.AdamW(self.beta_1, self.beta_2, self.epsilon, weight_decay=self.weight_decay)
         # scikit-learn adds epsilon before the correction of the second moment (see `optimizers.Adam`).
         return optimizers.Adam(self.beta_1, self.beta_2, self.epsilon, epsilon_hat=True)
-
-    def _split(self, X, targets, sample_weight):
-        """Split as in scikit-learn: samples to train on, and those held out, with all classes if it is for a scorer."""
-        train, held = train_test_split(
-            np.arange(X.shape[0]),
-            random_state=self._random_state,
-            test_size=self.validation_fraction,
-            stratify=self._stratify(targets),
-        )
-        if len(held) < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
-            )
-        if is_classifier(self) and self._has_scorer():
-            train, held = represent_classes(train, held, targets.reshape(X.shape[0], -1), sample_weight)
-        return train, held
 
     def _has_scorer(self):
         """Whether early stopping watches a scorer of the user's choice, which scikit-learn's MLPs do not have."""
