@@ -281,12 +281,15 @@ class MLP:
         return net
 
     def __getstate__(self):
-        """All attributes but views of `params`, whose copies would be separate arrays, and compiled functions."""
+        """All attributes but views of `params`, whose copies would be separate arrays, and compiled functions.
+
+        Of registered activations, it has where they can be imported from.
+        """
         kept = {name: value for name, value in vars(self).items() if name not in REMADE}
-        return kept | {"registered": registered.parts("activation", dict.fromkeys(self.activations))}
+        return kept | {"_registered": registered.parts("activation", dict.fromkeys(self.activations))}
 
     def __setstate__(self, state):
-        vars(self).update({name: value for name, value in state.items() if name != "registered"})
+        vars(self).update({name: value for name, value in state.items() if name != "_registered"})
         self._look_up()
         self._view()
 
