@@ -89,7 +89,8 @@ def _imported(place):
 
 def how_to(kind: str, name: str) -> str:
     """End of an error message about a name that is not known: how to register it, and why a pickle did not."""
-    failure = next((text for key, text in _failures.items() if key == (kind, name)), "")  # names may be unhashable
+    told = isinstance(name, str) and (kind, name) not in custom.registered  # a name may be anything, unhashable too
+    failure = _failures.get((kind, name), "") if told else ""
     return f"; custom ones must be registered first, with fastmlp.register_{kind}{failure}"
 
 

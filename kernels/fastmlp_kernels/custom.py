@@ -67,8 +67,8 @@ def register_activation(name, value, derivative, second_derivative=None, init="g
     Registering a name again replaces the activation for networks made from then on, so that cells of a notebook can
     be run again; networks made before keep the old one.
 
-    Another process must register the name, too. A pickle of a network says in which module the functions are, and reading
-    it imports that module: define them there by ``def``, and best register them there.
+    Another process must register the name, too. A pickle of a network says in which module the functions are, and
+    reading it imports that module: define them there by ``def``, and best register them there.
 
     Parameters
     ----------
