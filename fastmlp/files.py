@@ -17,7 +17,8 @@ from .scaling import Scaling
 from .terminal import LineError
 
 FORMAT = "fastmlp"
-# Version of the format, increased when older versions of fastmlp cannot read new files: networks with a scaling have 2.
+# Version of the format, increased when older versions of fastmlp cannot read new files: networks with a scaling, or
+# with activations of the user's own, have 2.
 VERSION = 2
 SCALING = "scaling."  # prefix of the names of the tensors of a scaling
 TRAINING = "training."  # prefix of the names of tensors that are no part of the network (see `training_state`)
@@ -64,13 +65,14 @@ def save(net, path: str | os.PathLike, tensors: dict | None = None, training: di
         raise TypeError(
             f"net.metadata must hold what JSON can (dict, list, str, numbers, bool, None): {error}"
         ) from None
+    origins = registered.paths("activation", net.activations)
     header = {
         "format": FORMAT,
-        "version": "1" if net.scaling is None else str(VERSION),
+        "version": "1" if net.scaling is None and not origins else str(VERSION),
         "architecture": json.dumps(net.config()),
         "metadata": metadata,
     }
-    if origins := registered.paths("activation", net.activations):
+    if origins:
         header["registered"] = json.dumps(origins)
     if training is not None:
         header["training"] = json.dumps(training)
