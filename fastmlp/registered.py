@@ -10,9 +10,10 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 
-from fastmlp_kernels import custom
+from fastmlp_kernels.custom import register_activation, register_loss
+from fastmlp_kernels.custom import registered as known
 
-REGISTER = {"activation": custom.register_activation, "loss": custom.register_loss}
+REGISTER = {"activation": register_activation, "loss": register_loss}
 _failures = {}  # why what a pickle holds could not be registered, by ("activation" or "loss", name)
 
 
@@ -29,7 +30,7 @@ class Registered:
         self.kind, self.name = kind, name
 
     def __reduce__(self):
-        arguments = custom.registered[self.kind, self.name]
+        arguments = known[self.kind, self.name]
         functions = {argument: path(value) for argument, value in arguments.items() if callable(value)}
         settings = {argument: value for argument, value in arguments.items() if argument not in functions}
         return _import, (self.kind, self.name, functions, settings)
@@ -37,12 +38,12 @@ class Registered:
 
 def parts(kind: str, names: Iterable[str]) -> list[Registered]:
     """Parts of a pickle for those of the names that are registered, as activations or as losses."""
-    return [Registered(kind, name) for name in names if (kind, name) in custom.registered]
+    return [Registered(kind, name) for name in names if (kind, name) in known]
 
 
 def all_parts() -> list[Registered]:
     """Parts of a pickle for all that is registered in this process."""
-    return [Registered(*key) for key in custom.registered]
+    return [Registered(*key) for key in known]
 
 
 def path(function: Callable) -> str:
@@ -52,7 +53,7 @@ def path(function: Callable) -> str:
 
 def paths(kind: str, names: Iterable[str]) -> dict[str, str]:
     """Path of the function that gives the value, for those of the names that are registered."""
-    return {part.name: path(custom.registered[kind, part.name]["value"]) for part in parts(kind, names)}
+    return {part.name: path(known[kind, part.name]["value"]) for part in parts(kind, names)}
 
 
 @contextlib.contextmanager
@@ -73,11 +74,11 @@ def keeping_failures(kind: str, name: str, value: str) -> Iterator[None]:
 
 def _import(kind, name, functions, settings):
     """Register a name, unless it is, by functions of which there are the paths, and further arguments."""
-    if (kind, name) in custom.registered:
+    if (kind, name) in known:
         return
     with keeping_failures(kind, name, functions["value"]):
         importlib.import_module(functions["value"].partition(":")[0])
-        if (kind, name) not in custom.registered:
+        if (kind, name) not in known:
             REGISTER[kind](name, **{argument: _imported(place) for argument, place in functions.items()}, **settings)
 
 
@@ -89,7 +90,7 @@ def _imported(place):
 
 def how_to(kind: str, name: str) -> str:
     """End of an error message about a name that is not known: how to register it, and why a pickle did not."""
-    told = isinstance(name, str) and (kind, name) not in custom.registered  # a name may be anything, unhashable too
+    told = isinstance(name, str) and (kind, name) not in known  # a name may be anything, unhashable too
     failure = _failures.get((kind, name), "") if told else ""
     return f"; custom ones must be registered first, with fastmlp.register_{kind}{failure}"
 
@@ -100,7 +101,7 @@ def needed(kind: str, origins: dict[str, str | None]) -> str | None:
     `origins` has the path of the function of each (see `paths`), as the file says it, if it does.
     """
     for name, origin in origins.items():
-        if (kind, name) not in custom.registered:
+        if (kind, name) not in known:
             module = (origin or "").partition(":")[0]
             how = ", of a script or notebook" if module == "__main__" else f": import {module}"
             function = f"; its function was {origin}{how}" if module else ""

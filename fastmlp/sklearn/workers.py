@@ -6,10 +6,9 @@ functions can be imported (see `fastmlp.registered`).
 
 import pickle
 
-from fastmlp_kernels import custom
 from joblib.externals.loky.backend import reduction
 
-from ..registered import REGISTER, Registered, keeping_failures, path
+from ..registered import REGISTER, Registered, keeping_failures, known, path
 
 _received = {}  # by ("activation" or "loss", name): the pickle of the arguments that registered it, and the arguments
 
@@ -17,7 +16,7 @@ _received = {}  # by ("activation" or "loss", name): the pickle of the arguments
 def _carry(part):
     """Reduction of a `Registered` for loky."""
     key = part.kind, part.name
-    arguments = custom.registered[key]
+    arguments = known[key]
     pickled, of = _received.get(key, (None, None))
     if of is not arguments:
         pickled = bytes(reduction.dumps(arguments))
@@ -30,10 +29,10 @@ def _register(kind, name, value, pickled):
     What came from another process is replaced by what comes later: workers stay for the next call of `Parallel`.
     """
     earlier, of = _received.get((kind, name), (None, None))
-    if pickled != earlier and custom.registered.get((kind, name)) is of:
+    if pickled != earlier and known.get((kind, name)) is of:
         with keeping_failures(kind, name, value):
             REGISTER[kind](name, **pickle.loads(pickled))
-            _received[kind, name] = pickled, custom.registered[kind, name]
+            _received[kind, name] = pickled, known[kind, name]
 
 
 reduction.register(Registered, _carry)

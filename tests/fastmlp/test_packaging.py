@@ -159,6 +159,7 @@ USERS_OF_KERNELS = {
     "__init__.py": "hands on register_activation and register_loss, which are the kernels' own",
     "compilation.py": "compiles all losses of the kernels' table",
     "losses.py": "sets up losses by the kernels' table",
+    "registered.py": "tells other processes of what is registered with the kernels",
     "optimizers.py": "sets up optimisers by the kernels' kinds",
     "cli/info.py": "tells of the kernels themselves: instructions, tile, cache",
 }
