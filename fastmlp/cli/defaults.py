@@ -14,7 +14,7 @@ BATCHES, BATCH_SIZES = 250, (128, 4096)
 # Epochs are so many that there are these updates, within limits: a wave of three periods takes 5,000 of them.
 UPDATES, EPOCHS = 25_000, (20, 200)
 # The penalty is that of a prior on the weights, whose share in the mean loss falls with the number of rows.
-PENALTY = 3.0
+PENALTY = 5.0
 VALIDATION_FRACTION = 0.1
 # Below this, a tenth of the rows says little: cross-validation in FOLDS parts chooses the number of epochs instead.
 FEW_ROWS, FOLDS = 1000, 5

@@ -83,7 +83,7 @@ def _train(commands):
     passes = "passes over the training rows, at most; by default 20 to 200, for 25,000 updates"
     _option(training, "--epochs", int, None, passes)
     _option(training, "--minutes", _minutes, None, "time for the training, at most, but for its first epoch")
-    penalty = "coefficient of the penalty on the squares of the weights; by default, 3 / rows to train on"
+    penalty = "coefficient of the penalty on the squares of the weights; by default, 5 / rows to train on"
     _option(training, "--l2", float, None, penalty)
     _option(training, "--dropout", float, 0.0, "share of the hidden units that each update drops")
     _option(training, "--label-smoothing", float, 0.0, "share of each target that is spread over all classes")

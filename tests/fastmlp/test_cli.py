@@ -238,7 +238,7 @@ def test_few_rows_are_trained_on_all_for_epochs_that_cross_validation_chooses(he
     rows = np.genfromtxt("slope.csv", delimiter=",", skip_header=1)
     net = MLP.load("few")
     assert net.metadata["training"]["epochs"] == int(kept)
-    assert net.metadata["training"]["l2"] == defaults.l2(160) == pytest.approx(3 / 160, rel=0.05)
+    assert net.metadata["training"]["l2"] == defaults.l2(160) == pytest.approx(5 / 160, rel=0.05)
     assert len(rows) == 200
 
 
