@@ -49,21 +49,21 @@ def log_loss(y: np.ndarray, outputs: np.ndarray) -> float:
 
 def r2(y: np.ndarray, outputs: np.ndarray) -> float:
     """Share of the variance that is explained, averaged over targets; NaN if one of them is constant."""
-    truth, predicted = _quantities(y, outputs)
+    truth, predicted, _ = _quantities(y, outputs)
     variance = truth.var(0)
     return float(np.mean(1 - np.mean((predicted - truth) ** 2, 0) / np.where(variance > 0, variance, np.nan)))
 
 
 def rmse(y: np.ndarray, outputs: np.ndarray) -> float:
     """Root of the mean squared error, over all samples and targets."""
-    truth, predicted = _quantities(y, outputs)
-    return float(np.sqrt(np.mean((predicted - truth) ** 2)))
+    truth, predicted, exponent = _quantities(y, outputs)
+    return float(np.ldexp(np.sqrt(np.mean((predicted - truth) ** 2)), exponent))
 
 
 def mae(y: np.ndarray, outputs: np.ndarray) -> float:
     """Mean absolute error, over all samples and targets."""
-    truth, predicted = _quantities(y, outputs)
-    return float(np.mean(np.abs(predicted - truth)))
+    truth, predicted, exponent = _quantities(y, outputs)
+    return float(np.ldexp(np.mean(np.abs(predicted - truth)), exponent))
 
 
 OF_CLASSES = {function.__name__: function for function in (accuracy, balanced_accuracy, auc, log_loss)}
@@ -93,9 +93,14 @@ def _classes(y, outputs):
 
 
 def _quantities(y, outputs):
-    """Targets and their predictions as (N, n) float64 arrays; of two outputs for each target, the first ones."""
+    """Targets and their predictions as (N, n) float64 arrays, divided by a power of two; and its exponent, an int.
+
+    It is the power next above all targets, so that squares neither overflow nor, for the largest, vanish; no digit is
+    lost. Of two outputs for each target, the predictions are the first ones.
+    """
     truth = np.asarray(y, np.float64).reshape(len(outputs), -1)
-    return truth, outputs[:, : truth.shape[1]].astype(np.float64)
+    exponent = int(np.frexp(np.abs(truth).max(initial=0))[1])
+    return np.ldexp(truth, -exponent), np.ldexp(outputs[:, : truth.shape[1]].astype(np.float64), -exponent), exponent
 
 
 def _area(is_positive, values):

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 import numpy as np
 
 from fastmlp.checks import nearest
+from fastmlp.moments import Moments
 from fastmlp.signatures import keyword_only_soon
 from fastmlp.tables.columns import TableError, index, is_missing, is_number, known, listed, numbers, option
 from fastmlp.tables.dialects import Dialect
-from fastmlp.tables.scores import magnitude
 
 NO_CATEGORY = "NA"  # of a column without a text in the training rows; no reader gives this text
 MAX_CATEGORIES = 1000  # limit for a text column, each an input; more are names or identifiers, only to be memorized
@@ -338,12 +338,11 @@ def _learn(source, name, values):
 
 
 def _mean_and_scale(values):
-    """Return mean and standard deviation, the latter 1 for a constant (rounding could make it tiny instead of 0)."""
-    # Divided by a power of two, which changes no digit, so that no square overflows or vanishes.
-    exponent = magnitude(values)
-    values = np.ldexp(values.astype(np.float64), -exponent)
-    mean, scale = (float(np.ldexp(number, exponent)) for number in (values.mean(), values.std()))
-    return mean, scale if scale and np.ptp(values) else 1.0
+    """Return mean and standard deviation, the latter 1 for a constant."""
+    moments = Moments(1)
+    moments.add(values[:, None])
+    mean, scale = moments.learned()
+    return float(mean[0]), float(scale[0])
 
 
 def _scaled(source, name, values, mean, scale, dtype):

@@ -1,4 +1,4 @@
-"""Scores of predictions: for classes from a confusion matrix, for numbers from their errors."""
+"""Scores of predictions of tables: metrics, and for classes what a confusion matrix tells."""
 
 import numpy as np
 
@@ -10,6 +10,7 @@ CLASS_SCORES = {
     "AUC": metrics.auc,
     "log loss": metrics.log_loss,
 }
+QUANTITY_SCORES = {"R2": metrics.r2, "RMSE": metrics.rmse, "MAE": metrics.mae}
 
 
 def confusion_matrix(truth, predicted, n_classes):
@@ -30,30 +31,11 @@ def precision_recall_f1(confusion):
     )
 
 
-def regression_scores(truth, predicted):
-    """R2, RMSE and MAE of (N,) predictions, as a dict. R2 is NaN if all true values are the same."""
-    exponent = magnitude(truth)
-    truth, predicted = (np.ldexp(np.asarray(values, np.float64), -exponent) for values in (truth, predicted))
-    error = predicted - truth
-    variance = np.var(truth)
-    return {
-        "R2": float(1 - np.mean(error**2) / variance) if variance > 0 else float("nan"),
-        "RMSE": float(np.ldexp(np.sqrt(np.mean(error**2)), exponent)),
-        "MAE": float(np.ldexp(np.mean(np.abs(error)), exponent)),
-    }
-
-
-def magnitude(values):
-    """Exponent of the power of two next above all absolute values: an int; 0 if all are 0.
-
-    Squares of numbers divided by that power neither overflow nor, for the largest, vanish; no digit is lost.
-    """
-    return int(np.frexp(np.abs(np.asarray(values, np.float64)).max(initial=0))[1])
-
-
 def score(preprocessing, table, outputs):
     """Scores of a network's `outputs` for the rows of `table`, as a dict; the most important one is the first."""
     if preprocessing.task == "classification":
-        labels = preprocessing.encode_target(table)
-        return {name: metric(labels, outputs) for name, metric in CLASS_SCORES.items()}
-    return regression_scores(table.target, preprocessing.decode_prediction(outputs))
+        truth, scores = preprocessing.encode_target(table), CLASS_SCORES
+    else:
+        truth, scores = table.target, QUANTITY_SCORES
+        outputs = preprocessing.decode_prediction(outputs)[:, None]
+    return {name: metric(truth, outputs) for name, metric in scores.items()}

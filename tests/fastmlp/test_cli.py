@@ -553,19 +553,6 @@ def test_scores_by_class_are_those_of_scikit_learn():
     np.testing.assert_allclose(scores.precision_recall_f1(confusion), expected)
 
 
-def test_scores_of_numbers_are_those_of_scikit_learn():
-    metrics = pytest.importorskip("sklearn.metrics")
-    truth, predicted = np.random.default_rng(0).normal(size=(2, 30))
-    assert scores.regression_scores(truth, predicted) == pytest.approx(
-        {
-            "R2": metrics.r2_score(truth, predicted),
-            "RMSE": metrics.root_mean_squared_error(truth, predicted),
-            "MAE": metrics.mean_absolute_error(truth, predicted),
-        }
-    )
-    assert np.isnan(scores.regression_scores(np.ones(3), np.zeros(3))["R2"])
-
-
 CHECKPOINTED = (
     "train",
     "plane.csv",

@@ -49,6 +49,14 @@ def test_metrics_of_quantities_are_those_of_scikit_learn():
     assert np.isnan(METRICS["r2"](np.ones((5, 1)), outputs[:5, :1]))
 
 
+@pytest.mark.parametrize("factor", [2.0**900, 2.0**-900, 2.0**520, -(2.0**-540)])
+def test_quantities_of_any_size_have_the_same_metrics(factor):
+    y, outputs = RNG.normal(size=(2, 50, 1)) + 3
+    assert METRICS["r2"](y * factor, outputs * factor) == METRICS["r2"](y, outputs)
+    for name in ("rmse", "mae"):
+        assert METRICS[name](y * factor, outputs * factor) / abs(factor) == METRICS[name](y, outputs)
+
+
 def test_classes_that_do_not_occur_are_left_out():
     labels, outputs = samples(4)
     few = labels < 2
