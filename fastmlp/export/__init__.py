@@ -1,6 +1,6 @@
 """Networks in files and objects of other programs: ONNX (`onnx`, `onnx_reader`), PyTorch (`torch`), C and Fortran.
 
-`formulas` has the activations as operators of ONNX, for both writing and reading.
+`methods` are those of `MLP`. `formulas` has the activations as operators of ONNX, for both writing and reading.
 """
 
 from importlib import import_module
