@@ -12,6 +12,8 @@ import fastmlp  # noqa: E402
 
 # Files beside this folder, and the pages that include them.
 PAGES_OF = {"asv_benchmarks/README.md": "reference/benchmarks.md", "kernels/README.md": "reference/guide.md"}
+PAGES_OF |= {"examples/README.rst": "gallery/index.rst"}
+PAGES_OF |= {f"examples/{path.name}": f"gallery/{path.stem}.rst" for path in (DOCS.parent / "examples").glob("*.py")}
 
 project, author, version = "fastmlp", "the fastmlp developers", fastmlp.__version__
 copyright = author
