@@ -135,6 +135,14 @@ SCHEDULES = {
 }
 
 
+def length(schedule):
+    """Number of epochs after which a schedule has come to its end, or None if it does not."""
+    if isinstance(schedule, Warmup):
+        rest = length(schedule.schedule)
+        return rest and schedule.epochs + rest
+    return schedule.epochs if isinstance(schedule, Cosine) else None
+
+
 def resolve(learning_rate):
     """Schedule for a learning rate, given as a number or as the schedule itself."""
     return learning_rate if hasattr(learning_rate, "rate") else Constant(learning_rate)

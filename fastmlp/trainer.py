@@ -256,8 +256,8 @@ class Trainer:
             Targets: (N, n_out / 2) for `losses.GaussianNLL`. For a single target also (N,). For cross-entropy or focal
             loss of a softmax also integer class labels from 0 on, (N,) or (N, 1).
         epochs : int, optional
-            Largest number of epochs. By default 20; without a `batch_size` of the trainer, as many as make 2000 updates
-            if that is more.
+            Largest number of epochs. By default those of a schedule that ends, such as `Cosine`; else 20; without a
+            `batch_size` of the trainer, as many as make 2000 updates if that is more.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Samples to evaluate after each epoch.
         validation_fraction : float, optional
@@ -311,7 +311,7 @@ class Trainer:
         X = checks.shaped("X", X, self.net.sizes[0], self.net.dtype)
         rows = X.shape[0]
         if epochs is None:
-            epochs = EPOCHS if self.batch_size else usual_epochs(rows)
+            epochs = schedules.length(self.schedule) or (EPOCHS if self.batch_size else usual_epochs(rows))
         notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
         kept = self._snapshot()
         try:

@@ -124,3 +124,13 @@ def test_a_schedule_that_gives_no_usable_rate_is_refused_and_changes_nothing(rat
         trainer.fit([[1.0]], [[1.0]], 3, progress=False)
     assert (net.params == before).all()
     assert trainer.history.loss == []
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs"),
+    [(Cosine(epochs=7), 7), (Warmup(Cosine(epochs=7), 3), 10), (Warmup(Constant(), 3), 20), (Step(), 20)],
+)
+def test_a_fit_lasts_as_long_as_a_schedule_that_ends(schedule, epochs):
+    history = Trainer(MLP([1, 1]), learning_rate=schedule, batch_size=8).fit([[1.0]] * 8, [[1.0]] * 8, progress=False)
+    assert len(history.loss) == epochs
+    assert history.learning_rate[-1] > 0
