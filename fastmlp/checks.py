@@ -60,6 +60,34 @@ def sequence(argument, values):
     raise TypeError(f"{argument} is {values!r}; accepted: a sequence")
 
 
+def flag(argument, value):
+    """Return `value` as a bool: True or False, of Python or NumPy, or the numbers 1 and 0."""
+    if isinstance(value, bool | np.bool_) or (isinstance(value, numbers.Integral) and value in (0, 1)):
+        return bool(value)
+    raise TypeError(f"{argument} is {value!r}; accepted: True or False")
+
+
+def not_a_class(argument, value):
+    """Raise a TypeError if `value` is a class, where an object of it is meant."""
+    if isinstance(value, type):
+        raise TypeError(f"{argument} is the class {value.__name__}; accepted: an object, {value.__name__}(...)")
+
+
+def function(argument, value):
+    """Return `value` if it can be called, and None as it is."""
+    if value is None or callable(value):
+        return value
+    raise TypeError(f"{argument} is {value!r}; accepted: a function")
+
+
+def generator(argument, seed):
+    """Return a random generator for a seed, as numpy.random.default_rng takes it."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise ValueError(f"{argument} is {seed!r}; accepted: a whole number from 0 on") from None
+
+
 def number(argument, value, least=0.0, below=math.inf, open_start=False, closed_end=False):
     """Return `value` as a float in [least, below); `open_start` excludes `least`, `closed_end` includes `below`."""
     accepted = f"a number in {'(' if open_start else '['}{least:g}, {below:g}{']' if closed_end else ')'}"

@@ -24,7 +24,7 @@ class Listeners:
         self.trainer, self.raised, self._callbacks = trainer, False, callbacks
         self._hooks = {event: [getattr(c, event) for c in callbacks if hasattr(c, event)] for event in EVENTS}
         for callback in callbacks:
-            if not any(hasattr(callback, event) for event in EVENTS):
+            if isinstance(callback, type) or not any(hasattr(callback, event) for event in EVENTS):
                 raise TypeError(f"callbacks holds {callback!r}; accepted: objects with any of {', '.join(EVENTS)}")
 
     def __call__(self, event: str, *arguments) -> bool:

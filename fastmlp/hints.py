@@ -13,15 +13,15 @@ def _by_guess(table, place="{}"):
 WORDS = {
     "loss": _by_guess(
         {
-            "squared_error": "mse mse_loss mean_squared_error squared_loss l2 reg:squarederror",
-            "absolute_error": "mae mae_loss mean_absolute_error l1 l1_loss reg:absoluteerror",
-            "huber": "smooth_l1 smooth_l1_loss huber_loss reg:pseudohubererror",
+            "squared_error": "mse mse_loss mseloss mean_squared_error squared_loss l2 reg:squarederror",
+            "absolute_error": "mae mae_loss mean_absolute_error l1 l1_loss l1loss reg:absoluteerror",
+            "huber": "smooth_l1 smooth_l1_loss smoothl1loss huber_loss huberloss reg:pseudohubererror",
             "quantile": "pinball pinball_loss reg:quantileerror",
-            "poisson": "poisson_nll poisson_nll_loss count:poisson",
-            "cross_entropy": "ce crossentropy categorical_crossentropy sparse_categorical_crossentropy nll nll_loss "
-            "log_loss logloss softmax multi:softmax multi:softprob",
-            "binary_cross_entropy": "bce bceloss bce_loss bcewithlogits bce_with_logits binary_crossentropy logistic "
-            "sigmoid binary:logistic",
+            "poisson": "poisson_nll poisson_nll_loss poissonnllloss count:poisson",
+            "cross_entropy": "ce crossentropy categorical_crossentropy sparse_categorical_crossentropy "
+            "crossentropyloss nll nll_loss nllloss log_loss logloss softmax multi:softmax multi:softprob",
+            "binary_cross_entropy": "bce bceloss bce_loss bcewithlogits bce_with_logits bcewithlogitsloss "
+            "binary_crossentropy logistic sigmoid binary:logistic",
             "focal": "binary_focal_crossentropy categorical_focal_crossentropy",
         }
     ),

@@ -172,10 +172,13 @@ def resolve(loss, output_activation, outputs):
 
     Raises
     ------
+    TypeError
+        If it is a class.
     ValueError
         If there is no such loss, or none for such outputs, or the number of outputs is not a multiple of those that it
         needs for each target.
     """
+    checks.not_a_class("loss", loss)
     if not isinstance(loss, Loss):
         name = _canonical(output_activation) if loss == "auto" else loss
         loss = LOSSES[name]() if isinstance(name, str) and name in LOSSES else _own(name)

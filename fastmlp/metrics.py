@@ -75,10 +75,13 @@ def resolve(argument: str, metrics: str | Callable | Iterable) -> dict[str, Call
     listed = [metrics] if isinstance(metrics, str) or callable(metrics) else list(checks.sequence(argument, metrics))
     found = {}
     for metric in listed:
-        if callable(metric):
-            found[getattr(metric, "__name__", type(metric).__name__)] = metric
-        else:
-            found[metric] = METRICS[checks.choice(argument, metric, METRICS)]
+        name = getattr(metric, "__name__", type(metric).__name__) if callable(metric) else metric
+        if name in found or name == "loss":
+            taken = "that of another one" if name in found else "that of the validation loss"
+            raise ValueError(
+                f"{argument} has the name {name!r}, {taken}; accepted: functions with a `__name__` of their own"
+            )
+        found[name] = metric if callable(metric) else METRICS[checks.choice(argument, name, METRICS)]
     return found
 
 

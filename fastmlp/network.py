@@ -139,14 +139,14 @@ class MLP(OtherPrograms):
         self.activations = tuple(names)
         self.activation, self.output_activation = activation, output_activation
         self.dtype = np.dtype(checks.choice("dtype", _dtype_name(dtype), ["float32", "float64"]))
-        self.bias, self.scale = bool(bias), bool(scale)
+        self.bias, self.scale = checks.flag("bias", bias), checks.flag("scale", scale)
         checks.choice("init", init, ["auto", *INITIALIZERS])
         self.metadata = {}
         self._look_up()
         self._allocate()
         if init == "zeros":  # as allocated; making a random generator would take longer than all the rest
             return
-        rng = np.random.default_rng(seed)
+        rng = checks.generator("seed", seed)
         for weights, name in zip(self.weights, names, strict=True):
             suited = "glorot_uniform" if name == "softmax" else ACTIVATIONS[name].init
             weights[...] = INITIALIZERS[suited if init == "auto" else init](rng, *weights.shape)

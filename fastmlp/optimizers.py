@@ -144,6 +144,7 @@ del kind
 
 def resolve(optimizer):
     """Object for an optimizer, given its name or the object itself."""
+    checks.not_a_class("optimizer", optimizer)
     if isinstance(optimizer, Optimizer):
         return optimizer
     return OPTIMIZERS[checks.choice("optimizer", optimizer, OPTIMIZERS)]()

@@ -60,8 +60,14 @@ def replace(path, data):
     _sync(path.parent)
 
 
-def check_writable(path):
-    """Raise an OSError if a file could not be written to `path`, before the work whose result it is for."""
+def check_writable(path, *sources):
+    """Raise an OSError if a file could not be written to `path`, before the work whose result it is for.
+
+    A ValueError if it is one of the `sources`, paths of files or names of other things, that the work is done with.
+    """
+    for source in sources:
+        if path.exists() and os.path.exists(source) and path.samefile(source):
+            raise ValueError(f"{path} is to be written, and is read, too; accepted: another file")
     if path.exists() and not path.is_file():
         raise FileExistsError(None, "exists and is not a file", str(path))
     folder = path.absolute().parent

@@ -145,4 +145,8 @@ def length(schedule):
 
 def resolve(learning_rate):
     """Schedule for a learning rate, given as a number or as the schedule itself."""
+    checks.not_a_class("learning_rate", learning_rate)
+    if isinstance(learning_rate, str) and learning_rate in SCHEDULES:
+        made = f"schedules.{SCHEDULES[learning_rate].__name__}(...)"
+        raise TypeError(f"learning_rate is {learning_rate!r}; accepted: a number in (0, inf), or {made}")
     return learning_rate if hasattr(learning_rate, "rate") else Constant(learning_rate)

@@ -158,9 +158,10 @@ class Trainer:
         self.optimizer = optimizers.resolve(optimizer)
         self.learning_rate, self.batch_size = learning_rate, batch_size
         self.reduction = checks.choice("reduction", reduction, ["mean", "sum"])
-        self.l2, self.average_l2 = l2, bool(average_l2)
-        self.update_biases, self.shuffle = bool(update_biases), bool(shuffle)
-        self.seed, self._rng = seed, np.random.default_rng(seed)
+        self.l2, self.average_l2 = l2, checks.flag("average_l2", average_l2)
+        self.update_biases = checks.flag("update_biases", update_biases)
+        self.shuffle = callable(shuffle) or checks.flag("shuffle", shuffle)
+        self.seed, self._rng = seed, checks.generator("seed", seed)
         self._reorder = shuffle if callable(shuffle) else self._rng.shuffle
         self.clip_norm, self.threads = clip_norm, threads
         self.history = History()
@@ -307,12 +308,13 @@ class Trainer:
             If values stop being finite. The network holds the last finite parameters.
         """
         epochs, stop = _optional(checks.count)("epochs", epochs), Stopping(tol, patience, target_loss)
-        metrics = self._metrics(metrics)
+        metrics, monitor = self._metrics(metrics), checks.function("monitor", monitor)
         X = checks.shaped("X", X, self.net.sizes[0], self.net.dtype)
         rows = X.shape[0]
         if epochs is None:
             epochs = schedules.length(self.schedule) or (EPOCHS if self.batch_size else usual_epochs(rows))
-        notify = Listeners([*callbacks, *([ProgressBar()] if progress else [])], self)
+        shown = [ProgressBar()] if checks.flag("progress", progress) else []
+        notify = Listeners([*checks.sequence("callbacks", callbacks), *shown], self)
         kept = self._snapshot()
         try:
             self._begin(resume, rows)
@@ -321,6 +323,11 @@ class Trainer:
             data, validation = self._split(data, validation_data)
             if metrics and validation is None:
                 raise ValueError(f"metrics has {', '.join(metrics)} without validation; accepted: with validation data")
+            if self.history.loss and self.history.metrics.keys() != metrics.keys():
+                known = ", ".join(self.history.metrics) or "none"
+                raise ValueError(
+                    f"metrics has {', '.join(metrics) or 'none'}; accepted: {known}, as in the fit that is resumed"
+                )
             notify.load_states(self._position.callbacks)
         except BaseException:  # Ctrl-C too
             self._restore(kept)
@@ -589,7 +596,11 @@ class Trainer:
         if self.net.scaling:
             outputs, targets = self.net.scaling.predictions(outputs), self.net.scaling.truth(targets)
         for name, metric in metrics.items():
-            self.history.metrics.setdefault(name, []).append(float(metric(targets, outputs)))
+            value = metric(targets, outputs)
+            try:
+                self.history.metrics.setdefault(name, []).append(float(value))
+            except (TypeError, ValueError):
+                raise TypeError(f"metric {name} returned {value!r}; accepted: a number") from None
 
     def _put_in_order(self, order):
         """Write a new order of the samples into `order`; a ValueError if the user's function leaves no permutation."""

@@ -16,8 +16,6 @@ WRITERS = {  # by suffix: function that writes a network to a path; `options.EXP
 def run(args):
     """Run the command."""
     write = WRITERS[choice(f"suffix of {args.output}", args.output.suffix.lower(), WRITERS)]
-    check_writable(args.output)
-    if args.output.exists() and args.output.samefile(args.model):
-        raise ValueError(f"FILE is {args.output}, the model itself; accepted: another file")
+    check_writable(args.output, args.model)
     write(MLP.load(args.model), args.output)
     text.facts([("written", args.output)])

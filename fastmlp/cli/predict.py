@@ -16,7 +16,7 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # first characters of cells that sp
 def run(args):
     """Run the command."""
     if args.output:
-        check_writable(args.output)
+        check_writable(args.output, args.model, args.data)
     net, preprocessing = load(args.model)
     if args.probabilities and preprocessing.task != "classification":
         raise ValueError(f"--probabilities: {args.model} predicts numbers, not classes")

@@ -112,7 +112,9 @@ def _check(args):
     if args.cross_validate and (args.seeds > 1 or args.checkpoint or args.plot):
         raise ValueError("--cross-validate is given with --seeds, --checkpoint or --plot; accepted: without")
     for path in filter(None, (args.save, args.checkpoint)):
-        check_writable(path)
+        check_writable(path, args.source)
+    if args.save and args.save == args.checkpoint:
+        raise ValueError(f"--save and --checkpoint are both {args.save}; accepted: two files")
     if args.plot:
         plots.check(_picture(args, "loss"))
         check_writable(_picture(args, "loss"))

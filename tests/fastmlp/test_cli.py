@@ -678,3 +678,20 @@ def test_predictions_that_are_not_finite_are_an_error(here, tmp_path, capsys):
     net.save(tmp_path / "model")
     assert main(["predict", str(tmp_path / "model"), "slope.csv"]) == 2
     assert "predicts numbers that are not finite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "train plane.csv --target side --save plane.csv",
+        "train plane.csv --target side --checkpoint ./plane.csv",
+        "train plane.csv --target side --save new --checkpoint new",
+        "predict plane.safetensors plane.csv --output plane.csv",
+        "predict plane.safetensors plane.csv --output plane.safetensors",
+    ],
+)
+def test_what_is_read_is_not_overwritten(here, capsys, argv):
+    before = {path.name: path.read_bytes() for path in here.iterdir() if path.is_file()}
+    assert main(argv.split()) == 2
+    assert "; accepted: another file" in (said := capsys.readouterr().err) or "; accepted: two files" in said
+    assert {path.name: path.read_bytes() for path in here.iterdir() if path.is_file()} == before

@@ -152,3 +152,48 @@ def test_metrics_of_scaled_targets_are_in_their_own_units():
     history = Trainer(net).fit(X, y, 3, validation_data=(X[:50], y[:50]), metrics=["rmse", "r2"], progress=False)
     assert history.metrics["rmse"][-1] == pytest.approx(METRICS["rmse"](y[:50], net.predict(X[:50])), rel=1e-3)
     assert history.metrics["r2"][-1] == pytest.approx(METRICS["r2"](y[:50], net.predict(X[:50])), abs=1e-3)
+
+
+@pytest.mark.parametrize(("first", "then"), [(["auc"], ["accuracy"]), (["auc"], []), ([], ["auc"])])
+def test_a_fit_is_resumed_with_its_metrics_only(tmp_path, first, then):
+    trainer, given = (
+        Trainer(MLP([4, 8, 3], output_activation="softmax")),
+        {"validation_fraction": 0.2, "progress": False},
+    )
+    trainer.fit(X, LABELS, 2, metrics=first, **given)
+    trainer.save(tmp_path / "run")
+    before = trainer.net.params.copy(), trainer.history.to_dict()
+    with pytest.raises(ValueError, match=r"^metrics has .*; accepted: .*, as in the fit that is resumed"):
+        trainer.fit(X, LABELS, 2, metrics=then, resume=True, **given)
+    np.testing.assert_array_equal(trainer.net.params, before[0])
+    assert trainer.history.to_dict() == before[1]
+    trainer.fit(X, LABELS, 2, metrics=first, resume=True, **given)
+    assert len(trainer.history.loss) == 4
+    trainer.fit(X, LABELS, 1, metrics=then, **given)  # a new one
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ([lambda y, a: 0, lambda y, a: 1], "'<lambda>', that of another one"),
+        (["auc", "auc"], "'auc', that of another one"),
+        ([type("loss", (), {"__call__": lambda self, y, a: 0})()], "'loss', that of the validation loss"),
+    ],
+)
+def test_names_of_metrics_differ(metrics, message):
+    trainer = Trainer(MLP([4, 8, 3], output_activation="softmax"))
+    with pytest.raises(ValueError, match=message):
+        trainer.fit(X, LABELS, 1, validation_fraction=0.2, metrics=metrics, progress=False)
+
+
+@pytest.mark.parametrize("value", [None, "high", [1.0, 2.0]])
+def test_a_metric_that_gives_no_number_is_named_and_changes_nothing(value):
+    def mine(y, outputs):
+        return value
+
+    net = MLP([4, 8, 3], output_activation="softmax")
+    trainer, before = Trainer(net), net.params.copy()
+    with pytest.raises(TypeError, match=r"^metric mine returned .*; accepted: a number"):
+        trainer.fit(X, LABELS, 1, validation_fraction=0.2, metrics=mine, progress=False)
+    np.testing.assert_array_equal(net.params, before)
+    assert trainer.history.metrics == {}

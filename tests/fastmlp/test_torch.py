@@ -257,7 +257,7 @@ def test_the_command_line_writes_parameters(tmp_path, monkeypatch, capsys):
     [
         (
             ["model.safetensors", "./model.safetensors"],
-            "FILE is model.safetensors, the model itself; accepted: another",
+            "model.safetensors is to be written, and is read, too; accepted: another file",
         ),
         (["model.safetensors", "model.onx"], "suffix of model.onx is '.onx' (did you mean '.onnx'?); accepted: .onnx"),
         (["model.safetensors", "model"], "suffix of model is ''; accepted: .onnx"),
