@@ -43,10 +43,11 @@ def test_two_measurements_are_joined():
 
 
 def test_runs_that_are_held_up_take_a_share_of_the_time():
-    waits = [iter([0.0, *[0.002, 0.010] * 1000]), iter([0.002, 0.010] * 1000)]  # the first run compiles
-    measured = peak._measure(lambda thread: time.sleep(next(waits[thread])), 1, 2, 0.1)
-    assert measured.rate == pytest.approx(2 / 0.002, rel=0.2)
-    assert measured.share == pytest.approx(2 / 6, abs=0.08)  # 2 ms each, rather than 6 ms on average
+    # Long enough for a busy machine; the first run compiles.
+    waits = [iter([0.0, *[0.01, 0.05] * 1000]), iter([0.01, 0.05] * 1000)]
+    measured = peak._measure(lambda thread: time.sleep(next(waits[thread])), 1, 2, 0.5)
+    assert measured.rate == pytest.approx(2 / 0.01, rel=0.2)
+    assert measured.share == pytest.approx(1 / 3, abs=0.08)  # 10 ms each, rather than 30 ms on average
     assert measured.busy
 
 
