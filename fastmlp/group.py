@@ -1,0 +1,209 @@
+"""Groups of processes that train together, by MPI: what they tell each other, and how they end if one of them fails.
+
+Every exchange has two parts. First all ranks exchange a header: whether a rank has failed, and how much it will send.
+Then they exchange the contents, in which nothing can fail but MPI. A rank that raises an exception takes part in the
+next exchange, whatever that is, with the exception as its contents: so it reaches all ranks, and none waits for ever.
+"""
+
+from __future__ import annotations
+
+import atexit
+import pickle
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+# Seconds that a rank waits for others in a step, to which ten times the duration of its own part is added; and where
+# they may compile, evaluate, or call the user's functions.
+STEP_SECONDS, OTHER_SECONDS = 30.0, 3600.0
+SLOWER = 10
+SPIN_SECONDS, SLEEP_SECONDS = 0.05, 0.0005  # a rank asks without a pause whether others are there; and after so long
+SENT, FAILED = 0, 1
+
+
+class GroupError(RuntimeError):
+    """Other ranks of a group have ended or hang, so that the processes cannot train together any more."""
+
+
+class Alone:
+    """One process that trains by itself, with the methods of a `Group`."""
+
+    rank, size = 0, 1
+
+    def share(self, value):
+        """List of the values of all ranks."""
+        return [value]
+
+    def first(self, function):
+        """Result of a function that rank 0 calls."""
+        return function()
+
+    def same(self, **values):
+        """Raise an exception if ranks have other values."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+
+class Group:
+    """Ranks of an MPI communicator.
+
+    As a context, it tells all ranks of an exception that one of them raises inside, and raises it in all.
+
+    Parameters
+    ----------
+    communicator : mpi4py.MPI.Intracomm
+        A duplicate is used, so that messages of the user's own are not mixed up with those of the group.
+    """
+
+    def __init__(self, communicator):
+        from mpi4py import MPI
+
+        self._mpi, self._communicator = MPI, communicator.Dup()
+        self.rank, self.size = communicator.rank, communicator.size
+        self._told = None  # the exception that all ranks know of
+        self._received = np.empty(0)
+
+    def share(self, value):
+        """List of the values of all ranks, in their order; any objects that can be pickled."""
+        return [pickle.loads(contents) for contents in self._exchange(SENT, pickle.dumps(value), OTHER_SECONDS)]
+
+    def numbers(self, values, seconds):
+        """Numbers of all ranks, a row each: (size, n) float64 array, of n numbers in each rank.
+
+        Ranks wait for those that take much longer than the `seconds` that this one needed for its numbers.
+        """
+        contents = self._exchange(SENT, np.array(values, float).tobytes(), STEP_SECONDS + SLOWER * seconds)
+        return np.frombuffer(b"".join(contents)).reshape(self.size, -1)
+
+    def first(self, function: Callable):
+        """Result of a function that rank 0 calls, in all ranks; or the exception that it raises."""
+        return self.share(function() if self.rank == 0 else None)[0]
+
+    def same(self, **values):
+        """Raise a ValueError in all ranks that names the first of the values that is not the same in all of them."""
+        everyone = self.share(values)
+        for name, value in everyone[0].items():
+            for rank, others in enumerate(everyone):
+                if others[name] != value:
+                    message = f"{name} is {others[name]!r} on rank {rank} of the group, {value!r} on rank 0"
+                    raise self.known(ValueError(f"{message}; accepted: the same on all ranks"))
+
+    def add(self, array):
+        """Replace an array by the sum over all ranks, added in the order of the ranks.
+
+        Every rank adds one piece of it, of all ranks, and sends the sum to all: so the bits are the same on all ranks.
+        """
+        ends = [len(array) * (rank + 1) // self.size for rank in range(self.size)]
+        starts = [0, *ends[:-1]]
+        counts = [end - start for start, end in zip(starts, ends, strict=True)]
+        own = slice(starts[self.rank], ends[self.rank])
+        count = counts[self.rank]
+        if self._received.shape != (self.size, count) or self._received.dtype != array.dtype:
+            self._received = np.empty((self.size, count), array.dtype)
+        places = [count] * self.size, [rank * count for rank in range(self.size)]
+        self._wait(
+            lambda: self._communicator.Ialltoallv([array, (counts, starts)], [self._received, places]), STEP_SECONDS
+        )
+        total = array[own]
+        np.copyto(total, self._received[0])
+        for part in self._received[1:]:
+            total += part
+        self._wait(lambda: self._communicator.Iallgatherv(self._mpi.IN_PLACE, [array, (counts, starts)]), STEP_SECONDS)
+
+    def __enter__(self):
+        self._told = None
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if error is None or self._told or isinstance(error, GroupError):
+            return  # when all ranks know of one exception, others, such as of Ctrl-C, need not be told
+        try:
+            contents = pickle.dumps(error)
+            pickle.loads(contents)
+        except Exception:  # an exception that cannot be pickled
+            contents = pickle.dumps(RuntimeError(f"{kind.__name__}: {error}"))
+        try:
+            self._exchange(FAILED, contents, OTHER_SECONDS)
+        except GroupError:
+            raise
+        except BaseException:
+            self._told = error  # what comes back is what this rank, or another, has told
+
+    def known(self, error):
+        """The exception, which all ranks know of: they all raise it."""
+        self._told = error
+        return error
+
+    def _exchange(self, status, contents, seconds):
+        """Contents of all ranks, a list of bytes; or the exception of the first rank that has failed is raised."""
+        header, headers = np.array([status, len(contents)]), np.empty((self.size, 2), np.int64)
+        self._wait(lambda: self._communicator.Iallgather(header, headers), seconds)
+        lengths = headers[:, 1]
+        ends = np.cumsum(lengths)
+        received = bytearray(int(ends[-1]))
+        where = lengths.tolist(), (ends - lengths).tolist()
+        byte = self._mpi.BYTE
+        self._wait(lambda: self._communicator.Iallgatherv([contents, byte], [received, where, byte]), STEP_SECONDS)
+        parts = [received[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+        for rank in np.flatnonzero(headers[:, 0] == FAILED):
+            error = pickle.loads(parts[rank])
+            if rank != self.rank:
+                error.add_note(f"(raised on rank {rank} of the group)")
+            raise self.known(error)
+        return parts
+
+    def _wait(self, begin, seconds):
+        """Begin a collective operation, a function that returns its request, and wait until it is done.
+
+        If that takes longer than `seconds`, or MPI fails, the error ends this process, and MPI the others.
+        """
+        start = time.monotonic()
+        try:
+            request = begin()
+            while not request.Test():
+                waited = time.monotonic() - start
+                if waited > seconds:
+                    raise self._broken(f"has waited {waited:.0f} s for the others: one has ended or hangs")
+                time.sleep(SLEEP_SECONDS if waited > SPIN_SECONDS else 0)
+        except self._mpi.Exception as error:
+            raise self._broken(f"cannot reach the others: {error}") from error
+
+    def _broken(self, reason):
+        """GroupError for a reason. At its end, this process ends all: it could not end MPI without the others."""
+        atexit.register(self._communicator.Abort, 1)
+        return GroupError(f"rank {self.rank} of {self.size} {reason}; all ranks end")
+
+
+def of(communicator):
+    """Group of a communicator of mpi4py; `Alone` for None, or a communicator of one rank."""
+    if communicator is None:
+        return Alone()
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise ImportError('group needs mpi4py; accepted: pip install "fastmlp[mpi]"') from error
+    if not isinstance(communicator, MPI.Intracomm):
+        raise TypeError(f"group is {communicator!r}; accepted: a communicator of mpi4py, such as MPI.COMM_WORLD")
+    if communicator.size == 1:
+        return Alone()
+    if (known := communicator.Get_attr(_key())) is None:
+        known = Group(communicator)
+        communicator.Set_attr(_key(), known)
+    return known
+
+
+_keys = []
+
+
+def _key():
+    """Key of the attribute of a communicator that is its Group."""
+    if not _keys:
+        from mpi4py import MPI
+
+        _keys.append(MPI.Comm.Create_keyval())
+    return _keys[0]
