@@ -163,10 +163,8 @@ class GroupLearning(Learning):
         pace = self._pace(part.most)
         for batch in range(first, last):
             rows = min(batch_size, len(samples.order) - batch * batch_size)
-            start = time.perf_counter()
             sums = self._gradient(pace, *part.batch(batch))
-            end = time.perf_counter()
-            everyone = self._group.numbers([end - begin > pace.slice, *sums], end - start)
+            everyone = self._group.numbers([time.perf_counter() - begin > pace.slice, *sums])
             diverged, weight, loss, *squares = add_in_order(everyone[:, 1:])
             if diverged:
                 layers = everyone[:, 1]
@@ -228,7 +226,7 @@ class GroupLearning(Learning):
         """Weighted sum of the losses of all samples of the group."""
         data = Part(samples, len(samples.order)).data
         own = super().evaluate(data, loss) if len(data.order) else 0.0
-        return sum(self._group.share(own))
+        return sum(self._group.share(own, patient=self.is_first("evaluation of a group")))
 
     def results(self, samples):
         """Targets and outputs of all samples of the group, in their order."""

@@ -8,16 +8,18 @@ next exchange, whatever that is, with the exception as its contents: so it reach
 from __future__ import annotations
 
 import atexit
+import functools
 import pickle
 import time
 from collections.abc import Callable
 
 import numpy as np
 
-# Seconds that a rank waits for others in a step, to which ten times the duration of its own part is added; and where
-# they may compile, evaluate, or call the user's functions.
-STEP_SECONDS, OTHER_SECONDS = 30.0, 3600.0
-SLOWER = 10
+from .interrupts import uninterrupted
+
+# A rank waits for others so many seconds, and so many times as long as it has worked since the last exchange; longer
+# where others may read data, compile, or call the user's functions.
+SECONDS, TIMES, PATIENT_SECONDS = 30.0, 10, 3600.0
 SPIN_SECONDS, SLEEP_SECONDS = 0.05, 0.0005  # a rank asks without a pause whether others are there; and after so long
 SENT, FAILED = 0, 1
 
@@ -31,7 +33,7 @@ class Alone:
 
     rank, size = 0, 1
 
-    def share(self, value):
+    def share(self, value, patient=True):
         """List of the values of all ranks."""
         return [value]
 
@@ -65,28 +67,29 @@ class Group:
 
         self._mpi, self._communicator = MPI, communicator.Dup()
         self.rank, self.size = communicator.rank, communicator.size
-        self._told = None  # the exception that all ranks know of
+        self._told = self._lost = None  # the exception that all ranks know of; the GroupError after which all end
+        self._since = time.monotonic()  # the end of the last exchange
         self._received = np.empty(0)
 
-    def share(self, value):
-        """List of the values of all ranks, in their order; any objects that can be pickled."""
-        return [pickle.loads(contents) for contents in self._exchange(SENT, pickle.dumps(value), OTHER_SECONDS)]
+    def share(self, value, patient=True):
+        """List of the values of all ranks, in their order; any objects that can be pickled.
 
-    def numbers(self, values, seconds):
-        """Numbers of all ranks, a row each: (size, n) float64 array, of n numbers in each rank.
-
-        Ranks wait for those that take much longer than the `seconds` that this one needed for its numbers.
+        `patient` tells whether other ranks may take much longer than this one to get here.
         """
-        contents = self._exchange(SENT, np.array(values, float).tobytes(), STEP_SECONDS + SLOWER * seconds)
+        return [pickle.loads(contents) for contents in self._exchange(SENT, pickle.dumps(value), patient)]
+
+    def numbers(self, values):
+        """Numbers of all ranks, a row each: (size, n) float64 array, of n numbers in each rank."""
+        contents = self._exchange(SENT, np.array(values, float).tobytes(), patient=False)
         return np.frombuffer(b"".join(contents)).reshape(self.size, -1)
 
     def first(self, function: Callable):
         """Result of a function that rank 0 calls, in all ranks; or the exception that it raises."""
-        return self.share(function() if self.rank == 0 else None)[0]
+        return self.share(function() if self.rank == 0 else None, patient=self.rank > 0)[0]
 
     def same(self, **values):
         """Raise a ValueError in all ranks that names the first of the values that is not the same in all of them."""
-        everyone = self.share(values)
+        everyone = self.share(values, patient=False)
         for name, value in everyone[0].items():
             for rank, others in enumerate(everyone):
                 if others[name] != value:
@@ -106,21 +109,19 @@ class Group:
         if self._received.shape != (self.size, count) or self._received.dtype != array.dtype:
             self._received = np.empty((self.size, count), array.dtype)
         places = [count] * self.size, [rank * count for rank in range(self.size)]
-        self._wait(
-            lambda: self._communicator.Ialltoallv([array, (counts, starts)], [self._received, places]), STEP_SECONDS
-        )
+        self._wait(lambda: self._communicator.Ialltoallv([array, (counts, starts)], [self._received, places]))
         total = array[own]
         np.copyto(total, self._received[0])
         for part in self._received[1:]:
             total += part
-        self._wait(lambda: self._communicator.Iallgatherv(self._mpi.IN_PLACE, [array, (counts, starts)]), STEP_SECONDS)
+        self._wait(lambda: self._communicator.Iallgatherv(self._mpi.IN_PLACE, [array, (counts, starts)]))
 
     def __enter__(self):
         self._told = None
         return self
 
     def __exit__(self, kind, error, trace):
-        if error is None or self._told or isinstance(error, GroupError):
+        if error is None or self._told or self._lost:
             return  # when all ranks know of one exception, others, such as of Ctrl-C, need not be told
         try:
             contents = pickle.dumps(error)
@@ -128,27 +129,32 @@ class Group:
         except Exception:  # an exception that cannot be pickled
             contents = pickle.dumps(RuntimeError(f"{kind.__name__}: {error}"))
         try:
-            self._exchange(FAILED, contents, OTHER_SECONDS)
+            self._exchange(FAILED, contents, patient=True)
         except GroupError:
             raise
         except BaseException:
-            self._told = error  # what comes back is what this rank, or another, has told
+            return  # what comes back is what this rank, or another, has told
 
     def known(self, error):
         """The exception, which all ranks know of: they all raise it."""
         self._told = error
         return error
 
-    def _exchange(self, status, contents, seconds):
+    def _exchange(self, status, contents, patient):
         """Contents of all ranks, a list of bytes; or the exception of the first rank that has failed is raised."""
+        if self._lost:
+            raise self._lost
+        seconds = PATIENT_SECONDS if patient else SECONDS + TIMES * (time.monotonic() - self._since)
         header, headers = np.array([status, len(contents)]), np.empty((self.size, 2), np.int64)
-        self._wait(lambda: self._communicator.Iallgather(header, headers), seconds)
-        lengths = headers[:, 1]
-        ends = np.cumsum(lengths)
-        received = bytearray(int(ends[-1]))
-        where = lengths.tolist(), (ends - lengths).tolist()
-        byte = self._mpi.BYTE
-        self._wait(lambda: self._communicator.Iallgatherv([contents, byte], [received, where, byte]), STEP_SECONDS)
+        with uninterrupted():  # other ranks would wait for the second part
+            self._wait(lambda: self._communicator.Iallgather(header, headers), seconds)
+            lengths = headers[:, 1]
+            ends = np.cumsum(lengths)
+            received = bytearray(int(ends[-1]))
+            where = lengths.tolist(), (ends - lengths).tolist()
+            byte = self._mpi.BYTE
+            self._wait(lambda: self._communicator.Iallgatherv([contents, byte], [received, where, byte]))
+        self._since = time.monotonic()
         parts = [received[end - length : end] for end, length in zip(ends, lengths, strict=True)]
         for rank in np.flatnonzero(headers[:, 0] == FAILED):
             error = pickle.loads(parts[rank])
@@ -157,26 +163,28 @@ class Group:
             raise self.known(error)
         return parts
 
-    def _wait(self, begin, seconds):
+    def _wait(self, begin, seconds=None):
         """Begin a collective operation, a function that returns its request, and wait until it is done.
 
-        If that takes longer than `seconds`, or MPI fails, the error ends this process, and MPI the others.
+        If that takes longer than `seconds`, by default SECONDS, or MPI fails, the error ends this process, and MPI the
+        others.
         """
-        start = time.monotonic()
+        start, seconds = time.monotonic(), seconds or SECONDS
         try:
             request = begin()
             while not request.Test():
                 waited = time.monotonic() - start
                 if waited > seconds:
-                    raise self._broken(f"has waited {waited:.0f} s for the others: one has ended or hangs")
+                    raise self._end(f"has waited {waited:.0f} s for the others: one has ended or hangs")
                 time.sleep(SLEEP_SECONDS if waited > SPIN_SECONDS else 0)
         except self._mpi.Exception as error:
-            raise self._broken(f"cannot reach the others: {error}") from error
+            raise self._end(f"cannot reach the others: {error}") from error
 
-    def _broken(self, reason):
+    def _end(self, reason):
         """GroupError for a reason. At its end, this process ends all: it could not end MPI without the others."""
         atexit.register(self._communicator.Abort, 1)
-        return GroupError(f"rank {self.rank} of {self.size} {reason}; all ranks end")
+        self._lost = GroupError(f"rank {self.rank} of {self.size} {reason}; all ranks end")
+        return self._lost
 
 
 def of(communicator):
@@ -191,19 +199,16 @@ def of(communicator):
         raise TypeError(f"group is {communicator!r}; accepted: a communicator of mpi4py, such as MPI.COMM_WORLD")
     if communicator.size == 1:
         return Alone()
-    if (known := communicator.Get_attr(_key())) is None:
+    key = _key()
+    if (known := communicator.Get_attr(key)) is None:
         known = Group(communicator)
-        communicator.Set_attr(_key(), known)
+        communicator.Set_attr(key, known)
     return known
 
 
-_keys = []
-
-
+@functools.cache
 def _key():
     """Key of the attribute of a communicator that is its Group."""
-    if not _keys:
-        from mpi4py import MPI
+    from mpi4py import MPI
 
-        _keys.append(MPI.Comm.Create_keyval())
-    return _keys[0]
+    return MPI.Comm.Create_keyval()

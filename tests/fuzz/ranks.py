@@ -36,7 +36,7 @@ def train(folder, patience):
     from fastmlp.callbacks import Checkpoint
     from tests.fuzz.results import digest
 
-    group.STEP_SECONDS = patience
+    group.SECONDS = patience
     world, path = MPI.COMM_WORLD, folder / "run.safetensors"
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=(ROWS, n)).astype("f4")[world.rank :: world.size] for n in (20, 3))
@@ -94,21 +94,24 @@ def wait_for(path, process):
 
 
 def lose(folder, ranks, rng, number, seconds, patience):
-    """Send a signal to a random rank within `seconds` of training: how long the others lived, their messages."""
+    """Send a signal to a random rank within `seconds` of training: how long the others lived, their messages.
+
+    Only ranks that have no callbacks are stopped: others wait for these.
+    """
     process = start(folder, ranks, patience)
     wait_for(folder / "begun", process)
     time.sleep(rng.uniform(0, seconds))
     pids = [int((folder / f"{rank}.pid").read_text()) for rank in range(ranks)]
     sent = time.monotonic()
-    os.kill(rng.choice(pids), number)
-    _, errors = process.communicate(timeout=SECONDS + patience)
+    os.kill(rng.choice(pids[1:] if number == signal.SIGSTOP else pids), number)
+    output, errors = process.communicate(timeout=SECONDS + patience)
     lived = time.monotonic() - sent
     limit = time.monotonic() + 5
     while left := [pid for pid in pids if exists(pid)]:  # the system may need a moment
         assert time.monotonic() < limit, f"processes are left: {left}"
         time.sleep(0.05)
     assert process.returncode != 0, "mpiexec does not report an error"
-    return lived, errors
+    return lived, output + errors
 
 
 def main(count, seed, ranks=2, number=signal.SIGKILL, patience=SECONDS):
