@@ -10,8 +10,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
+import warnings
 from typing import NamedTuple
 
+import numba
 import numpy as np
 from fastmlp_kernels import NO_UPDATE, Data, progress
 from fastmlp_kernels.layout.samples import SparseRows
@@ -19,7 +21,7 @@ from fastmlp_kernels.layout.samples import SparseRows
 from . import losses
 from ._kernels import AS_THEY_COME, SHARED_UPDATE, Learning, engine_of, row_count
 from .events import Listeners
-from .threads import call
+from .threads import call, cores
 
 # Settings that a callback may change, for all ranks; the number of threads is each rank's own.
 SETTINGS = "learning_rate", "batch_size", "l2", "clip_norm"
@@ -79,7 +81,20 @@ def no_samples(net, loss):
 
 
 def check(trainer):
-    """Raise a ValueError on all ranks if their trainers differ: in what decides their results."""
+    """Raise a ValueError on all ranks if their trainers differ: in what decides their results.
+
+    A rank that has fewer cores than threads warns of it.
+    """
+    if trainer._group.size == 1:
+        return
+    wanted, allowed = trainer.threads or numba.config.NUMBA_NUM_THREADS, cores()
+    if wanted > allowed:
+        warnings.warn(
+            f"rank {trainer._group.rank} has {allowed} cores for {wanted} threads, and uses {allowed}; accepted: a "
+            "launcher that binds ranks to no cores (mpiexec --bind-to none, srun --cpu-bind=none), or to more of them",
+            RuntimeWarning,
+            stacklevel=4,  # the caller of `fit`, which is decorated
+        )
     net, names = trainer.net, ("batch_size", "reduction", "l2", "average_l2", "update_biases", "clip_norm", "dropout")
     trainer._group.same(
         network=net.config(),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import pickle
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from .interrupts import uninterrupted
 SECONDS, TIMES, PATIENT_SECONDS = 30.0, 10, 3600.0
 SPIN_SECONDS, SLEEP_SECONDS = 0.05, 0.0005  # a rank asks without a pause whether others are there; and after so long
 SENT, FAILED = 0, 1
+# Variables by which launchers (of MPICH, Open MPI and Slurm) say how many processes they have started.
+LAUNCHED = "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"
 
 
 class GroupError(RuntimeError):
@@ -204,6 +207,15 @@ def of(communicator):
         known = Group(communicator)
         communicator.Set_attr(key, known)
     return known
+
+
+def world():
+    """Communicator of all processes that a launcher such as `mpiexec` or `srun` has started; None without one."""
+    if not any(int(os.environ.get(name, 1)) > 1 for name in LAUNCHED):
+        return None
+    from mpi4py import MPI
+
+    return MPI.COMM_WORLD
 
 
 @functools.cache
