@@ -1,6 +1,8 @@
 """Training by several processes, by MPI: what `tests.ranks` and `tests.fuzz.ranks` find."""
 
 import json
+import os
+import random
 import signal
 import subprocess
 import sys
@@ -29,11 +31,26 @@ def test_a_group_of_three_ranks_trains_as_one_process_does():
     assert not failed, "\n".join(failed.values())
 
 
-@pytest.mark.parametrize(("number", "patience"), [(signal.SIGKILL, 30), (signal.SIGSTOP, 1)])
-def test_all_ranks_end_if_one_is_lost_and_go_on_from_the_checkpoint(number, patience):
-    found = lost.main(1, seed=1, number=number, patience=patience)
+def test_all_ranks_end_if_one_is_killed_and_go_on_from_the_checkpoint():
+    found = lost.main(1, seed=1)
     assert found["slowest end"] < lost.SECONDS
     assert (found["without message"], found["with other results"]) == (0, 0)
+
+
+def test_all_ranks_end_if_one_hangs(tmp_path):
+    lived, output = lost.lose(tmp_path, 2, random.Random(1), signal.SIGSTOP, seconds=0.3, patience=1)
+    assert lived < lost.SECONDS
+    assert "GroupError: rank 0 of 2 has waited" in output
+
+
+def test_the_documented_script_runs(tmp_path):
+    page = (ROOT / "docs" / "howto" / "mpi.md").read_text(encoding="utf-8")
+    (tmp_path / "train.py").write_text(page.split("```python\n")[1].split("```")[0], encoding="utf-8")
+    command = [lost.launcher(), "-n", "2", sys.executable, "-m", "mpi4py", "train.py"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout.count("<History of 3 epochs")) == (0, 1), done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"train.py", "run.safetensors", "net.safetensors"}
 
 
 def test_mpi_is_imported_only_with_a_group():

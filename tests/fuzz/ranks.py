@@ -38,7 +38,7 @@ def train(folder, patience):
     from tests.fuzz.results import digest
 
     group.SECONDS = patience
-    world, path = MPI.COMM_WORLD, folder / "run.safetensors"
+    world, path, begun = MPI.COMM_WORLD, folder / "run.safetensors", folder / "begun"
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=(ROWS, n)).astype("f4")[world.rank :: world.size] for n in (20, 3))
     net = MLP([20, 64, 3], "tanh", seed=1)
@@ -48,7 +48,8 @@ def train(folder, patience):
         """Callback that notes that all ranks train."""
 
         def on_slice_end(self, trainer, samples, loss):
-            (folder / "begun").touch()
+            if not begun.exists():
+                begun.touch()
 
     (folder / f"{world.rank}.pid").write_text(str(os.getpid()))
     checkpoint = Checkpoint(path, "each", seconds=0, state=True)
@@ -76,22 +77,11 @@ def exists(pid):
 
 
 def complete(folder, ranks):
-    """Digest of a training that goes on from where it is, and the time that it took from its first slice on."""
-    process = start(folder, ranks, SECONDS)
-    begun = wait_for(folder / "begun", process)
+    """Digest of a training that goes on from where it is, and the seconds that it took from its first slice on."""
+    process, begun = start(folder, ranks, SECONDS), folder / "begun"
     output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
-    return output.strip(), time.monotonic() - begun
-
-
-def wait_for(path, process):
-    """Time at which a file is there."""
-    limit = time.monotonic() + START_SECONDS
-    while not path.exists():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < limit, "training does not begin"
-        time.sleep(0.01)
-    return time.monotonic()
+    return output.strip(), time.time() - begun.stat().st_mtime if begun.exists() else 0.0
 
 
 def lose(folder, ranks, rng, number, seconds, patience):
@@ -100,8 +90,11 @@ def lose(folder, ranks, rng, number, seconds, patience):
     Only ranks that have no callbacks are stopped: others wait for these. If the training has ended before, the time is
     None.
     """
-    process = start(folder, ranks, patience)
-    wait_for(folder / "begun", process)
+    process, limit = start(folder, ranks, patience), time.monotonic() + START_SECONDS
+    while not (folder / "begun").exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < limit, "training does not begin"
+        time.sleep(0.01)
     time.sleep(rng.uniform(0, seconds))
     pids = [int((folder / f"{rank}.pid").read_text()) for rank in range(ranks)]
     sent = time.monotonic()
