@@ -20,7 +20,7 @@ from fastmlp_kernels.layout.samples import SparseRows
 
 from . import losses
 from ._kernels import AS_THEY_COME, SHARED_UPDATE, Learning, engine_of, row_count
-from .events import Listeners
+from .events import Listeners, is_users
 from .threads import call, cores
 
 # Settings that a callback may change, for all ranks; the number of threads is each rank's own.
@@ -271,15 +271,10 @@ class GroupListeners(Listeners):
     def __init__(self, callbacks, trainer, group):
         super().__init__(callbacks if group.rank == 0 else [], trainer)
         self._group = group
-        self._may_change = any(
-            not (getattr(hook, "__module__", None) or "").startswith(f"{__package__}.")
-            for hooks in self._hooks.values()
-            for hook in hooks
-        )
 
     def __call__(self, event, *arguments):
         stop, changes, error = self._group.first(lambda: self._outcome(event, arguments))
-        if error:
+        if error is not None:
             self.raised = True
             raise self._group.known(error)
         if self._group.rank:
@@ -293,18 +288,18 @@ class GroupListeners(Listeners):
 
     def _outcome(self, event, arguments):
         """What the callbacks return, what they change of the trainer, a dict, and the exception that they raise."""
-        trainer = self.trainer
-        if not self._may_change:
-            before, params = {}, None
-        else:
+        trainer, changes = self.trainer, {}
+        may_change = any(map(is_users, self._hooks[event]))
+        if may_change:
             before, params = {name: getattr(trainer, name) for name in SETTINGS}, trainer.net.params.copy()
         try:
             stop = super().__call__(event, *arguments)
         except BaseException as error:
             return True, {}, error
-        changes = {name: getattr(trainer, name) for name in before if getattr(trainer, name) != before[name]}
-        if params is not None and not np.array_equal(params, trainer.net.params):
-            changes["params"] = trainer.net.params.copy()
+        if may_change:
+            changes = {name: getattr(trainer, name) for name in SETTINGS if getattr(trainer, name) is not before[name]}
+            if not np.array_equal(params, trainer.net.params):
+                changes["params"] = trainer.net.params.copy()
         return stop, changes, None
 
     def close(self):

@@ -139,12 +139,8 @@ class Trainer:
         other settings are fixed: assigning one is an AttributeError.
     """
 
-    precision, _position, _listeners, group = (
-        "float32",
-        None,
-        None,
-        None,
-    )  # of trainers that were pickled before they had them
+    # Of trainers that were pickled before they had them.
+    precision, group, _position, _listeners = "float32", None, None, None
 
     @keyword_only_soon
     def __init__(
@@ -337,9 +333,9 @@ class Trainer:
                 stopping=vars(stop),
                 metrics=[*metrics],
             )
+            notify = self._notify([*callbacks, *([ProgressBar()] if progress else [])])
         if epochs is None:
             epochs = schedules.length(self.schedule) or (EPOCHS if self.batch_size else usual_epochs(rows))
-        notify = self._notify([*callbacks, *([ProgressBar()] if progress else [])])
         kept = self._snapshot()
         try:
             with group:
