@@ -20,7 +20,7 @@ import numpy as np
 
 SECONDS = 30  # within which all ranks end after the loss of one
 START_SECONDS = 120  # within which they all train
-ROWS, EPOCHS = 6000, 60
+ROWS, EPOCHS = 6000, 40
 
 
 def launcher():
