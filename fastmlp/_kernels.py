@@ -29,7 +29,7 @@ from fastmlp_kernels import (
     set_dropout,
     unpack,
 )
-from fastmlp_kernels.drivers import evaluation, plan, prediction, training, tuning
+from fastmlp_kernels.drivers import evaluation, plan, prediction, shared, training, tuning
 from fastmlp_kernels.drivers.plan import training_flops
 from fastmlp_kernels.drivers.workspace import workspace
 from fastmlp_kernels.functions.activation_table import SOFTMAX
@@ -87,6 +87,7 @@ NOTHING = contextlib.nullcontext()
 TRAINING = training.train, training.train_serial
 PREDICTION = prediction.predict, prediction.predict_serial
 EVALUATION = evaluation.evaluate, evaluation.evaluate_serial
+SHARED_UPDATE = shared.update, shared.update_serial
 
 
 def sample_count(data):
@@ -204,6 +205,12 @@ class Forward:
             pace.note(driver, time.perf_counter() - start)
         return outputs, not tickets[-1]
 
+    def results(self, data):
+        """Targets and outputs of all samples, in their order: two arrays."""
+        outputs, _ = self.predict(data.x, data.order)
+        targets = data.labels if data.labels.size else data.y
+        return targets[data.order] if len(data.order) else targets, outputs
+
     def evaluate(self, data, loss):
         """Weighted sum of the losses of all samples: a float; NaN if an input is not finite."""
         network, rows = self._network_for(data.x), sample_count(data)
@@ -311,6 +318,8 @@ class Learning(Forward):
         if kind != NONE:
             self.progress = self.progress._replace(means=np.zeros(2))  # loss and penalty; a gradient alone has none
         self._state = optimizer_state(self.network, kind)
+
+    digest = None  # of the weights, where other processes must have the same
 
     def clear(self):
         """Set the sums in `progress` to 0."""
@@ -456,7 +465,7 @@ class Learning(Forward):
                 packed.pack(packed.like_weights(self.network, moments), given)
         self._state.steps[0] = state["steps"]
 
-    def _run(self, driver, data, optimizer, batch_size, first, last):
+    def _run(self, driver, data, optimizer, batch_size, first, last, progress=None, places=AS_THEY_COME):
         """Make the updates of the batches in range(first, last).
 
         Parameters
@@ -464,14 +473,18 @@ class Learning(Forward):
         driver : compiled function, such as `drivers.training.train`
         data, optimizer, batch_size, first, last
             See `train`.
+        progress : Progress of the kernels, optional
+            What sums are added to; by default `progress` of this object.
+        places : int64 array
+            See `Workspace` of the kernels.
         """
         network, sparse = self._network_for(data.x), is_sparse(data.x)
         threads, nonzeros = self._threads(batch_size), plan.most_nonzeros(data.x, batch_size, self._block)
         sizes = {"batch_size": batch_size, "threads": threads, "block_rows": self._block, "nonzeros": nonzeros}
         with self.first(("train", sparse, driver)):
             make = functools.partial(training.training_workspace, network, **sizes)
-            self._workspace = self._kept(("train", sparse), sizes, make)
-            learning = self.loss, optimizer, self._state, self.progress
+            self._workspace = self._kept(("train", sparse), sizes, make)._replace(places=places)
+            learning = self.loss, optimizer, self._state, progress or self.progress
             arguments = network, self._workspace, data, *learning, batch_size, first, last, threads
             call(driver, training.train_serial, threads, arguments)
 

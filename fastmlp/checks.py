@@ -127,13 +127,16 @@ def dense(argument, values):
         raise TypeError(f"{argument} is a sparse matrix; accepted: an array, for one X.toarray()")
 
 
-def shaped(argument, values, columns, dtype):
-    """Return `values` as an array (rows, columns) of a dtype that converts to `dtype`; a sparse matrix as it is."""
+def shaped(argument, values, columns, dtype, least=1):
+    """Return `values` as an array (rows, columns) of a dtype that converts to `dtype`; a sparse matrix as it is.
+
+    It must have `least` rows or more.
+    """
     if not is_scipy_sparse(values):
         values = _array(argument, values, dtype)
         if values.dtype.kind not in "fiub":
             _numeric(argument, values, dtype)  # raises an exception if they are no numbers
-    _check_shape(argument, values.shape, columns)
+    _check_shape(argument, values.shape, columns, least)
     return values
 
 
@@ -179,11 +182,11 @@ def is_scipy_sparse(values):
     return scipy is not None and scipy.issparse(values)
 
 
-def _check_shape(argument, shape, columns):
+def _check_shape(argument, shape, columns, least=1):
     if len(shape) != 2 or shape[1] != columns:
         hint = " (a single column needs reshape(-1, 1))" if len(shape) == 1 and columns == 1 else ""
         raise ValueError(f"{argument} has shape {shape}; accepted: (rows, {columns}){hint}")
-    if not shape[0]:
+    if shape[0] < least:
         raise ValueError(f"{argument} has no rows; accepted: at least one")
 
 

@@ -5,6 +5,11 @@ from collections.abc import Sequence
 EVENTS = ("on_fit_begin", "on_epoch_begin", "on_slice_end", "on_epoch_end", "on_fit_end")
 
 
+def is_users(hook) -> bool:
+    """Whether a method of a callback is the user's own, which may change anything."""
+    return not (getattr(hook, "__module__", None) or "").startswith(f"{__package__}.")
+
+
 class Listeners:
     """All callbacks of a fit, called by event (see `callbacks.Callback`).
 
@@ -33,7 +38,7 @@ class Listeners:
         try:
             for hook in self._hooks[event]:
                 stop |= hook(self.trainer, *arguments) is True
-                if not (getattr(hook, "__module__", None) or "").startswith(f"{__package__}."):
+                if is_users(hook):
                     self.trainer.take_params()  # which a callback of the user's own may have changed
         except BaseException:
             self.raised = True

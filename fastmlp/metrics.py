@@ -85,6 +85,15 @@ def resolve(argument: str, metrics: str | Callable | Iterable) -> dict[str, Call
     return found
 
 
+def measured(name: str, metric: Callable, y: np.ndarray, outputs: np.ndarray) -> float:
+    """Return the value of the metric of a name; a TypeError that names it if it is no number."""
+    value = metric(y, outputs)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"metric {name} returned {value!r}; accepted: a number") from None
+
+
 def _classes(y, outputs):
     """Labels (N,) and outputs (N, n_classes) of samples of classes; a single output p counts as (1 - p, p)."""
     if outputs.shape[1] == 1:

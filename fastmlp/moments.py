@@ -44,16 +44,43 @@ class Moments:
             block = _ldexp(block, -exponent)
             mean = _sum(block, rows, first, 1) / rows
             squares = _sum(block, rows, first + mean, 2)
-            self._rows, before = self._rows + rows, self._rows
-            difference = mean - self._mean
-            self._mean += difference * (rows / self._rows)
-            self._squares += squares + difference**2 * (before * rows / self._rows)
+            self._merge(rows, mean, squares)
+
+    def merge(self, other):
+        """Learn from the rows that another object has learned from."""
+        if other._first is None:
+            return
+        if self._first is None:
+            vars(self).update(vars(other))
+            return
+        with np.errstate(invalid="ignore"):
+            exponent = np.maximum(self._exponent, other._exponent)
+            for moments in self, other:
+                shift, moments._exponent = moments._exponent - exponent, exponent
+                moments._mean, moments._squares = np.ldexp(moments._mean, shift), np.ldexp(moments._squares, 2 * shift)
+            apart = np.ldexp(other._first, -exponent) - np.ldexp(self._first, -exponent)
+            self._merge(other._rows, other._mean + apart, other._squares)
+
+    def _merge(self, rows, mean, squares):
+        """Add rows with a mean deviation from the first row, and a sum of squares around it."""
+        self._rows, before = self._rows + rows, self._rows
+        difference = mean - self._mean
+        self._mean += difference * (rows / self._rows)
+        self._squares += squares + difference**2 * (before * rows / self._rows)
 
     def learned(self):
         """Means and standard deviations, the latter 1 for constant columns: two arrays; not finite as numbers were."""
         mean = np.ldexp(np.ldexp(self._first, -self._exponent) + self._mean, self._exponent)
         scale = np.ldexp(np.sqrt(self._squares / self._rows), self._exponent)
         return mean, np.where(scale == 0, 1.0, scale)
+
+
+def merged(parts):
+    """Moments of all rows of several `Moments`, of which the first is changed."""
+    whole, *others = parts
+    for part in others:
+        whole.merge(part)
+    return whole
 
 
 def _ldexp(block, exponent):

@@ -573,15 +573,18 @@ class MLP(OtherPrograms):
         rows = X.shape[0]
         weights = weighting.sample_weights("sample_weight", sample_weight, rows, self.dtype)
         if held is not None and self.scale and self.scaling is None:
-            self.scaling = self._learned(X, y, loss, held)
+            self.scaling = self.learned(X, y, loss, held)
         return Data(self.inputs("X", X), *self.targets("y", y, rows, loss), AS_THEY_COME, weights), loss
 
-    def _learned(self, X, y, loss, held):
-        """Scaling of samples, but those whose numbers are in `held`."""
-        x, targets = checks.unscaled("X", X, self.sizes[0]), None
+    def learned(self, X, y, loss, held, **share):
+        """Scaling of samples, but those whose numbers are in `held`; for `share` see `scaling.learn`."""
+        has_rows, targets = X.shape[0] > 0, None
+        x = checks.unscaled("X", X, self.sizes[0]) if has_rows else np.empty((0, self.sizes[0]))
         if self.output_activation == "identity" and not isinstance(loss, losses.Own):
-            targets, _ = self._unscaled_targets("y", y, row_count(x), loss, np.dtype(float))
-        return scaling.learn(x, targets, self.sizes[0], self.sizes[-1], held)
+            targets = np.empty((0, losses.target_count(loss, self.output_activation, self.sizes[-1])))
+            if has_rows:
+                targets, _ = self._unscaled_targets("y", y, row_count(x), loss, np.dtype(float))
+        return scaling.learn(x, targets, self.sizes[0], self.sizes[-1], held, **share)
 
     def _differentiate(self, learning, data, scale):
         """Sum of the losses of all samples times `scale`, and its gradient: (float, (n_params,) array)."""

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from . import checks
 from ._kernels import SparseRows, row_count
-from .moments import Moments
+from .moments import Moments, merged
 from .views import as_array, check_assigned
 
 BLOCK_NUMBERS = 2**16  # numbers that are scaled at a time: as float64, they stay in a core's cache
@@ -118,25 +118,29 @@ def _parts(x):
     return [slice(start, start + step) for start in range(0, len(x), step)]
 
 
-def _moments(argument, x, columns, held):
-    """Means and standard deviations of the rows of an array or `SparseRows`, but those whose numbers are in `held`."""
+def _moments(argument, x, columns, held, share):
+    """Means and standard deviations of the rows of an array or `SparseRows`, but those whose numbers are in `held`.
+
+    For `share` see `learn`.
+    """
     moments, taken = Moments(columns), np.ones(row_count(x), bool)
     taken[np.asarray(held, np.int64)] = False
     if isinstance(x, SparseRows):
         counts = np.diff(x.indptr)
         kept = np.repeat(taken, counts)
-        moments.add(SparseRows(np.append(0, np.cumsum(counts[taken])), x.indices[kept], x.values[kept]))
+        if taken.any():
+            moments.add(SparseRows(np.append(0, np.cumsum(counts[taken])), x.indices[kept], x.values[kept]))
     else:
         for part in _parts(x):
             if taken[part].any():
                 moments.add(x[part][taken[part]])
-    mean, scale = moments.learned()
+    mean, scale = merged(share(moments)).learned()
     if not np.isfinite([mean, scale]).all():
         checks.finite(argument, x)
     return mean, scale
 
 
-def learn(x, y, n_in, n_out, held=()):
+def learn(x, y, n_in, n_out, held=(), share=lambda value: [value]):
     """Scaling to mean 0 and standard deviation 1 of samples, whatever their weights in the loss.
 
     Sparse inputs are only divided by their standard deviations, so that they stay sparse.
@@ -150,13 +154,15 @@ def learn(x, y, n_in, n_out, held=()):
         Numbers of inputs and outputs of the network.
     held : int array
         Numbers of the samples to leave out.
+    share : function
+        Gives the values that all processes have in place of one, a list, where each has some of the samples.
     """
-    input_mean, input_scale = _moments("X", x, n_in, held)
-    if isinstance(x, SparseRows):
+    input_mean, input_scale = _moments("X", x, n_in, held, share)
+    if any(share(isinstance(x, SparseRows))):
         input_mean = np.zeros(n_in)
     if y is None:
         return Scaling(input_mean, input_scale)
-    mean, scale = _moments("y", y, y.shape[1], held)
+    mean, scale = _moments("y", y, y.shape[1], held, share)
     return Scaling(input_mean, input_scale, *_of_outputs(mean, scale, n_out))
 
 

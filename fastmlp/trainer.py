@@ -6,6 +6,7 @@ that the kernels leave (`Progress` of `fastmlp_kernels`) and calls the callbacks
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import numbers
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import checks, hints, losses, optimizers, registered, schedules, training_state, weighting
+from . import checks, distributed, hints, losses, optimizers, registered, schedules, training_state, weighting
+from . import group as groups
 from . import metrics as measures
 from ._kernels import AS_THEY_COME, Data, Learning, begin_training, row_count, sample_count
 from .events import Listeners
@@ -34,8 +36,11 @@ from .signatures import call, keyword_only_soon
 from .stopping import Stopping
 from .threads import limited, one_at_a_time
 
+if TYPE_CHECKING:
+    from mpi4py.MPI import Intracomm
+
 # Attributes that are not pickled: made again, or of a fit that runs.
-REMADE = "_learning", "_rate", "_listeners", "turn"
+REMADE = "_learning", "_rate", "_listeners", "_group", "turn"
 # The default batch size gives 32 updates per epoch, within limits: steps of fewer than 16 rows cost more than their
 # arithmetic, and batches of more than 4096 rows would be too few.
 UPDATES_PER_EPOCH = 32
@@ -118,6 +123,12 @@ class Trainer:
         one share for all hidden layers, or one for each. Evaluation and prediction drop none.
     precision : {"float32", "bf16-mixed"}
         Precision of the matrix products, of training and validation (see `fastmlp.precision`).
+    group : mpi4py.MPI.Intracomm, optional
+        Processes that train the network together, such as `MPI.COMM_WORLD`: each makes a trainer with the same
+        settings and network, calls the same methods, and gives them its own samples, of any number. The samples of the
+        group are those of rank 0, then those of rank 1, and so on. Results are those of all samples, the same on all
+        ranks. Callbacks, progress and `monitor` are called on rank 0 only; what they raise or change reaches all. An
+        exception on one rank is raised on all. See the how-to page on MPI.
 
     Attributes
     ----------
@@ -128,7 +139,8 @@ class Trainer:
         other settings are fixed: assigning one is an AttributeError.
     """
 
-    precision, _position, _listeners = "float32", None, None  # of trainers that were pickled before they had them
+    # Of trainers that were pickled before they had them.
+    precision, group, _position, _listeners = "float32", None, None, None
 
     @keyword_only_soon
     def __init__(
@@ -150,9 +162,10 @@ class Trainer:
         label_smoothing: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
         precision: str = "float32",
+        group: Intracomm | None = None,
     ) -> None:
         net.check_trainable()
-        self.net, self.precision, self.turn = net, precision, threading.RLock()
+        self.net, self.precision, self.group, self.turn = net, precision, group, threading.RLock()
         self._loss = losses.smoothed(net.resolve_loss(loss), checks.number("label_smoothing", label_smoothing, 0, 1))
         self.loss = self._loss.name
         self.optimizer = optimizers.resolve(optimizer)
@@ -186,7 +199,9 @@ class Trainer:
         with interruptible():
             begin_training(self.net.dtype, mixed)
             loss, kind = self.net.kernel_loss(self._loss), self.optimizer.kind
-            self._learning = Learning(self.net, loss, kind, self.dropout, self._dropout_seed, mixed=mixed)
+            self._group = groups.of(self.group)
+            make = Learning if self._group.size == 1 else functools.partial(distributed.GroupLearning, self._group)
+            self._learning = make(self.net, loss, kind, self.dropout, self._dropout_seed, mixed=mixed)
         # With `rate_in_velocity`: velocity = _rate * (the kernels' velocity); 0 before the first update.
         self._rate = 0.0
 
@@ -307,28 +322,32 @@ class Trainer:
         DivergenceError
             If values stop being finite. The network holds the last finite parameters.
         """
-        epochs, stop = _optional(checks.count)("epochs", epochs), Stopping(tol, patience, target_loss)
-        metrics, monitor = self._metrics(metrics), checks.function("monitor", monitor)
-        X = checks.shaped("X", X, self.net.sizes[0], self.net.dtype)
-        rows = X.shape[0]
+        group = self._group
+        with group:
+            epochs, stop = _optional(checks.count)("epochs", epochs), Stopping(tol, patience, target_loss)
+            metrics, monitor = self._metrics(metrics), checks.function("monitor", monitor)
+            X, rows = self._inputs(X)
+            group.same(
+                epochs=epochs,
+                validation_data="given" if validation_data is not None else None,
+                validation_fraction=validation_fraction,
+                stopping=vars(stop),
+                metrics=[*metrics],
+            )
+            shown = [ProgressBar()] if checks.flag("progress", progress) else []
+            notify = self._notify([*checks.sequence("callbacks", callbacks), *shown])
         if epochs is None:
             epochs = schedules.length(self.schedule) or (EPOCHS if self.batch_size else usual_epochs(rows))
-        shown = [ProgressBar()] if checks.flag("progress", progress) else []
-        notify = Listeners([*checks.sequence("callbacks", callbacks), *shown], self)
         kept = self._snapshot()
         try:
-            self._begin(resume, rows)
-            self._divide(rows, validation_data, validation_fraction, resume is not False)
-            data, unit = self._training_data(X, y, sample_weight, class_weight, self._position.held)
-            data, validation = self._split(data, validation_data)
-            if metrics and validation is None:
-                raise ValueError(f"metrics has {', '.join(metrics)} without validation; accepted: with validation data")
-            if self.history.loss and self.history.metrics.keys() != metrics.keys():
-                known = ", ".join(self.history.metrics) or "none"
-                raise ValueError(
-                    f"metrics has {', '.join(metrics) or 'none'}; accepted: {known}, as in the fit that is resumed"
-                )
-            notify.load_states(self._position.callbacks)
+            with group:
+                self._begin(resume, rows)
+                self._divide(rows, validation_data, validation_fraction, resume is not False)
+                data, unit = self._training_data(X, y, sample_weight, class_weight, self._position.held)
+                data, validation = self._split(data, validation_data)
+                self._check_metrics(metrics, validation)
+                notify.load_states(self._position.callbacks)
+                distributed.check(self)
         except BaseException:  # Ctrl-C too
             self._restore(kept)
             raise
@@ -336,14 +355,15 @@ class Trainer:
         last = position.begun + epochs
         try:
             self.take_params()
-            done = notify("on_fit_begin", max(last - len(history.loss), 0), sample_count(data))
-            with limited(self.threads):
+            with group, limited(self.threads):
+                done = notify("on_fit_begin", max(last - len(history.loss), 0), sample_count(data))
                 self._learning.compile(data, self._settings(0.0, unit), min(self._size(rows), sample_count(data)))
                 for epoch in range(len(history.loss), last):
                     if done or stop.reached(position, history):
                         break
                     self._epoch(data, unit, validation, monitor, metrics, stop, notify)
                     done = notify("on_epoch_end", epoch)
+                    group.same(weights=self._learning.digest)
             with uninterrupted():
                 self._end()
         except (TypeError, ValueError):
@@ -357,6 +377,19 @@ class Trainer:
             position.callbacks, self._listeners = notify.states(), None
             notify.close()
         return history
+
+    def _inputs(self, X):
+        """Inputs in a checked shape, and the number of rows of the group."""
+        X = checks.shaped("X", X, self.net.sizes[0], self.net.dtype, least=int(self._group.size == 1))
+        rows = sum(self._group.share(X.shape[0]))
+        if not rows:
+            raise ValueError("X has no rows on any rank of the group; accepted: at least one")
+        return X, rows
+
+    def _notify(self, callbacks):
+        """Listeners of a fit."""
+        alone = self._group.size == 1
+        return Listeners(callbacks, self) if alone else distributed.GroupListeners(callbacks, self, self._group)
 
     def _snapshot(self):
         """Copy of all that a fit changes, for `_restore`."""
@@ -380,7 +413,7 @@ class Trainer:
             self.history, self._position = History(), Position()
             return
         if resume is not True:
-            self._take_state(training_state.read(resume, self.net))
+            self._take_state(self._group.first(lambda: training_state.read(resume, self.net)))
         if self._position is None:
             raise ValueError("resume is True, but there is no fit to go on from; accepted: the path of a saved one")
         self._position, self.history = deepcopy(self._position), deepcopy(self.history)
@@ -474,12 +507,13 @@ class Trainer:
         float
             The loss before the update.
         """
-        data, unit = self._training_data(X, y, sample_weight)
-        self.take_params()
-        rows = sample_count(data)
-        self._learning.clear()
-        settings = self._settings(self._current_rate(), unit)
-        with limited(self.threads):
+        with self._group, limited(self.threads):
+            X, _ = self._inputs(X)
+            data, unit = self._training_data(X, y, sample_weight)
+            self.take_params()
+            rows = sample_count(data)
+            self._learning.clear()
+            settings = self._settings(self._current_rate(), unit)
             if self._learning.is_first(("step", type(data.x))):
                 self._learning.compile(data, settings, rows)
             with uninterrupted():
@@ -524,7 +558,7 @@ class Trainer:
         """
         epoch = len(self.history.loss)
         history, position, sums, samples = self.history, self._position, self._learning.progress, sample_count(data)
-        size = self._size(row_count(data.x))
+        size = self._size(samples + len(position.held))
         batch_size = min(size, samples)
         batches = -(-samples // batch_size)
         if position.batch:
@@ -552,7 +586,8 @@ class Trainer:
             weight += weighting.total(data, first, done)
             notify("on_slice_end", done - first, sums.loss[0] * self._scale(weight))
         # Not a sum over slices, whose rounding would depend on the clock.
-        loss, weight, elapsed = float(sums.loss[0]), weighting.total(data, 0, samples), time.perf_counter() - begin
+        loss, weight, end = float(sums.loss[0]), weighting.total(data, 0, samples), time.perf_counter()
+        elapsed = self._group.first(lambda: end - begin)
         try:
             history.loss.append(loss * self._scale(weight))
             history.objective.append(float(sums.means.sum()) / samples)
@@ -567,7 +602,7 @@ class Trainer:
             if validation:
                 history.val_loss.append(self._evaluate(validation))
             if monitor:
-                history.monitor.append(float(monitor(self.net)))
+                history.monitor.append(self._group.first(lambda: float(monitor(self.net))))
             if metrics:
                 self._measure(metrics, validation)
             with uninterrupted():
@@ -588,19 +623,24 @@ class Trainer:
             )
         return found
 
+    def _check_metrics(self, metrics, validation):
+        """Raise a ValueError if there are no samples for metrics, or a fit that is resumed has others."""
+        if metrics and validation is None:
+            raise ValueError(f"metrics has {', '.join(metrics)} without validation; accepted: with validation data")
+        if self.history.loss and self.history.metrics.keys() != metrics.keys():
+            known = ", ".join(self.history.metrics) or "none"
+            raise ValueError(
+                f"metrics has {', '.join(metrics) or 'none'}; accepted: {known}, as in the fit that is resumed"
+            )
+
     def _measure(self, metrics, data):
         """Append the metrics of the samples of `data`, with the current parameters, to the history."""
-        outputs, _ = self._learning.predict(data.x, data.order)
-        targets = data.labels if data.labels.size else data.y
-        targets = targets[data.order] if len(data.order) else targets
+        targets, outputs = self._learning.results(data)
         if self.net.scaling:
             outputs, targets = self.net.scaling.predictions(outputs), self.net.scaling.truth(targets)
         for name, metric in metrics.items():
-            value = metric(targets, outputs)
-            try:
-                self.history.metrics.setdefault(name, []).append(float(value))
-            except (TypeError, ValueError):
-                raise TypeError(f"metric {name} returned {value!r}; accepted: a number") from None
+            value = self._group.first(functools.partial(measures.measured, name, metric, targets, outputs))
+            self.history.metrics.setdefault(name, []).append(value)
 
     def _put_in_order(self, order):
         """Write a new order of the samples into `order`; a ValueError if the user's function leaves no permutation."""
@@ -608,13 +648,18 @@ class Trainer:
             self._rng.shuffle(order)
             return
         given, size = np.bincount(order), 1 + order.max()
-        self._reorder(order)
+        order[:] = self._group.first(lambda: self._reordered(order))
         left = np.bincount(order[(order >= 0) & (order < size)], minlength=size)
         if not np.array_equal(left, given):
             raise ValueError(
                 f"shuffle leaves an order without {np.count_nonzero(left < given)} of the {len(order)} numbers that it "
                 "got; accepted: all of them, each once"
             )
+
+    def _reordered(self, order):
+        """Return `order` when the user's function has written into it."""
+        self._reorder(order)
+        return order
 
     def _run(self, data, settings, batch_size, first, last, when):
         """Make the updates of the batches in range(first, last), or of as many as a slice has time for.
@@ -644,6 +689,7 @@ class Trainer:
             self._learning.forget()
             self._rate = 0.0
             checks.finite("X", data.x)
+            self._group.share(None)  # the X of other ranks may have been at fault
             raise DivergenceError(
                 f"training diverged {when}: layer {diverged} has values that are not finite; "
                 f"the last finite weights are kept (learning rate {rate:g})"
@@ -664,14 +710,22 @@ class Trainer:
 
         The network learns to scale them from the samples whose numbers are not in `held`, if it is to do that first.
         """
-        data, _ = self.net.data(X, y, self._loss, sample_weight, held)
+        if self._group.size == 1:
+            data, _ = self.net.data(X, y, self._loss, sample_weight, held)
+        else:
+            data = distributed.own_data(self, X, y, sample_weight, held)
         if class_weight is not None:
             kind = losses.target_kind(self._loss, self.net.output_activation)
-            data = weighting.by_class(data, class_weight, kind)
+            data = weighting.by_class(data, class_weight, kind, self._group.share)
         return self._normalized(data)
 
     def _normalized(self, data):
-        """Data with normalized weights if only their ratios count, and the unit: the number they are divided by."""
+        """Data with normalized weights if only their ratios count, and the unit: the number they are divided by.
+
+        If there is a group, they are the group's `Samples` (see `distributed`).
+        """
+        if self._group.size > 1:
+            data = distributed.together(self._group, data)
         return weighting.normalized(data) if self.reduction == "mean" else (data, 1.0)
 
     def _divide(self, rows, validation_data, validation_fraction, resumed):
@@ -693,7 +747,7 @@ class Trainer:
     def _split(self, data, validation_data):
         """Division of `data` by the orders in `_position`: (training data, validation data or None), each Data."""
         position = self._position
-        train = data._replace(order=position.order)
+        train = data._replace(order=position.order) if len(position.order) else data
         if validation_data is not None:
             return train, self._validation_data(validation_data)
         if not len(position.held):
@@ -720,6 +774,8 @@ class Trainer:
                 "validation_data is not a pair; accepted: (X, y) or (X, y, sample_weight); or validation_fraction, a "
                 "share of the samples"
             )
+        if self._group.size > 1 and not np.shape(given[0])[0]:
+            return self._normalized(distributed.no_samples(self.net, self._loss))[0]
         x = self.net.inputs("validation_data[0]", given[0])
         checks.finite("validation_data[0]", x)
         targets = self.net.targets("validation_data[1]", given[1], row_count(x), self._loss)

@@ -42,7 +42,7 @@ def sample_weights(argument, weights, rows, dtype):
     return array.astype(dtype, copy=False)
 
 
-def by_class(data, class_weight, kind):
+def by_class(data, class_weight, kind, share=lambda value: [value]):
     """Data with each sample's weight multiplied by that of its class.
 
     Parameters
@@ -54,6 +54,8 @@ def by_class(data, class_weight, kind):
         counted, whatever their weights.
     kind : str
         Kind of the targets (see `losses.target_kind`).
+    share : function
+        Gives the values that all processes have in place of one, a list, where each has some of the samples.
     """
     outputs = data.y.shape[1]
     if kind == losses.CLASSES:
@@ -65,10 +67,10 @@ def by_class(data, class_weight, kind):
             "class_weight is given, but targets are not classes; accepted with cross_entropy and focal, and with "
             "binary_cross_entropy of one output"
         )
-    weights = _of_classes(class_weight, labels, max(outputs, 2)).astype(data.weights.dtype)[labels]
+    weights = _of_classes(class_weight, labels, max(outputs, 2), share).astype(data.weights.dtype)[labels]
     if data.weights.size:
         weights *= data.weights
-    if not weights.any():
+    if not any(share(weights.any())):
         raise ValueError("class_weight leaves no sample a weight; accepted: one above 0 for a class that occurs")
     return data._replace(weights=weights)
 
@@ -85,11 +87,11 @@ def normalized(data):
     return data._replace(weights=np.ldexp(data.weights, 1 - exponent)), float(np.ldexp(1.0, exponent - 1))
 
 
-def _of_classes(class_weight, labels, classes):
+def _of_classes(class_weight, labels, classes, share):
     """Weight of each class, in the order of the labels: (classes,) float64 array."""
     if isinstance(class_weight, str) and class_weight == "balanced":
-        counts = np.bincount(labels, minlength=classes)
-        return len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        counts = sum(share(np.bincount(labels, minlength=classes)))
+        return counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
     if not isinstance(class_weight, dict):
         raise TypeError(f"class_weight is {class_weight!r}; accepted: a dict of labels to weights, or 'balanced'")
     weights = np.ones(classes)

@@ -1,5 +1,6 @@
 """`fastmlp info`: description of a saved model and its training or, without a model, of this machine."""
 
+import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -10,12 +11,12 @@ from fastmlp_kernels.machine import caches
 from fastmlp_kernels.tile.engines import ENGINE, engine_of
 
 import fastmlp
-from fastmlp import MLP
+from fastmlp import MLP, group
 from fastmlp._kernels import CACHE_FOLDER, bfloat16_peak, bfloat16_refusal, fma_peak
 from fastmlp.cli import text
 from fastmlp.cli.models import preprocessing_of
 from fastmlp.tables.columns import listed
-from fastmlp.threads import available
+from fastmlp.threads import available, cores
 
 CACHES = "L1d", "L2", "L3"
 KINDS = {"float": "float32 and float64", "mixed": "bf16-mixed"}  # precisions of the kinds of networks in `tuning`
@@ -23,10 +24,23 @@ KINDS = {"float": "float32 and float64", "mixed": "bf16-mixed"}  # precisions of
 
 def run(args):
     """Run the command."""
+    ranks = group.of(group.world())
+    found = ranks.share(_cores(ranks.rank))
+    if ranks.rank:
+        return
     if args.model is None:
         text.facts(_machine())
+        if ranks.size > 1:
+            text.facts(found)
     else:
         _model(args.model, MLP.load(args.model))
+
+
+def _cores(rank):
+    """Pair (name, value) about the cores that a process of a launcher may use."""
+    numbers = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    shown = f" ({', '.join(map(str, numbers))})" if numbers else ""
+    return f"rank {rank}", f"{cores()} cores{shown} of {platform.node()}, {available()} threads"
 
 
 def _model(path, net):

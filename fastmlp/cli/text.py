@@ -1,5 +1,8 @@
 """What the commands print: aligned columns, tables, lines about networks and scores."""
 
+import os
+import sys
+
 from fastmlp.terminal import StandardError, printable
 
 FACT_CHARACTERS = 14  # of the names of facts, at least, so that those printed one after the other are aligned
@@ -8,6 +11,11 @@ FACT_CHARACTERS = 14  # of the names of facts, at least, so that those printed o
 def tell(line):
     """Print a line on standard error. If that cannot be written, it is no reason to end the work that it is about."""
     print(line, file=StandardError(), flush=True)
+
+
+def silence():
+    """Print nothing from now on."""
+    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def rate(peak):

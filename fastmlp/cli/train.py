@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastmlp import MLP, Trainer, losses, optimizers, plots
+from fastmlp import MLP, Trainer, group, losses, optimizers, plots
 from fastmlp._kernels import bfloat16_peak, fma_peak
 from fastmlp.callbacks import Checkpoint
 from fastmlp.checks import choice, count
@@ -68,13 +68,25 @@ class Run:
 
 
 def run(args):
-    """Run the command."""
+    """Run the command. If a launcher such as `mpiexec` has started several processes, they train together.
+
+    Each reads the table, and the first prints and writes.
+    """
+    ranks = group.of(group.world())
+    if ranks.rank:
+        text.silence()
+    with ranks:
+        _run(args, ranks)
+
+
+def _run(args, ranks):
+    """Run the command on one of several ranks, or alone."""
     table = for_training(args)
     args.loss = args.loss or next(iter(OUTPUT_ACTIVATIONS[table.task]))
     loss = parse_loss(args.loss, table.task)
     if args.learning_rate is None:
         args.learning_rate = optimizers.resolve(args.optimizer).suggested_rate
-    _check(args)
+    _check(args, ranks)
     parts = _parts(args, table)
     _set_defaults(args, len(parts[0][1]))
     runs = [_prepare(args, table, loss, *part) for part in parts]
@@ -85,7 +97,7 @@ def run(args):
         for one in runs:
             _fit(args, one)
             ended.append(one)
-            if args.save and one is model:  # before anything is printed or drawn, which may fail
+            if args.save and one is model and not ranks.rank:  # before anything is printed or drawn, which may fail
                 _save(args, one, _mean_scores(ended))
             if len(runs) > 1 and one.scores:
                 part = f"fold {len(ended)}" if args.cross_validate else f"seed {one.seed}"
@@ -94,16 +106,16 @@ def run(args):
                 break
     finally:  # also if the model cannot be saved, or another seed fails
         if ended:
-            text.facts(_results(args, ended, before))
+            text.facts(_results(args, ranks, ended, before))
     if args.save and model in ended:
         text.facts([("saved", args.save)])
-    if args.plot:
+    if args.plot and not ranks.rank:
         _plot(args, runs[0])
     if ended[-1].interrupted:
         raise KeyboardInterrupt
 
 
-def _check(args):
+def _check(args, ranks):
     """Raise an exception if options contradict each other, or a file could not be written."""
     if args.resume and not args.checkpoint:
         raise ValueError("--resume is given without --checkpoint; accepted: both, or --checkpoint alone")
@@ -111,6 +123,8 @@ def _check(args):
         raise ValueError(f"--checkpoint is given with --seeds {args.seeds}; accepted: with one seed")
     if args.cross_validate and (args.seeds > 1 or args.checkpoint or args.plot):
         raise ValueError("--cross-validate is given with --seeds, --checkpoint or --plot; accepted: without")
+    if args.minutes is not None and ranks.size > 1:
+        raise ValueError(f"--minutes is given on {ranks.size} ranks, whose clocks differ; accepted: with one process")
     for path in filter(None, (args.save, args.checkpoint)):
         check_writable(path, args.source)
     if args.save and args.save == args.checkpoint:
@@ -178,7 +192,15 @@ def _trainer(args, net, loss, seed, schedule):
         label_smoothing=args.label_smoothing,
         dropout=args.dropout,
         precision=args.precision,
+        group=group.world(),
     )
+
+
+def _part(X, y):
+    """Rows of this rank, of all rows."""
+    ranks = group.of(group.world())
+    own = slice(len(X) * ranks.rank // ranks.size, len(X) * (ranks.rank + 1) // ranks.size)
+    return X[own], y[own]
 
 
 def _schedule(args):
@@ -200,8 +222,7 @@ def _fit(args, one):
         one.epochs = _best_epochs(args, one, X, y)
     try:
         trainer.fit(
-            X,
-            y,
+            *_part(X, y),
             epochs=one.epochs,
             validation_fraction=args.validation_fraction or None,
             patience=args.patience,
@@ -228,8 +249,8 @@ def _best_epochs(args, one, X, y):
     labels = one.train.target if one.preprocessing.classes else None
     for train, held in folds(len(X), defaults.FOLDS, one.seed, labels=labels):
         trainer = _trainer(args, one.net, loss, one.seed, _schedule(args))
-        fit = {"validation_data": (X[held], y[held]), "class_weight": args.class_weight, "progress": False}
-        curves.append(trainer.fit(X[train], y[train], one.epochs, **fit).val_loss)
+        fit = {"validation_data": _part(X[held], y[held]), "class_weight": args.class_weight, "progress": False}
+        curves.append(trainer.fit(*_part(X[train], y[train]), one.epochs, **fit).val_loss)
         one.net.params[:] = initial
     return 1 + int(np.mean(curves, axis=0).argmin())
 
@@ -257,7 +278,7 @@ def _peak(args, one):
         return bfloat16_peak(threads) if mixed else fma_peak(args.dtype, threads)
 
 
-def _results(args, runs, before):
+def _results(args, ranks, runs, before):
     """Pairs (name, value) about the results: losses of the first run, scores over all, and the speed.
 
     `before` is the peak measured before the training.
@@ -282,9 +303,12 @@ def _results(args, runs, before):
 
     speed = np.median([rate for one in runs for rate in one.trainer.history.samples_per_second])
     flops = speed * runs[0].net.training_flops
-    peak = before.joined(_peak(args, runs[0]))
     yield "trained in", f"{sum(sum(one.trainer.history.seconds) for one in runs):.2f} s"
     yield "speed", f"{speed:,.0f} samples/s, {flops / 1e9:.1f} GFLOP/s"
+    if ranks.size > 1:
+        yield "by", f"{ranks.size} processes"
+        return
+    peak = before.joined(_peak(args, runs[0]))
     mixed = is_mixed(args.precision, args.dtype, runs[0].net.sizes)
     kind = "bfloat16 peak" if mixed else f"FMA peak in {args.dtype}"
     yield "of peak", f"{flops / peak.rate:.1%} of this CPU's {kind}, measured before and after: {text.rate(peak)}"

@@ -14,7 +14,7 @@ from fastmlp._kernels import bfloat16_refusal
 from fastmlp.checks import unscaled
 from fastmlp.cli.text import network
 from fastmlp.export.c_source import write_c
-from fastmlp.moments import Moments
+from fastmlp.moments import Moments, merged
 from fastmlp.objective import Objective
 from tests.fastmlp.test_c_source import ANY_COMPILER, build, needs_compiler, outputs_in_c
 from tests.trained import trained
@@ -79,7 +79,10 @@ def test_moments_are_those_of_exact_arithmetic(name, blocks):
     for block in np.array_split(x[:, None], blocks):
         dense.add(block)
         rows.add(unscaled("X", sparse(block), 1))
-    for moments in dense, rows:
+    parts = [Moments(1) for _ in range(blocks + 1)]  # the last of no rows
+    for part, block in zip(parts, np.array_split(x[:, None], blocks), strict=False):
+        part.add(block)
+    for moments in dense, rows, merged(parts):
         found = np.ravel(moments.learned())
         np.testing.assert_allclose(found, [mean, scale], rtol=1e-13, atol=1e-13 * scale * (name != "constant"))
 

@@ -44,6 +44,10 @@ def run_mask(out, seed, update, pair, unit, threshold, scale):
     store(dropout.mask(seed, update, pair, unit, threshold, scale), out, 0, width(out))
 
 
+def run_mask_row(out, seed, update, pair, unit, threshold, scale, row):
+    store(dropout.mask_row(seed, update, pair, unit, threshold, scale, row), out, 0, width(out))
+
+
 @pytest.mark.parametrize(("counter", "key", "numbers"), KNOWN)
 def test_random_numbers_are_those_of_the_authors(counter, key, numbers):
     assert [int(number[0]) for number in threefry(key, counter)] == list(numbers)
@@ -52,12 +56,17 @@ def test_random_numbers_are_those_of_the_authors(counter, key, numbers):
 @pytest.mark.shapes
 @DTYPES
 def test_a_mask_depends_on_seed_update_row_and_unit(guarded, dtype):
-    run, size = run_mask if PLAIN else numba.njit(run_mask), columns(dtype)
+    run, run_row = (run_mask, run_mask_row) if PLAIN else map(numba.njit, (run_mask, run_mask_row))
+    size = columns(dtype)
     for seed, update, pair, unit in ((3, 4, 5, 6), (SEED, 0, 10**6, 2**31)):
         out = guarded((2 * size,), dtype)
         run(out, seed, update, pair, unit, int(0.25 * 2.0**32), dtype(4 / 3))
         rows, units = [2 * pair, 2 * pair + 1], unit + np.arange(size)
         expected = expected_mask(0.25, seed, update, rows, units).astype(dtype)
+        for row in range(2):
+            one = guarded((size,), dtype)
+            run_row(one, seed, update, pair, unit, int(0.25 * 2.0**32), dtype(4 / 3), row)
+            np.testing.assert_array_equal(one, expected[row])
         np.testing.assert_array_equal(out.reshape(2, size), expected)
 
 

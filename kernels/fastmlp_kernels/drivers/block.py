@@ -107,7 +107,9 @@ def block_loss(task, update, b, slot, thread, sample, first_row, rows, checked):
     targets, weights = workspace.scratch.targets[thread], workspace.scratch.sample_weights[thread]
     started = is_sparse(data.x)  # the first layer's net inputs are in `deltas` already (see `load_block`)
     where = first_row, rows, panel_rows
-    forward_training(network, activations, deltas, loss.from_net_inputs, update, *where, started, forms)
+    forward_training(
+        network, activations, deltas, loss.from_net_inputs, update, *where, started, forms, workspace.places
+    )
     if loss.smoothing > 0:
         smooth(targets, loss.smoothing, network.softmax, rows, layer.n_out, panel_rows)
     signals_start = deltas_of(layer, deltas, panel_rows).start

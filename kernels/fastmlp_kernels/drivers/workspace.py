@@ -99,6 +99,8 @@ class Workspace(NamedTuple):
     pieces : record array of layout.tasks.PIECE
     sums : Sums
     tickets : int64 array; counters of the items that threads take (see `drivers.phases`)
+    places : int64 array; where a batch is shared with other processes, the row of the batch for each row of this one's
+        part of it, for dropout; empty otherwise
     """
 
     block_rows: int
@@ -110,6 +112,7 @@ class Workspace(NamedTuple):
     pieces: np.ndarray
     sums: Sums
     tickets: np.ndarray
+    places: np.ndarray
 
 
 def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros=0):
@@ -199,6 +202,7 @@ def workspace(network, batch_size, threads, samples=0, block_rows=None, nonzeros
             penalties=np.zeros(len(pieces)),
         ),
         tickets=np.zeros((RELEASED + 1) * SPACING, np.int64),
+        places=np.empty(0, np.int64),
     )
 
 

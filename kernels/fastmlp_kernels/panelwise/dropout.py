@@ -63,6 +63,39 @@ def _constant(vector, number):
     return ir.Constant(vector, [number] * vector.count)
 
 
+def _masking(scale, rows):
+    """Type of the tile of `mask`, with `rows` rows, and the function that writes its instructions."""
+    tile = Tile(scale, rows)
+
+    def generate(context, builder, signature, args):
+        emit, words = Emitter(tile, context, builder), ir.VectorType(I32, tile.lanes)
+        zeros, undefined = ir.Constant(words, None), ir.Constant(words, ir.Undefined)
+
+        def in_all_lanes(number):
+            first = builder.insert_element(undefined, builder.trunc(number, I32), I32(0))
+            return builder.shuffle_vector(first, undefined, zeros)
+
+        key = [_Words(builder, in_all_lanes(number)) for number in args[:2]]
+        pair, unit, threshold = (in_all_lanes(number) for number in args[2:5])
+        kept, dropped = emit.splat(args[5]), ir.Constant(tile.vector, None)
+
+        def numbers_of(v):
+            units = builder.add(unit, ir.Constant(words, [*range(v * tile.lanes, (v + 1) * tile.lanes)]))
+            counter = _Words(builder, pair), _Words(builder, units)
+            both = threefry(key, counter, lambda n: _Words(builder, _constant(words, n)), _Words.rotated)
+            if rows == PAIR:
+                return [number.value for number in both]
+            is_first = builder.icmp_signed("==", args[6], ir.Constant(args[6].type, 0))
+            return [builder.select(is_first, *(number.value for number in both))]
+
+        numbers = [numbers_of(v) for v in range(tile.vecs)]
+        return emit.map(
+            lambda r, v: builder.select(builder.icmp_unsigned("<", numbers[v][r], threshold), dropped, kept)
+        )
+
+    return tile, generate
+
+
 @intrinsic
 def mask(typing, seed, update, pair, unit, threshold, scale):
     """Tile of PAIR rows with `scale` for units that are kept and 0 for units that are dropped.
@@ -81,31 +114,15 @@ def mask(typing, seed, update, pair, unit, threshold, scale):
     threshold : int; how many of the 2^32 random numbers drop a unit
     scale : float of the tile's dtype
     """
-    tile = Tile(scale, PAIR)
-
-    def generate(context, builder, signature, args):
-        emit, words = Emitter(tile, context, builder), ir.VectorType(I32, tile.lanes)
-        zeros, undefined = ir.Constant(words, None), ir.Constant(words, ir.Undefined)
-
-        def in_all_lanes(number):
-            first = builder.insert_element(undefined, builder.trunc(number, I32), I32(0))
-            return builder.shuffle_vector(first, undefined, zeros)
-
-        key = [_Words(builder, in_all_lanes(number)) for number in args[:2]]
-        pair, unit, threshold = (in_all_lanes(number) for number in args[2:5])
-        kept, dropped = emit.splat(args[5]), ir.Constant(tile.vector, None)
-
-        def numbers_of(v):
-            units = builder.add(unit, ir.Constant(words, [*range(v * tile.lanes, (v + 1) * tile.lanes)]))
-            counter = _Words(builder, pair), _Words(builder, units)
-            return threefry(key, counter, lambda n: _Words(builder, _constant(words, n)), _Words.rotated)
-
-        numbers = [numbers_of(v) for v in range(tile.vecs)]
-        return emit.map(
-            lambda r, v: builder.select(builder.icmp_unsigned("<", numbers[v][r].value, threshold), dropped, kept)
-        )
-
+    tile, generate = _masking(scale, PAIR)
     return tile(*[types.int64] * 5, scale), generate
+
+
+@intrinsic
+def mask_row(typing, seed, update, pair, unit, threshold, scale, row):
+    """Tile with row number `row` of what `mask` returns."""
+    tile, generate = _masking(scale, 1)
+    return tile(*[types.int64] * 5, scale, types.int64), generate
 
 
 if config.DISABLE_JIT:
@@ -118,9 +135,13 @@ if config.DISABLE_JIT:
         numbers = threefry(key, counter, np.uint32, lambda x, bits: x << np.uint32(bits) | x >> np.uint32(32 - bits))
         return np.where(np.stack(numbers) < threshold, type(scale)(0), scale)
 
+    def mask_row(seed, update, pair, unit, threshold, scale, row):
+        """See the compiled `mask_row`."""
+        return mask(seed, update, pair, unit, threshold, scale)[row : row + 1]
+
 
 @njit
-def drop(activations, a, deltas, d, layer, column, update, first, rows):
+def drop(activations, a, deltas, d, layer, column, update, first, rows, places=None):
     """Drop units of one panel of a layer: set their activations and slopes to 0, and scale the others up.
 
     Parameters
@@ -134,10 +155,19 @@ def drop(activations, a, deltas, d, layer, column, update, first, rows):
     update : int; number of the update
     first : int; row of the batch in the first row of the panel, an even number
     rows : int; number of rows
+    places : 1-D int64 array, optional; not empty if `first` counts the rows of a part of the batch: the row of the
+        batch that each of them is
     """
     width, threshold = panel_width(deltas), int(layer.dropout * 2.0**32)
-    scale = deltas.dtype.type(1 / (1 - layer.dropout))
+    scale, unit = deltas.dtype.type(1 / (1 - layer.dropout)), layer.params + column
+    if places is not None and len(places) > 0:
+        for s in range(rows):
+            pair, row = divmod(places[first + s], PAIR)
+            kept, i = mask_row(layer.seed, update, pair, unit, threshold, scale, row), s * width
+            store(multiply(kept, load(activations, a + i, width, 1)), activations, a + i, width)
+            store(multiply(kept, load(deltas, d + i, width, 1)), deltas, d + i, width)
+        return
     for s in range(0, rows, PAIR):
-        kept, i = mask(layer.seed, update, (first + s) // PAIR, layer.params + column, threshold, scale), s * width
+        kept, i = mask(layer.seed, update, (first + s) // PAIR, unit, threshold, scale), s * width
         store(multiply(kept, load(activations, a + i, width, PAIR)), activations, a + i, width)
         store(multiply(kept, load(deltas, d + i, width, PAIR)), deltas, d + i, width)

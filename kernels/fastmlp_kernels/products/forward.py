@@ -77,7 +77,9 @@ def complete_net_inputs(network, operands, layer, z, p, first, last, panel_rows)
         product_rows(z, a, w, last_terms(layer.n_in), layer.n_in, first, last, biases)
 
 
-def _train_layer(network, operands, activations, deltas, layer, slopes, started, update, first, rows, panel_rows):
+def _train_layer(
+    network, operands, activations, deltas, layer, slopes, started, update, first, rows, panel_rows, places
+):
     """Compute the activations and the slopes of one layer.
 
     Parameters
@@ -87,7 +89,7 @@ def _train_layer(network, operands, activations, deltas, layer, slopes, started,
     layer : a record of `layout.network.LAYER`
     slopes : int; address of the activation (see `calls`); 0: it is left to the caller
     started : bool; whether the layer's net inputs are in `deltas` already
-    activations, deltas, update, first, rows, panel_rows : see `forward_training`
+    activations, deltas, update, first, rows, panel_rows, places : see `forward_training`
     """
     width, depth = panel_width(activations), 0 if started else layer.n_in
     for k in range(0, max(depth, 1), DEPTH):
@@ -100,10 +102,12 @@ def _train_layer(network, operands, activations, deltas, layer, slopes, started,
             if slopes and k + DEPTH >= depth:
                 call_slopes(slopes, activations, values.start, deltas, z.start, padded(rows, ROWS) * width)
                 if update >= 0 and layer.dropout > 0:  # of hidden layers only, which all have slopes
-                    drop(activations, values.start, deltas, z.start, layer, p * width, update, first, rows)
+                    drop(activations, values.start, deltas, z.start, layer, p * width, update, first, rows, places)
 
 
-def _train_mixed_layer(network, operands, activations, deltas, layer, slopes, started, update, first, rows, panel_rows):
+def _train_mixed_layer(
+    network, operands, activations, deltas, layer, slopes, started, update, first, rows, panel_rows, places
+):
     """See `_train_layer`; activations of hidden layers are only stored as operands.
 
     A square at a time, so that all its numbers stay in the L1 cache.
@@ -121,7 +125,7 @@ def _train_mixed_layer(network, operands, activations, deltas, layer, slopes, st
             if not last:
                 call_slopes(slopes, square, 0, deltas, place, count * SQUARE)
                 if update >= 0 and layer.dropout > 0:
-                    drop(square, 0, deltas, place, layer, p * SQUARE, update, first + s, count)
+                    drop(square, 0, deltas, place, layer, p * SQUARE, update, first + s, count, places)
                 store_activations(operands, layer.outputs, layer.n_out, p, values, s, count, panel_rows)
         if last and slopes:
             outputs = panel_at(outputs_of(layer, activations, panel_rows), p)
@@ -133,7 +137,17 @@ train_layer = by_class(MixedNetwork, _train_mixed_layer, _train_layer)
 
 @inlined
 def forward_training(
-    network, activations, deltas, from_net_inputs, update, first, rows, panel_rows, started=False, forms=None
+    network,
+    activations,
+    deltas,
+    from_net_inputs,
+    update,
+    first,
+    rows,
+    panel_rows,
+    started=False,
+    forms=None,
+    places=None,
 ):
     """Compute the activations g(z) and the slopes g'(z) of all layers for a block of samples.
 
@@ -157,6 +171,8 @@ def forward_training(
     started : bool
         Whether the net inputs of layer 1 are in `deltas` already: inputs are sparse, and `activations` has no layer 0.
     forms : operands.Forms of a MixedNetwork, of which the operands of the inputs are read
+    places : 1-D int64 array, optional
+        Rows of the batch, if the block is of a part of it (see `panelwise.dropout.drop`).
     """
     operands = operands_of(network, activations, deltas, forms)
     take_tiles(network)
@@ -164,7 +180,7 @@ def forward_training(
         layer, begun = network.layers[l], started and l == 0
         # Address of the activation; 0: it is left to the caller (layer.slopes is 0 for a softmax).
         slopes = 0 if from_net_inputs and l == len(network.layers) - 1 else layer.slopes
-        where = update, first, rows, panel_rows
+        where = update, first, rows, panel_rows, places
         train_layer(network, operands, activations, deltas, layer, slopes, begun, *where)
     give_tiles(network)
 
