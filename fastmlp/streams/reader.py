@@ -6,6 +6,7 @@ import threading
 import time
 from queue import SimpleQueue
 
+from ..interrupts import uninterrupted
 from .pools import fill
 
 POOLS = 2  # one that is trained on, one that is filled
@@ -44,13 +45,19 @@ class Reader:
         self._thread = threading.Thread(target=self._run, name="fastmlp reader", daemon=True)
 
     def __enter__(self):
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # Ctrl-C too
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *error):
-        self._closed = True
-        self._free.put(None)
-        self._thread.join()
+        with uninterrupted():
+            self._closed = True
+            self._free.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
 
     def __iter__(self):
         while (pool := self._next()) is not None:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import checks
+
 BLOCK_BYTES = 1 << 22  # about as many are read at a time: small enough to be in a cache, large enough for a disk
 
 
@@ -32,6 +34,7 @@ class Slices:
         if "y" not in self._arrays:
             raise TypeError("y is None; accepted: targets that can be sliced by rows, as X can")
         for name, array in self._arrays.items():
+            checks.dense(name, array)
             if not array.shape:
                 raise ValueError(f"{name} has shape (); accepted: rows")
         self.rows = int(self._arrays["X"].shape[0])

@@ -274,6 +274,7 @@ def test_classes_of_a_stream_have_metrics():
         ((Chunked(X),), TypeError, "y is None"),
         ((Chunked(X), Y[:-1]), ValueError, "y has shape .229, 2.; accepted: 230 rows"),
         ((blocks(X, Y), Y), TypeError, "y is given with X of function"),
+        ((Stream(X, Y, WEIGHTS[:, None]),), ValueError, "sample_weight of rows 0 to 229 has shape .230, 1."),
         ((blocks(X),), TypeError, "block 0 of X is tuple"),
         ((blocks(X[:, :3], Y),), ValueError, "X of block 0 has shape .20, 3."),
         ((blocks(X, Y[:, 0]),), ValueError, "y of block 0 has shape"),
@@ -299,29 +300,43 @@ def test_settings_that_need_the_number_of_rows_or_all_samples_are_refused():
     trained(Stream(blocks(X, Y), rows=ROWS), batch_size=None)
     with pytest.raises(ValueError, match="class_weight is 'balanced' with a stream"):
         trained(Stream(X, LABELS), net={"output_activation": "softmax"}, fit={"class_weight": "balanced"})
+    sparse = pytest.importorskip("scipy.sparse").csr_matrix(X)
+    for source in (lambda: Stream(sparse, Y), lambda: trained(lambda: iter([(sparse, Y)]))):
+        with pytest.raises(TypeError, match="X.* is a sparse matrix"):
+            source()
     for settings in ({"pool_rows": 0}, {"block_rows": 0}, {"rows": 3}, {"columns": ["a"]}):
         with pytest.raises((TypeError, ValueError), match=next(iter(settings))):
             Stream(X, Y, **settings)
+
+
+def test_estimators_name_the_trainer_for_streams():
+    estimators = pytest.importorskip("fastmlp.sklearn")
+    for source in (Stream(X, Y), blocks(X, Y)):
+        with pytest.raises(TypeError, match=r"X is a stream, .*; fastmlp.Trainer takes streams"):
+            estimators.MLPRegressor().fit(source, Y)
 
 
 class Broken(Exception):
     """An error of a source."""
 
 
-def test_an_error_of_the_source_arrives_as_it_is_and_the_training_can_go_on():
-    works, expected = [False], results(trained(Stream(blocks(X, Y), pool_rows=20)))
+@pytest.mark.parametrize("error", [Broken, ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("place", [(0, 9), (1, 0), (2, 5)], ids=str)
+def test_an_error_of_the_source_arrives_as_it_is_and_the_training_can_go_on(place, error):
+    expected, epoch, works = results(trained(Stream(blocks(X, Y), pool_rows=20))), iter(range(9)), []
 
     def make():
+        now = next(epoch)
         for number, block in enumerate(blocks(X, Y)()):
-            if number == 9 and not works[0]:
-                raise Broken("a disk")
+            if (now, number) == place and not works:
+                raise error("a disk")
             yield block
 
     trainer = Trainer(MLP([5, 7, 2], "tanh"), batch_size=32)
-    with pytest.raises(Broken, match="a disk"):
+    with pytest.raises(error, match="a disk"):
         trainer.fit(Stream(make, pool_rows=20), epochs=EPOCHS, progress=False)
     assert trainer.optimizer_state["steps"]
-    works[0] = True
+    works.append(True)
     trainer.fit(Stream(make, pool_rows=20), epochs=EPOCHS, progress=False, resume=True)
     assert results(trainer) == expected
 
