@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastmlp_kernels.custom import register_activation, register_loss
 
-    from . import callbacks, initializers, losses, metrics, optimizers, plots, schedules, sklearn  # noqa: F401
+    from . import callbacks, initializers, losses, metrics, optimizers, plots, schedules, sklearn, streams  # noqa: F401
     from .files import ModelFileError
     from .history import History
     from .network import MLP, Backpropagation
@@ -54,6 +54,7 @@ _MODULES = (
     "preprocessing",
     "schedules",
     "sklearn",
+    "streams",
     "trace",
 )
 _MOVED = {  # second names of modules, which users import: where the module lies

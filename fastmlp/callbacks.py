@@ -42,8 +42,11 @@ class Callback:
     methods: `state_dict` returns it as a dict that JSON can represent, and `load_state_dict` takes such a dict over.
     """
 
-    def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> bool | None:
-        """Called before the first of at most `epochs` epochs over `samples` samples; return True to train none."""
+    def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int | None) -> bool | None:
+        """Called before the first of at most `epochs` epochs over `samples` samples; return True to train none.
+
+        `samples` is None for a stream whose number of rows is not known.
+        """
 
     def on_epoch_begin(self, trainer: Trainer, epoch: int) -> None:
         """Called before an epoch; `epoch` counts from 0."""
@@ -85,7 +88,7 @@ class CSVLogger:
     def __repr__(self):
         return call(self)
 
-    def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
+    def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int | None) -> None:
         self._file = open(self.path, "ab" if self.append else "wb", buffering=0)  # noqa: SIM115
         self._begins = os.fstat(self._file.fileno()).st_size == 0
         if not self.append:  # of a resumed training: the file has its epochs, and no others
@@ -227,7 +230,7 @@ class Checkpoint:
             raise ValueError(f"state of a Checkpoint is {state!r}; accepted: that of its state_dict")
         self._best = state["best"]
 
-    def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int) -> None:
+    def on_fit_begin(self, trainer: Trainer, epochs: int, samples: int | None) -> None:
         self._saved = time.monotonic()
         if not trainer.history.loss:
             self._best = None

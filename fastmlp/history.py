@@ -29,6 +29,8 @@ class History:
         Duration of the epoch's training in seconds, with what callbacks do in `on_slice_end`, without their other
         events, shuffling and validation.
     samples_per_second : list of float
+    seconds_waiting : list of float
+        Part of `seconds` in which the training waited for samples of a stream; empty for arrays.
     best_epoch : int or None
         Index of the epoch with the lowest watched loss, if `tol` or `patience` was set; its parameters are restored.
     """
@@ -44,6 +46,7 @@ class History:
     learning_rate: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     samples_per_second: list[float] = field(default_factory=list)
+    seconds_waiting: list[float] = field(default_factory=list)
     best_epoch: int | None = None
 
     @property

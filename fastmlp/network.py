@@ -580,11 +580,27 @@ class MLP(OtherPrograms):
         """Scaling of samples, but those whose numbers are in `held`; for `share` see `scaling.learn`."""
         has_rows, targets = X.shape[0] > 0, None
         x = checks.unscaled("X", X, self.sizes[0]) if has_rows else np.empty((0, self.sizes[0]))
-        if self.output_activation == "identity" and not isinstance(loss, losses.Own):
+        if self._scales_targets(loss):
             targets = np.empty((0, losses.target_count(loss, self.output_activation, self.sizes[-1])))
             if has_rows:
                 targets, _ = self._unscaled_targets("y", y, row_count(x), loss, np.dtype(float))
         return scaling.learn(x, targets, self.sizes[0], self.sizes[-1], held, **share)
+
+    def learned_from(self, blocks, loss):
+        """Scaling of samples that come in blocks (X, y, their names for messages), for a loss."""
+        count = losses.target_count(loss, self.output_activation, self.sizes[-1]) if self._scales_targets(loss) else 0
+
+        def checked():
+            for X, y, (x_name, y_name, *_) in blocks:
+                x = checks.unscaled(x_name, X, self.sizes[0])
+                checks.finite(x_name, x)
+                yield x, self._unscaled_targets(y_name, y, len(x), loss, np.dtype(float))[0] if count else None
+
+        return scaling.learn_from(checked(), self.sizes[0], count, self.sizes[-1])
+
+    def _scales_targets(self, loss):
+        """Whether a scaling that is learned scales the targets of a loss."""
+        return self.output_activation == "identity" and not isinstance(loss, losses.Own)
 
     def _differentiate(self, learning, data, scale):
         """Sum of the losses of all samples times `scale`, and its gradient: (float, (n_params,) array)."""

@@ -31,6 +31,11 @@ class Position:
         empty.
     ended : bool
         Whether the fit has ended by itself: the next one adds its epochs.
+    samples, weight : int and float
+        Samples of a stream in the current epoch that are trained, and the sum of their weights.
+    pool_rows, pool_seed : int
+        Rows of a pool of a stream, and what decides their order in the current epoch; 0 if it has not begun. The orders
+        of a stream are those of its blocks (see `streams`).
     callbacks : list of pairs (str, dict)
         Class and state of the callbacks that have one.
     """
@@ -47,4 +52,8 @@ class Position:
     best_params: np.ndarray = field(default_factory=lambda: EMPTY)
     last_params: np.ndarray = field(default_factory=lambda: EMPTY)
     ended: bool = False
+    samples: int = 0
+    weight: float = 0.0
+    pool_rows: int = 0
+    pool_seed: int = 0
     callbacks: list = field(default_factory=list)

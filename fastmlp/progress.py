@@ -12,7 +12,10 @@ SECONDS_BETWEEN_LINES = 2.0
 
 
 class Silent:
-    """Base of displays; shows nothing. `epochs` is the number of epochs, `samples` that of samples in each."""
+    """Base of displays; shows nothing.
+
+    `epochs` is the number of epochs, `samples` that of samples in each, None if it is not known.
+    """
 
     def __init__(self, epochs, samples):
         pass
@@ -34,7 +37,7 @@ class Bar(Silent):
         from tqdm.auto import tqdm
 
         settings = {"unit": " samples", "unit_scale": True, "dynamic_ncols": True, "file": StandardError()}
-        self.bar = tqdm(total=epochs * samples, **settings)
+        self.bar = tqdm(total=samples and epochs * samples, **settings)
         self.epochs, self.epoch, self.fields, self.shown = epochs, 1, {}, False
 
     def update(self, samples, loss):
@@ -60,7 +63,7 @@ class Lines(Silent):
     """
 
     def __init__(self, epochs, samples):
-        self.epochs, self.total, self.done, self.epoch, self.ended = epochs, epochs * samples, 0, 0, True
+        self.epochs, self.total, self.done, self.epoch, self.ended = epochs, samples and epochs * samples, 0, 0, True
         self.start = self.last = time.perf_counter()
         self.loss, self.validation = None, {}
         self.shown = ()  # what `_state` was when the last line was printed
@@ -88,9 +91,9 @@ class Lines(Silent):
         self.last, self.shown = time.perf_counter(), self._state()
         rate = self.done / (self.last - self.start)
         validation = "".join(f"  {name} {value:.4g}" for name, value in self.validation.items())
-        left = (self.total - self.done) / rate
+        rest = f"{(self.total - self.done) / rate:.0f} s left" if self.total else f"{self.done:.3g} samples"
         losses = f"loss {self.loss:.4g}{validation}"
-        text = f"epoch {self.epoch}/{self.epochs}  {losses}  {rate:.3g} samples/s  {left:.0f} s left"
+        text = f"epoch {self.epoch}/{self.epochs}  {losses}  {rate:.3g} samples/s  {rest}"
         print(text, file=StandardError(), flush=True)
 
 

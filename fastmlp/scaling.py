@@ -41,10 +41,11 @@ class Scaling(NamedTuple):
         """Whether targets are scaled, and not only inputs."""
         return bool(np.any(self.output_mean) or np.any(np.not_equal(self.output_scale, 1)))
 
-    def inputs(self, argument, x, dtype):
+    def inputs(self, argument, x, dtype, out=None):
         """Inputs for the layers: an array or `SparseRows` of `dtype`, of those in the user's units.
 
-        A ValueError if means would have to be subtracted from sparse rows. `argument` is the name for messages.
+        A ValueError if means would have to be subtracted from sparse rows. `argument` is the name for messages. If an
+        array `out` is given, those of an array `x` are written into it.
         """
         with np.errstate(over="ignore"):  # too large numbers become infinite: see `checks.finite`
             if isinstance(x, SparseRows):
@@ -54,7 +55,7 @@ class Scaling(NamedTuple):
                         "a scaling whose input_mean is 0"
                     )
                 return x._replace(values=(x.values / self.input_scale[x.indices]).astype(dtype))
-            scaled = np.empty(x.shape, dtype)
+            scaled = np.empty(x.shape, dtype) if out is None else out
             for part in _parts(x):
                 scaled[part] = (x[part] - self.input_mean) / self.input_scale
         return scaled
@@ -160,10 +161,34 @@ def learn(x, y, n_in, n_out, held=(), share=lambda value: [value]):
     input_mean, input_scale = _moments("X", x, n_in, held, share)
     if any(share(isinstance(x, SparseRows))):
         input_mean = np.zeros(n_in)
-    if y is None:
-        return Scaling(input_mean, input_scale)
-    mean, scale = _moments("y", y, y.shape[1], held, share)
-    return Scaling(input_mean, input_scale, *_of_outputs(mean, scale, n_out))
+    of_targets = None if y is None else _moments("y", y, y.shape[1], held, share)
+    return _of_moments(input_mean, input_scale, of_targets, n_out)
+
+
+def learn_from(blocks, n_in, n_targets, n_out):
+    """Scaling as of `learn`, from blocks (x, y) one after another, arrays of finite numbers.
+
+    Parameters
+    ----------
+    blocks : iterable of ((rows, n_in) array, (rows, n_targets) float64 array)
+    n_in, n_targets, n_out : int
+        Numbers of inputs, of targets to scale (0: none are), and of outputs of the network.
+    """
+    inputs, targets, rows = Moments(n_in), Moments(n_targets), 0
+    for x, y in blocks:
+        rows += len(x)
+        for part in _parts(x):
+            inputs.add(x[part])
+            if n_targets:
+                targets.add(y[part])
+    if not rows:
+        raise ValueError("X has no rows; accepted: at least one")
+    return _of_moments(*inputs.learned(), targets.learned() if n_targets else None, n_out)
+
+
+def _of_moments(input_mean, input_scale, of_targets, n_out):
+    """Scaling of means and standard deviations, those of targets a pair or None."""
+    return Scaling(input_mean, input_scale, *(() if of_targets is None else _of_outputs(*of_targets, n_out)))
 
 
 def _of_outputs(mean, scale, n_out):

@@ -34,6 +34,9 @@ from .precision import is_mixed
 from .progress import ProgressBar
 from .signatures import call, keyword_only_soon
 from .stopping import Stopping
+from .streams import Stream, is_stream, stream_of
+from .streams import epoch as streamed
+from .streams.feed import Feed
 from .threads import limited, one_at_a_time
 
 if TYPE_CHECKING:
@@ -242,11 +245,11 @@ class Trainer:
     @one_at_a_time
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | Stream | Callable,
+        y: ArrayLike | str | Sequence[str] | None = None,
         epochs: int | None = None,
         *,
-        validation_data: tuple[ArrayLike, ...] | None = None,
+        validation_data: tuple | Stream | Callable | None = None,
         validation_fraction: float | None = None,
         tol: float | None = None,
         patience: int | None = None,
@@ -267,17 +270,21 @@ class Trainer:
             Numbers of any dtype and memory order. A row-major array of the network's dtype is used without a copy. A
             sparse matrix is never made dense; of compressed rows (CSR) of the network's dtype, with sorted 32-bit
             indices and no duplicates, only the row starts are copied. A network with a scaling makes one scaled copy,
-            of its dtype.
+            of its dtype. Or a `streams.Stream` of samples that need not fit into memory, or what it is made of: an
+            array of HDF5, Zarr or dask, with such a `y` or an array; a data set or stream of Arrow, with names for `y`;
+            a function that returns an iterator of blocks (X, y), without `y`.
         y : (N, n_out) array-like
             Targets: (N, n_out / 2) for `losses.GaussianNLL`. For a single target also (N,). For cross-entropy or focal
             loss of a softmax also integer class labels from 0 on, (N,) or (N, 1).
         epochs : int, optional
             Largest number of epochs. By default those of a schedule that ends, such as `Cosine`; else 20; without a
-            `batch_size` of the trainer, as many as make 2000 updates if that is more.
-        validation_data : (X, y) or (X, y, sample_weight), optional
+            `batch_size` of the trainer, as many as make 2000 updates if that is more and the number of rows is known.
+        validation_data : (X, y), (X, y, sample_weight) or a stream, optional
             Samples to evaluate after each epoch.
         validation_fraction : float, optional
-            Share of the samples to hold out and evaluate instead: chosen at random if `shuffle`, else the last ones.
+            Share of the samples to hold out and evaluate instead: chosen at random if `shuffle`, else the last ones. Of
+            a stream, the share of its blocks; if they only come in their order, every k-th, where k is about the
+            inverse of the share.
         tol, patience : float and int, optional
             Stop when the watched loss has not decreased by more than `tol` (default 0) for `patience` epochs (default
             1), and restore the parameters of the best epoch. The watched loss is the validation loss, or without
@@ -318,7 +325,8 @@ class Trainer:
         TypeError, ValueError
             If an argument is not accepted, if `monitor`, the schedule or the function that shuffles raises it, or if
             that function leaves no permutation: then network, history and optimizer stay as they were. What a callback
-            raises undoes nothing (see `callbacks.Callback`).
+            raises undoes nothing (see `callbacks.Callback`). What reading a stream raises, of any type, undoes nothing
+            either once a slice is trained: `resume` goes on there.
         DivergenceError
             If values stop being finite. The network holds the last finite parameters.
         """
@@ -326,7 +334,8 @@ class Trainer:
         with group:
             epochs, stop = _optional(checks.count)("epochs", epochs), Stopping(tol, patience, target_loss)
             metrics, monitor = self._metrics(metrics), checks.function("monitor", monitor)
-            X, rows = self._inputs(X)
+            stream = self._stream_of(X, y, sample_weight)
+            X, rows = (X, stream.rows) if stream else self._inputs(X)
             group.same(
                 epochs=epochs,
                 validation_data="given" if validation_data is not None else None,
@@ -342,9 +351,17 @@ class Trainer:
         try:
             with group:
                 self._begin(resume, rows)
-                self._divide(rows, validation_data, validation_fraction, resume is not False)
-                data, unit = self._training_data(X, y, sample_weight, class_weight, self._position.held)
-                data, validation = self._split(data, validation_data)
+                if validation_data is not None and validation_fraction is not None:
+                    raise ValueError("validation_data and validation_fraction are both given; accepted: one of them")
+                if stream:
+                    data, validation = self._feeds(stream, class_weight, validation_fraction, resume is not False)
+                    validation = validation if validation_data is None else self._validation_data(validation_data)
+                    example, unit, samples = data.example, 1.0, data.rows
+                else:
+                    self._divide(rows, "rows", validation_fraction, resume is not False)
+                    data, unit = self._training_data(X, y, sample_weight, class_weight, self._position.held)
+                    data, validation = self._split(data, validation_data)
+                    example, samples = data, sample_count(data)
                 self._check_metrics(metrics, validation)
                 notify.load_states(self._position.callbacks)
                 distributed.check(self)
@@ -356,8 +373,9 @@ class Trainer:
         try:
             self.take_params()
             with group, limited(self.threads):
-                done = notify("on_fit_begin", max(last - len(history.loss), 0), sample_count(data))
-                self._learning.compile(data, self._settings(0.0, unit), min(self._size(rows), sample_count(data)))
+                done = notify("on_fit_begin", max(last - len(history.loss), 0), samples)
+                size = self._size(rows)
+                self._learning.compile(example, self._settings(0.0, unit), min(size, samples or size))
                 for epoch in range(len(history.loss), last):
                     if done or stop.reached(position, history):
                         break
@@ -366,12 +384,15 @@ class Trainer:
                     group.same(weights=self._learning.digest)
             with uninterrupted():
                 self._end()
-        except (TypeError, ValueError):
-            if not notify.raised:
-                self._restore(kept)
-            raise
         except DivergenceError:
             self._position = None  # there is nothing to go on from
+            raise
+        except Exception as error:
+            undone = isinstance(error, TypeError | ValueError) and not notify.raised
+            if any(isinstance(part, Feed) and part.failed for part in (data, validation)):
+                undone = not (position.batch or len(history.loss) > position.begun)  # there is nothing to lose
+            if undone:
+                self._restore(kept)
             raise
         finally:
             position.callbacks, self._listeners = notify.states(), None
@@ -402,6 +423,22 @@ class Trainer:
         net, (kept, moments, self._rng.bit_generator.state) = self.net, snapshot
         net.params[:], net.scaling, self.history, self._position, self._rate, self._dropout_seed, self._learning = kept
         self._learning.restore(moments)
+
+    def _stream_of(self, X, y, sample_weight):
+        """Stream that samples are, or None if they are arrays."""
+        stream = stream_of(X, y, sample_weight)
+        if stream is None:
+            if y is None:
+                raise TypeError("y is None; accepted with an array X: targets")
+            return None
+        if self._group.size > 1:
+            raise TypeError("X is a stream, and the trainer has a group; accepted with a group: arrays on each rank")
+        if stream.rows is None and self.batch_size is None:
+            raise ValueError(
+                "batch_size is None, and the number of rows of X is not known; accepted: Trainer(..., batch_size=...), "
+                "or a fastmlp.streams.Stream with rows=..."
+            )
+        return stream
 
     def _size(self, rows):
         """Batch size for samples of which there are so many, with those held out."""
@@ -557,10 +594,9 @@ class Trainer:
         notify : Listeners
         """
         epoch = len(self.history.loss)
-        history, position, sums, samples = self.history, self._position, self._learning.progress, sample_count(data)
-        size = self._size(samples + len(position.held))
-        batch_size = min(size, samples)
-        batches = -(-samples // batch_size)
+        history, position, sums = self.history, self._position, self._learning.progress
+        is_stream = isinstance(data, Feed)
+        size = self._size(data.stream.rows if is_stream else sample_count(data) + len(position.held))
         if position.batch:
             for current, earlier in zip(sums, position.sums, strict=True):
                 current[:] = earlier
@@ -568,26 +604,16 @@ class Trainer:
             notify("on_epoch_begin", epoch)
             position.batch_size, position.seconds = size, 0.0
         rate = self._current_rate()
-        settings = self._settings(rate, unit)
-        weight = weighting.total(data, 0, min(position.batch * batch_size, samples))
-        begin = time.perf_counter() - position.seconds
-        while position.batch < batches:
-            first = position.batch * batch_size
-            with uninterrupted():
-                if not first:
-                    if self.shuffle:
-                        self._put_in_order(data.order)
-                    self._learning.clear()
-                    begin = time.perf_counter()
-                when = f"in epoch {epoch + 1}"
-                position.batch = self._run(data, settings, batch_size, position.batch, batches, when)
-                position.sums, position.seconds = [array.copy() for array in sums], time.perf_counter() - begin
-            done = min(position.batch * batch_size, samples)
-            weight += weighting.total(data, first, done)
-            notify("on_slice_end", done - first, sums.loss[0] * self._scale(weight))
-        # Not a sum over slices, whose rounding would depend on the clock.
-        loss, weight, end = float(sums.loss[0]), weighting.total(data, 0, samples), time.perf_counter()
-        elapsed = self._group.first(lambda: end - begin)
+        settings, when = self._settings(rate, unit), f"in epoch {epoch + 1}"
+        if is_stream:
+            streamed.draw(self, data)
+            elapsed, waiting = streamed.train(self, data, settings, size, when, notify)
+            samples, weight = position.samples, position.weight
+        else:
+            samples = sample_count(data)
+            elapsed = self._train(data, settings, min(size, samples), when, notify)
+            weight = weighting.total(data, 0, samples)  # not a sum over slices, whose rounding depends on the clock
+        loss = float(sums.loss[0])
         try:
             history.loss.append(loss * self._scale(weight))
             history.objective.append(float(sums.means.sum()) / samples)
@@ -599,6 +625,8 @@ class Trainer:
             history.learning_rate.append(rate)
             history.seconds.append(elapsed)
             history.samples_per_second.append(samples / elapsed)
+            if is_stream:
+                history.seconds_waiting.append(waiting)
             if validation:
                 history.val_loss.append(self._evaluate(validation))
             if monitor:
@@ -607,11 +635,33 @@ class Trainer:
                 self._measure(metrics, validation)
             with uninterrupted():
                 stop.note(position, history, self.net.params)
-                position.batch = 0
+                position.batch = position.pool_seed = 0
         except BaseException:
             if position.batch:
                 history.shorten(epoch)  # the epoch can be resumed at its end
             raise
+
+    def _train(self, data, settings, batch_size, when, notify):
+        """Train on all samples of `data` once, or on those left of an epoch, a slice at a time; return the seconds."""
+        position, sums, samples = self._position, self._learning.progress, sample_count(data)
+        batches = -(-samples // batch_size)
+        weight = weighting.total(data, 0, min(position.batch * batch_size, samples))
+        begin = time.perf_counter() - position.seconds
+        while position.batch < batches:
+            first = position.batch * batch_size
+            with uninterrupted():
+                if not first:
+                    if self.shuffle:
+                        self._put_in_order(data.order)
+                    self._learning.clear()
+                    begin = time.perf_counter()
+                position.batch = self._run(data, settings, batch_size, position.batch, batches, when)
+                position.sums, position.seconds = [array.copy() for array in sums], time.perf_counter() - begin
+            done = min(position.batch * batch_size, samples)
+            weight += weighting.total(data, first, done)
+            notify("on_slice_end", done - first, sums.loss[0] * self._scale(weight))
+        end = time.perf_counter()
+        return self._group.first(lambda: end - begin)
 
     def _metrics(self, metrics):
         """Argument `metrics` of `fit`, checked: functions by name."""
@@ -632,10 +682,12 @@ class Trainer:
             raise ValueError(
                 f"metrics has {', '.join(metrics) or 'none'}; accepted: {known}, as in the fit that is resumed"
             )
+        if metrics and isinstance(validation, Feed):
+            validation.keeps_results = True
 
     def _measure(self, metrics, data):
         """Append the metrics of the samples of `data`, with the current parameters, to the history."""
-        targets, outputs = self._learning.results(data)
+        targets, outputs = data.results if isinstance(data, Feed) else self._learning.results(data)
         if self.net.scaling:
             outputs, targets = self.net.scaling.predictions(outputs), self.net.scaling.truth(targets)
         for name, metric in metrics.items():
@@ -728,19 +780,20 @@ class Trainer:
             data = distributed.together(self._group, data)
         return weighting.normalized(data) if self.reduction == "mean" else (data, 1.0)
 
-    def _divide(self, rows, validation_data, validation_fraction, resumed):
-        """Set the orders in `_position`, of the samples to train on and those to hold out, unless a fit is resumed."""
+    def _divide(self, rows, kind, validation_fraction, resumed):
+        """Set the orders in `_position`, of the samples to train on and those to hold out, unless a fit is resumed.
+
+        `kind` is the word for what is divided: "rows", or "blocks" of a stream.
+        """
         position = self._position
-        if validation_data is not None and validation_fraction is not None:
-            raise ValueError("validation_data and validation_fraction are both given; accepted: one of them")
         if not resumed:
             if self.shuffle or validation_fraction is not None:
                 position.order = np.arange(rows)
             if validation_fraction is not None:
-                self._hold_out(validation_fraction, rows)
+                self._hold_out(validation_fraction, rows, kind)
         elif len(position.order) + len(position.held) not in (rows, 0):
             saved = len(position.order) + len(position.held)
-            raise ValueError(f"X has {rows} rows; accepted: the {saved} of the fit that is resumed")
+            raise ValueError(f"X has {rows} {kind}; accepted: the {saved} of the fit that is resumed")
         elif bool(len(position.held)) != (validation_fraction is not None):
             raise ValueError("validation_fraction is not that of the fit that is resumed; accepted: the same")
 
@@ -757,18 +810,41 @@ class Trainer:
             raise ValueError("sample_weight is 0 for all samples not held out; accepted: a weight above 0 among them")
         return train, data._replace(order=position.held)
 
-    def _hold_out(self, fraction, rows):
+    def _hold_out(self, fraction, rows, kind):
         """Divide the order in `_position` into samples to train on, and those to hold out."""
         held = math.ceil(checks.number("validation_fraction", fraction, 0, 1, open_start=True) * rows)
         if held >= rows:
-            raise ValueError(f"validation_fraction is {fraction} of {rows} rows; accepted: one that leaves rows")
+            raise ValueError(f"validation_fraction is {fraction} of {rows} {kind}; accepted: one that leaves {kind}")
         order = self._position.order
         if self.shuffle:
             self._rng.shuffle(order)
         self._position.order, self._position.held = order[: rows - held].copy(), order[rows - held :].copy()
 
+    def _feeds(self, stream, class_weight, fraction, resumed):
+        """Samples of a stream to train on, and those held out, or None: each a Feed. The network learns its scaling."""
+        position, arguments = self._position, (stream, self.net, self._loss)
+        order, every, held = (), None, None
+        if stream.source.blocks is not None:
+            self._divide(len(stream.source.blocks), "blocks", fraction, resumed)
+            order = np.sort(position.order)
+            if len(position.held):
+                held = Feed(*arguments, numbers=np.sort(position.held), evaluated=True)
+        elif self._reorder != self._rng.shuffle:
+            raise ValueError("shuffle is a function, but blocks of X have their order; accepted: True or False")
+        elif fraction is not None:
+            every = max(2, round(1 / checks.number("validation_fraction", fraction, 0, 1, open_start=True)))
+            held = Feed(*arguments, every=every, evaluated=True)
+        feed = Feed(*arguments, numbers=order, every=every, class_weight=class_weight)
+        feed.learn_scaling()
+        return feed, held
+
     def _validation_data(self, given):
-        """Argument `validation_data`, checked and converted to Data of the kernels."""
+        """Argument `validation_data`, checked and converted: Data of the kernels, or a Feed of a stream."""
+        is_tuple = isinstance(given, tuple | list) and len(given) in (2, 3)
+        if is_tuple or is_stream(given):
+            stream = stream_of(*given) if is_tuple else stream_of(given)
+            if stream:
+                return Feed(stream, self.net, self._loss, argument="validation ", evaluated=True)
         if not isinstance(given, tuple | list) or len(given) not in (2, 3):
             raise TypeError(
                 "validation_data is not a pair; accepted: (X, y) or (X, y, sample_weight); or validation_fraction, a "
@@ -786,6 +862,9 @@ class Trainer:
 
     def _evaluate(self, data):
         """Loss over all samples of `data`, reduced as in training."""
+        if isinstance(data, Feed):
+            loss, weight = streamed.evaluate(self._learning, data)
+            return loss * self._scale(weight)
         loss = self._learning.evaluate(data, self._learning.loss)
         return loss * self._scale(weighting.total(data, 0, sample_count(data)))
 

@@ -24,6 +24,7 @@ SETTINGS = {*PLAIN, "dropout", "loss", "optimizer", "learning_rate", "shuffle", 
 METRIC = "history.metrics."  # before the name of a metric
 DEEPEST = 10  # schedules within schedules
 ARRAYS = "order", "held", "best_params", "last_params"  # fields of `Position` that are arrays
+OF_STREAMS = "samples", "pool_rows", "pool_seed"  # fields that files of earlier versions do not have, "weight" too
 
 
 @dataclass
@@ -135,6 +136,7 @@ def _read_state(net, arrays, training):
 def _read_history(net, arrays, best_epoch):
     names = [field.name for field in fields(History) if field.name not in ("best_epoch", "metrics")]
     epochs, layers = len(arrays["history.loss"]), len(net.sizes) - 1
+    arrays = {"history.seconds_waiting": np.empty(0), **arrays}  # which files of earlier versions do not have
     for name in names:
         array = arrays[f"history.{name}"]
         shape = (epochs, layers) if name == "delta_rms" else (epochs,)
@@ -161,6 +163,7 @@ def _read_position(net, arrays, kept, history):
     shapes = [(), [(1,), (len(net.sizes) - 1,), (1,), (2,)]]
     require([array.shape for array in sums] in map(list, shapes), "sums")
     counts = {name: kept[name] for name in ("begun", "batch", "batch_size", "waited")}
+    counts |= {name: kept.get(name, 0) for name in OF_STREAMS}
     require(
         all(is_count(value, math.inf) for value in counts.values()) and kept["begun"] <= len(history.loss),
         "position",
@@ -169,8 +172,9 @@ def _read_position(net, arrays, kept, history):
     require(not found["held"].size or len(history.val_loss) == len(history.loss), "val_loss")
     callbacks = [(name, state) for name, state in kept["callbacks"]]
     require(all(isinstance(name, str) and isinstance(state, dict) for name, state in callbacks), "callbacks")
-    times = {name: float(kept[name]) for name in ("seconds", "best")}
-    return Position(**counts, **times, **found, sums=sums, ended=kept["ended"], callbacks=callbacks)
+    numbers = {name: float(kept[name]) for name in ("seconds", "best")} | {"weight": float(kept.get("weight", 0.0))}
+    require(numbers["weight"] >= 0, "weight")
+    return Position(**counts, **numbers, **found, sums=sums, ended=kept["ended"], callbacks=callbacks)
 
 
 def _settings(trainer):

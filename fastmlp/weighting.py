@@ -25,6 +25,14 @@ def sample_weights(argument, weights, rows, dtype):
         If the shape is another, a weight is not finite or below 0, all are 0, or the largest is not a normal number of
         the dtype.
     """
+    array = checked_weights(argument, weights, rows, dtype)
+    if array.size and not array.any():
+        raise ValueError(f"{argument} is 0 everywhere; accepted: at least one weight above 0")
+    return array
+
+
+def checked_weights(argument, weights, rows, dtype):
+    """Sample weights as of `sample_weights`, for a part of the samples: all may be 0."""
     if weights is None:
         return np.empty(0, dtype)
     array, limits = checks.vector(argument, weights, rows, np.dtype(float)), np.finfo(dtype)
@@ -32,9 +40,7 @@ def sample_weights(argument, weights, rows, dtype):
     if wrong.size:
         raise ValueError(f"{argument} is {array[wrong[0]]} at position {wrong[0]}; accepted: finite numbers from 0 on")
     largest = array.max()
-    if not largest:
-        raise ValueError(f"{argument} is 0 everywhere; accepted: at least one weight above 0")
-    if not limits.tiny <= largest <= limits.max:
+    if largest and not limits.tiny <= largest <= limits.max:
         raise ValueError(
             f"{argument} has the largest weight {largest:g}; accepted in {limits.dtype}: {limits.tiny:g} to "
             f"{limits.max:g} (weights may all be multiplied by the same number)"
@@ -43,7 +49,7 @@ def sample_weights(argument, weights, rows, dtype):
 
 
 def by_class(data, class_weight, kind, share=lambda value: [value]):
-    """Data with each sample's weight multiplied by that of its class.
+    """Data with each sample's weight multiplied by that of its class; a ValueError if no weight is left.
 
     Parameters
     ----------
@@ -57,6 +63,14 @@ def by_class(data, class_weight, kind, share=lambda value: [value]):
     share : function
         Gives the values that all processes have in place of one, a list, where each has some of the samples.
     """
+    data = times_class_weights(data, class_weight, kind, share)
+    if not any(share(data.weights.any())):
+        raise ValueError("class_weight leaves no sample a weight; accepted: one above 0 for a class that occurs")
+    return data
+
+
+def times_class_weights(data, class_weight, kind, share=lambda value: [value]):
+    """Data as of `by_class`, for a part of the samples: no weight need be left."""
     outputs = data.y.shape[1]
     if kind == losses.CLASSES:
         labels = data.labels if data.labels.size else data.y.argmax(axis=1)
@@ -70,8 +84,6 @@ def by_class(data, class_weight, kind, share=lambda value: [value]):
     weights = _of_classes(class_weight, labels, max(outputs, 2), share).astype(data.weights.dtype)[labels]
     if data.weights.size:
         weights *= data.weights
-    if not any(share(weights.any())):
-        raise ValueError("class_weight leaves no sample a weight; accepted: one above 0 for a class that occurs")
     return data._replace(weights=weights)
 
 

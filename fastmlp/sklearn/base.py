@@ -22,6 +22,7 @@ from .. import checks, initializers, optimizers
 from ..network import MLP
 from ..precision import PRECISIONS
 from ..registered import all_parts
+from ..streams import is_stream
 from ..threads import limited
 from ..trainer import DivergenceError, Trainer
 from . import held_out, lbfgs, resuming
@@ -223,6 +224,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
         An error before the training begins leaves all attributes as they were.
         """
+        if is_stream(X):
+            raise TypeError(
+                f"X is a stream, {type(X).__name__}; accepted: arrays, and blocks with partial_fit; fastmlp.Trainer "
+                "takes streams"
+            )
         follow, before = Follow(self, incremental), dict(vars(self))
         try:
             self._train(X, y, sample_weight, validation or {}, follow, resume)
