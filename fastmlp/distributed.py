@@ -93,7 +93,7 @@ def check(trainer):
             f"rank {trainer._group.rank} has {allowed} cores for {wanted} threads, and uses {allowed}; accepted: a "
             "launcher that binds ranks to no cores (mpiexec --bind-to none, srun --cpu-bind=none), or to more of them",
             RuntimeWarning,
-            stacklevel=4,  # the caller of `fit`, which is decorated
+            stacklevel=5,  # the caller of `fit`, which has two decorators
         )
     net, names = trainer.net, ("batch_size", "reduction", "l2", "average_l2", "update_biases", "clip_norm", "dropout")
     trainer._group.same(

@@ -17,6 +17,7 @@ from mpi4py import MPI
 from fastmlp import MLP, DivergenceError, Trainer, losses, optimizers, schedules
 from fastmlp._kernels import bfloat16_refusal
 from fastmlp.callbacks import Checkpoint
+from fastmlp.threads import cores
 from tests.fuzz.results import digest
 
 WORLD = MPI.COMM_WORLD
@@ -24,6 +25,13 @@ ROWS, EPOCHS, BATCH = 230, 3, 32
 # Share of all samples that rank 0 has, and rank 1; others have those that are left.
 UNEVEN, NONE_ON_RANK_0, NONE_ON_RANK_1 = (0.5, 0.2), (0.0, 0.4), (0.4, 0.0)
 WEIGHTS = np.random.default_rng(9).uniform(size=ROWS)
+
+
+def first_target(targets, outputs):
+    """Metric that depends on the order of the samples."""
+    return targets[0, 0] + outputs[0, 0]
+
+
 # name: settings of a training, which one process and the group do alike but for rounding
 SETTINGS = {
     **{name: {"optimizer": name} for name in optimizers.OPTIMIZERS},
@@ -40,7 +48,7 @@ SETTINGS = {
     "smoothed classes": {"classes": True, "label_smoothing": 0.1},
     "balanced classes": {"classes": True, "fit": {"class_weight": "balanced"}},
     "huber": {"loss": losses.Huber(0.5)},
-    "held out": {"fit": {"validation_fraction": 0.2, "patience": 50, "metrics": ["r2"]}},
+    "held out": {"fit": {"validation_fraction": 0.2, "patience": 50, "metrics": ["r2", first_target]}},
     "held out in order": {"fit": {"validation_fraction": 0.2}, "shuffle": False},
     "stopped": {"fit": {"validation_fraction": 0.2, "patience": 1, "tol": 1.0}},
     "weighted": {"weights": True},
@@ -265,6 +273,14 @@ def resuming():
         WORLD.barrier()
 
 
+def too_few_cores():
+    """A rank with more threads than cores warns where `fit` is called."""
+    case = Case({})
+    with pytest.warns(RuntimeWarning, match=f"rank {WORLD.rank} has .* --bind-to none") as caught:
+        case.fit(case.trainer(WORLD, threads=cores() + 1))
+    assert caught[0].filename == __file__
+
+
 def no_communicator():
     """Other objects are refused."""
     raised(lambda: Case({}).trainer("world"), TypeError, "group is 'world'", "MPI.COMM_WORLD")
@@ -282,6 +298,7 @@ CHECKS = {
             callbacks,
             different_ranks,
             resuming,
+            too_few_cores,
             no_communicator,
         )
     },

@@ -146,6 +146,26 @@ def test_a_gradient_is_that_of_the_units_kept(guarded, dtype, how, groups):
         np.testing.assert_allclose(f, e, rtol=limit, atol=limit)
 
 
+@DTYPES
+@RUNS
+def test_masks_are_those_of_the_rows_of_the_batch(guarded, dtype, how):
+    """Of a part of a batch: every row but the second and the third."""
+    case = Masked(guarded, dtype=dtype)
+    places = np.delete(np.arange(BATCH), [1, 2])
+    whole = case.gradient(how)[1].copy()
+    case.data = case.data._replace(order=case.data.order[places])
+    case.workspace = case.workspace._replace(places=places)
+    case.gradient(how)
+    part = case.workspace.gradients[0].copy()
+    x, y, masks = case.x[:BATCH], case.y[:BATCH], case.masks
+    case.masks = lambda rows: [mask[places] for mask in masks(BATCH)]
+    _, matrices, biases = case.expected(x[places], y[places])
+    found, limit = parameters(case.built, part), 1e-4 if dtype == np.float32 else 1e-11
+    for f, e in zip(found[0] + found[1], matrices + biases, strict=True):
+        np.testing.assert_allclose(f, e, rtol=limit, atol=limit)
+    assert not np.array_equal(part, whole)
+
+
 def test_a_gradient_with_masks_held_fixed_is_a_central_difference(guarded):
     case = Masked(guarded, dtype=np.float64)
     _, gradient = case.gradient()
