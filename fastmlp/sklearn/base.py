@@ -226,8 +226,8 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """
         if is_stream(X):
             raise TypeError(
-                f"X is a stream, {type(X).__name__}; accepted: arrays, and blocks with partial_fit; fastmlp.Trainer "
-                "takes streams"
+                f"X is a stream, {type(X).__name__}; accepted: arrays, and blocks with partial_fit; streams are for "
+                "fastmlp.Trainer"
             )
         follow, before = Follow(self, incremental), dict(vars(self))
         try:

@@ -80,12 +80,10 @@ def _check_column(schema, name):
 
 
 def _vector(batch, name):
-    """A column of a record batch as an array of numbers, NaN for nulls."""
-    column, types = batch.column(name), pyarrow("types")
-    if types.is_decimal(column.type):
+    """A column of a record batch as an array, in which nulls become numbers that are not finite."""
+    column = batch.column(name)
+    if pyarrow("types").is_decimal(column.type):  # else an array of objects
         column = column.cast("float64")
-    elif types.is_boolean(column.type):
-        column = column.cast("uint8")
     return column.to_numpy(zero_copy_only=False)
 
 
