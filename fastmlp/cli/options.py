@@ -239,6 +239,8 @@ def _table_file(command, default=""):
     _option(file, "--encoding", kinds.text, None, f"utf-8, utf-16, latin-1, cp1252, ...{found}")
     na = "texts that stand for missing values, besides the usual: empty cells, NA, NaN, null, None, ?"
     _option(file, "--na", kinds.listed, None, na + default)
+    usual = f"whether the usual texts for missing values are such, too{default or '; by default, they are'}"
+    file.add_argument("--default-na", action=argparse.BooleanOptionalAction, default=None, help=usual)
     header = f"whether the first line names the columns, called 0, 1, ... if not{default or '; by default, it does'}"
     file.add_argument("--header", action=argparse.BooleanOptionalAction, default=None, help=header)
     limit = "largest size in bytes of a compressed table, or standard input, once it is uncompressed"
