@@ -8,6 +8,7 @@ from fastmlp import MLP, losses
 from fastmlp.checks import choice
 from fastmlp.cli import names
 from fastmlp.files import ModelFileError
+from fastmlp.tables.columns import TableError
 from fastmlp.tables.preprocessing import Preprocessing
 
 # {task: {name of a loss: the output activation that it is for}}; the first loss of a task is its default.
@@ -86,8 +87,22 @@ def arrays(preprocessing, table, loss, dtype):
     y : (N,) int64 array, or (N, n_outputs) array of `dtype`
         Labels of classes if the loss is for softmax outputs, and one-hot rows if it is not; for a regression, numbers
         as `Preprocessing.encode_target` scales them.
+
+    Raises
+    ------
+    TableError
+        If the loss is of counts, and one is negative; or as `Preprocessing.transform` and `encode_target` do.
     """
+    if preprocessing.task == "regression" and names.losses()["regression"][loss].targets == "counts":
+        _check_counts(table, loss)
     X, y = preprocessing.transform(table, dtype), preprocessing.encode_target(table, dtype)
     if preprocessing.task == "classification" and OUTPUT_ACTIVATIONS["classification"][loss] != "softmax":
         y = np.eye(preprocessing.n_outputs, dtype=dtype)[y]
     return X, y
+
+
+def _check_counts(table, loss):
+    if table.target.min() < 0:
+        row = table.target.argmin()
+        found = f"column {table.target_name!r} has {table.target[row]:g} in data row {table.data_row(row)}"
+        raise TableError(f"{table.source}: {found}; accepted for --loss {loss}: numbers from 0 on")

@@ -38,6 +38,8 @@ def for_training(args):
         text.facts([("left out", f"columns that tell nothing: {left_out}")] * bool(left_out))
     if table.without_target:
         text.facts([("left out", _without_target(table))])
+    taken = listed(f"{value!r} in {name}" for name, value in table.taken.items())
+    text.facts([("note", f"taken for missing: {taken}; --no-default-na keeps such texts")] * bool(taken))
     names = notes.names(table)
     text.facts([("note", f"most rows have other texts, as names are, in {names}: --id, --drop?")] * bool(names))
     missing = notes.missing(table)
@@ -70,9 +72,9 @@ def _without_target(table):
 
 
 def _given(args):
-    """The options about the dialect of a file that are given, by name."""
+    """The options about the dialect of a file that are given, by name; None for "none", which takes one back."""
     given = {field.name: getattr(args, field.name) for field in fields(Dialect)}
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: None if value == "none" else value for name, value in given.items() if value is not None}
 
 
 def _as_in_training(args, preprocessing):

@@ -20,6 +20,7 @@ from fastmlp.precision import is_mixed
 from fastmlp.replacing import check_writable
 from fastmlp.schedules import SCHEDULES, Cosine, Warmup
 from fastmlp.tables import datasets
+from fastmlp.tables.columns import is_number
 from fastmlp.tables.preprocessing import Preprocessing, folds, split
 from fastmlp.tables.scores import score
 from fastmlp.threads import available, limited
@@ -137,6 +138,10 @@ def _check(args, ranks):
 def _parts(args, table):
     """Divisions of the table, each with its seed: triples (seed, rows to train on, rows to test)."""
     labels = table.target if table.task == "classification" else None
+    if labels is not None and len(set(labels)) == len(labels):
+        as_number = "--task regression, " * all(map(is_number, labels))
+        found = f"each of {len(labels):,} rows has a class of its own in {table.target_name!r}"
+        raise ValueError(f"{table.source}: {found}; accepted: {as_number}another --target")
     if not args.cross_validate:
         seeds = range(args.seed, args.seed + args.seeds)
         return [(seed, *split(table.n_rows, args.test_fraction, seed, labels=labels)) for seed in seeds]

@@ -16,6 +16,8 @@ from fastmlp.terminal import LineError
 # Up to so many distinct values, whole numbers in a target are taken as classes (digits and grades, not ages), and texts
 # that are numbers as categories.
 FEW = 20
+MAX_CATEGORIES = 1000  # limit for a text column, each an input; more are names or identifiers, only to be memorized
+LONG = 80  # characters of a cell, of which no more is quoted in messages
 # Texts that are a date, perhaps with a time; and a number with the sign of a currency or of percent.
 DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3(\d{4}|\d{2}))([T ]\d{1,2}:\d{2}.*|\s*)$")
 SIGNED = re.compile(r"\s*([-+]\s*)?([$¢-¥₠-⃀]\s*[-+]?\d[\d.,' ]*|\d[\d.,' ]*[%$¢-¥₠-⃀]\s*)$")
@@ -85,8 +87,10 @@ def mostly(test, distinct):
     return len(distinct) > FEW and 2 * sum(map(bool, map(test, distinct))) > len(distinct)
 
 
-def known(source, name, values):
+def known(source, name, values, learned=False):
     """Return the column `values`, called `name`, with text as an object array of str; missing values stay NaN or None.
+
+    If the column is `learned`, that is one of a model, errors name no option of training.
 
     Raises
     ------
@@ -105,14 +109,15 @@ def known(source, name, values):
     if {str, type(None)}.issuperset(map(type, values)):
         return values
     row = next(row for row, value in enumerate(values) if type(value) not in (str, type(None)))
-    got = f"got type {type(values[row]).__name__} in data row {row + 1}; accepted: {option('--drop', name)}"
-    raise TableError(f"{where} must hold numbers, booleans or text; {got}")
+    got = f"got type {type(values[row]).__name__} in data row {row + 1}"
+    mend = "" if learned else f"; accepted: {option('--drop', name)}"
+    raise TableError(f"{where} must hold numbers, booleans or text; {got}{mend}")
 
 
-def numbers(source, name, values):
+def numbers(source, name, values, learned=False):
     """Return the `known` column `values`, called `name`, as numbers, truth values in a text column as 1 and 0.
 
-    Missing values are NaN.
+    Missing values are NaN. For `learned` see `known`.
 
     Raises
     ------
@@ -123,27 +128,29 @@ def numbers(source, name, values):
         return values
     for row, value in enumerate(values):
         if value is not None and value not in TRUTH_VALUES and not is_number(value):
+            shown = value if len(value) <= LONG else f"{value[:LONG]} ..."
             raise TableError(
-                f"{source}: column {name!r} must hold numbers; got {value!r} in data row {row + 1}; "
-                f"accepted: {_mends(name, value)}"
+                f"{source}: column {name!r} must hold numbers; got {shown!r} in data row {row + 1}; "
+                f"accepted: {_mends(name, value, learned or len(set(values)) > MAX_CATEGORIES)}"
             )
     worth = TRUTH_VALUES | {None: math.nan}
     return np.array([worth[value] if value in worth else float(value) for value in values], np.float64)
 
 
-def _mends(name, text):
-    """Options with which a text of the column `name` becomes a number, or none is needed."""
-    if SIGNED.match(text):
+def _mends(name, text, must_be_numbers):
+    """Options with which a text of the column `name` becomes a number, or none is needed unless it must be one."""
+    if SIGNED.match(text) and not must_be_numbers:
         return option("--types", f"{name}=number")
-    as_text = option("--types", f"{name}=category")
+    as_text = "" if must_be_numbers else f" or {option('--types', f'{name}=category')}"
     if grouped := GROUPED.match(text):
         separator, point = grouped.groups()
         decimal = "--decimal , with " * (point == "," or separator == ".")
         typed = {"'": '"\'"'}.get(separator, shlex.quote(separator if separator.isprintable() else " "))
-        return f"{decimal}--thousands {typed}, or {as_text}"
+        return f"{decimal}--thousands {typed}{as_text}"
     if DECIMAL_COMMA.match(text):
         return "--decimal ,"
-    return f"{option('--na', text)} or {as_text}"
+    text = text.strip()  # as the texts that stand for missing values are compared
+    return f"{option('--na', text) if len(text) <= LONG else '--na with the whole text'}{as_text}"
 
 
 def option(flag, text):

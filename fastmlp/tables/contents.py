@@ -31,6 +31,9 @@ class Content(NamedTuple):
     spelled : function or None
         Returns the column of a name as it is spelled in the file, (N,) object array of str. None if the file does not
         hold text.
+    taken : dict
+        Column name to a text that was taken for a missing value, as it is one of `dialects.DEFAULT_NA`; of columns of
+        text.
     """
 
     columns: dict
@@ -38,6 +41,7 @@ class Content(NamedTuple):
     default: str | int | None = None
     named: bool = True
     spelled: Callable | None = None
+    taken: dict = {}  # noqa: RUF012
 
 
 class Request(NamedTuple):
@@ -81,14 +85,15 @@ class Request(NamedTuple):
             return {position(source, unique, key) for key in keys}
 
         target = default if self.target is None and self.features else self.target
-        target, ids, drop = at([] if target is None else [target]), at(self.ids), at(self.drop)
+        target, drop = at([] if target is None else [target]), at(self.drop)
+        ids = {position(source, unique, key, '--id "", if there is none' * bool(self.only)) for key in self.ids}
         if self.only and set(self.only) <= set(unique):
             return sorted(target | ids | {i for i, name in enumerate(unique) if name in self.only})
         chosen = sorted(ids | (target | at(self.features) if self.features else set(range(len(names))) - drop))
         if not chosen:
             raise TableError(f"{source}: no column is left; accepted: fewer columns in --drop")
         for name, times in Counter(names[i] for i in chosen).most_common(1):
-            if times > 1 and name:
+            if times > 1 and name and not self.only:
                 second = unique[[i for i in chosen if names[i] == name][1]]
                 raise TableError(
                     f"{source}: {times} columns are called {name!r}; accepted: {option('--drop', second)}, the second"
@@ -115,15 +120,19 @@ def numbered(names):
     return [str(i) for i in range(len(names))]
 
 
-def position(source, names, key):
-    """Position of the column that `key`, a name or a position, refers to; a TableError if there is none."""
+def position(source, names, key, mend=""):
+    """Position of the column that `key`, a name or a position, refers to; a TableError if there is none.
+
+    `mend` is what its message says to be accepted, too.
+    """
     if key in names:
         return names.index(key)
     try:
         return range(len(names))[int(key)]
     except (ValueError, IndexError, OverflowError):
-        mend = nearest(key, names) or _other_reading(names, str(key))
-        raise TableError(f"{source}: no column {key!r}{mend}; columns are {listed(names)}") from None
+        hint = nearest(key, names) or _other_reading(names, str(key))
+        also = f"; accepted: {mend}" if mend else ""
+        raise TableError(f"{source}: no column {key!r}{hint}; columns are {listed(names)}{also}") from None
 
 
 def _other_reading(names, wanted):

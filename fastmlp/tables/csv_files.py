@@ -11,20 +11,25 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from fastmlp.tables import spelling
-from fastmlp.tables.columns import TableError, is_number
+from fastmlp.tables.columns import TableError, is_missing, is_number
 from fastmlp.tables.contents import Content, check_columns, distinct, numbered, position, pyarrow, reading
+from fastmlp.tables.dialects import DEFAULT_NA
 from fastmlp.tables.streams import PEEKED_BYTES, STANDARD_INPUT, uncompressed
 
-# Texts for a missing value: those of pandas, and "?".
-MISSING = (
-    *("", "?", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>"),
-    *("#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
-)
 SEPARATORS = ",;\t|"
 HEADER_CHARACTERS = 1 << 20  # in which the separator is looked for
 LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 SEPARATOR_FOR_EXCEL = re.compile(r'sep=([^\w"\r\n])(?:\r\n?|\n)')  # a first line
+# Encodings without a byte order mark, by those bytes of each four that are 0 in Latin letters, digits and separators.
+WIDE = {(1, 3): "utf-16-le", (0, 2): "utf-16-be", (1, 2, 3): "utf-32-le", (0, 1, 2): "utf-32-be"}
+WIDE_BYTES, WIDE_SHARE = 1 << 12, 0.1  # bytes to look at, and how many of them are 0
 BLOCK_BYTES = 1 << 20  # that are read at a time, at least
+MARKS = {  # byte order marks, the longer first, as it begins with another
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # first bytes of Excel's files, and of ZIP archives
 MENDS = {  # by words of pyarrow's errors
     "invalid UTF8": "--encoding latin-1, or what else the file is written in",
@@ -65,26 +70,33 @@ def read_csv(path, request):
         table = _arrow_table(arrow, stream, start, wanted)
     names = distinct(start.names)
     ids = {names[position(source, names, key)] for key in request.ids}
-    columns, raw, missing = {}, {}, [*MISSING, *dialect.na]
-    as_spelled = ids if request.target is None else ids | {names[position(source, names, request.target)]}
+    columns, raw = {}, {}
     for i, column in zip(wanted, table.columns, strict=True):
         name = names[i]
-        if name in as_spelled:
-            raw[name] = column
-        column = spelling.without(column, missing)
+        raw[name] = column
+        column = spelling.without(column, dialect.missing)
         if name or name in ids:
             columns[name] = column
-        elif column.null_count < len(column):
+        elif column.null_count < len(column) and not request.only:
             raise TableError(f"{source}: column {i + 1} has no name (row labels?); accepted: --drop {i} or --id {i}")
     as_text = {name for name in columns if name in request.texts or (name in ids and name not in request.only)}
     others = {name: column for name, column in columns.items() if name not in as_text}
     arrays = spelling.arrays(source, others, request.numbers, dialect, start.separator)
+    taken = {name: spelling.first(raw[name], DEFAULT_NA) for name in columns if _may_be_text(arrays.get(name))}
+    as_spelled = ids if request.target is None else ids | {names[position(source, names, request.target)]}
+    raw = {name: column for name, column in raw.items() if name in as_spelled}
     return Content(
         {name: arrays[name] if name in arrays else spelling.texts(column) for name, column in columns.items()},
         names,
         named=start.has_header,
         spelled=lambda name: spelling.texts(raw[name]),
+        taken={name: text for name, text in taken.items() if text and dialect.default_na},
     )
+
+
+def _may_be_text(array):
+    """Whether the array of a column is not of numbers, or empty; None stands for one that is known to be text."""
+    return array is None or array.dtype.kind == "O" or is_missing(array).all()
 
 
 def _arrow_table(arrow, stream, start, wanted):
@@ -128,7 +140,7 @@ def _start(source, content, dialect):
     names = [name.strip() for name in next(filter(None, rows), [])]
     header, characters = before + rows.line_num, ends[-1]
     if "\0" in "".join(names):
-        raise ValueError("its first line has NUL characters; accepted: --encoding utf-16-le or utf-16-be")
+        raise ValueError("its first line has NUL characters; accepted: --encoding utf-16-le, or what else it is in")
     if characters == len(text) and len(content) == PEEKED_BYTES:
         raise ValueError(f"its first line is longer than {PEEKED_BYTES:,} bytes")
     if not names or (characters == len(text) and dialect.header is not False):
@@ -151,8 +163,10 @@ def _decoded(source, content, encoding):
         raise TableError(f"{source} is empty")
     if content.startswith(WORKBOOKS):
         raise ValueError("it is an Excel workbook or an archive; accepted: its sheet, saved as CSV")
-    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    encoding = encoding or ("utf-16" if marked else "utf-8")
+    if encoding is None and (wide := WIDE.get(_zeros(content[:WIDE_BYTES]))) and not content.startswith(tuple(MARKS)):
+        raise ValueError(f"many of its bytes are 0, as in {wide}; accepted: --encoding {wide}")
+    marked = next((name for mark, name in MARKS.items() if content.startswith(mark)), "utf-8")
+    encoding = encoding or marked
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         text = decoder.decode(content, final=len(content) < PEEKED_BYTES)
@@ -160,6 +174,11 @@ def _decoded(source, content, encoding):
         byte = f"its byte {error.object[error.start]:#x} is no {encoding}"
         raise ValueError(f"{byte}; accepted: {MENDS['invalid UTF8']}") from None
     return encoding, text.removeprefix("\N{BYTE ORDER MARK}")
+
+
+def _zeros(content):
+    """Which of each four bytes are often 0: a tuple of numbers from 0 to 3."""
+    return tuple(i for i in range(4) if content[i::4].count(0) > WIDE_SHARE * len(content) / 4)
 
 
 def _separator(text):

@@ -56,6 +56,10 @@ class Table(NamedTuple):
         What the caller said about the file.
     without_target : int
         Number of rows that are left out, as they have no value of the target.
+    taken : dict[str, str]
+        Column name to a text that was taken for a missing value, such as "None"; of columns of text.
+    data_rows : numpy.ndarray or None
+        (N,) numbers of the rows in the file, from 1 on; None if they are 1 to N.
     """
 
     source: str
@@ -67,6 +71,8 @@ class Table(NamedTuple):
     ids: dict | None = None
     dialect: Dialect = Dialect()
     without_target: int = 0
+    taken: dict = {}  # noqa: RUF012
+    data_rows: np.ndarray | None = None
 
     @property
     def n_rows(self):
@@ -79,7 +85,12 @@ class Table(NamedTuple):
             {name: values[indices] for name, values in (columns or {}).items()} for columns in (self.features, self.ids)
         )
         target = None if self.target is None else self.target[indices]
-        return self._replace(features=features, ids=ids, target=target)
+        data_rows = (np.arange(1, self.n_rows + 1) if self.data_rows is None else self.data_rows)[indices]
+        return self._replace(features=features, ids=ids, target=target, data_rows=data_rows)
+
+    def data_row(self, row):
+        """Number in the file, from 1 on, of a row of the table, from 0 on."""
+        return int(row) + 1 if self.data_rows is None else int(self.data_rows[row])
 
 
 def load(
@@ -150,13 +161,15 @@ def load(
     source = str(name_of(source))
     target = content.default if target is None else target
     if target is None:
-        raise TableError(f"{source}: target needed, one of the columns {listed(content.names)}")
+        raise TableError(
+            f"{source}: target needed, one of the columns {listed(content.names)}; accepted: --target NAME"
+        )
     name = content.names[position(source, content.names, target)]
     identify = _ids(source, content, ids)
     if name not in content.columns or name in identify:
         raise TableError(f"{source}: the target {name!r} is among the columns of --drop or --id; accepted: others")
     values = {key: column for key, column in content.columns.items() if key not in identify}
-    values = {key: _column(source, key, column, texts, numbers) for key, column in values.items()}
+    values = {key: _column(source, key, column, texts, numbers, bool(only)) for key, column in values.items()}
     targets = values.pop(name)
     if not values:
         raise TableError(
@@ -165,14 +178,16 @@ def load(
         )
     there = ~is_missing(targets)
     if not there.any():
-        raise TableError(f"{source}: column {name!r}, the target, has no values")
+        mend = f" but {content.taken[name]!r}; accepted: --no-default-na" if name in content.taken else ""
+        raise TableError(f"{source}: column {name!r}, the target, has no values{mend}")
     task = task or detect_task(targets[there])
     if task == "regression":
-        targets = as_numbers(source, name, targets)[there].astype(np.float64)
+        targets = as_numbers(source, name, targets, bool(only))[there].astype(np.float64)
     else:  # as the classes are spelled in the file
         spelled = content.spelled(name) if content.spelled else content.columns[name]
         targets = as_text(known(source, name, spelled[there]))
-    table = Table(source, values, None, name, task, content.named, identify, dialect, int((~there).sum()))
+    left_out = int((~there).sum())
+    table = Table(source, values, None, name, task, content.named, identify, dialect, left_out, content.taken)
     return (table if there.all() else table.rows(there))._replace(target=targets)
 
 
@@ -188,11 +203,11 @@ def load_features(source, *, texts=(), numbers=(), only=(), ids=(), dialect=Dial
     return Table(source, features, named=content.named, ids=identify, dialect=dialect)
 
 
-def _column(source, name, values, texts, numbers):
-    """The column `values`, called `name`, checked, as what it is known to be."""
-    if name in texts:
-        return known(source, name, values)
-    return as_numbers(source, name, known(source, name, values)) if name in numbers else checked(source, name, values)
+def _column(source, name, values, texts, numbers, learned):
+    """The column `values`, called `name`, checked, as what it is known to be, by a model if it is `learned`."""
+    if name in numbers:
+        return as_numbers(source, name, known(source, name, values, learned), learned)
+    return known(source, name, values, learned) if learned or name in texts else checked(source, name, values)
 
 
 def _ids(source, content, ids):

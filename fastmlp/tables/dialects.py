@@ -7,6 +7,11 @@ from fastmlp.checks import choice
 
 ESSENTIAL = '"\r\n'  # characters that separate no cells: they have another meaning in all CSV files
 SLOW = ("idna", "punycode")  # encodings of host names, whose decoders take the square of the time
+# Texts for a missing value besides the empty one: those of pandas, and "?".
+DEFAULT_NA = (
+    *("?", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>"),
+    *("#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+)
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,10 @@ class Dialect:
     encoding : str, optional
         Name that Python has for the encoding. By default UTF-8, or UTF-16 if the file begins with its byte order mark.
     na : tuple of str
-        Texts that stand for missing values, besides those of `csv_files.MISSING`. In files of arrays and Parquet files
+        Texts that stand for missing values, besides empty cells and `DEFAULT_NA`. In files of arrays and Parquet files
         they are texts or numbers of this value.
+    default_na : bool
+        Whether the texts of `DEFAULT_NA` stand for missing values too.
     header : bool, optional
         Whether the first line holds the names of columns. By default it must; a line of numbers alone is refused then.
         Without a header, names are "0", "1", ... by position.
@@ -44,6 +51,7 @@ class Dialect:
     thousands: str | None = None
     encoding: str | None = None
     na: tuple = ()
+    default_na: bool = True
     header: bool | None = None
 
     def __post_init__(self):
@@ -54,13 +62,15 @@ class Dialect:
         if self.decimal is not None:
             choice("--decimal", self.decimal, [".", ","])
         if self.thousands is not None and (
-            not _is_character(self.thousands)
-            or self.thousands.isalnum()
-            or self.thousands in (*ESSENTIAL, "+", "-", self.decimal or ".")
+            not _is_character(self.thousands) or self.thousands.isalnum() or self.thousands in (*ESSENTIAL, "+", "-")
         ):
             raise ValueError(
-                f"--thousands is {self.thousands!r}; accepted: one character that is no letter, digit or sign, and "
-                f"other than {self.decimal or '.'!r} of --decimal"
+                f"--thousands is {self.thousands!r}; accepted: one character that is no letter, digit or sign, or none"
+            )
+        if self.thousands is not None and self.thousands == (self.decimal or "."):
+            raise ValueError(
+                f"{self.thousands!r} is both between thousands and before fractions; accepted: another --thousands, or "
+                f"none, or --decimal {',' if self.thousands == '.' else '.'}"
             )
         if self.encoding is not None and not _is_encoding(self.encoding):
             known = "utf-8, utf-16, latin-1, cp1252, and others that Python knows"
@@ -68,8 +78,15 @@ class Dialect:
         if not (isinstance(self.na, list | tuple) and all(isinstance(text, str) for text in self.na)):
             raise ValueError(f"--na is {self.na!r}; accepted: texts")
         object.__setattr__(self, "na", tuple(self.na))
+        if self.default_na not in (True, False):
+            raise ValueError(f"default_na is {self.default_na!r}; accepted: True, False")
         if self.header not in (None, True, False):
             raise ValueError(f"header is {self.header!r}; accepted: True, False, None")
+
+    @property
+    def missing(self):
+        """Texts that stand for missing values: a tuple."""
+        return ("", *(DEFAULT_NA if self.default_na else ()), *self.na)
 
 
 def _is_character(value):

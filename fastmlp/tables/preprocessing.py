@@ -7,11 +7,20 @@ import numpy as np
 from fastmlp.checks import nearest
 from fastmlp.moments import Moments
 from fastmlp.signatures import keyword_only_soon
-from fastmlp.tables.columns import TableError, index, is_missing, is_number, known, listed, numbers, option
+from fastmlp.tables.columns import (
+    MAX_CATEGORIES,
+    TableError,
+    index,
+    is_missing,
+    is_number,
+    known,
+    listed,
+    numbers,
+    option,
+)
 from fastmlp.tables.dialects import Dialect
 
 NO_CATEGORY = "NA"  # of a column without a text in the training rows; no reader gives this text
-MAX_CATEGORIES = 1000  # limit for a text column, each an input; more are names or identifiers, only to be memorized
 
 
 @dataclass(frozen=True)
@@ -124,7 +133,7 @@ class Preprocessing:
         inputs = np.zeros((table.n_rows, self.n_inputs), dtype)
         at, indicator = 0, self.n_inputs - len(self.with_missing)
         for learned, found in zip(self.columns.values(), self.find(table), strict=True):
-            values = known(table.source, found, table.features[found])
+            values = known(table.source, found, table.features[found], learned=True)
             missing = is_missing(values)
             if "categories" in learned:
                 category = np.where(missing, -1, index(values, learned["categories"]))
@@ -132,8 +141,9 @@ class Preprocessing:
                 inputs[rows, at + category[rows]] = 1
                 at += len(learned["categories"])
             else:
-                values = np.where(missing, learned["mean"], numbers(table.source, found, values).astype(np.float64))
-                inputs[:, at] = _scaled(table.source, found, values, learned["mean"], learned["scale"], dtype)
+                values = numbers(table.source, found, values, learned=True).astype(np.float64)
+                values = np.where(missing, learned["mean"], values)
+                inputs[:, at] = _scaled(table, found, values, learned["mean"], learned["scale"], dtype)
                 at += 1
             if "missing" in learned:
                 inputs[:, indicator] = missing
@@ -150,7 +160,7 @@ class Preprocessing:
         """
         if self.task == "regression":
             scaling = self.target_mean, self.target_scale
-            return _scaled(table.source, self.target_name, table.target, *scaling, dtype)[:, None]
+            return _scaled(table, self.target_name, table.target, *scaling, dtype)[:, None]
         labels = index(table.target, self.classes)
         if labels.min() < 0:
             unknown = table.target[labels.argmin()]
@@ -345,14 +355,15 @@ def _mean_and_scale(values):
     return float(mean[0]), float(scale[0])
 
 
-def _scaled(source, name, values, mean, scale, dtype):
-    """Return the numbers of the column `name`, less the mean and divided by the scale, as `dtype`."""
+def _scaled(table, name, values, mean, scale, dtype):
+    """Return the numbers of the column `name` of a table, less the mean and divided by the scale, as `dtype`."""
     with np.errstate(over="ignore"):
         scaled = ((values - mean) / scale).astype(dtype)
     if not np.isfinite(scaled).all():
-        row = int(np.isfinite(scaled).argmin())
+        row = np.isfinite(scaled).argmin()
         limit = f"numbers that are finite in {np.dtype(dtype)} after division by {scale:g}"
-        raise TableError(f"{source}: column {name!r} has {values[row]:g} in data row {row + 1}; accepted: {limit}")
+        found = f"{table.source}: column {name!r} has {values[row]:g} in data row {table.data_row(row)}"
+        raise TableError(f"{found}; accepted: {limit}")
     return scaled
 
 

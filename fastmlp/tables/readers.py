@@ -12,7 +12,7 @@ from fastmlp.checks import nearest
 from fastmlp.tables import spelling
 from fastmlp.tables.columns import TableError, is_number, listed, option
 from fastmlp.tables.contents import Content, check_columns, pyarrow, reading, selected
-from fastmlp.tables.csv_files import MISSING, name_of, read_csv
+from fastmlp.tables.csv_files import name_of, read_csv
 from fastmlp.tables.streams import STANDARD_INPUT, SUFFIXES
 
 MOST_EXPANSION = 1032  # bytes that a byte of deflate can stand for, at most
@@ -69,7 +69,7 @@ def _spelled_numbers(source, columns, request):
     text = {name: columns[name] for name in columns if name in request.numbers and columns[name].dtype.kind in "OU"}
     if not text:
         return {}
-    arrow, missing = pyarrow(source, "lib"), [*MISSING, *request.dialect.na]
+    arrow, missing = pyarrow(source, "lib"), request.dialect.missing
     with reading(source, "a table"):
         text = {name: arrow.chunked_array([arrow.array(values.tolist(), "string")]) for name, values in text.items()}
         text = {name: spelling.without(column, missing) for name, column in text.items()}

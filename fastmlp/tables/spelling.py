@@ -25,11 +25,21 @@ def texts(column):
 
 def without(column, missing):
     """A pyarrow column of text in which texts of `missing` are null, also with white space around them."""
+    found = _are(column, missing)
+    return _compute().if_else(found, None, column) if _compute().any(found).as_py() else column
+
+
+def first(column, known):
+    """The first text of a pyarrow column that is one of those `known`, also with white space around it, or None."""
+    found = column.filter(_are(column, known))
+    return found[0].as_py().strip() if len(found) else None
+
+
+def _are(column, known):
+    """Where a pyarrow column of text has one of the texts `known`, also with white space around it."""
     compute = _compute()
-    # The set of values is an array of text also if there are none.
-    values = importlib.import_module("pyarrow").array(missing, "string")
-    found = compute.is_in(compute.utf8_trim_whitespace(column), value_set=values)
-    return compute.if_else(found, None, column) if compute.any(found).as_py() else column
+    values = importlib.import_module("pyarrow").array(known, "string")
+    return compute.is_in(compute.utf8_trim_whitespace(column), value_set=values)
 
 
 def arrays(source, columns, numbers, dialect, separator):
@@ -80,9 +90,10 @@ def _others(column, pointed, is_numeric):
 def _floats(column):
     """(N,) float64 array of a pyarrow column of text, NaN where a value is missing; None if a text is not a number."""
     try:
-        return _compute().utf8_trim_whitespace(column).cast("float64").to_numpy()
+        values = _compute().utf8_trim_whitespace(column).cast("float64").to_numpy()
     except ValueError:
         return None
+    return values if np.isnan(values).sum() == column.null_count else None  # NaN in a text is not a number
 
 
 def _with_points(column, decimal, thousands):
@@ -109,11 +120,13 @@ def _decimal_commas(source, columns, values, separator):
     points = [name for name in numeric if _matching(columns[name], r"\.")]
     if commas and (separator == "," or points):
         name, column = next(iter(commas.items()))
-        number, also = _matching(column, COMMAS)[0].as_py(), f", column {points[0]!r} with points" if points else ""
-        mends = ["--decimal ,", "--thousands ,"][:: -1 if re.search(r",\d{3}(?!\d)", number) else 1]
+        numbers, also = _matching(column, COMMAS), f", column {points[0]!r} with points" if points else ""
+        fractions, groups = _matching(numbers, r",(\d{1,2}|\d{4,})\D*$"), _matching(numbers, r"[,.].*[,.]")
+        clear = "--decimal ," if len(fractions) else "--thousands ," if len(groups) else ""
+        number = (fractions if len(fractions) else groups if len(groups) else numbers)[0].as_py()
         raise TableError(
             f"{source}: column {name!r} has numbers with commas, such as {number!r}{also}; accepted: decimal points, "
-            f"{' or '.join(mends)}"
+            f"{clear or '--thousands , or --decimal ,'}"
         )
     return list(commas)
 

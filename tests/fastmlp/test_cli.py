@@ -436,23 +436,45 @@ def test_bad_input_ends_in_one_line_and_changes_no_file(here, capsys, argv):
     assert {path: path.read_bytes() for path in here.iterdir()} == before
 
 
-@pytest.mark.parametrize(
-    "argv",
-    [
-        "train",
-        "train iris --hidden 8,x",
-        "train iris --minutes 0",
-        "train iris --cross-validate 1",
-        "train iris --hidden 0",
-        "trace a --steps 0",
-        "x",
-    ],
-)
-def test_arguments_that_do_not_parse_end_in_usage(capsys, argv):
+OF_TRAINING = {
+    "--lr 0.1": "--lr is no option (did you mean '--learning-rate'?); accepted: those of `fastmlp train --help`",
+    "--batch_size 32": "(did you mean '--batch-size'?)",
+    "--Hidden-Layer-Sizes 8": "(did you mean '--hidden'?)",
+    "--max-iter=9": "--max-iter is no option (did you mean '--epochs'?)",
+    "--test-size 0.1": "(did you mean '--test-fraction'?)",
+    "--n_jobs 1": "(did you mean '--threads'?)",
+    "--verbose": "(none is needed: a terminal shows the progress)",
+    "-o file": "(did you mean '--save'?)",
+    "--colour red": "--colour is no option; accepted",
+    "--hidden 8 8": "'8' is left over; accepted: lists with commas",
+    "--hidden 8,x": "--hidden is '8,x'; accepted: whole numbers from 1 on, such as 128,64, or none",
+    "--hidden 0": "accepted: whole numbers from 1 on",
+    "--epochs 1e3": "--epochs is '1e3'; accepted: a whole number",
+    "--l2 0,1": "--l2 is '0,1'; accepted: a number with a decimal point, such as 0.1",
+    "--minutes 0": "accepted: a positive number",
+    "--cross-validate 1": "accepted: a whole number from 2 on",
+    "--types a": "--types is 'a'; accepted: columns and their types, such as zip=category",
+    "--types a=number,b=number,a=category": "accepted: one type for each column, and 'a' has 2",
+    "--save=": "--save is ''; accepted: the name of a file",
+    "--na -x,y": "--na has no value; accepted: one, as in --na=VALUE if it begins with a hyphen",
+}
+UNPARSED = {f"train iris {options}": message for options, message in OF_TRAINING.items()} | {
+    "train": "the following arguments are required: SOURCE",
+    "trian iris": "COMMAND is 'trian' (did you mean 'train'?); accepted: train, predict",
+    "predict model iris --lr 1": "--lr is no option; accepted",
+    "predict model iris -o file": "(did you mean '--output'?)",
+    "trace a --steps 0": "--steps is '0'; accepted",
+}
+
+
+@pytest.mark.parametrize(("argv", "message"), UNPARSED.items(), ids=UNPARSED)
+def test_arguments_that_do_not_parse_end_in_one_line(capsys, argv, message):
     with pytest.raises(SystemExit) as exit:
         main(argv.split())
-    assert exit.value.code == 2
-    assert "usage: fastmlp" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert (exit.value.code, said.count("\n")) == (2, 1)
+    assert re.match("fastmlp( [a-z]+)?: error: ", said)
+    assert message in said
 
 
 def test_model_of_another_origin_is_refused(here, tmp_path, capsys):

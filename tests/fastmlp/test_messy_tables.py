@@ -50,12 +50,18 @@ MESSES = {
     "latin-1": Mess(table(town=["Köln", "Bern"] * 15).encode("latin-1"), ("--encoding", "latin-1")),
     "latin-1 in the header": Mess(table(größe=X).encode("latin-1"), ("--encoding", "latin-1")),
     "UTF-16 without a byte order mark": Mess(table().encode("utf-16-le"), ("--encoding", "utf-16-le")),
+    "UTF-16 with other letters": Mess(
+        table(town=["Köln", "Bern"] * 15).encode("utf-16-be"), ("--encoding", "utf-16-be")
+    ),
+    "UTF-32": Mess(table(town=["Köln", "Bern"] * 15).encode("utf-32")),
+    "UTF-32 without a byte order mark": Mess(table(größe=X).encode("utf-32-le"), ("--encoding", "utf-32-le")),
     "a line for Excel": Mess(b"sep=;\r\n" + table(";", "\r\n").encode()),
     "UTF-16": Mess(table("\t", "\r\n", town=["Köln", "Bern"] * 15).encode("utf-16")),
     "semicolons, decimal commas": Mess(table(";").replace(".", ",").encode()),
     "decimal commas in quotes": Mess(of(price=[f'"{i},5"' for i in range(ROWS)]), ("--decimal", ",")),
     "commas and points": Mess(table(";", price=[f"{i},5" for i in range(ROWS)]).encode(), ("--decimal", ",")),
     "thousands": Mess(of(price=[f'"{x:,.2f}"' for x in BIG]), ("--thousands", ",")),
+    "some thousands": Mess(of(price=[f'"{x:,.2f}"' for x in BIG / 4]), ("--thousands", ",")),
     "thousands in a whole number": Mess(of(price=[f'"{x:,.0f}"' for x in BIG]), ("--thousands", ",")),
     "spaces between thousands": Mess(of(price=[f"{x:_.2f}".replace("_", " ") for x in BIG]), ("--thousands", " ")),
     "points between thousands": Mess(
@@ -81,6 +87,11 @@ MESSES = {
         said="6 of 30 rows have missing values: age (6)",
     ),
     "other missing values": Mess(of(age=["unknown", *range(ROWS - 1)]), ("--na", "unknown")),
+    "a note": Mess(of(age=['"so, ""ill"" "', *range(ROWS - 1)]), ("--na", '"so, ""ill"""')),
+    "texts that look missing": Mess(
+        of(country=["NA", "DE", " None "] * 10),
+        said="taken for missing: 'NA' in country; --no-default-na keeps such texts",
+    ),
     "a number for missing values": Mess(of(age=[*range(ROWS - 2), -999, -999])),
     "missing texts": Mess(of(town=["Rome", "", "Oslo"] * 10), said="10 of 30 rows have missing values: town (10)"),
     "missing classes": Mess(of() + b"1,u,\n2,v,NA\n", said="2 of 32 rows have no value of 'side': left out"),
@@ -241,7 +252,8 @@ def test_features_are_those_that_are_named_or_not_dropped(command):
         (("--delimiter", ";;"), "--delimiter is ';;'"),
         (("--delimiter", ";"), "no column 'side' (accepted: --delimiter ','); columns are x,kind,side"),
         (("--decimal", ";"), "--decimal is ';'; accepted: ., ,"),
-        (("--thousands", "."), "--thousands is '.'"),
+        (("--thousands", "."), "'.' is both between thousands and before fractions; accepted: another --thousands"),
+        (("--thousands", ";;"), "--thousands is ';;'; accepted: one character"),
         (("--encoding", "utf-9"), "--encoding is 'utf-9'"),
         (("--encoding", "zip"), "--encoding is 'zip'"),
         (("--encoding", "punycode"), "--encoding is 'punycode'"),
@@ -327,3 +339,79 @@ def test_what_is_said_about_columns_holds_for_other_kinds_of_files(tmp_path):
         np.testing.assert_array_equal(table.features[names[0]], [1000.5, np.nan, 7])
         np.testing.assert_array_equal(table.features[names[1]], [1, np.nan, 3])
         assert table.features[names[2]].tolist() == [None, "Rome", "NA"]
+
+
+def test_classes_and_categories_that_look_missing_are_kept_if_that_is_asked_for(command):
+    rows = "".join(f"{i},{'NA' if i % 2 else ''},{('None', 'Full')[i % 2]}\n" for i in range(ROWS))
+    status, printed, _ = train(command, Mess(f"x,country,side\n{rows}".encode()))
+    assert status == 2
+    assert "taken for missing: 'NA' in country, 'None' in side; --no-default-na keeps" in printed
+    status, printed, _ = train(command, Mess(f"x,country,side\n{rows}".encode()), "--no-default-na")
+    assert status == 0
+    assert "15 of 30 rows have missing values: country (15): imputed" in printed
+    assert {row[0] for row in predictions(command("predict", "model", "t.csv")[1])[1]} <= {"None", "Full"}
+    assert "None " in command("evaluate", "model", "t.csv")[1]
+    status, _, said = command("evaluate", "model", "t.csv", "--default-na")
+    assert "15 of 30 rows have no value of 'side': left out" in said
+    assert train(command, Mess(of(age=["nan", *range(ROWS - 1)])), "--no-default-na")[2].endswith(
+        "got 'nan' in data row 1; accepted: --na nan or --types age=category\n"
+    )
+    rows = "".join(f"{i},None\n" for i in range(ROWS))
+    assert "has no values but 'None'; accepted: --no-default-na" in train(command, Mess(f"x,side\n{rows}".encode()))[2]
+
+
+def test_errors_of_predict_and_evaluate_name_options_that_these_have(command):
+    assert train(command, Mess(of(age=range(ROWS), name=["a", "b"] * 15)), "--id", "name")[0] == 0
+    for content, words in {
+        b"x,kind,side,age,name\n1,u,left,B7,a\n": "got 'B7' in data row 1; accepted: --na B7\n",
+        b"x,x,kind,side,name\n1,1,u,left,a\n": "no column 'age'",
+        b"x,,kind,side,name\n1,1,u,left,a\n": "no column 'age'",
+    }.items():
+        write("new.csv", content)
+        for name in "predict", "evaluate":
+            status, _, said = command(name, "model", "new.csv")
+            assert (status, said.count("\n")) == (2, 1)
+            assert words in said
+            assert not {"--types", "--drop"} & set(said.split())
+    write("new.csv", b"x,kind,age\n1,u,2\n")
+    assert (
+        "no column 'name'; columns are x, kind, age; accepted: --id \"\"" in command("predict", "model", "new.csv")[2]
+    )
+
+
+def test_what_was_said_in_training_can_be_taken_back(command):
+    assert train(command, Mess(of(price=[f'"{x:,.2f}"' for x in BIG])), "--thousands", ",")[0] == 0
+    write("new.csv", b"x;kind;price;side\n1,5;u;1000,5;left\n2,5;v;20,25;right\n")
+    assert "accepted: --decimal ," in command("evaluate", "model", "new.csv")[2]
+    said = command("evaluate", "model", "new.csv", "--decimal", ",")[2]
+    assert "',' is both between thousands and before fractions; accepted: another --thousands, or none" in said
+    assert command("evaluate", "model", "new.csv", "--thousands", "none")[0] == 0
+    assert command("predict", "model", "new.csv", "--thousands", "none", "--decimal", ",")[0] == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--cross-validate", "3")])
+def test_a_class_for_each_row_is_refused_with_what_to_do(command, options):
+    rows = "".join(f"{x},{i},n{i}\n" for i, x in enumerate(X))
+    write("t.csv", f"x,number,name\n{rows}".encode())
+    found = "each of 30 rows has a class of its own in"
+    said = command("train", "t.csv", "--target", "number", "--task", "classification", *options)[2]
+    assert f"{found} 'number'; accepted: --task regression, another --target" in said
+    assert f"{found} 'name'; accepted: another --target" in command("train", "t.csv", "--target", "name", *options)[2]
+
+
+def test_a_negative_count_is_named_as_in_the_file(command):
+    rows = "".join(f"{x},{-1 if i == 20 else i}\n" for i, x in enumerate(X))
+    write("t.csv", f"x,n\n5,\n{rows}".encode())
+    argv = "train", "t.csv", "--target", "n", "--loss", "poisson", "--epochs", "1", "--test-fraction", "0"
+    assert "column 'n' has -1 in data row 22; accepted for --loss poisson: numbers from 0 on" in command(*argv)[2]
+
+
+def test_a_long_text_among_numbers_is_shortened_and_the_option_stays(command):
+    said = train(command, Mess(of(age=["long " * 99, *range(ROWS - 1)])))[2]
+    assert said.endswith(" ...' in data row 1; accepted: --na with the whole text or --types age=category\n")
+
+
+def test_a_target_is_asked_for_with_its_option(command):
+    write("t.csv", of())
+    said = command("train", "t.csv")[2]
+    assert said.endswith("target needed, one of the columns x, kind, side; accepted: --target NAME\n")

@@ -98,7 +98,7 @@ def test_columns_of_an_array_are_taken_by_position_where_names_are_missing():
         learnt.transform(Table("t.npy", {"0": arrays["area"]}, named=False))
     texts = Table("t.npz", {"0": text("1", "2", "big", "4"), "1": arrays["town"]}, named=False)
     with pytest.raises(
-        ValueError, match=r"^t\.npz: column '0' must hold numbers; got 'big' in data row 3; accepted: --na big "
+        ValueError, match=r"^t\.npz: column '0' must hold numbers; got 'big' in data row 3; accepted: --na big$"
     ):
         learnt.transform(texts)
 
