@@ -643,7 +643,7 @@ def test_resume_without_a_file_begins_anew(here):
         (["--resume"], "--resume is given without --checkpoint"),
         (["--checkpoint", "run", "--seeds", "2"], "with --seeds 2"),
         (["--checkpoint", "no/run"], "no such folder"),
-        (["--checkpoint", "plane.csv", "--resume"], "plane.csv cannot be read as a safetensors file"),
+        (["--checkpoint", "slope.csv", "--resume"], "slope.csv cannot be read as a safetensors file"),
         (["--checkpoint", "plane.safetensors", "--resume"], "has a network only"),
     ],
 )
