@@ -4,12 +4,15 @@ The parameters are in a C file beside the module: standards up to Fortran 2018 a
 statement, so that a pure Fortran module could hold small networks only.
 """
 
+import textwrap
 from pathlib import Path
 
 from ..replacing import replace
 from ..terminal import printable
 from .c_source import ACCEPTED, header
 from .model import Model, encoded, quoted
+
+MOST_CHARACTERS = 132  # of a line, by the standards
 
 # C functions that the module calls. Numbers of inputs and classes begin with 1 in Fortran, those of texts with 0.
 PREDICT_IN_C = """\
@@ -63,7 +66,7 @@ CLASSES = """\
     end function
     pure subroutine NAME_copy_class(label, text) bind(c, name="NAME_fortran_class")
       import :: c_char, c_int
-      integer(c_int), value :: label
+      integer(c_int), value, intent(in) :: label
       character(kind=c_char), intent(inout) :: text(*)
     end subroutine
   end interface"""
@@ -73,7 +76,7 @@ CATEGORY = """\
   interface
     pure integer(c_int) function NAME_find_category(input, text) bind(c, name="NAME_fortran_category")
       import :: c_char, c_int
-      integer(c_int), value :: input
+      integer(c_int), value, intent(in) :: input
       character(kind=c_char), intent(in) :: text(*)
     end function
   end interface"""
@@ -147,7 +150,22 @@ def module(model, files):
     longest = max([len(encoded(name)) for name in model.classes], default=0)
     sizes = {"N_INPUTS": str(model.n_inputs), "N_OUTPUTS": str(model.n_outputs), "LONGEST": str(longest)}
     code = model.fill("\n".join([*parts, "end module NAME"]), **sizes)
-    return "\n".join(f"! {line}".rstrip() for line in comment) + f"\n{code}\n"
+    lines = [f"! {part}".rstrip() for line in comment for part in _wrapped(line)]
+    return "\n".join([*lines, *map(_continued, code.split("\n"))]) + "\n"
+
+
+def _wrapped(line):
+    """Lines of a comment that are short enough in UTF-8."""
+    width = (MOST_CHARACTERS - 2) // max(len(c.encode(errors="replace")) for c in line or " ")
+    return textwrap.wrap(line, width, subsequent_indent="    ") or [""]
+
+
+def _continued(line):
+    """Line of code; one that is too long goes on in others, where it has a blank."""
+    if len(line) <= MOST_CHARACTERS:
+        return line
+    end = line.rindex(" ", 0, MOST_CHARACTERS - 1)
+    return f"{line[:end]} &\n{_continued(f'      {line[end:]}')}"
 
 
 def _usage(model):

@@ -1,5 +1,6 @@
 """Fortran modules of networks: compiled, and compared with `predict`."""
 
+import re
 import shutil
 import subprocess
 
@@ -77,6 +78,23 @@ def test_a_program_gets_the_results_of_predict(tmp_path):
     assert found["texts"].tolist() == [0, -1, -1]  # of green, nothing, and a part of red
     table = Table("test", {"size": np.array([2.0])})
     np.testing.assert_allclose(found["cost"], costs.decode_prediction(cost.predict(costs.transform(table))), rtol=1e-5)
+
+
+NAMES = "churn_model_2024_06_27_v1", "customer_churn_model_of_the_year_2024_june", "Z" * 90
+
+
+@pytest.mark.parametrize("name", NAMES, ids=len)
+def test_long_names_give_lines_and_names_that_the_standard_allows(tmp_path, name):
+    columns = {"größe " * 40: [0.5, 1.0, 3.0], "colour": ["red", "green", "red"]}
+    _, _, net = trained(columns, ["a", "b" * 300, "c"])
+    net.to_fortran(tmp_path / f"{name}.f90")
+    code = (tmp_path / f"{name}.f90").read_bytes()
+    assert max(map(len, code.splitlines())) <= 132
+    assert max(map(len, re.findall(rb"\w+", re.sub(rb"!.*", b"", code)))) <= 63
+    if shutil.which("gfortran"):
+        command = ["gfortran", "-fsyntax-only", "-std=f2003", "-pedantic", "-Wall", "-Wextra", "-Werror", f"{name}.f90"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[:4000]
 
 
 def test_what_cannot_be_written_is_refused_before_either_file_is(tmp_path):
