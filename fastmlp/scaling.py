@@ -17,6 +17,11 @@ BLOCK_NUMBERS = 2**16  # numbers that are scaled at a time: as float64, they sta
 FAR = 1000.0
 
 
+def is_far(mean, scale):
+    """Whether float32 numbers of this mean and standard deviation lack digits: an array for arrays."""
+    return np.abs(mean) > FAR * np.abs(scale)
+
+
 class Scaling(NamedTuple):
     """Means and scales by which a network scales its inputs and targets (see `MLP.scaling`).
 

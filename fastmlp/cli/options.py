@@ -160,6 +160,8 @@ def _export(commands):
     command.epilog = "Example: fastmlp export model.safetensors model.onnx"
     command.add_argument("model", type=kinds.path, metavar="MODEL", help="a saved model")
     command.add_argument("output", type=kinds.path, metavar="FILE", help=EXPORTS)
+    numbers = "float32 or float64, of the numbers in the file and of its inputs; by default, as in the model"
+    _option(command, "--dtype", kinds.text, None, numbers)
 
 
 def _info(commands):

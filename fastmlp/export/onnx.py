@@ -11,7 +11,7 @@ import numpy as np
 from fastmlp.export import package
 from fastmlp.export.formulas import Op, formula
 from fastmlp.replacing import replace
-from fastmlp.scaling import FAR, Scaling
+from fastmlp.scaling import Scaling, is_far
 from fastmlp.tables.preprocessing import Preprocessing
 
 onnx = package("onnx", "ONNX files", "'fastmlp[onnx]'")
@@ -173,7 +173,7 @@ def _indicators(graph, learned, columns):
 
 def _dtype(dtype, mean, scale):
     """Dtype for numbers that are scaled: that of the network, but float64 if float32 would lose too many digits."""
-    return np.dtype("float64") if np.any(np.abs(mean) > FAR * np.abs(scale)) else dtype
+    return np.dtype("float64") if np.any(is_far(mean, scale)) else dtype
 
 
 def _joined(graph, values):

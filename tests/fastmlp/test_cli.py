@@ -13,13 +13,14 @@ import pytest
 from fastmlp_kernels.functions.activations import ACTIVATIONS
 from fastmlp_kernels.panelwise.losses import LOSSES
 
-from fastmlp import MLP, Trainer, losses, pace
+from fastmlp import MLP, Scaling, Trainer, losses, pace
 from fastmlp.callbacks import Checkpoint
 from fastmlp.cli import defaults, main, models
 from fastmlp.cli.interruptions import Ending
 from fastmlp.optimizers import OPTIMIZERS
 from fastmlp.schedules import SCHEDULES, Cosine
 from fastmlp.tables import datasets, scores
+from tests.trained import trained
 
 COMMANDS = ("train", "predict", "evaluate", "export", "info", "trace", "bench", "tune", "compile")
 NUMBER_LOSSES = [name for name in models.OUTPUT_ACTIVATIONS["regression"] if name != "poisson"]
@@ -475,6 +476,31 @@ def test_arguments_that_do_not_parse_end_in_one_line(capsys, argv, message):
     assert (exit.value.code, said.count("\n")) == (2, 1)
     assert re.match("fastmlp( [a-z]+)?: error: ", said)
     assert message in said
+
+
+TIMES = {"time": [1e9, 1e9 + 500, 1e9 + 900, 1e9 + 1300], "size": [1.0, 2.0, 3.0, 4.0]}
+
+
+@pytest.mark.parametrize(("target", "far"), [(list("abab"), "time"), ([1e9, 1e9 + 1, 1e9, 1e9], "time, */ target")])
+def test_columns_that_a_float_has_too_few_digits_for_are_named_with_the_option(tmp_path, capsys, target, far):
+    _, _, net = trained(TIMES, target)
+    net.save(tmp_path / "model")
+    for suffix, kind in (".h", "float"), (".f90", "float"), (".safetensors", None):
+        argv = ["export", str(tmp_path / "model"), str(tmp_path / f"net{suffix}")]
+        assert main(argv) == 0
+        said = capsys.readouterr().err
+        assert (f"as those of {far}: results differ" in said and "--dtype float64" in said) == (kind is not None)
+        assert main([*argv, "--dtype", "float64"]) == 0
+        assert capsys.readouterr().err == ""
+    assert "void net_predict(const double *inputs" in (tmp_path / "net.h").read_text()
+
+
+def test_inputs_of_a_scaled_network_are_named_by_number(tmp_path, capsys):
+    net = MLP([2, 1])
+    net.scaling = Scaling([0, 2e9], [1, 1e3], [0], [1])
+    net.save(tmp_path / "model")
+    assert main(["export", str(tmp_path / "model"), str(tmp_path / "net.h")]) == 0
+    assert "as those of input 1: results differ" in capsys.readouterr().err
 
 
 def test_model_of_another_origin_is_refused(here, tmp_path, capsys):
