@@ -230,13 +230,13 @@ def _table_file(command, default=""):
     found = default or "; by default, found out"
     file = command.add_argument_group("file")
     _option(file, "--delimiter", kinds.character, None, f"character between the cells of CSV, or tab{found}")
-    _option(file, "--decimal", kinds.character, None, f"character before fractions, . or ,{found}")
+    _option(file, "--decimal", kinds.character, None, f"character before fractions, . or ,{found}; none: found out")
     _option(
         file,
         "--thousands",
         kinds.character,
         None,
-        f"character between groups of three digits, such as ,{default or '; by default, there is none'}",
+        f"character between groups of three digits, such as ,{default or '; by default, there is none'}; none: there is none",
     )
     _option(file, "--encoding", kinds.text, None, f"utf-8, utf-16, latin-1, cp1252, ...{found}")
     na = "texts that stand for missing values, besides the usual: empty cells, NA, NaN, null, None, ?"

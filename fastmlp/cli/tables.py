@@ -61,7 +61,9 @@ def for_evaluation(args, preprocessing):
 
 def warn(args, preprocessing, table):
     """Write lines on standard error about what is left out of a table, or was not known in the training of a model."""
-    left_out = [_without_target(table)] * bool(table.without_target)
+    taken = table.taken.get(table.target_name)
+    kept = f"; --no-default-na keeps texts such as {taken!r}" if taken else ""
+    left_out = [_without_target(table) + kept] * bool(table.without_target)
     for line in (*left_out, *notes.surprises(preprocessing, table)):
         text.tell(printable(f"fastmlp {args.command}: warning: {line}"))
 

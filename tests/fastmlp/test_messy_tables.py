@@ -352,7 +352,7 @@ def test_classes_and_categories_that_look_missing_are_kept_if_that_is_asked_for(
     assert {row[0] for row in predictions(command("predict", "model", "t.csv")[1])[1]} <= {"None", "Full"}
     assert "None " in command("evaluate", "model", "t.csv")[1]
     status, _, said = command("evaluate", "model", "t.csv", "--default-na")
-    assert "15 of 30 rows have no value of 'side': left out" in said
+    assert "15 of 30 rows have no value of 'side': left out; --no-default-na keeps texts such as 'None'" in said
     assert train(command, Mess(of(age=["nan", *range(ROWS - 1)])), "--no-default-na")[2].endswith(
         "got 'nan' in data row 1; accepted: --na nan or --types age=category\n"
     )
