@@ -231,13 +231,8 @@ def _table_file(command, default=""):
     file = command.add_argument_group("file")
     _option(file, "--delimiter", kinds.character, None, f"character between the cells of CSV, or tab{found}")
     _option(file, "--decimal", kinds.character, None, f"character before fractions, . or ,{found}; none: found out")
-    _option(
-        file,
-        "--thousands",
-        kinds.character,
-        None,
-        f"character between groups of three digits, such as ,{default or '; by default, there is none'}; none: there is none",
-    )
+    groups = f"character between groups of three digits, as ,{default or '; by default, none'}; none: there is none"
+    _option(file, "--thousands", kinds.character, None, groups)
     _option(file, "--encoding", kinds.text, None, f"utf-8, utf-16, latin-1, cp1252, ...{found}")
     na = "texts that stand for missing values, besides the usual: empty cells, NA, NaN, null, None, ?"
     _option(file, "--na", kinds.listed, None, na + default)

@@ -24,7 +24,7 @@ _OPTIONS = {
     "save": "o out output model save_model model_out",
     "output": "o out save",
     "checkpoint": "ckpt checkpoint_path",
-    "probabilities": "proba predict_proba probability",
+    "probabilities": "probs proba predict_proba probability",
     "plot": "plots figure",
     "peers": "libraries against compare",
     "rounds": "repeat repeats runs n_runs",
