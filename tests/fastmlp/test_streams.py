@@ -178,6 +178,17 @@ def test_the_order_follows_from_the_seed_alone(source):
     assert (first != other).any()
 
 
+def test_blocks_are_whole_chunks_and_many():
+    long = np.zeros((10**6, 8), np.float32)
+    for source, most in (
+        (long, 10**6 // 64),
+        (Chunked(long, (1000, 8)), 15_000),
+        (Chunked(long, ((400_000, 600_000),)), 600_000),
+    ):
+        assert Stream(source, long).source.blocks[0] == most
+    assert len(Stream(long[:1], long[:1]).source.blocks) == 1
+
+
 def test_a_function_orders_the_blocks(monkeypatch):
     def backwards(order):
         order[:] = np.sort(order)[::-1]
@@ -282,7 +293,7 @@ def test_classes_of_a_stream_have_metrics():
         ((Chunked(X),), TypeError, "y is None"),
         ((Chunked(X), Y[:-1]), ValueError, "y has shape .229, 2.; accepted: 230 rows"),
         ((blocks(X, Y), Y), TypeError, "y is given with X of function"),
-        ((Stream(X, Y, WEIGHTS[:, None]),), ValueError, "sample_weight of rows 0 to 229 has shape .230, 1."),
+        ((Stream(X, Y, WEIGHTS[:, None]),), ValueError, r"sample_weight of rows [0-9]+ to [0-9]+ has shape .3, 1."),
         ((blocks(X),), TypeError, "block 0 of X is tuple"),
         ((blocks(X[:, :3], Y),), ValueError, "X of block 0 has shape .20, 3."),
         ((blocks(X, Y[:, 0]),), ValueError, "y of block 0 has shape"),
