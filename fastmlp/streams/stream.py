@@ -82,6 +82,8 @@ class Stream:
             self.source = Slices(X, y, sample_weight, block_rows)
         else:
             self.source = Factory(X, rows)
+        if self.rows == 0:
+            raise ValueError("X has no rows; accepted: at least one")
 
     @property
     def rows(self) -> int | None:

@@ -319,6 +319,12 @@ def test_settings_that_need_the_number_of_rows_or_all_samples_are_refused():
     trained(Stream(blocks(X, Y), rows=ROWS), batch_size=None)
     with pytest.raises(ValueError, match="class_weight is 'balanced' with a stream"):
         trained(Stream(X, LABELS), net={"output_activation": "softmax"}, fit={"class_weight": "balanced"})
+    with pytest.raises(ValueError, match="X has no rows; accepted: at least one"):
+        Stream(X[:0], Y[:0])
+    with pytest.raises(ValueError, match="there are no rows to evaluate"):
+        trained(blocks(X, Y, size=200), fit={"validation_fraction": 0.2})
+    with pytest.raises(ValueError, match=r"validation_fraction is 0.2 of 1 blocks; accepted: one that leaves blocks"):
+        trained(Stream(X, Y, block_rows=ROWS), fit={"validation_fraction": 0.2})
     sparse = pytest.importorskip("scipy.sparse").csr_matrix(X)
     for source in (lambda: Stream(sparse, Y), lambda: trained(lambda: iter([(sparse, Y)]))):
         with pytest.raises(TypeError, match=r"X.* is a sparse matrix"):
@@ -329,7 +335,9 @@ def test_settings_that_need_the_number_of_rows_or_all_samples_are_refused():
 
 
 def test_estimators_name_the_trainer_for_streams():
-    estimators = pytest.importorskip("fastmlp.sklearn")
+    pytest.importorskip("sklearn")
+    from fastmlp import sklearn as estimators
+
     for source in (Stream(X, Y), blocks(X, Y)):
         with pytest.raises(TypeError, match=r"X is a stream, .*; streams are for fastmlp.Trainer"):
             estimators.MLPRegressor().fit(source, Y)
