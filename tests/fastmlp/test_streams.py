@@ -493,12 +493,18 @@ def test_a_folder_of_parquet_files_has_the_bits_of_arrays(folder):
     np.testing.assert_array_equal(shuffled.net.params, trained(stream, fit={"validation_fraction": 0.3}).net.params)
 
 
-def test_a_data_set_with_the_name_of_its_target_needs_no_stream(table):
+def test_a_table_with_the_name_of_its_target_needs_no_stream(table):
+    pytest.importorskip("pandas")
     from pyarrow import dataset
 
     numbers = table.select([*NAMES, "u"])
+    assert [Stream(data, "u").rows for data in (numbers, numbers.to_pandas(), numbers.to_reader())] == [
+        ROWS,
+        ROWS,
+        None,
+    ]
     expected = results(trained(X, Y[:, :1], sizes=(5, 1), shuffle=False))
-    for data in (dataset.dataset(numbers), numbers):
+    for data in (dataset.dataset(numbers), numbers, numbers.to_pandas()):
         assert results(trained(data, "u", sizes=(5, 1), shuffle=False)) == expected
 
 
