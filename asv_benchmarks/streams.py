@@ -1,9 +1,8 @@
 """Training on a folder of Parquet files that is larger than the pools in memory: python streams.py --rows 8000000.
 
-Writes the folder, then trains 64-256-256-1 in batches of 4096 for an epoch, in one process on the folder and in another
-on so many of its rows as arrays as `--in-memory` says, in turns. Prints the rows per second of each, their ratio, the
-share of the time in which the training on the folder waited for data, and the most memory that each process had, of
-which 260 MB are Python with its libraries.
+Writes the folder and trains 64-256-256-1 in batches of 4096, in processes of their own: an epoch on the whole folder,
+whose peak of memory is printed, of which 260 MB are Python with its libraries; then epochs on its first file, from the
+disk and as arrays in turns, and the ratio of the fastest of each. "waiting" is the share of the time without data.
 """
 
 import argparse
@@ -13,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import pyarrow as pa
@@ -36,55 +34,62 @@ def write(folder, rows):
     return sum(path.stat().st_size for path in Path(folder).iterdir()) / 1e6
 
 
-def trained(folder, rows, pool_rows):
-    """Results of an epoch over the folder, or over `rows` of its rows in memory."""
-    data = dataset.dataset(folder)
-    if rows:
-        table = data.head(rows)
-        given = [np.stack([table[f"x{i}"].to_numpy() for i in range(SIZES[0])], 1), table["y"].to_numpy()]
-        del table
-    else:
-        given = [Stream(data, "y", pool_rows=pool_rows)]
-    trainer = Trainer(MLP(SIZES), batch_size=BATCH_SIZE)
-    rng = np.random.default_rng(0)  # compiled first
-    trainer.fit(*(rng.standard_normal((BATCH_SIZE, n), np.float32) for n in (64, 1)), epochs=1, progress=False)
-    history = trainer.fit(*given, epochs=1, progress=False)
-    return {
-        "rows_per_second": history.samples_per_second[0],
-        "waiting": sum(history.seconds_waiting) / history.seconds[0],
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "loss": history.loss[0],
-    }
+def trainer():
+    """A trainer whose functions are compiled."""
+    rng, made = np.random.default_rng(0), Trainer(MLP(SIZES), batch_size=BATCH_SIZE)
+    made.fit(*(rng.standard_normal((BATCH_SIZE, n), np.float32) for n in (SIZES[0], 1)), epochs=1, progress=False)
+    return made
+
+
+def epoch(trainer, *data):
+    """Rows per second, and the share of the time in which there was nothing to train on."""
+    history = trainer.fit(*data, epochs=1, progress=False)
+    return history.samples_per_second[0], sum(history.seconds_waiting) / history.seconds[0]
+
+
+def whole(folder, pool_rows):
+    """Rows per second, share of waiting and peak of memory in MB, of an epoch on a folder."""
+    speed, waiting = epoch(trainer(), Stream(dataset.dataset(folder), "y", pool_rows=pool_rows))
+    return speed, waiting, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def in_turns(folder, pool_rows, rounds):
+    """Rows per second of epochs on the first file, read and as arrays: pairs."""
+    first = dataset.dataset(min(Path(folder).iterdir()))
+    table = first.to_table()
+    x, y = np.stack([table[f"x{i}"].to_numpy() for i in range(SIZES[0])], 1), table["y"].to_numpy()
+    made, stream = trainer(), Stream(first, "y", pool_rows=pool_rows)
+    return [(epoch(made, stream)[0], epoch(made, x, y)[0]) for _ in range(rounds)]
+
+
+STEPS = {function.__name__: function for function in (write, whole, in_turns)}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=4_000_000)
-    parser.add_argument("--in-memory", type=int, default=1_000_000, help="rows of the training in memory")
+    parser.add_argument("--rows", type=int, default=8_000_000)
     parser.add_argument("--pool-rows", type=int, default=250_000)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", help="where to write; by default a temporary folder")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.step:
-        made = write(given.folder, given.rows) if given.step == "write" else trained(*json.loads(given.step))
-        print(json.dumps(made))
+        name, *arguments = json.loads(given.step)
+        print(json.dumps(STEPS[name](*arguments)))
         return
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
 
-        def in_a_process(step):  # this one stays small, as the peak of a process that it starts begins with its own
-            command = [sys.executable, __file__, "--folder", folder, "--rows", str(given.rows), "--step", step]
+        def in_a_process(name, *arguments):  # not this one, whose peak another begins with
+            command = [sys.executable, __file__, "--step", json.dumps([name, folder, *arguments])]
             return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
-        size = in_a_process("write")
-        print(f"{given.rows} rows in a folder of {size:.0f} MB; pools of {given.pool_rows} rows")
-        runs = {"folder": [], "memory": []}
-        for _ in range(given.rounds):
-            for name, rows in (("folder", 0), ("memory", given.in_memory)):
-                runs[name].append(in_a_process(json.dumps([folder, rows, given.pool_rows])))
-                print(name, {key: round(value, 4) for key, value in runs[name][-1].items()}, flush=True)
-    folder, memory = (median(run["rows_per_second"] for run in runs[name]) for name in runs)
-    print(f"{folder / memory:.1%} of the speed in memory")
+        size = in_a_process("write", given.rows)
+        speed, waiting, peak = in_a_process("whole", given.pool_rows)
+        print(f"{given.rows} rows, {size:.0f} MB: {speed:,.0f} rows/s, {waiting:.1%} waiting, peak {peak:.0f} MB")
+        pairs = in_a_process("in_turns", given.pool_rows, given.rounds)
+        read, arrays = map(max, zip(*pairs, strict=True))
+        print(f"{read:,.0f} rows/s read, {arrays:,.0f} in memory: {read / arrays:.1%}; of rounds "
+              f"{', '.join(f'{r / a:.1%}' for r, a in pairs)}")  # fmt: skip
 
 
 if __name__ == "__main__":

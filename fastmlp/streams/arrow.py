@@ -108,7 +108,7 @@ class ArrowStream:
         self._batches = pyarrow("lib").RecordBatchReader.from_stream
         schema = X.schema if hasattr(X, "schema") and hasattr(X.schema, "metadata") else self._batches(X).schema
         self._source, self._columns = X, Columns(schema, y, sample_weight, columns)
-        self.rows = getattr(X, "num_rows", None) if rows is None else rows
+        self.rows = len(X) if rows is None and hasattr(X, "__len__") else rows
 
     def read(self, numbers=None):
         """See `sources`."""

@@ -95,19 +95,22 @@ def train(trainer, feed, settings, batch_size, when, notify):
 def evaluate(learning, feed):
     """Weighted sum of the losses of the samples of a stream, and the sum of their weights.
 
-    If the feed `keeps_results`, its `results` become the targets and the outputs of the network.
+    A ValueError if there are none. If the feed `keeps_results`, its `results` become the targets and the outputs.
     """
-    loss, weight, results = 0.0, 0.0, []
+    loss, weight, rows, results = 0.0, 0.0, 0, []
     with feed.reader() as reader:
         try:
             for pool in reader:
                 data = pool.after(None)
+                rows += len(data.order)
                 loss += learning.evaluate(data, learning.loss)
                 weight += weighting.total(data, 0, len(data.order))
                 if feed.keeps_results:
                     results.append(learning.results(data))
         finally:
             feed.failed |= reader.failed
+    if not rows:
+        raise ValueError("there are no rows to evaluate; accepted: blocks of rows for validation")
     feed.results = [np.concatenate(parts) for parts in zip(*results, strict=True)]
     return loss, weight
 

@@ -86,10 +86,11 @@ class Reader:
             self._blocks.close()
 
     def _wanted(self):
-        for block in self._blocks:
-            if self._closed:
-                raise _Closed
+        while not self._closed:
+            if (block := next(self._blocks, None)) is None:
+                return
             yield block
+        raise _Closed
 
     def _take(self, block):
         if self._free.empty() and len(self._pools) < POOLS:

@@ -14,7 +14,8 @@ import numpy as np
 
 from .. import checks
 
-BLOCK_BYTES = 1 << 22  # about as many are read at a time: small enough to be in a cache, large enough for a disk
+BLOCK_BYTES = 1 << 22  # as many are read at a time, at most: small enough for a cache, large enough for a disk
+LEAST_BLOCKS = 64  # if chunks are small enough, so that there is something to shuffle and to hold out
 
 
 class Slices:
@@ -25,7 +26,7 @@ class Slices:
     X, y, sample_weight : objects with `shape` and slices of rows that NumPy can convert, or array-like
         `sample_weight` may be None.
     block_rows : int, optional
-        Rows of a block; by default whole chunks of X that have BLOCK_BYTES together, or a single larger one.
+        Rows of a block; by default as many chunks of X as BLOCK_BYTES and LEAST_BLOCKS allow, or a single one.
     """
 
     def __init__(self, X, y, sample_weight=None, block_rows=None):
@@ -62,7 +63,7 @@ def _block_rows(X):
     chunks = getattr(X, "chunks", None)
     chunk = max(1, int(np.max(chunks[0]))) if chunks else 1  # dask has the sizes of all chunks along each axis
     row_bytes = int(np.prod(X.shape[1:], dtype=np.int64)) * np.dtype(getattr(X, "dtype", float)).itemsize
-    return chunk * max(1, BLOCK_BYTES // max(1, chunk * row_bytes))
+    return chunk * max(1, min(BLOCK_BYTES // max(1, chunk * row_bytes), X.shape[0] // (LEAST_BLOCKS * chunk)))
 
 
 class Factory:

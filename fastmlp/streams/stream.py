@@ -42,7 +42,8 @@ class Stream:
         Number of all rows, if the source does not know it: for the progress, and for the default numbers of epochs and
         of rows in a batch.
     block_rows : int, optional
-        Rows of the blocks in which a sliceable `X` is read. By default whole chunks of about 4 MB.
+        Rows of the blocks in which a sliceable `X` is read. By default whole chunks, up to 4 MB, and 64 blocks or more
+        if chunks are small enough.
     pool_rows : int, optional
         Rows that are shuffled together. There are two pools in memory. By default those of 256 MB.
 
@@ -81,6 +82,8 @@ class Stream:
             self.source = Slices(X, y, sample_weight, block_rows)
         else:
             self.source = Factory(X, rows)
+        if self.rows == 0:
+            raise ValueError("X has no rows; accepted: at least one")
 
     @property
     def rows(self) -> int | None:

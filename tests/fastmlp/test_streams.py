@@ -178,6 +178,17 @@ def test_the_order_follows_from_the_seed_alone(source):
     assert (first != other).any()
 
 
+def test_blocks_are_whole_chunks_and_many():
+    long = np.zeros((10**6, 8), np.float32)
+    for source, most in (
+        (long, 10**6 // 64),
+        (Chunked(long, (1000, 8)), 15_000),
+        (Chunked(long, ((400_000, 600_000),)), 600_000),
+    ):
+        assert Stream(source, long).source.blocks[0] == most
+    assert len(Stream(long[:1], long[:1]).source.blocks) == 1
+
+
 def test_a_function_orders_the_blocks(monkeypatch):
     def backwards(order):
         order[:] = np.sort(order)[::-1]
@@ -282,7 +293,7 @@ def test_classes_of_a_stream_have_metrics():
         ((Chunked(X),), TypeError, "y is None"),
         ((Chunked(X), Y[:-1]), ValueError, "y has shape .229, 2.; accepted: 230 rows"),
         ((blocks(X, Y), Y), TypeError, "y is given with X of function"),
-        ((Stream(X, Y, WEIGHTS[:, None]),), ValueError, "sample_weight of rows 0 to 229 has shape .230, 1."),
+        ((Stream(X, Y, WEIGHTS[:, None]),), ValueError, r"sample_weight of rows [0-9]+ to [0-9]+ has shape .3, 1."),
         ((blocks(X),), TypeError, "block 0 of X is tuple"),
         ((blocks(X[:, :3], Y),), ValueError, "X of block 0 has shape .20, 3."),
         ((blocks(X, Y[:, 0]),), ValueError, "y of block 0 has shape"),
@@ -308,6 +319,12 @@ def test_settings_that_need_the_number_of_rows_or_all_samples_are_refused():
     trained(Stream(blocks(X, Y), rows=ROWS), batch_size=None)
     with pytest.raises(ValueError, match="class_weight is 'balanced' with a stream"):
         trained(Stream(X, LABELS), net={"output_activation": "softmax"}, fit={"class_weight": "balanced"})
+    with pytest.raises(ValueError, match="X has no rows; accepted: at least one"):
+        Stream(X[:0], Y[:0])
+    with pytest.raises(ValueError, match="there are no rows to evaluate"):
+        trained(blocks(X, Y, size=200), fit={"validation_fraction": 0.2})
+    with pytest.raises(ValueError, match=r"validation_fraction is 0.2 of 1 blocks; accepted: one that leaves blocks"):
+        trained(Stream(X, Y, block_rows=ROWS), fit={"validation_fraction": 0.2})
     sparse = pytest.importorskip("scipy.sparse").csr_matrix(X)
     for source in (lambda: Stream(sparse, Y), lambda: trained(lambda: iter([(sparse, Y)]))):
         with pytest.raises(TypeError, match=r"X.* is a sparse matrix"):
@@ -318,7 +335,9 @@ def test_settings_that_need_the_number_of_rows_or_all_samples_are_refused():
 
 
 def test_estimators_name_the_trainer_for_streams():
-    estimators = pytest.importorskip("fastmlp.sklearn")
+    pytest.importorskip("sklearn")
+    from fastmlp import sklearn as estimators
+
     for source in (Stream(X, Y), blocks(X, Y)):
         with pytest.raises(TypeError, match=r"X is a stream, .*; streams are for fastmlp.Trainer"):
             estimators.MLPRegressor().fit(source, Y)
@@ -474,12 +493,18 @@ def test_a_folder_of_parquet_files_has_the_bits_of_arrays(folder):
     np.testing.assert_array_equal(shuffled.net.params, trained(stream, fit={"validation_fraction": 0.3}).net.params)
 
 
-def test_a_data_set_with_the_name_of_its_target_needs_no_stream(table):
+def test_a_table_with_the_name_of_its_target_needs_no_stream(table):
+    pytest.importorskip("pandas")
     from pyarrow import dataset
 
     numbers = table.select([*NAMES, "u"])
+    assert [Stream(data, "u").rows for data in (numbers, numbers.to_pandas(), numbers.to_reader())] == [
+        ROWS,
+        ROWS,
+        None,
+    ]
     expected = results(trained(X, Y[:, :1], sizes=(5, 1), shuffle=False))
-    for data in (dataset.dataset(numbers), numbers):
+    for data in (dataset.dataset(numbers), numbers, numbers.to_pandas()):
         assert results(trained(data, "u", sizes=(5, 1), shuffle=False)) == expected
 
 
