@@ -15,11 +15,19 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from fastmlp_kernels import NO_UPDATE, Data, progress
-from fastmlp_kernels.layout.samples import SparseRows
 
 from . import losses
-from ._kernels import AS_THEY_COME, SHARED_UPDATE, Learning, engine_of, row_count
+from ._kernels import (
+    AS_THEY_COME,
+    NO_UPDATE,
+    SHARED_UPDATE,
+    Data,
+    Learning,
+    SparseRows,
+    engine_of,
+    progress,
+    row_count,
+)
 from .events import Listeners, is_users
 from .threads import call, cores
 
