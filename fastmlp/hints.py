@@ -97,6 +97,7 @@ _ARGUMENTS = {
         "label_smoothing=...": "label_smoothing",
         "dropout=...": "dropout dropout_rate",
         "precision=...": "precision mixed_precision amp",
+        "group=...": "group comm communicator process_group",
     },
     "Trainer.fit": {
         "epochs=...": "epochs epoch n_epochs num_epochs nb_epoch max_epochs max_iter n_iter iterations "
