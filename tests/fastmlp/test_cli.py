@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from fastmlp_kernels.functions.activations import ACTIVATIONS
 from fastmlp_kernels.panelwise.losses import LOSSES
+from fastmlp_kernels.tile.peak import Peak
 
 from fastmlp import MLP, Scaling, Trainer, losses, pace
 from fastmlp.callbacks import Checkpoint
-from fastmlp.cli import defaults, main, models
+from fastmlp.cli import defaults, main, models, train
 from fastmlp.cli.interruptions import Ending
 from fastmlp.optimizers import OPTIMIZERS
 from fastmlp.schedules import SCHEDULES, Cosine
@@ -31,6 +32,12 @@ def write_csv(path, header, rows):
     with open(path, "w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     return path
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """The peak as if it were measured, which takes a second in every training; programs in other processes do it."""
+    monkeypatch.setattr(train, "fma_peak", lambda *arguments: Peak(1e11, 1.0))
 
 
 @pytest.fixture(scope="module")
