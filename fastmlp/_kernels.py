@@ -312,6 +312,8 @@ class Learning(Forward):
         terms that updates minimize; and where values stopped being finite, after which `train` does nothing.
     """
 
+    digest = None  # of the weights, where other processes must have the same
+
     def __init__(self, net, loss, kind=NONE, dropout=(), seed=0, threads=None, block=None, mixed=False):
         super().__init__(net, transposed_from=1, threads=threads, mixed=mixed)
         self.loss, self._kind, self._block, self._paces = loss, kind, block, {}
@@ -321,8 +323,6 @@ class Learning(Forward):
         if kind != NONE:
             self.progress = self.progress._replace(means=np.zeros(2))  # loss and penalty; a gradient alone has none
         self._state = optimizer_state(self.network, kind)
-
-    digest = None  # of the weights, where other processes must have the same
 
     def clear(self):
         """Set the sums in `progress` to 0."""

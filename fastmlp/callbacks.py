@@ -65,7 +65,7 @@ def results(history, epoch: int) -> dict:
     """Results of an epoch of a history, by name; None for those that the history does not have."""
     columns = ("loss", "val_loss", "monitor", "learning_rate", "seconds")
     found = {name: values[epoch] if (values := getattr(history, name)) else None for name in columns}
-    return found | {f"val_{name}": values[epoch] for name, values in history.metrics.items()}
+    return found | {name: values[epoch] for name, values in history.val_metrics.items()}
 
 
 class CSVLogger:

@@ -59,11 +59,16 @@ class History:
         """Name of the list `watched`."""
         return "monitor" if self.monitor else "val_loss" if self.val_loss else "loss"
 
+    @property
+    def val_metrics(self) -> dict[str, list[float]]:
+        """The lists of `metrics`, by names such as "val_accuracy", as in tables and logs."""
+        return {f"val_{name}": values for name, values in self.metrics.items()}
+
     def __repr__(self):
         """Number of epochs, and the last losses."""
         columns = ("loss", "val_loss", "monitor")
         last = [f"{name} {values[-1]:.6g}" for name in columns if (values := getattr(self, name))]
-        last += [f"val_{name} {values[-1]:.6g}" for name, values in self.metrics.items()]
+        last += [f"{name} {values[-1]:.6g}" for name, values in self.val_metrics.items()]
         best = [] if self.best_epoch is None else [f"best_epoch {self.best_epoch}"]
         epochs = f"{len(self.loss)} epoch{'s' * (len(self.loss) != 1)}"
         return f"<History of {epochs}{': ' * bool(last)}{', '.join(last + best)}>"
@@ -81,5 +86,6 @@ class History:
         among them, as "val_accuracy" and so on. "best_epoch", an int or None, is the same in all rows of a data frame.
         """
         columns = asdict(self)
-        columns |= {f"val_{name}": values for name, values in columns.pop("metrics").items()}
+        del columns["metrics"]
+        columns |= {name: list(values) for name, values in self.val_metrics.items()}
         return {name: value for name, value in columns.items() if value != [] or not self.loss}

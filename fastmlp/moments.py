@@ -38,8 +38,7 @@ class Moments:
             if self._first is None:
                 self._first = first.copy()
             exponent = np.maximum(self._exponent, np.where(largest, np.frexp(largest)[1], LEAST_EXPONENT))
-            shift, self._exponent = self._exponent - exponent, exponent
-            self._mean, self._squares = np.ldexp(self._mean, shift), np.ldexp(self._squares, 2 * shift)
+            self._rescale(exponent)
             first = np.ldexp(self._first, -exponent)
             block = _ldexp(block, -exponent)
             mean = _sum(block, rows, first, 1) / rows
@@ -56,10 +55,14 @@ class Moments:
         with np.errstate(invalid="ignore"):
             exponent = np.maximum(self._exponent, other._exponent)
             for moments in self, other:
-                shift, moments._exponent = moments._exponent - exponent, exponent
-                moments._mean, moments._squares = np.ldexp(moments._mean, shift), np.ldexp(moments._squares, 2 * shift)
+                moments._rescale(exponent)
             apart = np.ldexp(other._first, -exponent) - np.ldexp(self._first, -exponent)
             self._merge(other._rows, other._mean + apart, other._squares)
+
+    def _rescale(self, exponent):
+        """Divide by powers of two with these exponents from now on."""
+        shift, self._exponent = self._exponent - exponent, exponent
+        self._mean, self._squares = np.ldexp(self._mean, shift), np.ldexp(self._squares, 2 * shift)
 
     def _merge(self, rows, mean, squares):
         """Add rows with a mean deviation from the first row, and a sum of squares around it."""

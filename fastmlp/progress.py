@@ -123,8 +123,7 @@ class ProgressBar:
         self._display.update(samples, loss)
 
     def on_epoch_end(self, trainer, epoch):
-        history = trainer.history
-        curves = {"val_loss": history.val_loss} | {f"val_{name}": values for name, values in history.metrics.items()}
+        curves = {"val_loss": trainer.history.val_loss} | trainer.history.val_metrics
         self._display.end_epoch({name: values[-1] for name, values in curves.items() if values})
 
     def on_fit_end(self, trainer):

@@ -586,8 +586,9 @@ class Trainer:
 
         Parameters
         ----------
-        data, unit : Data of the kernels, and the unit of its weights (see `_normalized`)
-        validation : Data of the kernels, or None
+        data, unit : Data of the kernels, the Samples of a group, or the Feed of a stream; and the unit of its weights
+            (see `_normalized`)
+        validation : the same, or None
         monitor : function of the network, or None
         metrics : dict from names to functions of targets and outputs
         stop : Stopping
@@ -798,7 +799,7 @@ class Trainer:
             raise ValueError("validation_fraction is not that of the fit that is resumed; accepted: the same")
 
     def _split(self, data, validation_data):
-        """Division of `data` by the orders in `_position`: (training data, validation data or None), each Data."""
+        """Division of `data` by the orders in `_position`: (training data, validation data or None)."""
         position = self._position
         train = data._replace(order=position.order) if len(position.order) else data
         if validation_data is not None:
@@ -841,11 +842,10 @@ class Trainer:
     def _validation_data(self, given):
         """Argument `validation_data`, checked and converted: Data of the kernels, or a Feed of a stream."""
         is_tuple = isinstance(given, tuple | list) and len(given) in (2, 3)
-        if is_tuple or is_stream(given):
-            stream = stream_of(*given) if is_tuple else stream_of(given)
-            if stream:
-                return Feed(stream, self.net, self._loss, argument="validation ", evaluated=True)
-        if not isinstance(given, tuple | list) or len(given) not in (2, 3):
+        stream = stream_of(*given) if is_tuple else stream_of(given) if is_stream(given) else None
+        if stream:
+            return Feed(stream, self.net, self._loss, argument="validation ", evaluated=True)
+        if not is_tuple:
             raise TypeError(
                 "validation_data is not a pair; accepted: (X, y) or (X, y, sample_weight); or validation_fraction, a "
                 "share of the samples"

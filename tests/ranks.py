@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from fastmlp import MLP, DivergenceError, Trainer, losses, optimizers, schedules
+from fastmlp import MLP, DivergenceError, Trainer
 from fastmlp._kernels import bfloat16_refusal
 from fastmlp.callbacks import Checkpoint
 from fastmlp.threads import cores
 from tests.fuzz.results import digest
+from tests.settings import SHARED
 
 WORLD = MPI.COMM_WORLD
 ROWS, EPOCHS, BATCH = 230, 3, 32
@@ -34,20 +35,11 @@ def first_target(targets, outputs):
 
 # name: settings of a training, which one process and the group do alike but for rounding
 SETTINGS = {
-    **{name: {"optimizer": name} for name in optimizers.OPTIMIZERS},
+    **SHARED,
     "float32": {"dtype": "float32"},
-    "rate in velocity": {
-        "optimizer": optimizers.Momentum(0.9, rate_in_velocity=True),
-        "learning_rate": schedules.Step(1e-2, every=2),
-    },
-    "in order": {"shuffle": False},
-    "dropout": {"dropout": 0.3},
-    "plateau": {"learning_rate": schedules.Plateau(1e-3, patience=1, tol=1.0)},
-    "clipped": {"optimizer": "adamw", "clip_norm": 0.1, "l2": 1e-3, "average_l2": True},
     "sum": {"reduction": "sum", "learning_rate": 1e-4, "update_biases": False, "l2": 1e-3},
     "smoothed classes": {"classes": True, "label_smoothing": 0.1},
     "balanced classes": {"classes": True, "fit": {"class_weight": "balanced"}},
-    "huber": {"loss": losses.Huber(0.5)},
     "held out": {"fit": {"validation_fraction": 0.2, "patience": 50, "metrics": ["r2", first_target]}},
     "held out in order": {"fit": {"validation_fraction": 0.2}, "shuffle": False},
     "stopped": {"fit": {"validation_fraction": 0.2, "patience": 1, "tol": 1.0}},

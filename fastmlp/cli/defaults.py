@@ -1,7 +1,7 @@
-"""Defaults of `fastmlp train` that follow from the number of rows, and ends of a training that do not.
+"""Defaults of `fastmlp train` that follow from the number of rows; whether a training still improves; its time limit.
 
-They were chosen on eleven tables from 120 to 120,000 rows to train (`asv_benchmarks/out_of_the_box.py`), where the same
-settings, or few hidden units, were good for some of them only.
+The defaults were chosen on eleven tables from 120 to 120,000 rows to train (`asv_benchmarks/out_of_the_box.py`), where
+the same settings, or few hidden units, were good for some of them only.
 """
 
 import math

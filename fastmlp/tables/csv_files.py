@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from fastmlp.tables import spelling
 from fastmlp.tables.columns import TableError, is_missing, is_number
+from fastmlp.tables.compression import PEEKED_BYTES, STANDARD_INPUT, uncompressed
 from fastmlp.tables.contents import Content, check_columns, distinct, numbered, position, pyarrow, reading
 from fastmlp.tables.dialects import DEFAULT_NA
-from fastmlp.tables.streams import PEEKED_BYTES, STANDARD_INPUT, uncompressed
 
 SEPARATORS = ",;\t|"
 HEADER_CHARACTERS = 1 << 20  # in which the separator is looked for

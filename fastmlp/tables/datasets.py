@@ -11,11 +11,11 @@ import numpy as np
 from fastmlp.checks import choice, nearest
 from fastmlp.tables.columns import FEW, TableError, as_text, checked, is_missing, known, listed
 from fastmlp.tables.columns import numbers as as_numbers
+from fastmlp.tables.compression import STANDARD_INPUT
 from fastmlp.tables.contents import MAX_BYTES, Content, Request, position, selected
 from fastmlp.tables.csv_files import name_of
 from fastmlp.tables.dialects import Dialect
 from fastmlp.tables.readers import EXTENSIONS, read
-from fastmlp.tables.streams import STANDARD_INPUT
 
 __all__ = [
     "BUNDLED",

@@ -11,9 +11,9 @@ import numpy as np
 from fastmlp.checks import nearest
 from fastmlp.tables import spelling
 from fastmlp.tables.columns import TableError, is_number, listed, option
+from fastmlp.tables.compression import STANDARD_INPUT, SUFFIXES
 from fastmlp.tables.contents import Content, check_columns, pyarrow, reading, selected
 from fastmlp.tables.csv_files import name_of, read_csv
-from fastmlp.tables.streams import STANDARD_INPUT, SUFFIXES
 
 MOST_EXPANSION = 1032  # bytes that a byte of deflate can stand for, at most
 # Types of pyarrow: numbers of a fixed size, dates, whose values are refused later, and text that is kept once.

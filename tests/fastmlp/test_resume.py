@@ -8,26 +8,18 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from fastmlp import MLP, Trainer, losses, optimizers, pace, schedules
+from fastmlp import MLP, Trainer, pace, schedules
 from fastmlp._kernels import bfloat16_refusal
 from fastmlp.callbacks import Checkpoint, CSVLogger
 from tests.interrupts import CtrlC, isolated
+from tests.settings import SHARED
 
 LINES_APART = 3  # of those at which Ctrl-C is tried
 ROWS, EPOCHS, PATH = 230, 6, "run.safetensors"
 SETTINGS = {
-    **{name: {"optimizer": name} for name in optimizers.OPTIMIZERS},
-    "rate in velocity": {
-        "optimizer": optimizers.Momentum(0.9, rate_in_velocity=True),
-        "learning_rate": schedules.Step(1e-2, every=2),
-    },
-    "in order": {"shuffle": False},
-    "dropout": {"dropout": 0.3},
-    "plateau": {"learning_rate": schedules.Plateau(1e-3, patience=1, tol=1.0)},
+    **SHARED,
     "warmup": {"learning_rate": schedules.Warmup(schedules.Cosine(1e-2, epochs=EPOCHS), epochs=2)},
-    "clipped": {"optimizer": "adamw", "clip_norm": 0.1, "l2": 1e-3, "average_l2": True},
     "sum": {"reduction": "sum", "learning_rate": 1e-4, "update_biases": False},
-    "huber": {"loss": losses.Huber(0.5)},
     "float64": {"dtype": "float64", "l2": 1e-3},
     "held out": {"fit": {"validation_fraction": 0.2, "patience": 50}},
     "held out in order": {"fit": {"validation_fraction": 0.2}, "shuffle": False},
